@@ -1,0 +1,31 @@
+"""Colonnade: convolutional networks in NumPy."""
+
+from . import data, errors, initializers, testing, zoo
+from .composites import Branches, Residual
+from .errors import ColonnadeError
+from .executor import get_threads, set_threads
+from .layers import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    Identity,
+    Layer,
+    LeakyReLU,
+    MaxPool2d,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from .losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from .model import Model, load
+from .optimizers import SGD, Adam, AdamW
+from .tensor import Parameter, Tensor
+from .training import evaluate, fit, predict, predict_proba
+
+__version__ = "0.1.0"

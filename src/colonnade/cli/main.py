@@ -1,0 +1,74 @@
+"""The commands, and how each way to end becomes a line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ..errors import ColonnadeError
+from . import evaluate, predict, summary, train
+
+GOT_WRONG = 2  # the exit status for what the user got wrong
+
+app = typer.Typer(
+    name="colonnade",
+    help="Convolutional neural networks in pure NumPy.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("summary")(summary.summary)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _colonnade(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    0 when all went well; 2 for what the user got wrong, told in one line on standard error; 130 when interrupted.
+    Anything else that is raised is a mistake of ours, and keeps its traceback.
+
+    Args:
+        arguments: The words after `colonnade`; those of this process by default.
+    """
+    try:
+        # Not standalone: Typer would print a usage error in several lines.
+        status: int | None = app(arguments, prog_name="colonnade", standalone_mode=False)
+        sys.stdout.flush()
+        return status or 0
+    except BrokenPipeError:
+        # Who read our output has left, as `head` does. Python flushes once more at its end: let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except typer.TyperException as error:
+        message = error.format_message()
+    except ColonnadeError as error:
+        message = str(error)
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    return GOT_WRONG

@@ -1,0 +1,39 @@
+"""The networks of the zoo by the names that a person types."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ArgumentError
+
+if TYPE_CHECKING:
+    from ..model import Model
+
+Maker = Callable[..., "Model"]
+
+
+def networks() -> dict[str, Maker]:
+    """The public functions of :mod:`colonnade.zoo` by name."""
+    from .. import zoo
+
+    made_here: dict[str, Any] = dict(inspect.getmembers(zoo, inspect.isfunction))
+    return {
+        name: make for name, make in made_here.items() if make.__module__ == zoo.__name__ and not name.startswith("_")
+    }
+
+
+def network(name: str) -> Maker:
+    """The one called `name`.
+
+    Raises:
+        ArgumentError: There is none; the message has the nearest name.
+    """
+    known = networks()
+    if name in known:
+        return known[name]
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"expected one of {', '.join(known)}."
+    raise ArgumentError(f"There is no model {name!r}: {hint}")

@@ -1,0 +1,30 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    str, typer.Option("--data", metavar="NAME", help="The data set: digits, mnist, fashion-mnist or cifar10.")
+]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where its files lie; else $COLONNADE_DATA.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, help="Worker threads; by default the cores this process may use."),
+]
+BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images in a batch.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A model.safetensors.")]
+
+
+def set_threads(threads: int | None) -> None:
+    """Follow `--threads`, where given."""
+    if threads is not None:
+        from .. import executor
+
+        executor.set_threads(threads)

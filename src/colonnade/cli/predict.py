@@ -1,0 +1,47 @@
+"""`colonnade predict`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import AsJson, ModelFile, Threads, set_threads
+
+
+def predict(
+    model: ModelFile,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", show_default=False, help="Image files.")],
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="How many classes to name.")] = 1,
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Name the most probable classes of image files, a line an image."""
+    import numpy as np
+
+    from ..data.images import read_images
+    from ..errors import ArgumentError
+    from ..model import load
+
+    set_threads(threads)
+    net = load(model)
+    if net.input_shape is None:
+        raise ArgumentError(f"{model}: the model has never seen an image, so it does not know their size.")
+    probabilities = net.predict_proba(read_images(images, net.input_shape))  # (images, classes)
+    names = net.classes or [str(number) for number in range(probabilities.shape[1])]
+    ranking = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+    answers = [
+        [(names[number], float(row[number])) for number in best]
+        for row, best in zip(probabilities, ranking, strict=True)
+    ]
+    if as_json:
+        predictions = [
+            {"image": str(path), "top": [{"class": name, "probability": probability} for name, probability in answer]}
+            for path, answer in zip(images, answers, strict=True)
+        ]
+        typer.echo(json.dumps({"model": str(model), "predictions": predictions}))
+        return
+    for path, answer in zip(images, answers, strict=True):
+        typer.echo(f"{path}: " + "  ".join(f"{name} {probability:.4f}" for name, probability in answer))

@@ -1,0 +1,353 @@
+"""The executor: which images, when, and on which core. It holds the memory that a plan described, and the threads.
+
+The cut of a plan depends on shapes alone and lanes are folded in their order, so the results are the same bits for
+any number of threads, whichever takes which lane.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .errors import ArgumentError, StateError
+from .layers.base import Block, Direction, Lane, Scratch, State
+from .ops.layout import Array, channels_first
+from .plan import Call, Kind, Plan, Segment, Step
+from .tensor import Shape, Tensor
+
+BoundCall = tuple[Callable[[Any, Any, Block], None], Any, Any, Block]
+
+
+class Workers:
+    """Threads that wait for work. The caller's own thread is the first worker, so one worker needs no thread at all.
+
+    BLAS is held to one thread a worker while they run, and given back what it had afterwards.
+    """
+
+    def __init__(self) -> None:
+        self.count = _default_threads()
+        self._jobs: list[queue.SimpleQueue[Callable[[], None]]] = []
+        self._done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._busy = threading.Lock()
+        self._blas: list[Any] | None = None
+        # A forked child has no threads but the one that forked.
+        os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]
+
+    @contextmanager
+    def hold(self) -> Iterator[int]:
+        """Hold BLAS to one thread; yields how many workers there are: one, if another thread is using the rest."""
+        mine = self._busy.acquire(blocking=False)
+        if not mine:
+            yield 1
+            return
+        try:
+            if self._blas is None:
+                from threadpoolctl import ThreadpoolController
+
+                self._blas = ThreadpoolController().select(user_api="blas").lib_controllers
+            before = [library.num_threads for library in self._blas]
+            for library in self._blas:
+                library.set_num_threads(1)
+            try:
+                yield self.count
+            finally:
+                for library, threads in zip(self._blas, before, strict=True):
+                    library.set_num_threads(threads)
+        finally:
+            self._busy.release()
+
+    def run(self, work: Callable[[int], None], workers: int) -> None:
+        """Call `work(worker)` on each of so many workers at once, and wait; the first error is raised here."""
+        while len(self._jobs) < workers - 1:
+            jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+            threading.Thread(target=self._wait_for_work, args=(jobs,), daemon=True, name="colonnade").start()
+            self._jobs.append(jobs)
+        for worker in range(1, workers):
+            self._jobs[worker - 1].put(lambda worker=worker: work(worker))  # type: ignore[misc]
+        errors: list[BaseException | None] = []
+        try:
+            work(0)
+        except BaseException as error:
+            errors.append(error)
+        errors += [self._done.get() for _ in range(1, workers)]
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def _wait_for_work(self, jobs: queue.SimpleQueue[Callable[[], None]]) -> None:
+        while True:
+            job = jobs.get()
+            try:
+                job()
+                self._done.put(None)
+            except BaseException as error:
+                self._done.put(error)
+
+
+def _default_threads() -> int:
+    setting = os.environ.get("COLONNADE_THREADS")
+    if setting is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not setting.isdecimal() or int(setting) < 1:
+        raise ArgumentError(f"COLONNADE_THREADS must be a positive whole number, got {setting!r}.")
+    return int(setting)
+
+
+WORKERS = Workers()
+
+
+def set_threads(threads: int) -> None:
+    """Set how many threads compute; also the environment variable COLONNADE_THREADS.
+
+    The default is the number of cores this process may use. Results are the same bits for any number.
+
+    Raises:
+        ArgumentError: Less than one.
+    """
+    if threads < 1:
+        raise ArgumentError(f"set_threads: expected a positive number of threads, got {threads}.")
+    WORKERS.count = threads
+
+
+def get_threads() -> int:
+    """How many threads compute."""
+    return WORKERS.count
+
+
+class Memory:
+    """The bytes that plans of one kind take turns in: made when first needed, kept, and enlarged when one needs more."""
+
+    def __init__(self) -> None:
+        self.batch: Array = np.empty(0, np.uint8)
+        self.workers: list[Array] = []
+
+    def fit(self, plan: Plan) -> bool:
+        """Make room for a plan; true if any array was replaced, so that views into it are stale."""
+        replaced = self.batch.nbytes < plan.batch_bytes
+        if replaced:
+            self.batch = np.empty(0, np.uint8)  # let go of the old one first
+            self.batch = np.empty(plan.batch_bytes, np.uint8)
+        for worker in range(plan.workers):
+            if worker == len(self.workers):
+                self.workers.append(np.empty(0, np.uint8))
+            if self.workers[worker].nbytes < plan.worker_bytes:
+                self.workers[worker] = np.empty(plan.worker_bytes, np.uint8)
+                replaced = True
+        return replaced
+
+
+class BlockTensor(Tensor):
+    """A block's view of a step's tensor. It has just the arrays that the layer declared."""
+
+    __slots__ = ("reader",)
+    reader: str
+
+    def __getattr__(self, name: str) -> Array:
+        raise StateError(f"{self.reader} asked for a {name} that it does not declare, or that nobody needs.")
+
+
+class Executor:
+    """Runs one plan.
+
+    Args:
+        plan: What to run.
+        memory: Where; shared with other plans that are never half-way through at the same time.
+        seed: Of the model, for the random numbers of layers such as Dropout.
+    """
+
+    def __init__(self, plan: Plan, memory: Memory, seed: int) -> None:
+        self.plan = plan
+        self.memory = memory
+        self.seed = seed
+        self.position: tuple[int, ...] = (0, 0)  # epoch and step: where the random streams stand
+        self._input_gradient = True
+        self._graded = plan.graded(True)
+        self.state: dict[Step, State] = {step: {} for step in plan.steps}
+        self._sums: dict[tuple[Step, Direction], Array] = {}  # (lanes, *the layer's shape)
+        self._bound: dict[tuple[int, int, int], list[BoundCall]] = {}
+        self._lanes: dict[int, list[Lane]] = {}
+
+    def reset(self) -> None:
+        """Forget all views, because the memory was replaced."""
+        self._bound.clear()
+        self._lanes.clear()
+
+    def view(self, tensor: Tensor, kind: Kind) -> Array:
+        """The whole batch of a tensor that exists as such."""
+        return self._array(self.memory.batch, self.plan.places[tensor, kind], self.plan.images, tensor.shape)
+
+    def _array(self, memory: Array, offset: int, images: int, shape: Shape, dtype: Any = None) -> Array:
+        dtype = np.dtype(dtype or self.plan.dtype)
+        laid = (images, *shape[1:], shape[0]) if len(shape) == 3 else (images, *shape)
+        array = memory[offset : offset + math.prod(laid) * dtype.itemsize].view(dtype).reshape(laid)
+        return channels_first(array) if len(shape) == 3 else array
+
+    def forward(self) -> None:
+        """Run the forward pass on what was written to the source."""
+        with WORKERS.hold() as workers:
+            for index in range(len(self.plan.forward)):
+                self._run(index, workers)
+
+    def backward(self, input_gradient: bool = True) -> None:
+        """Run the backward pass on what was written to the result's gradient.
+
+        Without `input_gradient`, what only the gradient at the source needs is left out.
+        """
+        if input_gradient is not self._input_gradient:
+            self._input_gradient = input_gradient
+            self._graded = self.plan.graded(input_gradient)
+            self._bound.clear()
+        with WORKERS.hold() as workers:
+            for index in range(len(self.plan.forward), len(self.plan.segments)):
+                self._run(index, workers)
+
+    def _run(self, index: int, workers: int) -> None:
+        segment = self.plan.segments[index]
+        self._begin(segment)
+        lanes = self._lanes.get(index)
+        if lanes is None:
+            lanes = self._lanes[index] = self._make_lanes(segment)
+        for lane in lanes:
+            lane.begin()
+        for call in segment.calls:
+            if call.action.startswith("sum"):
+                self._sums[call.step, call.direction].fill(0)
+        workers = min(workers, len(lanes), self.plan.workers)
+        if workers == 1:
+            for number in range(len(lanes)):
+                self._run_lane(index, 0, number)
+        else:
+            numbers = iter(range(len(lanes)))  # `next` is one step of the interpreter: no lane is taken twice
+
+            def work(worker: int) -> None:
+                for number in numbers:
+                    self._run_lane(index, worker, number)
+
+            WORKERS.run(work, workers)
+        self._fold(segment, lanes)
+
+    def _begin(self, segment: Segment) -> None:
+        for step in segment.begins:
+            shape = (self.plan.images, *step.inputs[0].shape)
+            lanes = self._sums.get((step, segment.direction))
+            sums = None if lanes is None else lanes.sum(axis=0)
+            if segment.direction == "forward":
+                step.layer.begin_forward(self.state[step], shape, self.plan.training, sums)
+            else:
+                step.layer.begin_backward(self.state[step], shape, sums)
+
+    def _make_lanes(self, segment: Segment) -> list[Lane]:
+        count = len(segment.cut.lanes)
+        for call in segment.calls:
+            shape = call.step.layer.sums(self.plan.training)
+            if call.action.startswith("sum") and shape:
+                self._sums[call.step, call.direction] = np.zeros((count, *shape))
+        if segment.gradients is None:
+            return [Lane() for _ in range(count)]
+        flat = self._array(self.memory.batch, segment.gradients, count, (segment.gradient_size,))
+        lanes = []
+        for row in flat:
+            gradients, start = {}, 0
+            for parameter in segment.parameters:
+                gradients[parameter] = parameter.lay(row[start : start + parameter.size])
+                start += parameter.size
+            lanes.append(Lane(gradients))
+        return lanes
+
+    def _fold(self, segment: Segment, lanes: list[Lane]) -> None:
+        """Add the lanes' gradients to the parameters', lane by lane: the one place where lanes meet."""
+        if segment.gradients is None:
+            return
+        for lane in lanes:
+            assert lane.gradients is not None
+            for parameter in segment.parameters:
+                if parameter not in lane.untouched:
+                    parameter.gradient += lane.gradients[parameter]
+
+    def _run_lane(self, index: int, worker: int, number: int) -> None:
+        for block in range(len(self.plan.segments[index].cut.lanes[number])):
+            calls = self._bound.get((index, worker, number, block))
+            if calls is None:
+                calls = self._bound[index, worker, number, block] = self._bind(index, worker, number, block)
+            for method, x, y, context in calls:
+                method(x, y, context)
+
+    def _bind(self, index: int, worker: int, number: int, block: int) -> list[BoundCall]:
+        """Make the views of one block, once: after that a block costs its calls and nothing else."""
+        segment = self.plan.segments[index]
+        start, stop = segment.cut.lanes[number][block]
+        lane = self._lanes[index][number]
+        bound: list[BoundCall] = []
+        for call, offsets in zip(segment.calls, segment.scratch, strict=True):
+            step = call.step
+            if call.action == "backward" and not step.parameters and self._graded.isdisjoint(step.inputs):
+                continue
+            tensors = {tensor: self._block_tensor(tensor, step) for tensor in (*step.inputs, *step.outputs)}
+            for tensor, kind, _ in call.touches():
+                if kind == "grad" and tensor not in self._graded:
+                    continue
+                setattr(tensors[tensor], kind, self._block_array(segment, worker, tensor, kind, start, stop))
+            scratch = {
+                name: self._scratch_array(worker, offsets[name], wanted)
+                for name, wanted in self.plan.scratch(call, stop - start).items()
+            }
+            sums = self._sums[step, call.direction][number] if call.action.startswith("sum") else None
+            context = Block(
+                self.plan.training, start, stop - start, scratch, self.state[step], sums, lane, self._random(step)
+            )
+            x: Any = [tensors[tensor] for tensor in step.inputs]
+            y: Any = [tensors[tensor] for tensor in step.outputs]
+            x, y = x[0] if len(x) == 1 else x, y[0] if len(y) == 1 else y
+            bound.append(_method(call, x, y, context))
+        return bound
+
+    @staticmethod
+    def _block_tensor(tensor: Tensor, step: Step) -> BlockTensor:
+        made = BlockTensor(tensor.shape, tensor.dtype)
+        made.reader = f"{step.name}, {type(step.layer).__name__}:"
+        return made
+
+    def _block_array(
+        self, segment: Segment, worker: int, tensor: Tensor, kind: Kind, start: int, stop: int
+    ) -> Array:
+        if (tensor, kind) in self.plan.wide:
+            return self.view(tensor, kind)[start:stop]
+        return self._array(self.memory.workers[worker], segment.places[tensor, kind], stop - start, tensor.shape)
+
+    def _scratch_array(self, worker: int, offset: int, wanted: Scratch) -> Array:
+        dtype = np.dtype(wanted.dtype or self.plan.dtype)
+        flat = self.memory.workers[worker][offset : offset + math.prod(wanted.shape) * dtype.itemsize]
+        return flat.view(dtype).reshape(wanted.shape)
+
+    def _random(self, step: Step) -> Callable[[int, Array], None]:
+        number = self.plan.steps.index(step)
+
+        def fill(start: int, out: Array) -> None:
+            # Philox counts: its n-th group of eight numbers is found without drawing those before it.
+            stream = np.random.Philox(np.random.SeedSequence((self.seed, number, *self.position)))
+            stream.advance(start * out.shape[1] // 8)
+            np.random.Generator(stream).random(out=out, dtype=np.float32)
+
+        return fill
+
+    def poison(self) -> None:
+        """Fill with NaN whatever the backward pass does not declare that it reads: for tests."""
+        kept = {tensor: self.view(tensor, "value").copy() for tensor in self.plan.kept}
+        for memory in (self.memory.batch, *self.memory.workers):
+            memory[: memory.nbytes // 8 * 8].view(np.float64).fill(np.nan)
+        for tensor, values in kept.items():
+            np.copyto(self.view(tensor, "value"), values)
+
+
+def _method(call: Call, x: Any, y: Any, context: Block) -> BoundCall:
+    layer = call.step.layer
+    if call.action == "sum_forward":
+        return (lambda x, y, block: layer.sum_forward(x, block)), x, y, context
+    return getattr(layer, call.action), x, y, context

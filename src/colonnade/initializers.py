@@ -1,0 +1,52 @@
+"""How parameters begin. Each function draws an array of a shape from a stream of random numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+
+from .tensor import Array, Shape
+
+
+class Initializer(Protocol):
+    """Draws the first values of a parameter.
+
+    `rectified` says that a ReLU follows, so that half of what the layer puts out will be cut to zero.
+    """
+
+    def __call__(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Array: ...
+
+
+def fans(shape: Shape) -> tuple[int, int]:
+    """How many inputs feed one output, and how many outputs one input feeds, of a weight (out, in, ...)."""
+    window = math.prod(shape[2:])
+    return shape[1] * window, shape[0] * window
+
+
+def he_normal(shape: Shape, rng: np.random.Generator) -> Array:
+    """N(0, 2 / fan_in): keeps the variance through a ReLU (He et al. 2015, arXiv:1502.01852)."""
+    fan_in, _ = fans(shape)
+    return rng.normal(0.0, math.sqrt(2.0 / fan_in), shape)
+
+
+def glorot_uniform(shape: Shape, rng: np.random.Generator) -> Array:
+    """U(−a, a), a = √(6 / (fan_in + fan_out)): keeps the variance both ways (Glorot and Bengio 2010)."""
+    bound = math.sqrt(6.0 / sum(fans(shape)))
+    return rng.uniform(-bound, bound, shape)
+
+
+def weights(shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
+    """He where a ReLU follows, Glorot for the rest."""
+    return he_normal(shape, rng) if rectified else glorot_uniform(shape, rng)
+
+
+def zeros(shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
+    """All zeros: biases and shifts."""
+    return np.zeros(shape)
+
+
+def ones(shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
+    """All ones: the scales of normalisations."""
+    return np.ones(shape)

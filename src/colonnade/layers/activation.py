@@ -1,0 +1,156 @@
+"""Activations: functions of each number by itself, and Softmax."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError
+from ..ops import activation
+from ..ops.layout import Array, channels_first
+from ..ops.softmax import softmax_backward, softmax_forward
+from ..tensor import Shape, Tensor
+from .base import Block, Direction, Layer, Scratch
+
+
+def laid_like(x: Array, numbers: Array) -> Array:
+    """Scratch memory as images of x's shape and order in memory, however many it holds; a view."""
+    if x.ndim == 4:
+        channels, height, width = x.shape[1:]
+        return channels_first(numbers.reshape(-1, height, width, channels))
+    return numbers.reshape(-1, *x.shape[1:])
+
+
+class Activation(Layer):
+    """What the elementwise layers share: they work in place, and their backward reads the output alone."""
+
+    reads: ClassVar[set[str]] = {"output"}
+    in_place = True
+    cheap = True
+
+
+class ReLU(Activation):
+    """y = max(x, 0), elementwise.
+
+    Shapes: any (n, ...), the output as the input. A NaN stays a NaN.
+    """
+
+    rectifies = True
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        if direction == "forward":
+            # For a single image, filling them costs what they save.
+            return {"zeros": Scratch((math.prod(shape[1:]),))} if shape[0] > 1 else {}
+        return {"mask": Scratch((math.prod(shape),), np.bool_)}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if "zeros" not in block.scratch:
+            activation.relu_forward(x.value, 0.0, y.value)
+            return
+        zeros = block.scratch["zeros"]
+        zeros.fill(0)
+        activation.relu_forward(x.value, laid_like(x.value, zeros), y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        mask = laid_like(y.value, block.scratch["mask"])
+        activation.relu_backward(y.value, y.grad, x.grad, mask)
+
+
+class LeakyReLU(Activation):
+    """y = x where x > 0, else negative_slope · x, elementwise.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Args:
+        negative_slope: Between 0 and 1: the output then tells on which side the input was.
+
+    Raises:
+        ArgumentError: A slope outside that range.
+
+    Maas et al. 2013, Rectifier nonlinearities improve neural network acoustic models.
+    """
+
+    rectifies = True
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        if not 0 <= negative_slope <= 1:
+            raise ArgumentError(f"LeakyReLU: negative_slope must lie between 0 and 1, got {negative_slope}.")
+        self.negative_slope = negative_slope
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return {"scaled" if direction == "forward" else "factor": Scratch((math.prod(shape),))}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        scaled = laid_like(x.value, block.scratch["scaled"])
+        activation.leaky_relu_forward(x.value, self.negative_slope, y.value, scaled)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        factor = laid_like(y.value, block.scratch["factor"])
+        activation.leaky_relu_backward(y.value, y.grad, self.negative_slope, x.grad, factor)
+
+
+class Tanh(Activation):
+    """y = tanh x, elementwise.
+
+    Shapes: any (n, ...), the output as the input.
+    """
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return {"slope": Scratch((math.prod(shape),))} if direction == "backward" else {}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        activation.tanh_forward(x.value, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        activation.tanh_backward(y.value, y.grad, x.grad, laid_like(y.value, block.scratch["slope"]))
+
+
+class Sigmoid(Activation):
+    """y = 1 / (1 + exp(−x)), elementwise.
+
+    Shapes: any (n, ...), the output as the input.
+    """
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return {"slope": Scratch((math.prod(shape),))} if direction == "backward" else {}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        activation.sigmoid_forward(x.value, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        activation.sigmoid_backward(y.value, y.grad, x.grad, laid_like(y.value, block.scratch["slope"]))
+
+
+class Softmax(Layer):
+    """y = exp(x) / Σ exp(x), along one axis; the losses take logits, so a classifier that trains needs none.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Args:
+        dim: The axis that sums to one, counted with the batch as axis 0.
+
+    Raises:
+        ShapeError: An axis that the input does not have, or axis 0, which would mix the images of a batch.
+
+    Written in docs/math/softmax_cross_entropy.md.
+    """
+
+    reads: ClassVar[set[str]] = {"output"}
+    in_place = True
+
+    def __init__(self, dim: int = 1) -> None:
+        self.dim = dim
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        axes = len(shape) + 1
+        if not -axes <= self.dim < axes or self.dim % axes == 0:
+            raise ShapeError(f"Softmax: dim must be an axis of one image, 1 to {len(shape)}, got {self.dim}.")
+        return shape
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        softmax_forward(x.value, self.dim, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        softmax_backward(y.value, y.grad, self.dim, x.grad)

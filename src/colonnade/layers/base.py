@@ -1,0 +1,231 @@
+"""The contract of a leaf layer: all that the author of a new layer must learn."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..tensor import Array, Parameter, Shape, Tensor
+
+Direction = Literal["forward", "backward"]
+State = dict[str, Any]
+T = TypeVar("T")
+
+
+class Scratch(NamedTuple):
+    """An array that a layer needs for the length of one call. Its content does not outlive the call."""
+
+    shape: Shape
+    dtype: DTypeLike = None  # None: the model's own type
+
+
+class Lane:
+    """What one fixed run of blocks adds up by itself: sums over the batch, and gradients of parameters.
+
+    Args:
+        gradients: An array for each parameter, of its shape; None to add straight to the parameters' own.
+        sums: The float64 accumulator of the layer that asked for one.
+    """
+
+    __slots__ = ("gradients", "untouched", "sums")
+
+    def __init__(self, gradients: dict[Parameter, Array] | None = None) -> None:
+        self.gradients = gradients
+        self.untouched: set[Parameter] = set()
+        self.sums: Array | None = None
+
+    def begin(self) -> None:
+        """Forget all: what is added first will overwrite, so nothing need be zeroed."""
+        if self.gradients is not None:
+            self.untouched = set(self.gradients)
+
+
+class Block:
+    """A few images of the batch in the hands of one worker: what a layer may use beside its tensors.
+
+    Attributes:
+        training: Whether this is a training pass.
+        start: Position of the block's first image in the batch.
+        images: How many images the block holds.
+        scratch: The arrays that the layer's `scratch` asked for, by name, uninitialised.
+        state: What the layer's `begin_forward` and `begin_backward` prepared; shared by all blocks, read only.
+        sums: The float64 accumulator of this lane, of the shape that the layer's `sums` asked for.
+    """
+
+    __slots__ = ("training", "start", "images", "scratch", "state", "sums", "_lane", "_random", "_made")
+
+    def __init__(
+        self,
+        training: bool,
+        start: int,
+        images: int,
+        scratch: dict[str, Array],
+        state: State,
+        sums: Array | None = None,
+        lane: Lane | None = None,
+        random: Callable[[int, Array], None] | None = None,
+    ) -> None:
+        self.training = training
+        self.start = start
+        self.images = images
+        self.scratch = scratch
+        self.state = state
+        self.sums: Array = np.empty(0) if sums is None else sums
+        self._lane = lane or Lane()
+        self._random = random
+        self._made: dict[str, Any] = {}
+
+    def grad(self, parameter: Parameter) -> Array:
+        """The lane's own gradient of `parameter`, to add to in place; the lanes are folded when all are through."""
+        gradient, untouched = self._claim(parameter)
+        if untouched:
+            gradient.fill(0)
+        return gradient
+
+    def add_grad(self, parameter: Parameter, gradient: Array) -> None:
+        """Add `gradient` to the lane's gradient of `parameter`."""
+        total, untouched = self._claim(parameter)
+        if untouched:
+            np.copyto(total, gradient)
+        else:
+            np.add(total, gradient, out=total)
+
+    def add_product(self, parameter: Parameter, left: Array, right: Array, scratch: Array) -> None:
+        """Add the matrix product of `left` and `right` to the gradient of `parameter`, as it lies in memory.
+
+        The first product of a lane goes straight to its place; `scratch`, of the parameter's size, takes the others.
+        """
+        total, untouched = self._claim(parameter)
+        total = total.transpose(parameter.memory_axes)
+        shape = (*left.shape[:-1], right.shape[-1])
+        if untouched:
+            np.matmul(left, right, out=total.reshape(shape))
+        else:
+            product = scratch.reshape(shape)
+            np.matmul(left, right, out=product)
+            np.add(total, product.reshape(total.shape), out=total)
+
+    def _claim(self, parameter: Parameter) -> tuple[Array, bool]:
+        lane = self._lane
+        if lane.gradients is None:
+            return parameter.gradient, False
+        untouched = parameter in lane.untouched
+        lane.untouched.discard(parameter)
+        return lane.gradients[parameter], untouched
+
+    def random(self, out: Array) -> Array:
+        """Fill `out`, of shape (images, 8 · k) and float32, with uniform numbers in [0, 1).
+
+        They depend on the seed, the step and the image's place in the batch alone: not on how the batch is cut,
+        nor on who asks, nor on how often.
+        """
+        assert self._random is not None
+        self._random(self.start, out)
+        return out
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` returns, made at the first call on this block and kept: for views that cost more than their use."""
+        try:
+            return self._made[name]  # type: ignore[no-any-return]
+        except KeyError:
+            self._made[name] = made = make()
+            return made
+
+
+class Layer:
+    """A leaf of a model: built once from an input shape, it computes forward and backward on a block of images.
+
+    A subclass holds serial NumPy code and nothing else: no thread, no array as large as an activation, no global
+    flag. It writes into the arrays it is handed. What it declares here lets the plan share and re-make memory.
+
+    Class attributes, with their defaults:
+        reads: What `backward` reads of the values: any of `"input"` and `"output"`.
+        in_place: `forward` may write its output over its input, and `backward` the gradient at the input over the
+            gradient at the output. For elementwise layers.
+        cheap: Running `forward` again costs less than keeping its output until `backward` reads it.
+        views: Directions, `"forward"` and `"backward"`, in which the layer only copies; the plan then lets both
+            sides share memory and makes no call.
+        wants_batch: The layer works best on as many images at once as there are: it multiplies by a large matrix.
+        rectifies: True for the ReLU family, None for what lets it be seen through (pools, norms), False for the rest.
+            It decides the first weights of the layer before.
+        buffers: Names of the arrays that are saved with the parameters but not learned.
+    """
+
+    reads: ClassVar[set[str]] = {"input"}
+    in_place: ClassVar[bool] = False
+    cheap: ClassVar[bool] = False
+    views: set[str] = set()
+    wants_batch: ClassVar[bool] = False
+    rectifies: ClassVar[bool | None] = False
+    buffers: tuple[str, ...] = ()
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        """Check the shape of one input (without the batch), and return that of the output.
+
+        Parameters are best declared in the constructor. One whose shape depends on the input is declared here,
+        drawing from `rng`.
+        """
+        return shape
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        """Read `x.value`, write `y.value`."""
+        raise NotImplementedError
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        """Read `y.grad` and what `reads` declares, overwrite `x.grad`, add to `block.grad(parameter)`.
+
+        `x.has_grad` is false where nobody needs the gradient at the input.
+        """
+        raise NotImplementedError
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        """The arrays that a call in that direction needs, for a block of input `shape` (images first)."""
+        return {}
+
+    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+        """Once before the forward pass, alone: prepare in `state` what all blocks share.
+
+        Args:
+            state: Kept for this step of the model until the next pass.
+            shape: The input's shape, the whole batch.
+            training: Whether this is a training pass.
+            sums: The lanes' sums, folded, if the layer asked for any.
+        """
+
+    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
+        """Once before the backward pass, alone: as `begin_forward`."""
+
+    def sums(self, training: bool) -> Shape | None:
+        """The shape of the sums over the whole batch that each direction must see before it starts; None for none."""
+        return None
+
+    def sum_forward(self, x: Tensor, block: Block) -> None:
+        """Add this block's share to `block.sums`, for `begin_forward`."""
+
+    def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        """Add this block's share to `block.sums`, for `begin_backward`. May read `x.value`."""
+
+    def parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """The layer's parameters by name, in the order in which the constructor made them."""
+        for name, attribute in vars(self).items():
+            if isinstance(attribute, Parameter):
+                yield name, attribute
+
+    def multiplications(self, shape: Shape) -> int:
+        """Multiplications and additions of one image's forward pass, counted as one each pair."""
+        return 0
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, from the attributes of the same names: what a model file stores."""
+        names = inspect.signature(type(self).__init__).parameters
+        values = {name: getattr(self, name) for name in names if name != "self" and hasattr(self, name)}
+        # As in PyTorch, `bias` is an argument that says whether, and an attribute that is the parameter or None.
+        return {name: True if isinstance(value, Parameter) else value for name, value in values.items()}
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.config().items())
+        return f"{type(self).__name__}({arguments})"

@@ -1,0 +1,223 @@
+"""Conv2d: the layer the project is named for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import initializers
+from ..errors import ArgumentError, ShapeError
+from ..ops.convolution import (
+    Pair,
+    Tile,
+    Window,
+    by_group,
+    columns_size,
+    conv2d_backward_input,
+    conv2d_forward,
+    pad,
+    tiles,
+    turn,
+)
+from ..ops.layout import Array, channels_last
+from ..tensor import Parameter, Shape, Tensor
+from .base import Block, Direction, Layer, Scratch, State
+
+
+def pair(layer: str, name: str, value: int | tuple[int, int], least: int) -> Pair:
+    """A number or a pair as a pair, each at least `least`; raises ArgumentError."""
+    made = (value, value) if isinstance(value, int) else tuple(value)
+    if len(made) != 2 or not all(isinstance(entry, int | np.integer) for entry in made):
+        raise ArgumentError(f"{layer}: {name} must be a whole number or a pair of them, got {value!r}.")
+    if min(made) < least:
+        rule = "positive" if least == 1 else "zero or more"
+        raise ArgumentError(f"{layer}: {name} must be {rule}, got {value!r}.")
+    return int(made[0]), int(made[1])
+
+
+class Conv2d(Layer):
+    """Convolution: windows laid out as the rows of a matrix, times the kernel.
+
+    y[n, o, i, j] = b[o] + Σ_{c, s, t} x[n, c, i·stride + s·dilation − padding, j·stride + t·dilation − padding]
+    · kernel[o, c, s, t], where x is zero outside the image.
+
+    Shapes: x (n, in_channels, h, w), y (n, out_channels, h_out, w_out) with
+    h_out = ⌊(h + 2·padding − dilation·(kernel_size − 1) − 1) / stride⌋ + 1.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+        kernel_size: Height and width of the kernel, a number or a pair.
+        stride: From one window to the next, a number or a pair.
+        padding: Zeros around the image: a number, a pair, "valid" for none, or "same" for as many as keep the size
+            (stride 1 only; where the number is odd the bottom and right get one more).
+        dilation: From one value of a window to the next, a number or a pair.
+        groups: The channels are cut into so many groups that do not see one another; in_channels for a depthwise
+            convolution.
+        bias: Whether to add b.
+        padding_mode: "zeros", the only one there is.
+
+    Attributes:
+        weight: (out_channels, in_channels / groups, k_h, k_w).
+        bias: (out_channels,), or None.
+
+    Raises:
+        ArgumentError: An argument out of its range, or channels that groups do not divide.
+        ShapeError: An input of other channels, or smaller with its padding than one window.
+
+    Derived in docs/math/convolution.md. After torch.nn.Conv2d.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair | str = 0,
+        dilation: int | Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+    ) -> None:
+        for name, count in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
+            if count < 1:
+                raise ArgumentError(f"Conv2d: {name} must be positive, got {count}.")
+            if count % groups:
+                raise ArgumentError(f"Conv2d: {name} must be divisible by groups = {groups}, got {count}.")
+        if padding_mode != "zeros":
+            raise ArgumentError(f"Conv2d: padding_mode must be 'zeros', got {padding_mode!r}.")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
+        self.padding_mode = padding_mode
+        self.window = self._window()
+        height, width = self.window.kernel
+        self.weight = Parameter(
+            (out_channels, in_channels // groups, height, width), initializers.weights, memory_axes=(0, 2, 3, 1)
+        )
+        self.bias = Parameter((out_channels,), initializers.zeros) if bias else None
+        self.turned = self.window.turned()
+
+    def _window(self) -> Window:
+        kernel = pair("Conv2d", "kernel_size", self.kernel_size, 1)
+        stride = pair("Conv2d", "stride", self.stride, 1)
+        dilation = pair("Conv2d", "dilation", self.dilation, 1)
+        if self.padding == "same":
+            if stride != (1, 1):
+                raise ArgumentError(f"Conv2d: padding 'same' needs stride 1, got {self.stride!r}.")
+            total = [dilation[axis] * (kernel[axis] - 1) for axis in (0, 1)]
+            border = (total[0] // 2, total[0] - total[0] // 2, total[1] // 2, total[1] - total[1] // 2)
+        elif self.padding == "valid":
+            border = (0, 0, 0, 0)
+        elif isinstance(self.padding, str):
+            raise ArgumentError(f"Conv2d: padding must be a number, a pair, 'same' or 'valid', got {self.padding!r}.")
+        else:
+            vertical, horizontal = pair("Conv2d", "padding", self.padding, 0)
+            border = (vertical, vertical, horizontal, horizontal)
+        return Window(kernel, stride, border, dilation)
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) != 3 or shape[0] != self.in_channels:
+            raise ShapeError(f"Conv2d: expected {self.in_channels} input channels, got an input of shape {shape}.")
+        size = (shape[1], shape[2])
+        padded, extent = self.window.padded_size(size), self.window.extent
+        if padded[0] < extent[0] or padded[1] < extent[1]:
+            raise ShapeError(
+                f"Conv2d: a window spans {extent[0]}×{extent[1]}, more than the padded input of "
+                f"{padded[0]}×{padded[1]} (an input of shape {shape})."
+            )
+        return (self.out_channels, *self.window.output_size(size))
+
+    def _matrices(self) -> Array:
+        """The kernels as (g, c_out/g, K), a view."""
+        laid = channels_last(self.weight.array)
+        return laid.reshape(self.groups, self.out_channels // self.groups, -1)
+
+    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+        state["kernel"] = self._matrices().transpose(0, 2, 1)
+        state["bias"] = None if self.bias is None else self.bias.array
+
+    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
+        if self.turned is not None:
+            laid = channels_last(self.weight.array)
+            state["turned"] = turn(laid.reshape(self.groups, self.out_channels // self.groups, *laid.shape[1:]))
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        spaces: dict[str, Scratch] = {}
+        images, channels, height, width = shape
+        columns = 0 if self.window.pointwise else columns_size(self.window, shape)
+        if any(self.window.padding):
+            spaces["padded"] = Scratch((images, *self.window.padded_size((height, width)), channels))
+        if direction == "backward":
+            spaces["kernel"] = Scratch(self.weight.shape)
+            outputs = (images, self.out_channels, *self.window.output_size((height, width)))
+            if self.turned is not None:
+                if any(self.turned.padding):
+                    size = self.turned.padded_size((outputs[2], outputs[3]))
+                    spaces["padded_grad"] = Scratch((images, *size, self.out_channels))
+                if not self.turned.pointwise:
+                    columns = max(columns, columns_size(self.turned, outputs))
+        if columns:
+            spaces["columns"] = Scratch((columns,))
+        return spaces
+
+    def _tiles(self, values: Array, window: Window, padded: str, block: Block) -> list[Tile]:
+        """The tiles of a block's images (n, h, w, c), or of their padded copy."""
+        if window.pointwise:
+            matrix = values.reshape(-1, self.groups, values.shape[3] // self.groups).transpose(1, 0, 2)
+            return [Tile(matrix, matrix, matrix, slice(None))]
+        if any(window.padding):
+            values = block.scratch[padded]
+        return tiles(values, window, self.groups, block.scratch["columns"])
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        values, outputs, windows = block.once(
+            "forward",
+            lambda: (
+                channels_last(x.value),
+                by_group(y.value, self.groups),
+                self._tiles(channels_last(x.value), self.window, "padded", block),
+            ),
+        )
+        if any(self.window.padding):
+            pad(values, self.window, block.scratch["padded"])
+        conv2d_forward(windows, block.state["kernel"], outputs)
+        if block.state["bias"] is not None:
+            last = channels_last(y.value)
+            np.add(last, block.state["bias"], out=last)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        values = channels_last(x.value)
+        grad_y = by_group(y.grad, self.groups)
+        if any(self.window.padding):
+            pad(values, self.window, block.scratch["padded"])
+        windows = block.once("windows", lambda: self._tiles(values, self.window, "padded", block))
+        for tile in windows:
+            if tile.columns is not tile.windows:
+                np.copyto(tile.columns, tile.windows)
+            kernel_grad = grad_y[:, tile.rows].transpose(0, 2, 1)
+            block.add_product(self.weight, kernel_grad, tile.matrix, block.scratch["kernel"])
+        if self.bias is not None:
+            block.add_grad(self.bias, channels_last(y.grad).sum(axis=(0, 1, 2)))
+        if x.has_grad:
+            self._backward_input(x, y, block)
+
+    def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
+        grad_x = channels_last(x.grad)
+        if self.turned is not None:
+            grad_y = channels_last(y.grad)
+            if any(self.turned.padding):
+                pad(grad_y, self.turned, block.scratch["padded_grad"])
+            windows = block.once("turned", lambda: self._tiles(grad_y, self.turned, "padded_grad", block))
+            conv2d_forward(windows, block.state["turned"], by_group(x.grad, self.groups))
+            return
+        padded = block.scratch["padded"] if any(self.window.padding) else grad_x
+        windows = block.once("scattered", lambda: tiles(padded, self.window, self.groups, block.scratch["columns"]))
+        conv2d_backward_input(windows, self._matrices(), by_group(y.grad, self.groups), padded)
+        if padded is not grad_x:
+            top, _, left, _ = self.window.padding
+            _, height, width, _ = grad_x.shape
+            np.copyto(grad_x, padded[:, top : top + height, left : left + width])
+
+    def multiplications(self, shape: Shape) -> int:
+        height, width = self.window.output_size((shape[1], shape[2]))
+        return height * width * self.weight.size

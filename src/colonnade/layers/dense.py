@@ -1,0 +1,71 @@
+"""Dense: every output sees every input."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import initializers
+from ..errors import ArgumentError, ShapeError
+from ..ops.dense import dense_backward, dense_forward
+from ..ops.layout import Array
+from ..tensor import Parameter, Shape, Tensor
+from .base import Block, Direction, Layer, Scratch
+
+
+class Dense(Layer):
+    """y = x Wᵀ + b, over the last axis.
+
+    Shapes: x (n, ..., in_features), y (n, ..., out_features).
+
+    Args:
+        in_features: Numbers in.
+        out_features: Numbers out.
+        bias: Whether to add b.
+
+    Attributes:
+        weight: W, (out_features, in_features).
+        bias: b, (out_features,), or None.
+
+    Raises:
+        ArgumentError: A size below one.
+        ShapeError: An input whose last axis is not in_features long.
+
+    Derived in docs/math/dense.md.
+    """
+
+    wants_batch = True
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        for name, size in (("in_features", in_features), ("out_features", out_features)):
+            if size < 1:
+                raise ArgumentError(f"Dense: {name} must be positive, got {size}.")
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter((out_features, in_features), initializers.weights)
+        self.bias = Parameter((out_features,), initializers.zeros) if bias else None
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if not shape or shape[-1] != self.in_features:
+            hint = " (a Flatten before it?)" if len(shape) == 3 else ""
+            raise ShapeError(f"Dense: expected {self.in_features} input features, got an input of shape {shape}{hint}.")
+        return (*shape[:-1], self.out_features)
+
+    def _rows(self, array: Array) -> Array:
+        return array.reshape(-1, array.shape[-1])
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        bias = None if self.bias is None else self.bias.array
+        dense_forward(self._rows(x.value), self.weight.array, bias, self._rows(y.value))
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return {"weight": Scratch(self.weight.shape)} if direction == "backward" else {}
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        grad_y = self._rows(y.grad)
+        block.add_product(self.weight, grad_y.T, self._rows(x.value), block.scratch["weight"])
+        if self.bias is not None:
+            block.add_grad(self.bias, grad_y.sum(axis=0))
+        if x.has_grad:
+            dense_backward(grad_y, self.weight.array, self._rows(x.grad))
+
+    def multiplications(self, shape: Shape) -> int:
+        return int(np.prod(shape)) * self.out_features

@@ -1,0 +1,61 @@
+"""Dropout: some numbers are left out at random while training."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import ArgumentError
+from ..ops.layout import Array
+from ..tensor import Shape, Tensor
+from .activation import laid_like
+from .base import Block, Direction, Layer, Scratch
+
+
+class Dropout(Layer):
+    """y = x · m / (1 − p) in training, m being 0 with probability p and else 1, for each number; y = x otherwise.
+
+    The division keeps the mean, so nothing changes in evaluation. The mask is not stored: the block's random stream
+    gives the same numbers again in the backward pass.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Args:
+        p: The probability that a number is left out, from 0 to 1.
+
+    Raises:
+        ArgumentError: p outside that range.
+
+    Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting.
+    """
+
+    reads: ClassVar[set[str]] = set()
+    in_place = True
+    cheap = True
+    rectifies = None
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0 <= p <= 1:
+            raise ArgumentError(f"Dropout: p must lie between 0 and 1, got {p}.")
+        self.p = p
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        drawn = (shape[0], 8 * -(math.prod(shape[1:]) // -8))
+        return {"random": Scratch(drawn, np.float32), "kept": Scratch(drawn, np.bool_)}
+
+    def _drop(self, x: Array, y: Array, block: Block) -> None:
+        if not block.training:
+            np.copyto(y, x)
+            return
+        kept = block.scratch["kept"]
+        np.greater_equal(block.random(block.scratch["random"]), self.p, out=kept)
+        np.multiply(x, laid_like(x, kept[:, : math.prod(x.shape[1:])]), out=y)
+        np.multiply(y, 1 / (1 - self.p) if self.p < 1 else 0.0, out=y)
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        self._drop(x.value, y.value, block)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        self._drop(y.grad, x.grad, block)

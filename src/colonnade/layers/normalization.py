@@ -1,0 +1,210 @@
+"""Batch normalisation: the one layer that must see the whole batch before it can do its part of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import initializers
+from ..errors import ArgumentError, ShapeError
+from ..ops.layout import Array, channels_last
+from ..ops.normalization import (
+    batch_norm_backward,
+    batch_norm_backward_sums,
+    batch_norm_forward,
+    batch_norm_sums,
+)
+from ..tensor import Parameter, Shape, Tensor
+from .base import Block, Direction, Layer, Scratch, State
+
+# A vector of one number a channel is repeated to rows of at least so many numbers.
+ROW_NUMBERS = 512
+
+
+class BatchNorm(Layer):
+    """What BatchNorm1d and BatchNorm2d share; each says how its input becomes (positions, c)."""
+
+    in_place = True
+    cheap = True
+    rectifies = None
+    buffers = ("running_mean", "running_var", "num_batches_tracked")
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:
+        name = type(self).__name__
+        if num_features < 1:
+            raise ArgumentError(f"{name}: num_features must be positive, got {num_features}.")
+        if eps < 0:
+            raise ArgumentError(f"{name}: eps must be zero or more, got {eps}.")
+        if momentum is not None and not 0 <= momentum <= 1:
+            raise ArgumentError(f"{name}: momentum must lie between 0 and 1, got {momentum}.")
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        if affine:
+            self.weight = Parameter((num_features,), initializers.ones)
+            self.bias = Parameter((num_features,), initializers.zeros)
+        if track_running_stats:
+            self.running_mean: Array = np.zeros(num_features, np.float32)  # (c,)
+            self.running_var: Array = np.ones(num_features, np.float32)  # (c,), unbiased
+            self.num_batches_tracked: Array = np.zeros((), np.int64)
+        else:
+            self.buffers = ()
+
+    def config(self) -> dict[str, Any]:
+        names = ("num_features", "eps", "momentum", "affine", "track_running_stats")
+        return {name: getattr(self, name) for name in names}
+
+    def sums(self, training: bool) -> Shape | None:
+        return (2, self.num_features) if training or not self.track_running_stats else None
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        positions = math.prod(shape) // self.num_features
+        return {"products": Scratch((math.prod(shape),)), "ones": Scratch((1, positions))}
+
+    def _views(self, block: Block, *arrays: Array) -> tuple[Array, ...]:
+        """A block's arrays with channels last, as (positions / r, r · c); a sequence batch (n, c, l) as it is.
+
+        r positions make up the row that the vectors are repeated to; see `_vectors`.
+        """
+        if arrays[0].ndim == 3:
+            return arrays
+        rows = [channels_last(array) if array.ndim == 4 else array for array in arrays]
+        return tuple(array.reshape(-1, block.state["row"]) for array in rows)
+
+    def _vectors(self, state: State, shape: Shape, **vectors: Array) -> None:
+        """Keep vectors of one number a channel so that they broadcast against `_views`, in the model's type."""
+        for name, vector in vectors.items():
+            vector = vector.astype(self.dtype)
+            state[name] = vector[:, None] if len(shape) == 3 else np.tile(vector, self._repeats(shape))
+
+    def _repeats(self, shape: Shape) -> int:
+        repeats = 1
+        for size in reversed(shape[2:]):
+            if repeats * self.num_features < ROW_NUMBERS:
+                repeats *= size
+        return repeats
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type the model computes in."""
+        return self.running_mean.dtype if self.track_running_stats else self.weight.dtype
+
+    def sum_forward(self, x: Tensor, block: Block) -> None:
+        values, ones, products = block.once("sum_forward", lambda: self._summed(x.value, block))
+        ones.fill(1)
+        batch_norm_sums(values, ones, products, block.sums)
+
+    def _summed(self, values: Array, block: Block) -> tuple[Array, Array, Array]:
+        """The values as (positions, c), with ones and scratch that fit them."""
+        products = block.scratch["products"]
+        if values.ndim == 4:
+            values = channels_last(values)
+        if values.ndim != 3:
+            values = values.reshape(-1, self.num_features)
+        return values, block.scratch["ones"], products.reshape(values.shape)
+
+    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+        if sums is None:
+            mean, variance = self.running_mean.astype(np.float64), self.running_var.astype(np.float64)
+        else:
+            count = math.prod(shape) // self.num_features
+            mean = sums[0] / count
+            variance = np.maximum(sums[1] / count - mean * mean, 0.0)
+            if training:
+                self._track(mean, variance, count, shape)
+        inverse = 1.0 / np.sqrt(variance + self.eps)
+        scale = inverse * self.weight.array if self.affine else inverse
+        shift = (self.bias.array if self.affine else 0.0) - mean * scale
+        state.update(mean=mean, inverse=inverse, row=self._repeats(shape) * self.num_features)
+        self._vectors(state, shape, scale=scale, shift=shift)
+
+    def _track(self, mean: Array, variance: Array, count: int, shape: Shape) -> None:
+        """Move the running statistics towards this batch's, as PyTorch does: the variance is the unbiased one."""
+        if count == 1:
+            name = type(self).__name__
+            raise ShapeError(f"{name}: training needs more than one value a channel, got an input of shape {shape}.")
+        if self.track_running_stats:
+            self.num_batches_tracked += 1
+            # momentum=None asks for the plain average over all batches so far.
+            weight = 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+            self.running_mean += weight * (mean - self.running_mean)
+            self.running_var += weight * (variance * (count / (count - 1)) - self.running_var)
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        values, outputs = block.once("forward", lambda: self._views(block, x.value, y.value))
+        batch_norm_forward(values, block.state["scale"], block.state["shift"], outputs)
+
+    def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        values, ones, products = block.once("sum_backward", lambda: self._summed(x.value, block))
+        grad_y, _, _ = block.once("sum_grad", lambda: self._summed(y.grad, block))
+        ones.fill(1)
+        batch_norm_backward_sums(grad_y, values, ones, block.state["mean"], block.state["inverse"], products, block.sums)
+
+    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
+        assert sums is not None
+        count = math.prod(shape) // self.num_features
+        of_grad = state["inverse"]
+        if self.affine:
+            self.bias.gradient += sums[0]
+            self.weight.gradient += sums[1]
+            of_grad = of_grad * self.weight.array
+        mean_grad, mean_product = sums / count
+        of_x = -of_grad * state["inverse"] * mean_product
+        self._vectors(state, shape, of_grad=of_grad, of_x=of_x, constant=-of_grad * mean_grad - of_x * state["mean"])
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if not x.has_grad:
+            return
+        state = block.state
+        products = block.scratch["products"].reshape(x.value.shape if x.value.ndim == 3 else (-1, state["row"]))
+        values, grad_y, grad_x = block.once("backward", lambda: self._views(block, x.value, y.grad, x.grad))
+        batch_norm_backward(grad_y, values, state["of_grad"], state["of_x"], state["constant"], products, grad_x)
+
+    def multiplications(self, shape: Shape) -> int:
+        return math.prod(shape)
+
+
+class BatchNorm2d(BatchNorm):
+    """y = γ · (x − μ) / √(σ² + ε) + β, with μ and σ² of each channel over the batch, its rows and its columns.
+
+    Outside training μ and σ² are the running statistics: after each training batch
+    running ← (1 − momentum) · running + momentum · batch's, the variance there being the unbiased one.
+
+    Shapes: x and y (n, num_features, h, w).
+
+    Args:
+        num_features: Channels.
+        eps: ε, added to the variance.
+        momentum: Weight of the new batch in the running statistics; None for the plain average over all batches.
+        affine: Whether to learn γ (`weight`) and β (`bias`), each (num_features,).
+        track_running_stats: Whether to keep running statistics; without, the batch's own serve outside training too.
+
+    Raises:
+        ArgumentError: An argument out of its range.
+        ShapeError: An input of other channels, or, in training, of a single value a channel.
+
+    Derived in docs/math/batch_norm.md. Ioffe and Szegedy 2015, arXiv:1502.03167; conventions of
+    torch.nn.BatchNorm2d.
+    """
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) != 3 or shape[0] != self.num_features:
+            raise ShapeError(f"BatchNorm2d: expected {self.num_features} channels, got an input of shape {shape}.")
+        return shape
+
+
+class BatchNorm1d(BatchNorm):
+    """As :class:`BatchNorm2d`, for features (n, num_features) or sequences (n, num_features, l)."""
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) not in (1, 2) or shape[0] != self.num_features:
+            raise ShapeError(f"BatchNorm1d: expected {self.num_features} features, got an input of shape {shape}.")
+        return shape

@@ -1,0 +1,235 @@
+"""Pooling: MaxPool2d, AvgPool2d, AdaptiveAvgPool2d."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError
+from ..ops import pooling
+from ..ops.convolution import Pair, Window
+from ..ops.layout import Array
+from ..tensor import Shape, Tensor
+from .base import Block, Direction, Layer, Scratch
+from .convolution import pair
+
+
+class Pooling(Layer):
+    """What the pools share: how an image batch is checked, and that the layer before sees through them."""
+
+    reads: ClassVar[set[str]] = set()
+    cheap = True
+    rectifies = None
+
+    def _image(self, shape: Shape) -> Shape:
+        if len(shape) != 3:
+            raise ShapeError(f"{type(self).__name__}: expected images (c, h, w), got an input of shape {shape}.")
+        return shape
+
+
+class WindowPooling(Pooling):
+    """A pool whose windows move by a stride."""
+
+    window: Window
+    ceil_mode: bool
+
+    def _window(
+        self, kernel_size: int | Pair, stride: int | Pair | None, padding: int | Pair, dilation: int | Pair = 1
+    ) -> Window:
+        name = type(self).__name__
+        kernel = pair(name, "kernel_size", kernel_size, 1)
+        steps = kernel if stride is None else pair(name, "stride", stride, 1)
+        vertical, horizontal = pair(name, "padding", padding, 0)
+        window = Window(
+            kernel, steps, (vertical, vertical, horizontal, horizontal), pair(name, "dilation", dilation, 1)
+        )
+        height, width = window.extent
+        if vertical > height // 2 or horizontal > width // 2:
+            raise ArgumentError(
+                f"{name}: padding must be at most half the window of {height}×{width}, got {padding!r}."
+            )
+        return window
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        channels, height, width = self._image(shape)
+        outputs = pooling.pooled_size(self.window, (height, width), self.ceil_mode)
+        if min(outputs) < 1:
+            (high, wide), padded = self.window.extent, self.window.padded_size((height, width))
+            raise ShapeError(
+                f"{type(self).__name__}: a window spans {high}×{wide}, more than the padded input of "
+                f"{padded[0]}×{padded[1]} (an input of shape {shape})."
+            )
+        return (channels, *outputs)
+
+    def _outputs(self, shape: Shape) -> Shape:
+        """The shape of an output in memory, (n, h_out, w_out, c), for a block of input `shape`."""
+        images, channels, height, width = shape
+        return (images, *pooling.pooled_size(self.window, (height, width), self.ceil_mode), channels)
+
+
+class MaxPool2d(WindowPooling):
+    """The maximum of each window.
+
+    y[n, c, i, j] = max over s, t of x[n, c, i·stride + s·dilation − padding, j·stride + t·dilation − padding]
+
+    Shapes: x (n, c, h, w), y (n, c, h_out, w_out), h_out = ⌊(h + 2·padding − dilation·(k_h − 1) − 1) / stride⌋ + 1.
+
+    Args:
+        kernel_size: Height and width of the window; one number for both, here and below.
+        stride: Pixels from one window to the next; the kernel size if not given.
+        padding: Pixels of −∞ on each side, at most half the window.
+        dilation: Pixels from one value of a window to the next.
+        ceil_mode: Round h_out up rather than down, if the last window still starts inside the image or the padding
+            before it.
+
+    Raises:
+        ArgumentError: An argument out of its range.
+        ShapeError: An input that is no image, or smaller with its padding than one window.
+
+    A NaN is the maximum of its window. Of equal maxima the first in row-major order takes the gradient.
+    Derived in docs/math/pooling.md. After torch.nn.MaxPool2d.
+    """
+
+    reads: ClassVar[set[str]] = {"input", "output"}
+
+    def __init__(
+        self,
+        kernel_size: int | Pair,
+        stride: int | Pair | None = None,
+        padding: int | Pair = 0,
+        dilation: int | Pair = 1,
+        ceil_mode: bool = False,
+    ) -> None:
+        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
+        self.ceil_mode = ceil_mode
+        self.window = self._window(kernel_size, stride, padding, dilation)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        if direction == "forward":
+            return {}
+        outputs = self._outputs(shape)
+        return {"mask": Scratch(outputs, np.bool_), "rest": Scratch(outputs), "take": Scratch(outputs)}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        pooling.max_pool2d_forward(x.value, self.window, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        pooling.max_pool2d_backward(x.value, y.value, y.grad, self.window, x.grad, **block.scratch)
+
+
+class AvgPool2d(WindowPooling):
+    """The average of each window.
+
+    y[n, c, i, j] = 1/d · Σ_{s, t} x[n, c, i·stride + s − padding, j·stride + t − padding]
+
+    Shapes: x (n, c, h, w), y (n, c, h_out, w_out), h_out = ⌊(h + 2·padding − k_h) / stride⌋ + 1.
+
+    Args:
+        kernel_size: Height and width of the window; one number for both, here and below.
+        stride: Pixels from one window to the next; the kernel size if not given.
+        padding: Pixels of zero on each side, at most half the window.
+        ceil_mode: Round h_out up rather than down, if the last window still starts inside the image or the padding
+            before it.
+        count_include_pad: Whether d, the number of pixels in the window, counts those of the padding.
+        divisor_override: d, the same for all windows.
+
+    Raises:
+        ArgumentError: An argument out of its range.
+        ShapeError: An input that is no image, or smaller with its padding than one window.
+
+    Derived in docs/math/pooling.md. After torch.nn.AvgPool2d.
+    """
+
+    def __init__(
+        self,
+        kernel_size: int | Pair,
+        stride: int | Pair | None = None,
+        padding: int | Pair = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        if divisor_override == 0:
+            raise ArgumentError(f"AvgPool2d: divisor_override must not be zero, got {divisor_override}.")
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.ceil_mode, self.count_include_pad, self.divisor_override = ceil_mode, count_include_pad, divisor_override
+        self.window = self._window(kernel_size, stride, padding)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        images, height, width, channels = self._outputs(shape)
+        if channels <= pooling.FEW_CHANNELS and pooling.tiles_exactly(self.window, (shape[2], shape[3])):
+            # Who gets these rows takes averages by a matrix product.
+            return {"rows": Scratch((images, height, width * self.window.kernel[1], channels))}
+        return {"part": Scratch((images, height, width, channels))} if direction == "backward" else {}
+
+    def _share(self, x: Array, y: Array, block: Block) -> Array | float:
+        """What a value counts in its window's average; see :func:`~colonnade.ops.pooling.shares`."""
+        size, outputs = (x.shape[2], x.shape[3]), (y.shape[2], y.shape[3])
+        override = self.divisor_override
+        return block.once(
+            "share", lambda: pooling.shares(self.window, size, outputs, self.count_include_pad, override, x.dtype)
+        )
+
+    def _matrix(self, x: Array) -> Array:
+        share = 1.0 / (self.divisor_override or self.window.kernel[0] * self.window.kernel[1])
+        return pooling.tile_matrix(self.window, x.shape[1], share, x.dtype)
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if "rows" in block.scratch:
+            matrix = block.once("matrix", lambda: self._matrix(x.value))
+            pooling.avg_pool2d_tiles_forward(x.value, self.window, matrix, y.value, block.scratch["rows"])
+        else:
+            pooling.avg_pool2d_forward(x.value, self.window, self._share(x.value, y.value, block), y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if "rows" in block.scratch:
+            turned = block.once("turned", lambda: np.ascontiguousarray(self._matrix(x.grad).T))
+            pooling.avg_pool2d_tiles_backward(y.grad, turned, x.grad, block.scratch["rows"])
+        else:
+            share = self._share(x.grad, y.grad, block)
+            pooling.avg_pool2d_backward(y.grad, self.window, share, x.grad, block.scratch["part"])
+
+
+class AdaptiveAvgPool2d(Pooling):
+    """Averages over as many windows as are asked for: window i of o covers rows ⌊i·h/o⌋ up to ⌈(i + 1)·h/o⌉.
+
+    Shapes: x (n, c, h, w), y (n, c, h_out, w_out).
+
+    Args:
+        output_size: h_out and w_out, or one number for both; None for one as large as the input's.
+
+    Raises:
+        ArgumentError: A size below one.
+        ShapeError: An input that is no image.
+
+    Derived in docs/math/pooling.md. After torch.nn.AdaptiveAvgPool2d.
+    """
+
+    def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
+        self.output_size = output_size
+        sizes = output_size if isinstance(output_size, list | tuple) else (output_size, output_size)
+        if len(sizes) != 2 or not all(size is None or size >= 1 for size in sizes):
+            raise ArgumentError(f"AdaptiveAvgPool2d: output_size must be positive, got {output_size!r}.")
+        self.sizes: tuple[int | None, int | None] = (sizes[0], sizes[1])
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        channels, height, width = self._image(shape)
+        return (channels, self.sizes[0] or height, self.sizes[1] or width)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        images, channels, height, width = shape
+        return {"rows": Scratch((images, self.sizes[0] or height, width, channels))}
+
+    def _matrices(self, x: Array, y: Array, block: Block) -> tuple[Array, Array]:
+        vertical = block.once("vertical", lambda: pooling.adaptive_matrix(x.shape[2], y.shape[2], x.dtype))
+        horizontal = block.once("horizontal", lambda: pooling.adaptive_matrix(x.shape[3], y.shape[3], x.dtype))
+        return vertical, horizontal
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        matrices = self._matrices(x.value, y.value, block)
+        pooling.adaptive_avg_pool2d_forward(x.value, *matrices, y.value, block.scratch["rows"])
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        matrices = self._matrices(x.grad, y.grad, block)
+        pooling.adaptive_avg_pool2d_backward(y.grad, *matrices, x.grad, block.scratch["rows"])

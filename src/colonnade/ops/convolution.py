@@ -1,0 +1,204 @@
+"""Convolution as the paper has it: windows laid out as the rows of a matrix, times the kernel.
+
+Written in docs/math/convolution.md. Throughout, g is the number of groups, K = k_h · k_w · c_in / g the length of
+one window in one group, and a row of the column matrix is one output position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from .layout import Array, channels_last
+
+Pair = tuple[int, int]
+
+# A tile's column matrix should stay in the second-level cache until the product has read it, yet hold enough rows
+# that reading the kernel once a tile costs nothing beside the product.
+TILE_NUMBERS = 1 << 18
+TILE_ROWS = 512
+
+
+class Window(NamedTuple):
+    """How a kernel moves over an image.
+
+    Attributes:
+        kernel: Its height and width.
+        stride: Rows and columns from one window to the next.
+        padding: Zeros around the image: top, bottom, left, right.
+        dilation: Rows and columns from one value of a window to the next.
+    """
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+
+    @property
+    def extent(self) -> Pair:
+        """Height and width that one window spans, its gaps included: d · (k − 1) + 1."""
+        return (
+            self.dilation[0] * (self.kernel[0] - 1) + 1,
+            self.dilation[1] * (self.kernel[1] - 1) + 1,
+        )
+
+    def padded_size(self, size: Pair) -> Pair:
+        """Height and width of the image with its border."""
+        top, bottom, left, right = self.padding
+        return size[0] + top + bottom, size[1] + left + right
+
+    def output_size(self, size: Pair) -> Pair:
+        """How many windows fit: ⌊(padded − extent) / stride⌋ + 1, each way."""
+        padded, extent = self.padded_size(size), self.extent
+        return (
+            (padded[0] - extent[0]) // self.stride[0] + 1,
+            (padded[1] - extent[1]) // self.stride[1] + 1,
+        )
+
+    @property
+    def pointwise(self) -> bool:
+        """A 1×1 window that visits every position: the image already is its own column matrix."""
+        return self.kernel == (1, 1) and self.stride == (1, 1) and not any(self.padding)
+
+    def turned(self) -> Window | None:
+        """The window whose convolution of the output gradient is the input gradient; None unless the stride is 1."""
+        top, bottom, left, right = self.padding
+        height, width = self.extent
+        turned = (height - 1 - top, height - 1 - bottom, width - 1 - left, width - 1 - right)
+        if self.stride != (1, 1) or min(turned) < 0:
+            return None
+        return Window(self.kernel, (1, 1), turned, self.dilation)
+
+
+class Tile(NamedTuple):
+    """A run of output positions whose windows are laid out together.
+
+    Attributes:
+        windows: (g, images, h, w_out, k_h, k_w, c_in/g), a view into the padded images.
+        columns: The same shape, contiguous: where the windows are copied to.
+        matrix: `columns` as (g, rows, K).
+        rows: Where these rows stand among all output positions of the block.
+    """
+
+    windows: Array
+    columns: Array
+    matrix: Array
+    rows: slice
+
+
+def tile_shape(window: Window, shape: Sequence[int]) -> Pair:
+    """How many images, and of how many output rows, one tile holds, for images (n, c, h, w)."""
+    images, channels = shape[0], shape[1]
+    height, width = window.output_size((shape[2], shape[3]))
+    row_numbers = width * window.kernel[0] * window.kernel[1] * channels
+    rows = max(TILE_NUMBERS // row_numbers, -(-TILE_ROWS // width))
+    if rows < height:
+        return 1, rows
+    return min(images, rows // height), height
+
+
+def tiles(padded: Array, window: Window, groups: int, columns: Array) -> list[Tile]:
+    """Cut the windows of `padded` into tiles.
+
+    Args:
+        padded: (n, h, w, c) with its border.
+        window: How the kernel moves.
+        groups: g.
+        columns: Flat scratch that holds one tile.
+    """
+    images, _, _, channels = padded.shape
+    height_stride, width_stride = window.stride
+    height_dilation, width_dilation = window.dilation
+    # Writeable: the backward pass adds to the windows of a gradient.
+    windows = sliding_window_view(padded, window.extent, axis=(1, 2), writeable=True)  # type: ignore[call-overload]
+    windows = windows[:, ::height_stride, ::width_stride, :, ::height_dilation, ::width_dilation]
+    # (n, h_out, w_out, c, k_h, k_w) → (g, n, h_out, w_out, k_h, k_w, c/g)
+    windows = windows.transpose(0, 1, 2, 4, 5, 3)
+    windows = np.moveaxis(windows.reshape(*windows.shape[:5], groups, channels // groups), 5, 0)
+    _, _, height, width, kernel_height, kernel_width, depth = windows.shape
+    inner = Window(window.kernel, window.stride, (0, 0, 0, 0), window.dilation)
+    step_images, step_rows = tile_shape(inner, (images, channels, padded.shape[1], padded.shape[2]))
+    length = kernel_height * kernel_width * depth
+    made = []
+    for image in range(0, images, step_images):
+        for row in range(0, height, step_rows):
+            view = windows[:, image : image + step_images, row : row + step_rows]
+            space = columns[: view.size].reshape(view.shape)
+            start = (image * height + row) * width
+            rows = view.shape[1] * view.shape[2] * width
+            made.append(Tile(view, space, space.reshape(groups, rows, length), slice(start, start + rows)))
+    return made
+
+
+def columns_size(window: Window, shape: Sequence[int]) -> int:
+    """How many numbers the columns of one tile hold."""
+    images, rows = tile_shape(window, shape)
+    _, width = window.output_size((shape[2], shape[3]))
+    return images * rows * width * window.kernel[0] * window.kernel[1] * shape[1]
+
+
+def pad(x: Array, window: Window, padded: Array) -> None:
+    """Copy `x` (n, h, w, c) into the middle of `padded`, and zeros around it."""
+    top, bottom, left, right = window.padding
+    height, width = padded.shape[1], padded.shape[2]
+    padded[:, :top] = 0
+    padded[:, height - bottom :] = 0
+    padded[:, top : height - bottom, :left] = 0
+    padded[:, top : height - bottom, width - right :] = 0
+    padded[:, top : height - bottom, left : width - right] = x
+
+
+def by_group(y: Array, groups: int) -> Array:
+    """An image batch (n, c, h, w) as (g, positions, c/g): a view, one matrix a group."""
+    last = channels_last(y)
+    return last.reshape(-1, groups, last.shape[3] // groups).transpose(1, 0, 2)
+
+
+def conv2d_forward(tiles: list[Tile], kernel: Array, y: Array) -> None:
+    """Multiply each window with the kernel: Y = X_col Kᵀ.
+
+    Args:
+        tiles: The windows of the input.
+        kernel: (g, K, c_out/g), each group's kernels as columns.
+        y: Written: (g, positions, c_out/g).
+    """
+    for tile in tiles:
+        if tile.columns is not tile.windows:
+            np.copyto(tile.columns, tile.windows)
+        np.matmul(tile.matrix, kernel, out=y[:, tile.rows])
+
+
+def conv2d_backward_input(tiles: list[Tile], kernel: Array, grad_y: Array, grad_padded: Array) -> None:
+    """Send each window's gradient back to where the window was read: grad_X_col = grad_Y K, added up (col2im).
+
+    Right for any stride. With stride 1 the same sum is again a convolution, of the padded output gradient with
+    the turned kernel, and :func:`conv2d_forward` computes it without scattering.
+
+    Args:
+        tiles: Tiles whose windows are views into `grad_padded`.
+        kernel: (g, c_out/g, K).
+        grad_y: (g, positions, c_out/g).
+        grad_padded: Overwritten: the gradient at the padded input, (n, h, w, c).
+    """
+    grad_padded.fill(0)
+    for tile in tiles:
+        np.matmul(grad_y[:, tile.rows], kernel, out=tile.matrix)
+        _, _, _, _, kernel_height, kernel_width, _ = tile.columns.shape
+        # Windows overlap, but the positions that one value of the kernel visits do not.
+        for i in range(kernel_height):
+            for j in range(kernel_width):
+                target = tile.windows[:, :, :, :, i, j]
+                np.add(target, tile.columns[:, :, :, :, i, j], out=target)
+
+
+def turn(kernel: Array) -> Array:
+    """The kernel that carries gradients back: turned by 180°, its inputs and outputs exchanged.
+
+    From (g, c_out/g, k_h, k_w, c_in/g) to (g, K, c_in/g) with K = k_h · k_w · c_out/g.
+    """
+    groups, depth_out, height, width, depth_in = kernel.shape
+    turned = kernel[:, :, ::-1, ::-1].transpose(0, 2, 3, 1, 4)
+    return np.ascontiguousarray(turned).reshape(groups, height * width * depth_out, depth_in)

@@ -1,0 +1,23 @@
+"""The order of an image batch in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def channels_last(x: Array) -> Array:
+    """The contiguous (n, h, w, c) array behind an image batch (n, c, h, w); a view.
+
+    Batches lie channels-last because the runs that are copied when windows are laid out are then k_w · c long, and
+    the column matrix needs no transpose before the product.
+    """
+    return x.transpose(0, 2, 3, 1)
+
+
+def channels_first(x: Array) -> Array:
+    """The image batch (n, c, h, w) that lies in memory as `x`, (n, h, w, c); a view."""
+    return x.transpose(0, 3, 1, 2)

@@ -1,0 +1,277 @@
+"""Pooling: one number for all that a window sees of a channel. Written in docs/math/pooling.md.
+
+No windows are laid out. A window of k_h × k_w has so many positions (s, t), and what position (s, t) of *all* windows
+sees is one strided view of the image: pooling combines these views. Padding is never written down either; at the
+borders a position is combined with those windows alone that have it inside the image.
+
+Scratch arrays lie in memory order, (n, h_out, w_out, c).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .convolution import Pair, Window
+from .layout import Array, channels_last
+
+# Up to so many channels an average is faster as a product with a small matrix: NumPy's inner loops, one channel run
+# each, would be too short to pay for their start.
+FEW_CHANNELS = 16
+
+
+class Position(NamedTuple):
+    """A position (s, t) of the window.
+
+    Attributes:
+        windows: Which windows have it inside the image: an index into the output, (n, h_out, w_out, c).
+        pixels: What it sees in those: an index into the image, (n, h, w, c).
+        everywhere: Whether all windows have it inside.
+    """
+
+    windows: tuple[slice, slice, slice]
+    pixels: tuple[slice, slice, slice]
+    everywhere: bool
+
+
+def pooled_size(window: Window, size: Pair, ceil_mode: bool) -> Pair:
+    """How many windows there are, each way: ⌊(padded − extent) / stride⌋ + 1.
+
+    With `ceil_mode` it is rounded up, and the last window hangs over the end; it must start inside the image or the
+    padding before it. Below one where the window is larger than the padded image.
+    """
+    if not ceil_mode:
+        return window.output_size(size)
+    counts = []
+    for axis in (0, 1):
+        before = window.padding[2 * axis]
+        last_start = window.padded_size(size)[axis] - window.extent[axis]
+        count = -(-last_start // window.stride[axis]) + 1
+        counts.append(count - (1 if (count - 1) * window.stride[axis] >= size[axis] + before else 0))
+    return counts[0], counts[1]
+
+
+@lru_cache(maxsize=256)
+def positions(window: Window, size: Pair, outputs: Pair) -> tuple[Position, ...]:
+    """The positions of a window over an image of `size` that has `outputs` windows, in row-major order."""
+    rows, columns = (_positions_along(window, axis, size[axis], outputs[axis]) for axis in (0, 1))
+    images = slice(None)
+    return tuple(
+        Position((images, row.windows, column.windows), (images, row.pixels, column.pixels), row.all and column.all)
+        for row in rows
+        for column in columns
+    )
+
+
+class _Along(NamedTuple):
+    windows: slice
+    pixels: slice
+    all: bool
+
+
+def _positions_along(window: Window, axis: int, size: int, outputs: int) -> list[_Along]:
+    stride = window.stride[axis]
+    found = []
+    for s in range(window.kernel[axis]):
+        start = s * window.dilation[axis] - window.padding[2 * axis]  # what the first window sees: may be outside
+        first = max(0, -(start // stride))
+        stop = min(outputs, (size - 1 - start) // stride + 1)
+        if first < stop:
+            pixels = slice(start + first * stride, start + (stop - 1) * stride + 1, stride)
+            found.append(_Along(slice(first, stop), pixels, stop - first == outputs))
+    return found
+
+
+def _combine(combine: np.ufunc, x: Array, window: Window, start: float, y: Array) -> None:
+    """y = start ∘ x⁽ˢᵗ⁾ ∘ …, over all positions; `start` is neutral. x (n, h, w, c), y (n, h_out, w_out, c)."""
+    found = positions(window, x.shape[1:3], y.shape[1:3])
+    views = [x[position.pixels] for position in found if position.everywhere]
+    if len(views) > 1:
+        combine(views[0], views[1], out=y)  # saves a pass that would only fill
+        del views[:2]
+    else:
+        y.fill(start)
+    for view in views:
+        combine(y, view, out=y)
+    for position in found:
+        if not position.everywhere:
+            part = y[position.windows]
+            combine(part, x[position.pixels], out=part)
+
+
+def _apart(window: Window) -> bool:
+    """Whether no two windows see the same pixel."""
+    return all(stride >= extent for stride, extent in zip(window.stride, window.extent, strict=True))
+
+
+def _covers(window: Window, size: Pair, outputs: Pair) -> bool:
+    """Whether windows that are apart see every pixel."""
+    reach = [outputs[axis] * window.stride[axis] - window.padding[2 * axis] for axis in (0, 1)]
+    return window.kernel == window.stride and reach[0] >= size[0] and reach[1] >= size[1]
+
+
+def _hand_back(part: Array, pixels: Array, apart: bool) -> None:
+    """Give pixels their part of the gradient: where windows overlap it is added to what others gave."""
+    if apart:
+        np.copyto(pixels, part)
+    else:
+        np.add(pixels, part, out=pixels)
+
+
+def max_pool2d_forward(x: Array, window: Window, out: Array) -> None:
+    """The maximum of each window: x (n, c, h, w), out (n, c, h_out, w_out). Padding is −∞; a NaN is the maximum."""
+    _combine(np.maximum, channels_last(x), window, -math.inf, channels_last(out))
+
+
+def max_pool2d_backward(
+    x: Array, y: Array, grad_y: Array, window: Window, out: Array, mask: Array, rest: Array, take: Array
+) -> None:
+    """The gradient of each window goes to its maximum, and of equal ones to the first in row-major order.
+
+    Args:
+        x: The input, (n, c, h, w).
+        y: The output, (n, c, h_out, w_out).
+        grad_y: The gradient at the output.
+        window: How the window moves.
+        out: Takes the gradient at the input.
+        mask: Scratch, bool.
+        rest: Scratch: what the windows have not yet given.
+        take: Scratch: what they give to one position.
+    """
+    x, y, grad_x = channels_last(x), channels_last(y), channels_last(out)
+    size, outputs = (x.shape[1], x.shape[2]), (y.shape[1], y.shape[2])
+    apart = _apart(window)
+    if not (apart and _covers(window, size, outputs)):
+        grad_x.fill(0)
+    np.copyto(rest, channels_last(grad_y))
+    *others, last = positions(window, size, outputs)
+    for windows, pixels, _ in others:
+        np.equal(x[pixels], y[windows], out=mask[windows])
+        # Through `take`, for a mask multiplies fast only where all arrays are contiguous.
+        np.multiply(rest[windows], mask[windows], out=take[windows])
+        np.subtract(rest[windows], take[windows], out=rest[windows])
+        _hand_back(take[windows], grad_x[pixels], apart)
+    # Who has given to no other position has its maximum at the last: no need to look.
+    _hand_back(rest[last.windows], grad_x[last.pixels], apart)
+
+
+def shares(
+    window: Window, size: Pair, outputs: Pair, count_include_pad: bool, divisor_override: int | None, dtype: DTypeLike
+) -> Array | float:
+    """What each value of a window counts in its average, 1 / d.
+
+    d is the window's number of pixels; the padding counts or does not, and what hangs over the padding never does.
+    One number where all windows are alike, (h_out, w_out, 1) where they are not.
+    """
+    if divisor_override is not None:
+        return 1.0 / divisor_override
+    counts = []
+    for axis in (0, 1):
+        before, after = window.padding[2 * axis : 2 * axis + 2]
+        start = np.arange(outputs[axis]) * window.stride[axis] - before
+        stop = np.minimum(start + window.kernel[axis], size[axis] + (after if count_include_pad else 0))
+        counts.append(stop - (start if count_include_pad else np.maximum(start, 0)))
+    divisors: Array = np.multiply.outer(*counts)[:, :, None]
+    if (divisors == divisors[0, 0]).all():
+        return 1.0 / float(divisors[0, 0, 0])
+    return (1.0 / divisors).astype(dtype)
+
+
+def avg_pool2d_forward(x: Array, window: Window, share: Array | float, out: Array) -> None:
+    """The average of each window: x (n, c, h, w), out (n, c, h_out, w_out); `share` from :func:`shares`."""
+    y = channels_last(out)
+    _combine(np.add, channels_last(x), window, 0.0, y)
+    np.multiply(y, share, out=y)
+
+
+def avg_pool2d_backward(grad_y: Array, window: Window, share: Array | float, out: Array, part: Array) -> None:
+    """Every pixel of a window gets the same share of its gradient; `part` is scratch."""
+    grad_x = channels_last(out)
+    size, outputs = (grad_x.shape[1], grad_x.shape[2]), (grad_y.shape[2], grad_y.shape[3])
+    np.multiply(channels_last(grad_y), share, out=part)
+    apart = _apart(window)
+    if not (apart and _covers(window, size, outputs)):
+        grad_x.fill(0)
+    for windows, pixels, _ in positions(window, size, outputs):
+        _hand_back(part[windows], grad_x[pixels], apart)
+
+
+def tiles_exactly(window: Window, size: Pair) -> bool:
+    """Whether the windows cut the image up: without padding, overlap or remainder."""
+    fits = all(size[axis] % window.kernel[axis] == 0 for axis in (0, 1))
+    return fits and window.kernel == window.stride and window.dilation == (1, 1) and not any(window.padding)
+
+
+def tile_matrix(window: Window, channels: int, share: float, dtype: DTypeLike) -> Array:
+    """The matrix (k_w · c, c) that averages over the columns of a tile: the identity k_w times, times `share`."""
+    return np.tile(np.eye(channels, dtype=dtype) * share, (window.kernel[1], 1)).astype(dtype)
+
+
+def avg_pool2d_tiles_forward(x: Array, window: Window, matrix: Array, out: Array, rows: Array) -> None:
+    """`avg_pool2d_forward` for tiles of few channels: rows are added, then columns averaged by a product.
+
+    Args:
+        x: (n, c, h, w).
+        window: How the window moves; it tiles exactly.
+        matrix: (k_w · c, c), from :func:`tile_matrix`.
+        out: (n, c, h_out, w_out).
+        rows: Scratch, (n, h_out, w, c).
+    """
+    height = (window.kernel[0], 1)
+    _combine(np.add, channels_last(x), window._replace(kernel=height, stride=height), 0.0, rows)
+    np.matmul(rows.reshape(-1, matrix.shape[0]), matrix, out=channels_last(out).reshape(-1, matrix.shape[1]))
+
+
+def avg_pool2d_tiles_backward(grad_y: Array, turned: Array, out: Array, rows: Array) -> None:
+    """The gradient of :func:`avg_pool2d_tiles_forward`: the product turned round, and a copy for each row.
+
+    `turned` is the transposed matrix, (c, k_w · c), written out: so small a product takes half as long then.
+    """
+    images, height, width, channels = rows.shape
+    np.matmul(channels_last(grad_y).reshape(-1, channels), turned, out=rows.reshape(-1, turned.shape[1]))
+    np.copyto(channels_last(out).reshape(images, height, -1, width, channels), rows[:, :, None])
+
+
+def adaptive_matrix(size: int, outputs: int, dtype: DTypeLike) -> Array:
+    """The matrix (outputs, size) whose row i averages over ⌊i · size / outputs⌋ … ⌈(i + 1) · size / outputs⌉."""
+    matrix = np.zeros((outputs, size), dtype)
+    for i in range(outputs):
+        start, stop = i * size // outputs, -((i + 1) * size // -outputs)
+        matrix[i, start:stop] = 1.0 / (stop - start)
+    return matrix
+
+
+def adaptive_avg_pool2d_forward(x: Array, vertical: Array, horizontal: Array, out: Array, rows: Array) -> None:
+    """y = V x Hᵀ for each channel: averages over rows, then over columns.
+
+    Args:
+        x: (n, c, h, w).
+        vertical: V, (h_out, h), from :func:`adaptive_matrix`.
+        horizontal: H, (w_out, w).
+        out: (n, c, h_out, w_out).
+        rows: Scratch, (n, h_out, w, c).
+    """
+    x, y = channels_last(x), channels_last(out)
+    np.matmul(vertical, _flat_rows(x), out=_flat_rows(rows))
+    np.matmul(horizontal, rows, out=y)
+
+
+def adaptive_avg_pool2d_backward(grad_y: Array, vertical: Array, horizontal: Array, out: Array, rows: Array) -> None:
+    """grad_x = Vᵀ grad_y H for each channel; arguments as in :func:`adaptive_avg_pool2d_forward`."""
+    gradient, grad_x = channels_last(grad_y), channels_last(out)
+    if gradient.shape[1:3] == (1, 1):
+        # A product whose inner length is one takes six times as long as the copy that it is.
+        np.multiply(gradient, vertical[0, 0] * horizontal[0, 0], out=rows)
+        np.copyto(grad_x, rows)
+    else:
+        np.matmul(horizontal.T, gradient, out=rows)
+        np.matmul(vertical.T, _flat_rows(rows), out=_flat_rows(grad_x))
+
+
+def _flat_rows(x: Array) -> Array:
+    """(n, h, w, c) as (n, h, w · c), a view."""
+    return x.reshape(*x.shape[:2], -1)

@@ -1,0 +1,483 @@
+"""The plan: which calls a model makes, in what order, and where every number lives.
+
+It is made from shapes and the layers' declarations alone, before anything is allocated. See docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .arena import Span, pack
+from .layers.base import Direction, Layer, Scratch
+from .tensor import Parameter, Shape, Tensor
+
+Kind = Literal["value", "grad"]
+Action = Literal["forward", "backward", "sum_forward", "sum_backward"]
+
+# A block's tensors at one step should fill about half of a core's second-level cache.
+BLOCK_BYTES = 1 << 20
+# As many workers can share what must be summed over the batch; each lane has gradients of its own.
+LANES = 8
+# A lane should put so many rows into the product that makes a weight's gradient, or the sum over lanes costs more.
+LANE_ROWS = 64
+
+
+class Step:
+    """One leaf layer with its input and output tensors.
+
+    The output tensor of one step is the very object that the next has as its input. Their shapes are one image's.
+
+    Attributes:
+        name: Where the layer stands in the model, as in its parameters' names: "3.main.0".
+    """
+
+    def __init__(self, layer: Layer, inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str) -> None:
+        self.layer = layer
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.name = name
+        self.parameters = [parameter for _, parameter in layer.parameters()]
+
+    def __repr__(self) -> str:
+        return f"Step({self.name}, {type(self.layer).__name__})"
+
+
+class Call(NamedTuple):
+    """One method of one step's layer, to be called on every block."""
+
+    action: Action
+    step: Step
+
+    @property
+    def direction(self) -> Direction:
+        return "forward" if self.action.endswith("forward") else "backward"
+
+    def touches(self) -> Iterable[tuple[Tensor, Kind, bool]]:
+        """The tensors the call is handed, of which kind, and whether it writes them."""
+        layer, inputs, outputs = self.step.layer, self.step.inputs, self.step.outputs
+        if self.action == "forward":
+            yield from ((tensor, "value", False) for tensor in inputs)
+            yield from ((tensor, "value", True) for tensor in outputs)
+        elif self.action == "sum_forward":
+            yield from ((tensor, "value", False) for tensor in inputs)
+        else:
+            if "input" in layer.reads:
+                yield from ((tensor, "value", False) for tensor in inputs)
+            if "output" in layer.reads:
+                yield from ((tensor, "value", False) for tensor in outputs)
+            yield from ((tensor, "grad", False) for tensor in outputs)
+            if self.action == "backward":
+                yield from ((tensor, "grad", True) for tensor in inputs)
+
+
+class Cut(NamedTuple):
+    """How a batch is cut: lanes, each a list of blocks (start, stop). It depends on shapes alone."""
+
+    lanes: tuple[tuple[tuple[int, int], ...], ...]
+
+    @property
+    def block(self) -> int:
+        """Images of the largest block."""
+        return max(stop - start for lane in self.lanes for start, stop in lane)
+
+
+@dataclass
+class Segment:
+    """Calls that run block by block without waiting for the other blocks.
+
+    Attributes:
+        direction: Forward or backward.
+        begins: Steps whose `begin_forward` or `begin_backward` runs first, alone.
+        calls: What every block goes through, in order. A backward segment first makes again what was not kept.
+        cut: The lanes and their blocks.
+        places: Byte offset of each (tensor, kind) that lives in this segment only, in a worker's own memory.
+        scratch: Byte offset of each call's scratch arrays, in the same memory.
+        parameters: Those whose gradients the calls add to.
+        gradients: Byte offset, in the batch's memory, of the lanes' own gradients; None where there is one lane.
+    """
+
+    direction: Direction
+    begins: list[Step] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    cut: Cut = Cut(())
+    places: dict[tuple[Tensor, Kind], int] = field(default_factory=dict)
+    scratch: list[dict[str, int]] = field(default_factory=list)
+    parameters: list[Parameter] = field(default_factory=list)
+    gradients: int | None = None
+
+    @property
+    def gradient_size(self) -> int:
+        """How many numbers one lane's gradients hold."""
+        return sum(parameter.size for parameter in self.parameters)
+
+
+Key = tuple[Tensor, Kind, int | None]  # the last: the segment it lives in, None for the whole batch
+
+
+class Plan:
+    """Steps, segments and storage for one batch shape and one mode.
+
+    Args:
+        steps: What the model unrolled to.
+        source: The tensor that the batch is written to.
+        result: The tensor that holds the output.
+        shape: The batch's shape, images first.
+        training: Whether a backward pass follows.
+        dtype: The type of all numbers.
+        share: False gives every tensor storage of its own, keeps it all, and makes nothing again: the reference.
+        workers: The most workers that will run it.
+
+    Attributes:
+        forward: The segments of the forward pass.
+        backward: The segments of the backward pass, in their order; empty outside training.
+        places: Byte offset of each (tensor, kind) that exists for the whole batch, in the batch's memory.
+        batch_bytes: The size of that memory.
+        worker_bytes: The size of each worker's own memory.
+        workers: How many workers it occupies.
+        bytes: All of it, exactly.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        source: Tensor,
+        result: Tensor,
+        shape: Shape,
+        *,
+        training: bool = False,
+        dtype: DTypeLike = np.float32,
+        share: bool = True,
+        workers: int = 1,
+    ) -> None:
+        self.steps, self.source, self.result, self.shape = list(steps), source, result, shape
+        self.training, self.dtype, self.share = training, np.dtype(dtype), share
+        self.images = shape[0]
+        self.wide: set[tuple[Tensor, Kind]] = set()
+        self.forward = self._forward_segments()
+        self.backward = self._backward_segments() if training else []
+        self.segments = self.forward + self.backward
+        self._choose_what_is_kept()
+        self._choose_what_is_wide()
+        for segment in self.segments:
+            segment.cut = self._cut(segment)
+        self.workers = max(1, min(workers, max(len(segment.cut.lanes) for segment in self.segments)))
+        self._assign_storage()
+        self.bytes = self.batch_bytes + self.workers * self.worker_bytes
+
+    # Segments
+
+    def _sums(self, step: Step) -> Shape | None:
+        return step.layer.sums(self.training)
+
+    def _forward_segments(self) -> list[Segment]:
+        """Cut the steps before each that needs sums over the batch, and before the first that wants it whole."""
+        segments = [Segment("forward")]
+        whole = False
+        self._whole: dict[Step, bool] = {}
+        for step in self.steps:
+            if self._sums(step):
+                segments[-1].calls.append(Call("sum_forward", step))
+            wants = step.layer.wants_batch and not whole
+            whole = whole or wants
+            if self._sums(step) or (wants and segments[-1].calls):
+                segments.append(Segment("forward"))
+            segments[-1].calls.append(Call("forward", step))
+            segments[-1].begins.append(step)
+            self._whole[step] = whole
+        return segments
+
+    def _backward_segments(self) -> list[Segment]:
+        segments = [Segment("backward")]
+        previous: Step | None = None
+        for step in reversed(self.steps):
+            if self._sums(step):
+                segments[-1].calls.append(Call("sum_backward", step))
+                segments.append(Segment("backward"))
+            elif previous and self._whole[previous] != self._whole[step]:
+                segments.append(Segment("backward"))
+            segments[-1].begins.append(step)
+            segments[-1].calls.append(Call("backward", step))
+            if not self._sums(step):
+                segments[-1].parameters.extend(step.parameters)
+            previous = step
+        return segments
+
+    def graded(self, input_gradient: bool) -> set[Tensor]:
+        """The tensors that need a gradient: those with parameters above them, all if the input's is wanted."""
+        if input_gradient:
+            return {self.source, *(tensor for step in self.steps for tensor in step.outputs)}
+        graded = {self.result}
+        for step in self.steps:
+            if step.parameters or any(tensor in graded for tensor in step.inputs):
+                graded.update(step.outputs)
+        return graded
+
+    # What is kept, and what is made again
+
+    def _choose_what_is_kept(self) -> None:
+        """Decide which values stay until backward reads them, and which cheap steps are run again instead.
+
+        A value that crosses from one forward segment to another exists for the whole batch in any case, and one that
+        was dear to compute is kept. The rest is made again, block by block, where a backward segment needs it.
+        """
+        producer = {tensor: step for step in self.steps for tensor in step.outputs}
+        crossed: dict[Tensor, set[int]] = {}
+        readers: dict[Tensor, int] = {}
+        for index, segment in enumerate(self.forward):
+            for call in segment.calls:
+                for tensor, _, writes in call.touches():
+                    crossed.setdefault(tensor, set()).add(index)
+                    readers[tensor] = readers.get(tensor, 0) + (not writes)
+        self.crossing = {tensor for tensor, where in crossed.items() if len(where) > 1}
+        self.crossing |= {self.source, self.result}
+
+        read = {tensor for segment in self.backward for call in segment.calls for tensor in self._values_read(call)}
+
+        def replaces_its_input(step: Step) -> bool:
+            """Whether keeping the step's output in place of its input costs nothing and saves making it again."""
+            tensor = step.inputs[0]
+            return (
+                step.layer.in_place
+                and len(step.inputs) == 1
+                and tensor not in self.crossing
+                and tensor not in read
+                and readers[tensor] == 1
+                and not producer[tensor].layer.cheap
+            )
+
+        self.kept: set[Tensor] = set()
+        for segment in self.backward:
+            again: set[Step] = set()
+            needed = [tensor for call in segment.calls for tensor in self._values_read(call)]
+            while needed:
+                tensor = needed.pop()
+                step = producer.get(tensor)
+                if (
+                    step is None
+                    or not self.share
+                    or tensor in self.crossing
+                    or not step.layer.cheap
+                    or replaces_its_input(step)
+                ):
+                    self.kept.add(tensor)
+                elif step not in again:
+                    again.add(step)
+                    needed.extend(step.inputs)
+            segment.calls[:0] = [Call("forward", step) for step in self.steps if step in again]
+
+    @staticmethod
+    def _values_read(call: Call) -> list[Tensor]:
+        return [tensor for tensor, kind, _ in call.touches() if kind == "value"]
+
+    def _choose_what_is_wide(self) -> None:
+        """Decide which arrays exist for the whole batch; the others live in one segment, a block at a time."""
+        touched: dict[Tensor, set[int]] = {}
+        for index, segment in enumerate(self.backward):
+            for call in segment.calls:
+                for tensor, kind, _ in call.touches():
+                    if kind == "grad":
+                        touched.setdefault(tensor, set()).add(index)
+        tensors = [self.source, *(tensor for step in self.steps for tensor in step.outputs)]
+        self.wide |= {(tensor, "value") for tensor in tensors if tensor in self.crossing | self.kept or not self.share}
+        self.wide |= {(tensor, "grad") for tensor, where in touched.items() if len(where) > 1 or not self.share}
+        if self.training:
+            self.wide |= {(self.source, "grad"), (self.result, "grad")}
+        # A view lies where its other side lies.
+        changed = True
+        while changed:
+            changed = False
+            for segment in self.segments:
+                for call in segment.calls:
+                    sides = set(self._view_sides(call))
+                    if sides & self.wide and not sides <= self.wide:
+                        self.wide |= sides
+                        changed = True
+
+    def _view_sides(self, call: Call) -> list[tuple[Tensor, Kind]]:
+        """The two sides (or more) of a call that only copies; empty for any other call."""
+        if not self.share or call.action not in ("forward", "backward") or call.action not in call.step.layer.views:
+            return []
+        kind: Kind = "value" if call.action == "forward" else "grad"
+        return [(tensor, kind) for tensor in (*call.step.inputs, *call.step.outputs)]
+
+    # The cut into lanes and blocks
+
+    def _cut(self, segment: Segment) -> Cut:
+        """Cut the batch for one segment, from shapes alone: never from the number of threads.
+
+        A block is so large that the tensors of its widest call fill half a core's cache. Where something is summed
+        over the batch there are at most `LANES` lanes, and fewer where a lane would bring too few rows to the product
+        that makes a weight's gradient; elsewhere each block is a lane of its own.
+        """
+        widest = max((sum(math.prod(t.shape) for t, _, _ in call.touches()) for call in segment.calls), default=1)
+        block = max(1, BLOCK_BYTES // max(1, widest * self.dtype.itemsize))
+        sums = segment.direction == "backward" or any(call.action == "sum_forward" for call in segment.calls)
+        lanes = min(LANES if sums else -(-self.images // block), self.images)
+        for call in segment.calls:
+            for parameter in call.step.parameters if call.action == "backward" else []:
+                rows = self.images * math.prod(call.step.outputs[0].shape) // parameter.shape[0]
+                lanes = max(1, min(lanes, rows // LANE_ROWS))
+        made = []
+        for start, stop in _even(0, self.images, lanes):
+            made.append(tuple(_even(start, stop, -(-(stop - start) // block))))
+        return Cut(tuple(made))
+
+    # Storage
+
+    def _assign_storage(self) -> None:
+        """Give every array its bytes: storage is shared where lives do not overlap, and where layers allow it."""
+        lives = Lives()
+        views: list[tuple[Key, Key]] = []
+        for index, segment in enumerate(self.segments):
+            for call in segment.calls:
+                sides = [self._key(tensor, kind, index) for tensor, kind in self._view_sides(call)]
+                views.extend((sides[0], side) for side in sides[1:])
+            segment.calls = [call for call in segment.calls if not self._view_sides(call)]
+
+        clock = 0
+        starts = []
+        for index, segment in enumerate(self.segments):
+            starts.append(clock)
+            for call in segment.calls:
+                for tensor, kind, _ in call.touches():
+                    lives.touch(self._key(tensor, kind, index), clock)
+                clock += 1
+        after_forward = (starts + [clock])[len(self.forward)]
+        lives.touch((self.source, "value", None), 0)
+        lives.touch((self.result, "value", None), after_forward)
+        if self.training:
+            lives.touch((self.result, "grad", None), after_forward)
+            lives.touch((self.source, "grad", None), clock)
+        for one, other in views:
+            lives.unite(one, other)
+        if self.share:
+            self._unite_in_place(lives)
+        self._place_wide(lives, starts)
+        self._place_local(lives, starts)
+
+    def _key(self, tensor: Tensor, kind: Kind, index: int) -> Key:
+        return (tensor, kind, None if (tensor, kind) in self.wide else index)
+
+    def _unite_in_place(self, lives: Lives) -> None:
+        """Let layers that may write over what they read do so, where nobody reads it afterwards."""
+        clock = 0
+        for index, segment in enumerate(self.segments):
+            for action, step in segment.calls:
+                if step.layer.in_place and action in ("forward", "backward"):
+                    kind: Kind = "value" if action == "forward" else "grad"
+                    read, written = (step.inputs, step.outputs) if action == "forward" else (step.outputs, step.inputs)
+                    target = self._key(written[0], kind, index)
+                    # Fork and Add take their first two operands in one operation: either may be written over.
+                    for tensor in read[:2]:
+                        source = self._key(tensor, kind, index)
+                        if source[2] == target[2] and lives.ends(source) <= clock <= lives.starts(target):
+                            lives.unite(source, target)
+                            break
+                clock += 1
+
+    def _place_wide(self, lives: Lives, starts: list[int]) -> None:
+        """Pack what exists for the whole batch. A block may be anywhere in a segment, so a life is whole segments."""
+        spans: dict[Hashable, Span] = {}
+        for key in lives.roots():
+            if key[2] is None:
+                size = self.images * math.prod(key[0].shape) * self.dtype.itemsize
+                first = bisect_right(starts, lives.starts(key)) - 1
+                last = bisect_right(starts, lives.ends(key)) - 1
+                spans[key] = Span(size, first, last if lives.ends(key) < starts[-1] else len(starts))
+        for index, segment in enumerate(self.segments):
+            if segment.gradient_size and len(segment.cut.lanes) > 1:
+                size = len(segment.cut.lanes) * segment.gradient_size * self.dtype.itemsize
+                spans["gradients", index] = Span(size, index, index)
+        offsets, self.batch_bytes = pack(spans, self.share)
+        self.places = {key[:2]: offsets[lives.find(key)] for key in lives.keys() if key[2] is None}
+        for index, segment in enumerate(self.segments):
+            segment.gradients = offsets.get(("gradients", index))
+
+    def _place_local(self, lives: Lives, starts: list[int]) -> None:
+        """Pack what a worker holds for the length of one segment: its block of each tensor, and the layers' scratch."""
+        self.worker_bytes = 0
+        for index, segment in enumerate(self.segments):
+            spans: dict[Hashable, Span] = {}
+            for key in lives.roots():
+                if key[2] == index:
+                    size = segment.cut.block * math.prod(key[0].shape) * self.dtype.itemsize
+                    spans[key] = Span(size, lives.starts(key), lives.ends(key))
+            for position, call in enumerate(segment.calls):
+                for name, wanted in self.scratch(call, segment.cut.block).items():
+                    size = math.prod(wanted.shape) * np.dtype(wanted.dtype or self.dtype).itemsize
+                    spans[position, name] = Span(size, starts[index] + position, starts[index] + position)
+            offsets, size = pack(spans, self.share)
+            self.worker_bytes = max(self.worker_bytes, size)
+            segment.places = {key[:2]: offsets[lives.find(key)] for key in lives.keys() if key[2] == index}
+            segment.scratch = [
+                {name: offsets[position, name] for name in self.scratch(call, segment.cut.block)}
+                for position, call in enumerate(segment.calls)
+            ]
+
+    def scratch(self, call: Call, images: int) -> dict[str, Scratch]:
+        """What one call asks for, for a block of so many images."""
+        shape = (images, *call.step.inputs[0].shape)
+        return call.step.layer.scratch(shape, call.direction)
+
+
+class Lives:
+    """From when to when each array is in use, and which of them are one and the same storage."""
+
+    def __init__(self) -> None:
+        self._owner: dict[Key, Key] = {}
+        self._first: dict[Key, int] = {}
+        self._last: dict[Key, int] = {}
+
+    def touch(self, key: Key, when: int) -> None:
+        """Somebody reads or writes the array at that moment."""
+        self._owner.setdefault(key, key)
+        self._first[key] = min(self._first.get(key, when), when)
+        self._last[key] = max(self._last.get(key, when), when)
+
+    def find(self, key: Key) -> Key:
+        """The array that stands for all those of the same storage."""
+        while self._owner[key] != key:
+            key = self._owner[key]
+        return key
+
+    def unite(self, key: Key, other: Key) -> None:
+        """Let both share storage from now on."""
+        if key not in self._owner or other not in self._owner:
+            present = key if key in self._owner else other
+            for missing in {key, other} - {present}:
+                self._owner[missing] = present
+            return
+        key, other = self.find(key), self.find(other)
+        if key != other:
+            self._owner[other] = key
+            self._first[key] = min(self._first[key], self._first[other])
+            self._last[key] = max(self._last[key], self._last[other])
+
+    def starts(self, key: Key) -> int:
+        """When the storage of `key` is first in use."""
+        return self._first[self.find(key)]
+
+    def ends(self, key: Key) -> int:
+        """When it is last in use."""
+        return self._last[self.find(key)]
+
+    def keys(self) -> Iterable[Key]:
+        """All arrays."""
+        return self._owner.keys()
+
+    def roots(self) -> list[Key]:
+        """One array for each storage."""
+        return [key for key, owner in self._owner.items() if key == owner]
+
+
+def _even(start: int, stop: int, parts: int) -> list[tuple[int, int]]:
+    """Cut a run into parts whose lengths differ by one at the most."""
+    bounds = [start + (stop - start) * part // parts for part in range(parts + 1)]
+    return list(zip(bounds, bounds[1:], strict=False))

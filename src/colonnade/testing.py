@@ -1,0 +1,1 @@
+"""Checks for layers and models, your own included."""

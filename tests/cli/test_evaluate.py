@@ -1,0 +1,43 @@
+"""`colonnade evaluate`, as a person runs it."""
+
+import json
+
+import numpy as np
+import pytest
+
+import colonnade as cn
+
+
+def test_evaluate_agrees_with_the_last_line_of_training(run, trained):
+    record = json.loads((trained / "metrics.jsonl").read_text().splitlines()[-1])
+    result = run("evaluate", trained / "model.safetensors")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == f"test accuracy {record['test_accuracy']:.4f}"
+
+
+def test_json_is_all_there_is_on_standard_output(run, trained):
+    result = run("evaluate", trained / "model.safetensors", "--json")
+    answer = json.loads(result.stdout)
+    assert set(answer) >= {"model", "data", "loss", "accuracy"}
+    digits = cn.data.load("digits")
+    classes = cn.load(trained / "model.safetensors").predict(digits.test.x)
+    assert answer["accuracy"] == pytest.approx(np.mean(classes == digits.test.y))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a model", (2**60).to_bytes(8, "little") + b"{}"])
+def test_a_file_that_is_no_model_is_one_line_and_status_2(run, tmp_path, content):
+    path = tmp_path / "model.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    result = run("evaluate", path)
+    assert result.returncode == 2
+    assert str(path) in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+
+
+def test_a_folder_is_no_model(run, tmp_path):
+    result = run("evaluate", tmp_path)
+    assert result.returncode == 2
+    assert str(tmp_path) in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,44 @@
+"""The names that users rely on: adding one is a decision, losing one is a defect."""
+
+import types
+
+import colonnade as cn
+
+PUBLIC = {
+    # Models
+    "Model", "Residual", "Branches", "load",
+    # Layers
+    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dense", "Dropout", "Flatten",
+    "Identity", "Layer", "LeakyReLU", "MaxPool2d", "ReLU", "Sigmoid", "Softmax", "Tanh",
+    # Losses and optimizers
+    "BCEWithLogitsLoss", "CrossEntropyLoss", "MSELoss", "SGD", "Adam", "AdamW",
+    # Training
+    "evaluate", "fit", "predict", "predict_proba",
+    # Tensors, threads, errors
+    "Parameter", "Tensor", "get_threads", "set_threads", "ColonnadeError",
+    # Modules
+    "data", "errors", "initializers", "testing", "zoo",
+    "__version__",
+}  # fmt: skip
+
+
+def test_public_names_are_these() -> None:
+    assert set(cn.__all__) == PUBLIC
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(hasattr(cn, name) for name in cn.__all__)
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    assert [name for name in cn.__all__ if name != "__version__" and not getattr(cn, name).__doc__] == []
+
+
+def test_version_is_that_of_the_installed_package() -> None:
+    from importlib.metadata import version
+
+    assert cn.__version__ == version("colonnade")
+
+
+def test_modules_are_reached_by_their_names() -> None:
+    assert all(isinstance(getattr(cn, name), types.ModuleType) for name in ("data", "errors", "testing", "zoo"))

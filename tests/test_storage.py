@@ -1,0 +1,211 @@
+"""One file of arrays and text: whole or not at all, and never trusted."""
+
+import json
+import os
+import stat
+import struct
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from colonnade import storage
+from colonnade.errors import ArgumentError, FileFormatError
+
+TENSORS = {
+    "kernel": np.arange(48, dtype=np.float32).reshape(2, 3, 2, 4).transpose(0, 3, 1, 2),
+    "every second": np.arange(10.0)[::2],
+    "step": np.array(7, np.int64),
+    "big-endian": np.arange(3, dtype=">f4"),
+    "nothing": np.zeros((0, 3), np.float32),
+}
+
+
+def hostile(path, header, data=b"", length=None):
+    header = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(header) if length is None else length) + header + data)
+
+
+def tensor(dtype="F32", shape=(2,), offsets=(0, 8)):
+    return {"a": {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}}
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_arrays_of_any_layout_and_text_come_back(tmp_path):
+    path = tmp_path / "file.safetensors"
+    storage.write(path, TENSORS, {"text": "with \n and ü"})
+    tensors, metadata = storage.read(path)
+    assert metadata == {"text": "with \n and ü"}
+    assert set(tensors) == set(TENSORS)
+    for name, array in TENSORS.items():
+        assert tensors[name].shape == array.shape
+        np.testing.assert_array_equal(tensors[name], array)
+
+
+def test_file_without_text_has_none(tmp_path):
+    hostile(tmp_path / "file", tensor(), bytes(8))
+    assert storage.read(tmp_path / "file")[1] == {}
+
+
+def test_file_loads_with_the_plain_safetensors_package(tmp_path):
+    from safetensors.numpy import load_file
+
+    storage.write(tmp_path / "file", TENSORS, {})
+    np.testing.assert_array_equal(load_file(tmp_path / "file")["kernel"], TENSORS["kernel"])
+
+
+def test_what_was_read_may_be_written_over(tmp_path):
+    path = tmp_path / "file"
+    storage.write(path, TENSORS, {})
+    tensors, _ = storage.read(path)
+    storage.write(path, {"other": np.ones(1)}, {})
+    np.testing.assert_array_equal(tensors["kernel"], TENSORS["kernel"])
+
+
+def test_types_that_the_format_does_not_know_are_refused(tmp_path):
+    with pytest.raises(ArgumentError, match="can't be stored"):
+        storage.write(tmp_path / "file", {"a": np.array(["text"])}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_failed_write_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkeypatch, failure):
+    path = tmp_path / "file"
+    storage.write(path, {"a": np.zeros(3)}, {})
+    before = path.read_bytes()
+
+    def fail(descriptor):
+        raise failure
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(type(failure)):
+        storage.write(path, {"a": np.ones(3)}, {})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_write_leaves_no_other_file(tmp_path):
+    for _ in range(2):
+        storage.write(tmp_path / "file", TENSORS, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_new_file_follows_the_users_mask_and_an_old_one_keeps_its_permissions(tmp_path):
+    (tmp_path / "like").touch()
+    path = tmp_path / "file"
+    storage.write(path, {"a": np.zeros(3)}, {})
+    assert mode(path) == mode(tmp_path / "like")
+    path.chmod(0o640)
+    storage.write(path, {"a": np.ones(3)}, {})
+    assert mode(path) == 0o640
+
+
+def test_link_stays_a_link(tmp_path):
+    (tmp_path / "real").touch()
+    link = tmp_path / "link"
+    link.symlink_to("real")
+    storage.write(link, {"a": np.zeros(3)}, {})
+    assert link.is_symlink()
+    assert list(storage.read(tmp_path / "real")[0]) == ["a"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_what_is_no_plain_file_is_neither_replaced_nor_read(tmp_path):
+    # A pipe of our own stands for the devices: renamed over, /dev/null would be a file from then on.
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ArgumentError, match="got a device or a pipe"):
+        storage.write(tmp_path / "pipe", {"a": np.zeros(3)}, {})
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    with pytest.raises(FileFormatError, match="got a device or a pipe"):
+        storage.read(tmp_path / "pipe")
+    with pytest.raises(ArgumentError, match="got a folder"):
+        storage.write(tmp_path, {"a": np.zeros(3)}, {})
+    with pytest.raises(FileFormatError, match="got a folder"):
+        storage.read(tmp_path)
+
+
+def test_missing_file_is_one_line(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere: there is no such file\."):
+        storage.read(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("header", "data", "length"),
+    [
+        (b"", b"", None),
+        (b"[]", b"", None),
+        (b"[" * 100_000, b"", None),
+        (b"\xff\xff", b"", None),
+        (tensor(), bytes(7), None),
+        (tensor(), bytes(9), None),
+        (tensor(), b"", 2**63),
+        (tensor(), b"", 2**40),
+        (tensor(shape=[2**40]), bytes(8), None),
+        (tensor(shape=[2**40], offsets=[0, 2**42]), bytes(8), None),
+        (tensor(shape=[2**62, 0], offsets=[0, 0]), b"", None),
+        (tensor(shape=[2**62, 4, 2], offsets=[0, 0]), b"", None),
+        (tensor(shape=[-2]), bytes(8), None),
+        (tensor(shape=[1] * 70 + [2]), bytes(8), None),
+        (tensor(dtype="BF16", shape=[4]), bytes(8), None),
+        (tensor(dtype="F8_E4M3", shape=[8]), bytes(8), None),
+        (tensor(dtype="object"), bytes(8), None),
+        (tensor() | {"b": tensor()["a"]}, bytes(8), None),
+        ({"__metadata__": {"a": 1}}, b"", None),
+    ],
+)
+def test_hostile_file_is_one_line_and_takes_no_memory(tmp_path, header, data, length):
+    path = tmp_path / "file"
+    hostile(path, header, data, length)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileFormatError, match="no safetensors file, or a truncated one") as caught:
+            storage.read(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**22
+    assert "\n" not in str(caught.value)
+
+
+def test_every_truncation_is_noticed(tmp_path):
+    path = tmp_path / "file"
+    storage.write(path, TENSORS, {"a": "b"})
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(FileFormatError):
+            storage.read(path)
+
+
+def test_pickle_is_not_read(tmp_path):
+    import pickle
+
+    (tmp_path / "file").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(FileFormatError, match="no safetensors file"):
+        storage.read(tmp_path / "file")
+
+
+def test_check_writable_makes_the_folder_and_leaves_it_empty(tmp_path):
+    storage.check_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+@pytest.mark.parametrize("inside", ["file", "file/folder"])
+def test_check_writable_refuses_what_can_be_no_folder(tmp_path, inside):
+    (tmp_path / "file").touch()
+    with pytest.raises(ArgumentError, match="can't write to this output folder"):
+        storage.check_writable(tmp_path / inside)
+
+
+def test_check_writable_refuses_a_folder_that_is_read_only(tmp_path, monkeypatch):
+    def refuse(self, *arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)  # root may write anywhere, so the folder's own permissions prove nothing
+    with pytest.raises(ArgumentError, match="Permission denied"):
+        storage.check_writable(tmp_path)
