@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,10 @@ class Process:
             raise RuntimeError(answer["error"])
         return answer
 
-    def close(self) -> None:
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self.requests.close()
         self.process.wait()
         self.answers.close()
@@ -73,11 +77,8 @@ class Process:
 
 def ask_alone(command: str, **request: Any) -> Record:
     """The answer of a fresh process to one request."""
-    process = Process()
-    try:
+    with Process() as process:
         return process.ask(command, **request)
-    finally:
-        process.close()
 
 
 def furthest(a: Any, b: Any) -> float:
@@ -112,31 +113,30 @@ def measure(task: Record, frameworks: list[str], *, runs: int, seconds: float) -
     """
     records: list[Record] = []
     processes: list[tuple[Process, int]] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         files = share_weights(task, frameworks, folder)
         for framework in frameworks:
-            process = Process()
+            process = stack.enter_context(Process())
             name, _, alone = framework.partition(",")
             threads = 1 if alone else task["threads"]
             answer = process.ask("prepare", **{**task, **files, "threads": threads}, framework=name)
             step = process.ask("run", steps=1)["seconds"]
             processes.append((process, max(1, round(seconds / step))))
             records.append({**task, "framework": framework, "threads": threads, **answer, "runs": []})
-    for turn in range(runs):
-        for place in range(len(processes)):
-            # Who comes first changes from turn to turn.
-            place = (place + turn) % len(processes)
-            process, steps = processes[place]
-            time.sleep(PAUSE)
-            records[place]["runs"].append(process.ask("run", steps=steps)["seconds"])
-    truth = records[0]["computed"]
-    for record, (process, _) in zip(records, processes, strict=True):
-        record |= process.ask("memory")
-        process.close()
-        record["difference"] = furthest(record.pop("computed"), truth)
-        record["seconds"] = statistics.median(record["runs"])
-        record["images_per_second"] = task["shape"][0] / record["seconds"]
-        announce(record)
+        for turn in range(runs):
+            for place in range(len(processes)):
+                # Who comes first changes from turn to turn.
+                place = (place + turn) % len(processes)
+                process, steps = processes[place]
+                time.sleep(PAUSE)
+                records[place]["runs"].append(process.ask("run", steps=steps)["seconds"])
+        truth = records[0]["computed"]
+        for record, (process, _) in zip(records, processes, strict=True):
+            record |= process.ask("memory")
+            record["difference"] = furthest(record.pop("computed"), truth)
+            record["seconds"] = statistics.median(record["runs"])
+            record["images_per_second"] = task["shape"][0] / record["seconds"]
+            announce(record)
     return records
 
 

@@ -12,7 +12,6 @@ import platform
 import resource
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,14 +19,16 @@ import numpy as np
 
 RATE, MOMENTUM = 0.001, 0.9
 
+Weights = dict[str, np.ndarray]
+
 
 class Contestant(Protocol):
     """A framework with a network in it. A step works on the one batch that it was given at the start."""
 
-    def weights(self) -> list[np.ndarray]:
-        """Every array of the model's state, in the order of the layers."""
+    def weights(self) -> Weights:
+        """Every array of the model's state, by its name: the names are the same everywhere."""
 
-    def load(self, weights: list[np.ndarray]) -> None:
+    def load(self, weights: Weights) -> None:
         """Take over what another contestant's `weights` returned."""
 
     def train(self) -> float:
@@ -59,12 +60,11 @@ class Colonnade:
         self.loss = cn.CrossEntropyLoss()
         self.optimizer = cn.SGD(self.model.parameters(), lr=RATE, momentum=MOMENTUM)
 
-    def weights(self) -> list[np.ndarray]:
-        return [value for name, value in self.model.state_dict().items() if "num_batches" not in name]
+    def weights(self) -> Weights:
+        return self.model.state_dict()
 
-    def load(self, weights: list[np.ndarray]) -> None:
-        names = [name for name in self.model.state_dict() if "num_batches" not in name]
-        self.model.load_state_dict(dict(zip(names, weights, strict=True)))
+    def load(self, weights: Weights) -> None:
+        self.model.load_state_dict(weights)
 
     def train(self) -> float:
         y = self.model(self.x, training=True)
@@ -101,15 +101,11 @@ class Torch:
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=RATE, momentum=MOMENTUM)
         self.model.train(task.kind == "training")
 
-    def state(self) -> list[Any]:
-        return [value for name, value in self.model.state_dict().items() if "num_batches" not in name]
+    def weights(self) -> Weights:
+        return {name: value.numpy() for name, value in self.model.state_dict().items()}
 
-    def weights(self) -> list[np.ndarray]:
-        return [value.numpy() for value in self.state()]
-
-    def load(self, weights: list[np.ndarray]) -> None:
-        for value, weight in zip(self.state(), weights, strict=True):
-            value.copy_(self.torch.from_numpy(np.ascontiguousarray(weight)))
+    def load(self, weights: Weights) -> None:
+        self.model.load_state_dict({name: self.torch.from_numpy(value) for name, value in weights.items()})
 
     def train(self) -> float:
         loss = self.loss(self.called(self.x), self.targets)
@@ -146,10 +142,10 @@ class OnnxRuntime:
         self.session = onnxruntime.InferenceSession(task.onnx, options, providers=["CPUExecutionProvider"])
         self.feed = {"x": task.x}
 
-    def weights(self) -> list[np.ndarray]:
+    def weights(self) -> Weights:
         raise NotImplementedError
 
-    def load(self, weights: list[np.ndarray]) -> None:
+    def load(self, weights: Weights) -> None:
         pass  # they are in the file
 
     def train(self) -> float:
@@ -203,25 +199,31 @@ class Worker:
         self.contestant = make(self.task)
         if "weights" in request:
             with np.load(request["weights"]) as file:
-                self.contestant.load([file[name] for name in file.files])
+                self.contestant.load(dict(file))
         if "save" in request:
-            np.savez(request["save"], *self.contestant.weights())
+            np.savez(request["save"], **self.contestant.weights())
         if "export" in request:
             self.contestant.export(request["export"])
         if request.get("until") == "weights":
             return {}
-        before = [weight.copy() for weight in self.contestant.weights()] if self.task.kind == "training" else []
+        if self.task.kind == "training":
+            before = {name: value.copy() for name, value in self.contestant.weights().items()}
         started = time.perf_counter()
         first = self.step()
         seconds = time.perf_counter() - started
         if self.task.kind == "training":
             computed = [first, self.step(), self.step()]
             # How far each array moved, in units of the rate: wrong gradients hide in a loss, and not here.
-            moves = zip(self.contestant.weights(), before, strict=True)
-            computed += [float(np.linalg.norm(weight - start)) / RATE for weight, start in moves]
+            after = self.contestant.weights()
+            computed += [float(np.linalg.norm(after[name] - before[name])) / RATE for name in sorted(before)]
         else:
             computed = first[:4].tolist()
-        return {"first_seconds": seconds, "computed": computed, "package": package, "version": version(package)}
+        return {
+            "first_seconds": seconds,
+            "computed": computed,
+            "package": package,
+            "version": sys.modules[package].__version__,
+        }
 
     def step(self) -> Any:
         return self.contestant.train() if self.task.kind == "training" else self.contestant.predict()

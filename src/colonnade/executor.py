@@ -203,7 +203,8 @@ class Executor:
         if input_gradient is not self._input_gradient:
             self._input_gradient = input_gradient
             self._graded = self.plan.graded(input_gradient)
-            self._bound.clear()
+            forward = len(self.plan.forward)
+            self._bound = {place: calls for place, calls in self._bound.items() if place[0] < forward}
         with WORKERS.hold() as workers:
             for index in range(len(self.plan.forward), len(self.plan.segments)):
                 self._run(index, workers)

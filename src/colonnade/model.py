@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import layers as known_layers
 from . import storage, training
-from .composites import Branches, Chain, Composite, Node, Residual
+from .composites import Branches, Chain, Node, Residual, describe
 from .errors import ArgumentError, ColonnadeError, FileFormatError, ShapeError, StateError
 from .executor import WORKERS, Executor, Memory
 from .layers.base import Layer
 from .layers.wiring import Wiring
 from .ops.layout import Array
 from .plan import Plan, Step
-from .tensor import Parameter, ParameterBuffer, Shape, Tensor
+from .tensor import Parameter, ParameterBuffer, Shape, Tensor, contiguous_runs
 
 FORMAT_VERSION = 1
 # Outside training a larger batch is run in runs of at most so many images, so that memory does not grow with it.
@@ -76,7 +76,7 @@ class Model(Chain):
         self._source = Tensor(())
         self._steps: list[Step] = []
         self._result = self.unroll(self._source, "", self._steps)
-        self._buffers: list[ParameterBuffer] = []
+        self._parameters: dict[str, Parameter] = {}
         self._adopt()
         self._memory = {True: Memory(), False: Memory()}  # by whether it is training
         self._executors: dict[tuple[Any, ...], Executor] = {}
@@ -85,24 +85,28 @@ class Model(Chain):
     # Parameters and what is saved with them
 
     def _adopt(self) -> None:
-        """Lay the parameters that are new into a flat buffer, draw their first values, and name them."""
-        new: list[tuple[Parameter, bool]] = []
+        """Name the parameters; lay those that are new into a flat buffer, and draw their first values."""
+        new: list[tuple[Parameter, np.random.Generator, bool]] = []
+        known = set(self._parameters.values())
         for step in self._steps:
             for name, parameter in step.layer.parameters():
-                if not parameter.name and all(parameter is not known for known, _ in new):
-                    parameter.name = f"{step.name}.{name}"
-                    new.append((parameter, self._rectified(step)))
+                if parameter in known:
+                    continue
+                rng = np.random.default_rng([self.seed, len(known)])
+                if parameter.buffer is None:
+                    new.append((parameter, rng, self._rectified(step)))
+                elif parameter.dtype != self.dtype:
+                    raise ArgumentError(f"Model: {step.name} is already part of a model of {parameter.dtype}.")
+                parameter.name = f"{step.name}.{name}"
+                self._parameters[parameter.name] = parameter
+                known.add(parameter)
             for name in step.layer.buffers:
                 array = getattr(step.layer, name)
-                dtype = self.dtype if array.dtype.kind == "f" else array.dtype
-                setattr(step.layer, name, np.array(array, dtype))
+                setattr(step.layer, name, np.array(array, self.dtype if array.dtype.kind == "f" else array.dtype))
             step.parameters = [parameter for _, parameter in step.layer.parameters()]
-        if new:
-            known = sum(len(buffer.parameters) for buffer in self._buffers)
-            self._buffers.append(ParameterBuffer([parameter for parameter, _ in new], self.dtype))
-            for number, (parameter, rectified) in enumerate(new, known):
-                rng = np.random.default_rng([self.seed, number])
-                parameter.array[...] = parameter.initializer(parameter.shape, rng, rectified)
+        ParameterBuffer([parameter for parameter, _, _ in new], self.dtype)
+        for parameter, rng, rectified in new:
+            parameter.array[...] = parameter.initializer(parameter.shape, rng, rectified)
 
     def _rectified(self, step: Step) -> bool:
         """Whether a ReLU follows, seen through pools and normalisations."""
@@ -113,19 +117,19 @@ class Model(Chain):
 
     def parameters(self) -> list[Parameter]:
         """All parameters, in the order of the layers."""
-        return [parameter for buffer in self._buffers for parameter in buffer.parameters]
+        return list(self._parameters.values())
 
     def zero_grad(self) -> None:
         """Set every parameter's gradient to zero."""
-        for buffer in self._buffers:
-            buffer.grad.fill(0)
+        for buffer, run in contiguous_runs(self.parameters()):
+            buffer.grad[run].fill(0)
 
     def _saved_buffers(self) -> dict[str, tuple[Layer, str]]:
         return {f"{step.name}.{name}": (step.layer, name) for step in self._steps for name in step.layer.buffers}
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters and running statistics, by PyTorch's names and shapes."""
-        state = {parameter.name: parameter.array.copy(order="C") for parameter in self.parameters()}
+        state = {name: parameter.array.copy(order="C") for name, parameter in self._parameters.items()}
         state |= {name: getattr(layer, key).copy() for name, (layer, key) in self._saved_buffers().items()}
         order = [step.name for step in self._steps]
         return dict(sorted(state.items(), key=lambda item: order.index(item[0].rpartition(".")[0])))
@@ -133,7 +137,7 @@ class Model(Chain):
     def load_state_dict(self, state: dict[str, ArrayLike]) -> None:
         """Take over parameters and running statistics; raises ArgumentError where names or shapes differ."""
         arrays = {name: np.asarray(value) for name, value in state.items()}
-        places: dict[str, Array] = {parameter.name: parameter.array for parameter in self.parameters()}
+        places: dict[str, Array] = {name: parameter.array for name, parameter in self._parameters.items()}
         places |= {name: getattr(layer, key) for name, (layer, key) in self._saved_buffers().items()}
         optional = {name for name in places if name.endswith("num_batches_tracked")}
         if missing := sorted(places.keys() - arrays.keys() - optional):
@@ -148,8 +152,9 @@ class Model(Chain):
         self._weights_changed()
 
     def _weights_changed(self) -> None:
-        for buffer in self._buffers:
-            buffer.version += 1
+        for buffer in {parameter.buffer for parameter in self.parameters()}:
+            if buffer is not None:
+                buffer.version += 1
 
     # Shapes and plans
 
@@ -190,7 +195,7 @@ class Model(Chain):
         if not training:
             shape = (_even_chunk(shape[0]), *shape[1:])
         return Plan(
-            self._steps if training else self._inference_steps(),
+            self._steps,
             self._source,
             self._result,
             shape,
@@ -199,9 +204,6 @@ class Model(Chain):
             share=self.share_memory,
             workers=WORKERS.count,
         )
-
-    def _inference_steps(self) -> list[Step]:
-        return self._steps
 
     def _executor(self, shape: Shape, training: bool) -> Executor:
         key = (shape, training, WORKERS.count)
@@ -397,6 +399,21 @@ class Model(Chain):
             "inference_bytes": inference.bytes,
         }
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        """A model of its own with the same weights."""
+        classes = {type(step.layer).__name__: type(step.layer) for step in self._steps}
+        model = Model(
+            construct(describe(self.layers), classes),
+            seed=self.seed,
+            dtype=self.dtype,
+            share_memory=self.share_memory,
+        )
+        if self.input_shape is not None:
+            model.build(self.input_shape)
+        model.load_state_dict(self.state_dict())  # type: ignore[arg-type]
+        model.classes, model.normalization = self.classes, self.normalization
+        return model
+
     def __repr__(self) -> str:
         lines = "".join(f"  {position}: {layer!r}\n" for position, layer in enumerate(self.layers))
         return f"Model(\n{lines})"
@@ -429,7 +446,7 @@ def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) ->
             f"{path}: written by a newer version of Colonnade (format {version}, this one reads {FORMAT_VERSION})."
         )
     try:
-        layers = _construct(description["architecture"], {each.__name__: each for each in custom}, depth=0)
+        layers = construct(description["architecture"], {each.__name__: each for each in custom})
         _check_sizes(layers, tensors)
         model = Model(layers, seed=description["seed"], dtype=description["dtype"])
         if description["input_shape"] is not None:
@@ -442,8 +459,11 @@ def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) ->
     return model
 
 
-def _construct(architecture: list[dict[str, Any]], custom: dict[str, type[Layer]], depth: int) -> list[Node]:
-    """Layers from their descriptions: only known classes, only their constructors' arguments."""
+def construct(
+    architecture: list[dict[str, Any]], custom: dict[str, type[Layer]] | None = None, depth: int = 0
+) -> list[Node]:
+    """Layers from what :func:`describe` made: only known classes, only their constructors' arguments."""
+    custom = custom or {}
     if depth > 32:
         raise FileFormatError("layers nested more than 32 deep.")
     made: list[Node] = []
@@ -451,11 +471,11 @@ def _construct(architecture: list[dict[str, Any]], custom: dict[str, type[Layer]
         arguments = {name: _tuples(value) for name, value in entry.items() if name != "type"}
         kind = entry["type"]
         if kind == "Residual":
-            made.append(Residual(*(_construct(entry[name], custom, depth + 1) for name in ("main", "shortcut"))))
+            made.append(Residual(*(construct(entry[name], custom, depth + 1) for name in ("main", "shortcut"))))
         elif kind == "Branches":
-            made.append(Branches(*(_construct(path, custom, depth + 1) for path in entry["paths"])))
+            made.append(Branches(*(construct(path, custom, depth + 1) for path in entry["paths"])))
         elif kind in ("Model", "Chain"):
-            made.append(Chain(_construct(entry["layers"], custom, depth + 1)))
+            made.append(Chain(construct(entry["layers"], custom, depth + 1)))
         elif kind in custom:
             made.append(custom[kind](**arguments))
         elif kind in known_layers.__all__:

@@ -156,7 +156,8 @@ class Plan:
         share: bool = True,
         workers: int = 1,
     ) -> None:
-        self.steps, self.source, self.result, self.shape = list(steps), source, result, shape
+        self.steps = list(steps) if training else folded(steps)
+        self.source, self.result, self.shape = source, result, shape
         self.training, self.dtype, self.share = training, np.dtype(dtype), share
         self.images = shape[0]
         self.wide: set[tuple[Tensor, Kind]] = set()
@@ -302,7 +303,9 @@ class Plan:
 
     def _view_sides(self, call: Call) -> list[tuple[Tensor, Kind]]:
         """The two sides (or more) of a call that only copies; empty for any other call."""
-        if not self.share or call.action not in ("forward", "backward") or call.action not in call.step.layer.views:
+        layer = call.step.layer
+        vanishes = layer.vanishes and not self.training
+        if not self.share or call.action.startswith("sum") or not (vanishes or call.action in layer.views):
             return []
         kind: Kind = "value" if call.action == "forward" else "grad"
         return [(tensor, kind) for tensor in (*call.step.inputs, *call.step.outputs)]
@@ -475,6 +478,20 @@ class Lives:
     def roots(self) -> list[Key]:
         """One array for each storage."""
         return [key for key, owner in self._owner.items() if key == owner]
+
+
+def folded(steps: Sequence[Step]) -> list[Step]:
+    """The steps for use outside training: where a layer can do the next one's work as well, one step for the two."""
+    made: list[Step] = []
+    for step in steps:
+        before = made[-1] if made else None
+        # A tensor has one reader (Fork sees to that), so what lies between the two is nobody else's.
+        layer = before.layer.fold(step.layer) if before and before.outputs == step.inputs else None
+        if before and layer:
+            made[-1] = Step(layer, before.inputs, step.outputs, before.name)
+        else:
+            made.append(step)
+    return made
 
 
 def _even(start: int, stop: int, parts: int) -> list[tuple[int, int]]:

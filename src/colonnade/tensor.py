@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,7 @@ class Parameter(Tensor):
     @property
     def size(self) -> int:
         """How many numbers it holds."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def lay(self, flat: Array) -> Array:
         """A flat array of the parameter's size as an array of its shape, the axes in memory as they should be."""
@@ -186,3 +187,9 @@ def contiguous_runs(parameters: Sequence[Parameter]) -> list[tuple[ParameterBuff
             start = runs.pop()[1].start
         runs.append((parameter.buffer, slice(start, stop)))
     return runs
+
+
+def unchanged_since(parameters: Sequence[Parameter]) -> tuple[int, ...] | None:
+    """What stays equal for as long as the parameters do; None where somebody may write to them unseen."""
+    buffers = [parameter.buffer for parameter in parameters if parameter.buffer is not None]
+    return None if any(buffer.handed_out for buffer in buffers) else tuple(buffer.version for buffer in buffers)

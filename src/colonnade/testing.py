@@ -1,1 +1,237 @@
-"""Checks for layers and models, your own included."""
+"""Checks for layers and models, your own included: the whole contract of docs/architecture.md, on one layer."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import executor
+from . import plan as planning
+from .composites import Chain, Node, describe
+from .layers.base import Layer
+from .model import Model, construct, load
+from .ops.layout import Array
+from .plan import Step
+from .tensor import Shape, Tensor
+
+STEP = 1e-5  # of the central differences: its truncation and its rounding, in float64, are about equal
+TOLERANCE = 1e-6  # relative error of a gradient
+
+
+def check_layer(
+    layer: Node, input_shape: Sequence[int], *, images: int = 5, seed: int = 0, tolerance: float = TOLERANCE
+) -> None:
+    """Hold a layer, or a composite of layers, to the contract; raises AssertionError with what failed.
+
+    - The output has the shape that `build` promised, and the model's type, float32 and float64.
+    - In float64 the gradients at the input and at every parameter agree with central differences,
+      |g − ĝ| / max(|g|, |ĝ|, 1e-2) below `tolerance`, and they add up over two passes.
+    - Block by block gives what the whole batch gives.
+    - Sharing memory, with any number of threads, gives the same bits as sharing nothing.
+    - With everything filled with NaN that backward does not declare to read, the gradients are the same bits.
+    - What is saved and loaded gives the same bits.
+
+    Args:
+        layer: It is constructed anew from its arguments, and not changed.
+        input_shape: One image's shape, (c, h, w), or whatever the layer takes.
+        images: How many images to try it on.
+        seed: Of the inputs and the weights.
+        tolerance: Greatest relative error of a gradient.
+
+    A layer with kinks (ReLU, max pooling) is tried on inputs that are well apart from one another and from zero.
+    """
+    Check(layer, tuple(input_shape), images, seed, tolerance).run()
+
+
+def check_model(
+    model: Model, input_shape: Sequence[int], *, images: int = 5, seed: int = 0, tolerance: float = TOLERANCE
+) -> None:
+    """As :func:`check_layer`, for all layers of a model."""
+    check_layer(Chain(model.layers), input_shape, images=images, seed=seed, tolerance=tolerance)
+
+
+class Check:
+    """One layer on one input, tried in every way."""
+
+    def __init__(self, layer: Node, input_shape: Shape, images: int, seed: int, tolerance: float) -> None:
+        self.layer, self.seed, self.tolerance = layer, seed, tolerance
+        self.rng = np.random.default_rng(seed)
+        self.x = distinct((images, *input_shape), self.rng)  # float64
+        self.name = type(layer).__name__
+
+    def run(self) -> None:
+        """Every check, the simplest first."""
+        self.shapes()
+        self.gradients()
+        self.blocks()
+        self.memory()
+        self.poison()
+        self.saving()
+
+    def fail(self, message: str) -> None:
+        """Say what failed."""
+        raise AssertionError(f"{self.name}: {message}")
+
+    def model(self, dtype: str = "float64", share_memory: bool = True) -> Model:
+        """A fresh model of the layer alone, its parameters well away from the zeros and ones they begin with."""
+        layers = construct(describe([self.layer]), {each.__name__: each for each in own_classes(self.layer)})
+        model = Model(layers, seed=self.seed, dtype=dtype, share_memory=share_memory)
+        model.build(self.x.shape[1:])
+        rng = np.random.default_rng(self.seed + 1)
+        for parameter in model.parameters():
+            parameter.value[...] += rng.uniform(-0.3, 0.3, parameter.shape)
+        return model
+
+    def passes(self, model: Model, between: Callable[[Model], None] = lambda model: None) -> list[Array]:
+        """Output, gradient at the input, parameters' gradients and statistics of a training pass."""
+        model.zero_grad()
+        y = model(self.x, training=True)
+        between(model)
+        grad_x = model.backward(self.direction(y))
+        assert grad_x is not None
+        grads = [parameter.grad.copy() for parameter in model.parameters()]
+        return [y, grad_x, *grads, *model.state_dict().values()]
+
+    def direction(self, y: Array) -> Array:
+        """A fixed gradient at the output: the slope is taken along it."""
+        return np.random.default_rng(self.seed + 2).normal(size=y.shape).astype(y.dtype)
+
+    def shapes(self) -> None:
+        """The output is what `build` promised."""
+        for dtype in ("float32", "float64"):
+            model = self.model(dtype)
+            promised = (len(self.x), *output_shape(model))
+            for training in (False, True):
+                y = model(self.x, training=training)
+                if y.shape != promised:
+                    self.fail(f"build promised an output of shape {promised}, forward gave {y.shape}.")
+                if y.dtype != dtype:
+                    self.fail(f"a model of {dtype} gave an output of {y.dtype}.")
+
+    def gradients(self) -> None:
+        """Backward agrees with central differences, and adds up."""
+        model = self.model()
+        _, grad_x, *_ = self.passes(model)
+        slope = self.direction(model(self.x, training=True))
+        # The pass just made left the parameters' gradients as they were: its backward has not run.
+        grads = {parameter.name: parameter.grad.copy() for parameter in model.parameters()}
+
+        def value() -> float:
+            return math.fsum((model(self.x, training=True) * slope).ravel())
+
+        self.compare("the input", grad_x, differences(value, self.x, self.rng))
+        for parameter in model.parameters():
+            numeric = differences(value, parameter.value, self.rng)
+            self.compare(parameter.name, grads[parameter.name], numeric)
+        model(self.x, training=True)
+        model.backward(slope)
+        for parameter in model.parameters():
+            if not np.allclose(parameter.grad, 2 * grads[parameter.name], rtol=1e-9, atol=1e-12):
+                self.fail(f"a second backward pass did not add to the gradient of {parameter.name}.")
+
+    def compare(self, name: str, computed: Array, numeric: dict[tuple[int, ...], float]) -> None:
+        """Hold some entries of a gradient against their differences."""
+        for index, expected in numeric.items():
+            got = float(computed[index])
+            error = abs(got - expected) / max(abs(got), abs(expected), 1e-2)
+            if not error < self.tolerance:
+                self.fail(
+                    f"gradient at {name}, entry {index}: backward gives {got:.9g}, differences give {expected:.9g}, "
+                    f"a relative error of {error:.1e}."
+                )
+
+    def blocks(self) -> None:
+        """Image by image gives what the whole batch at once gives."""
+        block_bytes, lanes = planning.BLOCK_BYTES, planning.LANES
+        try:
+            planning.BLOCK_BYTES, planning.LANES = 1 << 40, 1
+            whole = self.passes(self.model())
+            planning.BLOCK_BYTES, planning.LANES = 1, 3
+            parts = self.passes(self.model())
+        finally:
+            planning.BLOCK_BYTES, planning.LANES = block_bytes, lanes
+        for one, other in zip(whole, parts, strict=True):
+            if not np.allclose(one, other, rtol=1e-9, atol=1e-9, equal_nan=True):
+                self.fail(f"block by block differs from the whole batch by {np.abs(one - other).max():.2e}.")
+
+    def memory(self) -> None:
+        """Shared memory, and any number of threads, give the bits of the reference that shares nothing."""
+        expected = self.passes(self.model("float32", share_memory=False))
+        threads = executor.get_threads()
+        try:
+            for count in (1, 2, 3):
+                executor.set_threads(count)
+                self.same_bits(expected, self.passes(self.model("float32")), f"sharing memory, with {count} threads,")
+        finally:
+            executor.set_threads(threads)
+
+    def poison(self) -> None:
+        """What backward does not declare to read may hold anything."""
+        expected = self.passes(self.model("float32"))
+        for share in (True, False):
+            got = self.passes(self.model("float32", share_memory=share), between=poison_undeclared)
+            self.same_bits(expected, got, "filling with NaN what backward does not declare to read")
+
+    def saving(self) -> None:
+        """A saved model is the same model."""
+        model = self.model("float32")
+        model(self.x, training=True)  # moves running statistics
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.safetensors"
+            model.save(path)
+            again = load(path, custom=own_classes(self.layer))
+        self.same_bits([model(self.x)], [again(self.x)], "saving and loading")
+
+    def same_bits(self, expected: list[Array], got: list[Array], doing: str) -> None:
+        """Fail unless all arrays are equal to the last bit."""
+        for one, other in zip(expected, got, strict=True):
+            if one.tobytes() != other.tobytes():
+                self.fail(f"{doing} changed the result.")
+
+
+def poison_undeclared(model: Model) -> None:
+    """Between forward and backward: fill with NaN whatever backward does not declare to read."""
+    assert model._trained is not None
+    model._trained.poison()
+
+
+def output_shape(model: Model) -> Shape:
+    """One image's output, as `build` promised it."""
+    return model._result.shape
+
+
+def own_classes(node: Node) -> list[type[Layer]]:
+    """The classes of all leaves in a layer or composite."""
+    steps: list[Step] = []
+    Chain([node]).unroll(Tensor(()), "", steps)
+    return [type(step.layer) for step in steps]
+
+
+def distinct(shape: Shape, rng: np.random.Generator) -> Array:
+    """Numbers between −2 and 2, all different by much more than a difference's step, and none near zero."""
+    count = math.prod(shape)
+    values = (np.arange(count) + 0.5) * (4.0 / count) - 2.0
+    return rng.permutation(values).reshape(shape)
+
+
+def differences(
+    value: Callable[[], float], array: Array, rng: np.random.Generator, most: int = 40
+) -> dict[tuple[int, ...], float]:
+    """Central differences of `value` along some entries of `array`, (f(a + h) − f(a − h)) / 2h, by index."""
+    chosen = rng.permutation(array.size)[:most]
+    slopes: dict[tuple[int, ...], float] = {}
+    for flat in chosen:
+        index = tuple(int(i) for i in np.unravel_index(flat, array.shape))
+        before = float(array[index])
+        array[index] = before + STEP
+        above = value()
+        array[index] = before - STEP
+        below = value()
+        array[index] = before
+        slopes[index] = (above - below) / (2 * STEP)
+    return slopes

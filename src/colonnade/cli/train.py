@@ -14,8 +14,8 @@ def train(
     data: Data = "digits",
     data_dir: DataDir = None,
     model: Annotated[str, typer.Option("--model", metavar="NAME", help="A network of the zoo.")] = "cnn",
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Times through all images.")] = 10,
-    batch_size: BatchSize = 128,
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Times through all images.")] = 20,
+    batch_size: BatchSize = 64,
     optimizer: Annotated[
         Literal["sgd", "adam", "adamw"], typer.Option("--optimizer", help="How the weights learn.")
     ] = "adamw",

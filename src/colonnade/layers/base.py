@@ -9,7 +9,9 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..tensor import Array, Parameter, Shape, Tensor
+from ..errors import StateError
+from ..ops.layout import Array
+from ..tensor import Parameter, Shape, Tensor
 
 Direction = Literal["forward", "backward"]
 State = dict[str, Any]
@@ -149,6 +151,7 @@ class Layer:
         cheap: Running `forward` again costs less than keeping its output until `backward` reads it.
         views: Directions, `"forward"` and `"backward"`, in which the layer only copies; the plan then lets both
             sides share memory and makes no call.
+        vanishes: Outside training the layer hands its input on as it is.
         wants_batch: The layer works best on as many images at once as there are: it multiplies by a large matrix.
         rectifies: True for the ReLU family, None for what lets it be seen through (pools, norms), False for the rest.
             It decides the first weights of the layer before.
@@ -159,7 +162,8 @@ class Layer:
     in_place: ClassVar[bool] = False
     cheap: ClassVar[bool] = False
     views: set[str] = set()
-    wants_batch: ClassVar[bool] = False
+    vanishes: ClassVar[bool] = False
+    wants_batch: bool = False
     rectifies: ClassVar[bool | None] = False
     buffers: tuple[str, ...] = ()
 
@@ -209,6 +213,10 @@ class Layer:
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         """Add this block's share to `block.sums`, for `begin_backward`. May read `x.value`."""
 
+    def fold(self, following: Layer) -> Layer | None:
+        """A layer that does this one's work and that of `following` outside training, or None."""
+        return None
+
     def parameters(self) -> Iterator[tuple[str, Parameter]]:
         """The layer's parameters by name, in the order in which the constructor made them."""
         for name, attribute in vars(self).items():
@@ -220,12 +228,27 @@ class Layer:
         return 0
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments, from the attributes of the same names: what a model file stores."""
-        names = inspect.signature(type(self).__init__).parameters
-        values = {name: getattr(self, name) for name in names if name != "self" and hasattr(self, name)}
+        """The constructor's arguments, from the attributes of the same names: what a model file stores.
+
+        Raises:
+            StateError: An argument that is not kept under its name.
+        """
+        arguments = self._arguments()
+        if missing := [name for name, value in arguments.items() if value is inspect.Parameter.empty]:
+            raise StateError(f"{type(self).__name__}: the argument {missing[0]} must be kept as an attribute of its name.")
+        return arguments
+
+    def _arguments(self) -> dict[str, Any]:
+        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        if type(self).__init__ is object.__init__:
+            names = []
+        values = {name: getattr(self, name, inspect.Parameter.empty) for name in names}
         # As in PyTorch, `bias` is an argument that says whether, and an attribute that is the parameter or None.
-        return {name: True if isinstance(value, Parameter) else value for name, value in values.items()}
+        return {
+            name: isinstance(value, Parameter) if isinstance(value, Parameter) or (name == "bias" and not value) else value
+            for name, value in values.items()
+        }
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.config().items())
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
         return f"{type(self).__name__}({arguments})"

@@ -19,8 +19,9 @@ from ..ops.convolution import (
     turn,
 )
 from ..ops.layout import Array, channels_last
-from ..tensor import Parameter, Shape, Tensor
+from ..tensor import Parameter, Shape, Tensor, unchanged_since
 from .base import Block, Direction, Layer, Scratch, State
+from .normalization import BatchNorm2d
 
 
 def pair(layer: str, name: str, value: int | tuple[int, int], least: int) -> Pair:
@@ -139,7 +140,11 @@ class Conv2d(Layer):
     def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
         if self.turned is not None:
             laid = channels_last(self.weight.array)
-            state["turned"] = turn(laid.reshape(self.groups, self.out_channels // self.groups, *laid.shape[1:]))
+            depth = self.out_channels // self.groups
+            if "turned" not in state:
+                length = depth * laid.shape[1] * laid.shape[2]
+                state["turned"] = np.empty((self.groups, length, laid.shape[3]), laid.dtype)
+            turn(laid.reshape(self.groups, depth, *laid.shape[1:]), state["turned"])
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         spaces: dict[str, Scratch] = {}
@@ -218,6 +223,35 @@ class Conv2d(Layer):
             _, height, width, _ = grad_x.shape
             np.copyto(grad_x, padded[:, top : top + height, left : left + width])
 
+    def fold(self, following: Layer) -> Layer | None:
+        foldable = isinstance(following, BatchNorm2d) and following.track_running_stats
+        return FoldedConv2d(self, following) if foldable else None
+
     def multiplications(self, shape: Shape) -> int:
         height, width = self.window.output_size((shape[1], shape[2]))
         return height * width * self.weight.size
+
+
+class FoldedConv2d(Conv2d):
+    """A convolution and the batch norm behind it as one convolution, outside training.
+
+    With the running statistics batch norm is y · scale + shift a channel: so kernel · scale, and bias · scale + shift.
+    """
+
+    def __init__(self, convolution: Conv2d, norm: BatchNorm2d) -> None:
+        vars(self).update(vars(convolution))
+        self.norm = norm
+
+    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+        parameters = [parameter for layer in (self, self.norm) for _, parameter in layer.parameters()]
+        weights = unchanged_since(parameters)
+        seen = (weights, self.norm.running_mean.tobytes(), self.norm.running_var.tobytes())
+        if weights is not None and state.get("seen") == seen:
+            return
+        scale, shift = self.norm.running_affine()
+        by_channel = scale.reshape(self.groups, -1, 1)
+        folded = (self._matrices() * by_channel).astype(self.weight.dtype)
+        state["kernel"] = folded.transpose(0, 2, 1)
+        bias = 0.0 if self.bias is None else self.bias.array * scale
+        state["bias"] = (bias + shift).astype(self.weight.dtype)
+        state["seen"] = seen

@@ -34,6 +34,7 @@ class Dropout(Layer):
     reads: ClassVar[set[str]] = set()
     in_place = True
     cheap = True
+    vanishes = True
     rectifies = None
 
     def __init__(self, p: float = 0.5) -> None:

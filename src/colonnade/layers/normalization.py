@@ -112,19 +112,31 @@ class BatchNorm(Layer):
         return values, block.scratch["ones"], products.reshape(values.shape)
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
-        if sums is None:
-            mean, variance = self.running_mean.astype(np.float64), self.running_var.astype(np.float64)
-        else:
+        mean, variance = self._running()
+        if sums is not None:
             count = math.prod(shape) // self.num_features
             mean = sums[0] / count
             variance = np.maximum(sums[1] / count - mean * mean, 0.0)
             if training:
                 self._track(mean, variance, count, shape)
-        inverse = 1.0 / np.sqrt(variance + self.eps)
-        scale = inverse * self.weight.array if self.affine else inverse
-        shift = (self.bias.array if self.affine else 0.0) - mean * scale
+        inverse, scale, shift = self._affine(mean, variance)
         state.update(mean=mean, inverse=inverse, row=self._repeats(shape) * self.num_features)
         self._vectors(state, shape, scale=scale, shift=shift)
+
+    def _running(self) -> tuple[Array, Array]:
+        if not self.track_running_stats:
+            return np.zeros(()), np.ones(())
+        return self.running_mean.astype(np.float64), self.running_var.astype(np.float64)
+
+    def _affine(self, mean: Array, variance: Array) -> tuple[Array, Array, Array]:
+        """1/√(σ² + ε), and what x is multiplied by and then moved by, in float64."""
+        inverse = 1.0 / np.sqrt(variance + self.eps)
+        scale = inverse * self.weight.array if self.affine else inverse
+        return inverse, scale, (self.bias.array if self.affine else 0.0) - mean * scale
+
+    def running_affine(self) -> tuple[Array, Array]:
+        """Scale and shift of each channel outside training, float64."""
+        return self._affine(*self._running())[1:]
 
     def _track(self, mean: Array, variance: Array, count: int, shape: Shape) -> None:
         """Move the running statistics towards this batch's, as PyTorch does: the variance is the unbiased one."""

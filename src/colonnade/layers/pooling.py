@@ -197,20 +197,23 @@ class AdaptiveAvgPool2d(Pooling):
     Shapes: x (n, c, h, w), y (n, c, h_out, w_out).
 
     Args:
-        output_size: h_out and w_out, or one number for both; None for one as large as the input's.
+        output_size: (h_out, w_out), or one number for both. None in the pair stands for the input's size.
 
     Raises:
-        ArgumentError: A size below one.
+        ArgumentError: Anything but that.
         ShapeError: An input that is no image.
 
     Derived in docs/math/pooling.md. After torch.nn.AdaptiveAvgPool2d.
     """
 
-    def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
+    def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
         self.output_size = output_size
         sizes = output_size if isinstance(output_size, list | tuple) else (output_size, output_size)
-        if len(sizes) != 2 or not all(size is None or size >= 1 for size in sizes):
-            raise ArgumentError(f"AdaptiveAvgPool2d: output_size must be positive, got {output_size!r}.")
+        valid = all(size is None or (isinstance(size, int) and size >= 1) for size in sizes)
+        if not valid or len(sizes) != 2 or output_size is None:
+            raise ArgumentError(
+                f"AdaptiveAvgPool2d: output_size must be a positive number, or a pair with None, got {output_size!r}."
+            )
         self.sizes: tuple[int | None, int | None] = (sizes[0], sizes[1])
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:

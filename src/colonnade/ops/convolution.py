@@ -194,11 +194,13 @@ def conv2d_backward_input(tiles: list[Tile], kernel: Array, grad_y: Array, grad_
                 np.add(target, tile.columns[:, :, :, :, i, j], out=target)
 
 
-def turn(kernel: Array) -> Array:
+def turn(kernel: Array, turned: Array) -> None:
     """The kernel that carries gradients back: turned by 180°, its inputs and outputs exchanged.
 
-    From (g, c_out/g, k_h, k_w, c_in/g) to (g, K, c_in/g) with K = k_h · k_w · c_out/g.
+    Args:
+        kernel: (g, c_out/g, k_h, k_w, c_in/g).
+        turned: Written: (g, k_h · k_w · c_out/g, c_in/g).
     """
     groups, depth_out, height, width, depth_in = kernel.shape
-    turned = kernel[:, :, ::-1, ::-1].transpose(0, 2, 3, 1, 4)
-    return np.ascontiguousarray(turned).reshape(groups, height * width * depth_out, depth_in)
+    target = turned.reshape(groups, height, width, depth_out, depth_in)
+    np.copyto(target, kernel[:, :, ::-1, ::-1].transpose(0, 2, 3, 1, 4))

@@ -148,15 +148,15 @@ def max_pool2d_backward(
     if not (apart and _covers(window, size, outputs)):
         grad_x.fill(0)
     np.copyto(rest, channels_last(grad_y))
-    *others, last = positions(window, size, outputs)
-    for windows, pixels, _ in others:
+    found = positions(window, size, outputs)
+    for windows, pixels, _ in found[:-1]:
         np.equal(x[pixels], y[windows], out=mask[windows])
         # Through `take`, for a mask multiplies fast only where all arrays are contiguous.
         np.multiply(rest[windows], mask[windows], out=take[windows])
         np.subtract(rest[windows], take[windows], out=rest[windows])
         _hand_back(take[windows], grad_x[pixels], apart)
-    # Who has given to no other position has its maximum at the last: no need to look.
-    _hand_back(rest[last.windows], grad_x[last.pixels], apart)
+    for windows, pixels, _ in found[-1:]:  # a window that gave to no other has its maximum here: no need to look
+        _hand_back(rest[windows], grad_x[pixels], apart)
 
 
 def shares(

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.layers.passes import laid, passes
+
+from colonnade.errors import ShapeError
+from colonnade.layers.shape import Flatten, Identity
+
+Array = np.ndarray[Any, Any]
+BOTH = {"forward", "backward"}
+
+
+def numbers(shape: tuple[int, ...]) -> Array:
+    return laid(np.random.default_rng(0).normal(size=shape))
+
+
+@pytest.mark.parametrize(
+    ("dims", "shape", "flat"),
+    [
+        ((1, -1), (2, 3, 4, 5), (2, 60)),
+        ((1, 2), (2, 3, 4, 5), (2, 12, 5)),
+        ((2, -1), (2, 3, 4, 5), (2, 3, 20)),
+        ((-2, -1), (2, 3, 4, 5), (2, 3, 20)),
+        ((2, 2), (2, 3, 4, 5), (2, 3, 4, 5)),
+        ((1, -1), (2, 1, 4, 5), (2, 20)),
+        ((1, -1), (2, 6, 1, 1), (2, 6)),
+        ((1, -1), (2, 7), (2, 7)),
+        ((1, -1), (2, 3, 4), (2, 12)),
+        ((1, 2), (2, 3, 4, 5, 2), (2, 12, 5, 2)),
+    ],
+    ids=str,
+)
+def test_flatten_joins_axes_in_the_papers_order(
+    dims: tuple[int, int], shape: tuple[int, ...], flat: tuple[int, ...]
+) -> None:
+    x, grad_y = numbers(shape), numbers(flat)
+    y, grad_x = passes(Flatten(*dims), x, grad_y)
+    np.testing.assert_array_equal(y, x.reshape(flat))
+    np.testing.assert_array_equal(grad_x, grad_y.reshape(shape))
+
+
+@pytest.mark.parametrize(
+    ("shape", "views"),
+    [
+        ((3, 4, 5), set()),
+        ((3, 4, 1), set()),
+        ((1, 4, 5), BOTH),
+        ((6, 1, 1), BOTH),
+        ((7,), BOTH),
+        ((3, 4), BOTH),
+    ],
+    ids=str,
+)
+def test_flatten_is_a_view_exactly_where_memory_is_in_order_already(shape: tuple[int, ...], views: set[str]) -> None:
+    layer = Flatten()
+    layer.build(shape, np.random.default_rng(0))
+    assert layer.views == views
+    x = numbers((2, *shape))
+    memory = x.transpose(0, 2, 3, 1).ravel() if x.ndim == 4 else x.ravel()
+    assert np.array_equal(memory, x.reshape(-1)) == bool(views)
+
+
+@pytest.mark.parametrize(("start_dim", "end_dim"), [(0, -1), (2, 1), (1, 4), (-4, -1), (4, 4)])
+def test_axes_that_cannot_be_joined_get_one_line(start_dim: int, end_dim: int) -> None:
+    message = f"Flatten: expected axes 1 to 3 of an input of shape .*, got start_dim={start_dim}, end_dim={end_dim}"
+    with pytest.raises(ShapeError, match=message):
+        Flatten(start_dim, end_dim).build((3, 4, 5), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 7)], ids=str)
+def test_identity_changes_nothing(shape: tuple[int, ...]) -> None:
+    x, grad_y = numbers(shape), numbers(shape)[::-1]
+    y, grad_x = passes(Identity(), x, grad_y)
+    np.testing.assert_array_equal(y, x)
+    np.testing.assert_array_equal(grad_x, grad_y)
+    assert Identity().views == BOTH

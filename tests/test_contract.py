@@ -1,0 +1,171 @@
+"""One table of layers, held to the whole contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import colonnade as cn
+from colonnade.tensor import Tensor
+
+LAYERS: list[tuple[Any, tuple[int, ...]]] = [
+    (cn.Conv2d(2, 3, 3), (2, 5, 6)),
+    (cn.Conv2d(2, 4, (3, 2), stride=2, padding=1, dilation=2, groups=2, bias=False), (2, 7, 6)),
+    (cn.Conv2d(3, 3, 3, padding="same", groups=3), (3, 5, 4)),
+    (cn.Conv2d(3, 5, 1), (3, 4, 4)),
+    (cn.Conv2d(1, 2, 3, padding=3), (1, 4, 5)),
+    (cn.Dense(6, 4), (6,)),
+    (cn.Dense(6, 4, bias=False), (3, 6)),
+    (cn.BatchNorm2d(3), (3, 4, 5)),
+    (cn.BatchNorm2d(3, affine=False), (3, 4, 5)),
+    (cn.BatchNorm2d(3, track_running_stats=False), (3, 4, 5)),
+    (cn.BatchNorm1d(4), (4,)),
+    (cn.BatchNorm1d(4), (4, 3)),
+    (cn.MaxPool2d(2), (2, 5, 6)),
+    (cn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True), (2, 6, 6)),
+    (cn.AvgPool2d(2), (2, 5, 6)),
+    (cn.AvgPool2d(3, stride=2, padding=1, ceil_mode=True, count_include_pad=False), (2, 6, 6)),
+    (cn.AdaptiveAvgPool2d(1), (2, 5, 4)),
+    (cn.AdaptiveAvgPool2d((3, 2)), (2, 5, 4)),
+    (cn.ReLU(), (2, 3, 4)),
+    (cn.LeakyReLU(0.1), (2, 3, 4)),
+    (cn.Tanh(), (2, 3, 4)),
+    (cn.Sigmoid(), (7,)),
+    (cn.Softmax(dim=1), (5,)),
+    (cn.Softmax(dim=1), (3, 2, 2)),
+    (cn.Dropout(0.3), (2, 3, 4)),
+    (cn.Dropout(0.5), (7,)),
+    (cn.Flatten(), (2, 3, 4)),
+    (cn.Flatten(), (2, 1, 1)),
+    (cn.Identity(), (2, 3, 4)),
+    (cn.Residual([cn.Conv2d(2, 2, 3, padding=1), cn.Tanh()]), (2, 3, 4)),
+    (cn.Residual([cn.Conv2d(2, 4, 1), cn.BatchNorm2d(4)], [cn.Conv2d(2, 4, 1)]), (2, 3, 4)),
+    (cn.Branches([cn.Conv2d(2, 3, 1)], [cn.Tanh()], []), (2, 3, 4)),
+]
+
+CHAINS: list[tuple[list[Any], tuple[int, ...]]] = [
+    # An in-place ReLU behind a Tanh that reads its own output: the classic silent corruption.
+    ([cn.Dense(5, 6), cn.Tanh(), cn.ReLU(), cn.Dense(6, 3)], (5,)),
+    ([cn.Tanh(), cn.Sigmoid(), cn.ReLU(), cn.Tanh()], (2, 3, 4)),
+    ([cn.Residual([cn.Tanh(), cn.ReLU()]), cn.ReLU(), cn.Residual([cn.ReLU(), cn.Residual([cn.Tanh()])])], (2, 3, 4)),
+    ([cn.Branches([cn.ReLU()], [cn.Tanh(), cn.ReLU()], [cn.Identity()]), cn.ReLU()], (2, 3, 4)),
+    ([cn.Flatten(), cn.Identity(), cn.Dense(24, 3), cn.Identity()], (2, 3, 4)),
+    ([cn.Conv2d(2, 3, 3, padding=1), cn.BatchNorm2d(3), cn.ReLU(), cn.MaxPool2d(2), cn.Dropout(0.2)], (2, 6, 6)),
+    ([cn.BatchNorm2d(2), cn.BatchNorm2d(2), cn.Tanh(), cn.BatchNorm2d(2)], (2, 3, 4)),
+    (
+        [
+            cn.Conv2d(2, 4, 3, padding=1),
+            cn.BatchNorm2d(4),
+            cn.ReLU(),
+            cn.Residual([cn.Conv2d(4, 4, 3, padding=1), cn.BatchNorm2d(4), cn.ReLU(), cn.Conv2d(4, 4, 3, padding=1)]),
+            cn.Tanh(),
+            cn.Residual([cn.Conv2d(4, 6, 3, 2, 1), cn.BatchNorm2d(6)], [cn.Conv2d(4, 6, 1, 2), cn.BatchNorm2d(6)]),
+            cn.Sigmoid(),
+            cn.AdaptiveAvgPool2d(1),
+            cn.Flatten(),
+            cn.Dense(6, 5),
+            cn.BatchNorm1d(5),
+            cn.Tanh(),
+            cn.Dense(5, 3),
+        ],
+        (2, 6, 6),
+    ),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: str(value).replace(" ", ""))
+def test_layer_keeps_the_contract(layer: Any, shape: tuple[int, ...]) -> None:
+    cn.testing.check_layer(layer, shape)
+
+
+@pytest.mark.parametrize(("layers", "shape"), CHAINS, ids=range(len(CHAINS)))
+def test_chain_keeps_the_contract(layers: list[Any], shape: tuple[int, ...]) -> None:
+    cn.testing.check_model(cn.Model(layers), shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("lenet5", (1, 12, 12)), ("cnn", (1, 8, 8)), ("vgg", (2, 8, 8)), ("resnet20", (2, 8, 8))]
+)
+def test_zoo_shares_memory_without_a_trace(name: str, shape: tuple[int, ...]) -> None:
+    model = getattr(cn.zoo, name)(input_shape=shape, classes=3)
+    check = cn.testing.Check(cn.composites.Chain(model.layers), shape, images=9, seed=0, tolerance=1e-5)
+    check.shapes()
+    check.blocks()
+    check.memory()
+    check.poison()
+    check.saving()
+
+
+class Wrong(cn.Layer):
+    """Right in every way, until a subclass breaks one."""
+
+    def forward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:
+        np.multiply(x.value, x.value, out=y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:
+        np.multiply(2 * x.value, y.grad, out=x.grad)
+
+
+class WrongGradient(Wrong):
+    def backward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:
+        np.multiply(3 * x.value, y.grad, out=x.grad)
+
+
+class WrongShape(Wrong):
+    def build(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[int, ...]:
+        return (*shape, 1)
+
+
+class Undeclared(Wrong):
+    reads = {"output"}
+
+
+class Adds(Wrong):
+    def backward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:
+        x.grad += 2 * x.value * y.grad
+
+
+class InPlaceYetReadsItsInput(Wrong):
+    reads = {"output"}
+    in_place = True
+
+    def backward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:
+        np.multiply(2 * np.sqrt(y.value), y.grad, out=x.grad)  # loses the sign of x
+
+
+class LooksAtOtherImages(Wrong):
+    def forward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:
+        np.multiply(x.value, x.value.mean(), out=y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:
+        grad = y.grad * x.value.mean() + (y.grad * x.value).sum() / x.value.size
+        np.copyto(x.grad, grad)
+
+
+class ForgetsAnArgument(Wrong):
+    def __init__(self, power: int) -> None:
+        self.exponent = power
+
+
+def test_check_layer_passes_a_right_layer_of_ones_own() -> None:
+    cn.testing.check_layer(Wrong(), (2, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (WrongGradient(), "WrongGradient: gradient at the input"),
+        (WrongShape(), "broadcast|promised"),
+        (Undeclared(), "does not declare"),
+        (Adds(), "Adds: "),
+        (InPlaceYetReadsItsInput(), "gradient at the input"),
+        (LooksAtOtherImages(), "block by block differs|gradient at the input"),
+        (ForgetsAnArgument(2), "power"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_check_layer_finds_what_is_wrong(layer: cn.Layer, message: str) -> None:
+    with pytest.raises((AssertionError, cn.ColonnadeError, ValueError), match=message):
+        cn.testing.check_layer(layer, (2, 3, 4))

@@ -1,0 +1,169 @@
+"""The executor: the same bits for any number of threads, and memory that is known beforehand."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+import colonnade as cn
+from colonnade.errors import ArgumentError
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = cn.get_threads()
+    yield
+    cn.set_threads(before)
+
+
+def train(name: str, steps: int = 3, images: int = 20, **options: object) -> cn.Model:
+    shapes = {"cnn": (1, 12, 12), "resnet20": (3, 16, 16), "lenet5": (1, 16, 16), "vgg": (3, 8, 8)}
+    model: cn.Model = getattr(cn.zoo, name)(input_shape=shapes[name], seed=3, **options)
+    optimizer = cn.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    rng = np.random.default_rng(1)
+    for _ in range(steps):
+        y = model(rng.normal(size=(images, *shapes[name])), training=True)
+        _, grad = cn.CrossEntropyLoss()(y, rng.integers(0, 10, images))
+        model.zero_grad()
+        model.backward(grad, input_gradient=False)
+        optimizer.step()
+    return model
+
+
+def digest(model: cn.Model) -> str:
+    state = model.state_dict()
+    return hashlib.sha256(b"".join(state[name].tobytes() for name in sorted(state))).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet20"])
+def test_training_gives_the_same_bits_with_any_number_of_threads_and_again(name: str) -> None:
+    digests = set()
+    for threads in (1, 2, 5, 1):
+        cn.set_threads(threads)
+        digests.add(digest(train(name)))
+    assert len(digests) == 1
+    assert digest(train(name, steps=2)) not in digests
+
+
+def test_dropout_gives_the_same_bits_with_any_number_of_threads_and_moves_on_with_the_step() -> None:
+    outputs = []
+    for threads in (1, 2, 5):
+        cn.set_threads(threads)
+        model = cn.Model([cn.Conv2d(1, 3, 3), cn.Dropout(0.4), cn.Flatten(), cn.Dropout(0.2)], seed=4)
+        outputs.append(model(np.ones((40, 1, 9, 9)), training=True))
+    assert outputs[0].tobytes() == outputs[1].tobytes() == outputs[2].tobytes()
+    model.position = (0, 1)
+    assert not np.array_equal(outputs[0], model(np.ones((40, 1, 9, 9)), training=True))
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_plans_bytes_are_what_is_allocated(training: bool, threads: int) -> None:
+    cn.set_threads(threads)
+    model = cn.zoo.resnet20(input_shape=(3, 16, 16))
+    x = np.zeros((24, 3, 16, 16), np.float32)
+    plan = model.plan(x.shape, training=training)
+    model(x, training=training)
+    memory = model._memory[training]
+    assert memory.batch.nbytes + sum(worker.nbytes for worker in memory.workers) == plan.bytes
+
+
+@pytest.mark.parametrize("name", ["lenet5", "cnn", "vgg", "resnet20"])
+def test_after_the_first_step_nothing_grows_with_the_batch(name: str) -> None:
+    cn.set_threads(1)  # with more, which worker makes its views of which lane when is a matter of chance
+    peaks = {}
+    for images in (8, 64):
+        model = train(name, steps=1, images=images)
+        assert model.input_shape is not None
+        x = np.ones((images, *model.input_shape), np.float32)
+        grad = np.ones((images, 10), np.float32)
+        tracemalloc.start()
+        model(x, training=True)
+        model.backward(grad, input_gradient=False)
+        peaks[images] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    # The caller's own copy of ten outputs an image, and a few objects for each lane; far from even one activation.
+    first_activation = 56 * 4 * np.prod(model.plan((1, *model.input_shape)).steps[0].outputs[0].shape)
+    assert peaks[64] - peaks[8] < first_activation / 5
+
+
+def test_blas_gets_its_threads_back() -> None:
+    def counts() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    before = counts()
+    train("cnn", steps=1)
+    assert counts() == before
+
+
+def test_an_error_in_a_worker_is_raised_where_the_model_was_called() -> None:
+    class Broken(cn.Layer):
+        def forward(self, x: cn.Tensor, y: cn.Tensor, block: cn.Block) -> None:
+            raise ZeroDivisionError("broken")
+
+    cn.set_threads(3)
+    model = cn.Model([Broken()])
+    with pytest.raises(ZeroDivisionError, match="broken"):
+        model(np.zeros((4000, 1, 30, 30)))
+    cn.set_threads(2)
+    assert cn.Model([cn.ReLU()])(np.ones((2, 3))).sum() == 6
+
+
+def test_a_model_may_be_called_while_a_backward_pass_is_due() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(6, 1, 12, 12))
+    grads = []
+    for meanwhile in (False, True):
+        model = cn.zoo.cnn(input_shape=(1, 12, 12), seed=2)
+        y = model(x, training=True)
+        if meanwhile:
+            model.predict(rng.normal(size=(300, 1, 12, 12)))
+        grads.append(model.backward(np.ones_like(y)))
+    assert np.array_equal(*grads)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_computes_too() -> None:
+    cn.set_threads(2)
+    model = cn.zoo.cnn(input_shape=(1, 12, 12))
+    x = np.ones((64, 1, 12, 12))
+    expected = model(x)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(model(x), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_models_in_several_threads_do_not_disturb_one_another() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    cn.set_threads(2)
+    models = [cn.zoo.cnn(input_shape=(1, 12, 12), seed=seed) for seed in range(3)]
+    x = np.random.default_rng(0).normal(size=(90, 1, 12, 12))
+    expected = [model(x) for model in models]
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda number: models[number % 3](x), range(60)))
+    for number, result in enumerate(results):
+        assert np.array_equal(result, expected[number % 3])
+
+
+def test_a_number_of_threads_below_one_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="set_threads: expected a positive number of threads, got 0"):
+        cn.set_threads(0)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("3", "3"), ("many", "COLONNADE_THREADS must be a positive")])
+def test_the_environment_sets_the_threads(value: str, expected: str) -> None:
+    code = "import colonnade as cn; print(cn.get_threads())"
+    environment = {**os.environ, "COLONNADE_THREADS": value}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert expected in run.stdout + run.stderr

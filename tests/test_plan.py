@@ -1,0 +1,101 @@
+"""The plan: what is kept, what is made again, and how the batch is cut; tested without training anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import colonnade as cn
+from colonnade.plan import Plan
+
+
+def described(plan: Plan) -> list[list[str]]:
+    """The calls of each segment: "forward 0"."""
+    return [[f"{call.action} {call.step.name}" for call in segment.calls] for segment in plan.segments]
+
+
+BLOCK: list[Any] = [cn.Conv2d(1, 4, 3, padding=1), cn.BatchNorm2d(4), cn.ReLU(), cn.MaxPool2d(2)]
+
+
+def test_a_segment_ends_before_a_step_that_needs_sums_over_the_batch() -> None:
+    model = cn.Model([*BLOCK, cn.Flatten(), cn.Dense(64, 3)])
+    plan = model.plan((6, 1, 8, 8), training=True)
+    assert described(plan) == [
+        ["forward 0", "sum_forward 1"],
+        ["forward 1", "forward 2", "forward 3", "forward 4"],
+        ["forward 5"],
+        ["backward 5"],
+        # What was not kept is made again before the way back.
+        ["forward 1", "forward 2", "forward 3", "backward 4", "backward 3", "backward 2", "sum_backward 1"],
+        ["backward 1", "backward 0"],
+    ]
+
+
+def test_only_what_is_dear_or_crosses_segments_exists_for_the_whole_batch() -> None:
+    model = cn.Model([*BLOCK, cn.Flatten(), cn.Dense(64, 3)])
+    plan = model.plan((6, 1, 8, 8), training=True)
+    wide = {tensor for tensor, kind in plan.wide if kind == "value"}
+    outputs = {step.name: step.outputs[0] for step in plan.steps}
+    assert wide == {plan.source, plan.result, outputs["0"], outputs["4"]}
+
+
+def test_an_in_place_activation_is_kept_in_the_place_of_its_input() -> None:
+    model = cn.Model([cn.Conv2d(1, 4, 3), cn.Tanh(), cn.Conv2d(4, 2, 3)])
+    plan = model.plan((6, 1, 8, 8), training=True)
+    outputs = {step.name: step.outputs[0] for step in plan.steps}
+    assert outputs["1"] in plan.kept
+    assert outputs["0"] not in plan.kept
+    assert all("forward 1" not in calls for calls in described(plan)[1:])
+
+
+def test_inference_is_one_segment_with_batch_norm_folded_and_dropout_gone() -> None:
+    model = cn.Model([*BLOCK, cn.Dropout(0.5), cn.Conv2d(4, 2, 3)])
+    assert described(model.plan((6, 1, 8, 8))) == [["forward 0", "forward 2", "forward 3", "forward 5"]]
+
+
+def test_inference_memory_does_not_grow_with_the_batch() -> None:
+    model = cn.zoo.resnet20()
+    one_run = model.plan((256, 3, 32, 32)).bytes
+    assert model.plan((100_000, 3, 32, 32)).bytes <= one_run
+
+
+def test_sharing_saves_at_least_half() -> None:
+    for name in ("lenet5", "cnn", "vgg", "resnet20"):
+        model = getattr(cn.zoo, name)()
+        shape = (64, *model.input_shape)
+        apart = getattr(cn.zoo, name)(share_memory=False).plan(shape, training=True).bytes
+        assert model.plan(shape, training=True).bytes < apart / 2, name
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 7, 8, 9, 64, 100, 129])
+def test_every_image_is_in_one_block_of_one_lane_in_order(images: int) -> None:
+    model = cn.zoo.resnet20(input_shape=(3, 16, 16))
+    for training in (False, True):
+        for segment in model.plan((images, 3, 16, 16), training=training).segments:
+            blocks = [block for lane in segment.cut.lanes for block in lane]
+            assert blocks[0][0] == 0
+            assert blocks[-1][1] == images
+            assert all(stop > start for start, stop in blocks)
+            assert all(one[1] == other[0] for one, other in zip(blocks, blocks[1:], strict=False))
+
+
+def test_the_cut_does_not_depend_on_the_threads() -> None:
+    model = cn.zoo.cnn()
+    threads = cn.get_threads()
+    cuts = []
+    for count in (1, 2, 16):
+        cn.set_threads(count)
+        cuts.append([segment.cut for segment in model.plan((50, 1, 28, 28), training=True).segments])
+    cn.set_threads(threads)
+    assert cuts[0] == cuts[1] == cuts[2]
+
+
+def test_the_plan_allocates_nothing() -> None:
+    model = cn.Model([cn.Conv2d(3, 8, 3), cn.ReLU()])
+    plan = model.plan((4, 3, 60_000, 60_000), training=True)
+    assert plan.bytes > 4 * 8 * 59_998**2 * 4
+    with pytest.raises(cn.errors.ShapeError, match="expected the shape of a batch"):
+        model.plan((0, 3, 8, 8))
+    assert np.prod(plan.shape) == 4 * 3 * 60_000**2
