@@ -29,7 +29,7 @@ def test_example_runs(file: str, tmp_path: Path) -> None:
 
 def test_example_is_short() -> None:
     (example,) = blocks("python")
-    assert len(example.splitlines()) <= 16
+    assert len(example.splitlines()) <= 15
 
 
 def test_every_link_leads_somewhere() -> None:

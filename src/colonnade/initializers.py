@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from .tensor import Array, Shape
+from .ops.layout import Array
+from .tensor import Shape
 
 
 class Initializer(Protocol):

@@ -215,7 +215,7 @@ def own_classes(node: Node) -> list[type[Layer]]:
 def distinct(shape: Shape, rng: np.random.Generator) -> Array:
     """Numbers between −2 and 2, all different by much more than a difference's step, and none near zero."""
     count = math.prod(shape)
-    values = (np.arange(count) + 0.5) * (4.0 / count) - 2.0
+    values = (np.arange(count) + 0.3) * (4.0 / count) - 2.0
     return rng.permutation(values).reshape(shape)
 
 

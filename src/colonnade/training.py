@@ -39,7 +39,7 @@ class Trainable(Protocol):
     seed: int
     classes: list[str] | None
     normalization: dict[str, list[float]] | None
-    position: tuple[int, int]
+    position: tuple[int, ...]  # (epoch, step): where random streams, such as those of dropout, stand
 
     @property
     def dtype(self) -> np.dtype[Any]:

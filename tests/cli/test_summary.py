@@ -34,7 +34,7 @@ def test_json_counts_what_the_model_holds(run):
     [
         (["cnm"], "did you mean cnn"),
         (["nothing-like-it"], "nothing-like-it"),
-        (["cnn", "--input", "28"], "--input"),
+        (["cnn", "--input", "28"], "(c, h, w)"),
         (["cnn", "--input", "1,28,x"], "--input"),
         (["cnn", "--input", "1,0,28"], "--input"),
         (["cnn", "--input", "1,28,28", "--batch-size", "0"], "--batch-size"),

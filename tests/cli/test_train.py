@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors
+
+import colonnade as cn
 
 
 def test_train_ends_with_the_test_accuracy(run, tmp_path):
@@ -54,11 +57,14 @@ def test_same_seed_leaves_the_same_model(run, trained, tmp_path):
 
 
 def test_options_reach_the_training(run, tmp_path):
-    options = ["--model", "lenet5", "--epochs", 1, "--batch-size", 64, "--optimizer", "sgd", "--lr", 0.01, "--seed", 3]
-    result = run("train", *options, "--threads", 1, "--out", tmp_path)
+    options = ["--model", "resnet20", "--epochs", 1, "--batch-size", 64, "--optimizer", "sgd", "--lr", 0.01]
+    result = run("train", *options, "--seed", 3, "--threads", 1, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "lenet5" in result.stderr
-    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
+    with safetensors.safe_open(tmp_path / "checkpoint.safetensors", "numpy") as file:
+        metadata = json.loads(file.metadata()["run"])
+    assert (metadata["epochs"], metadata["batch_size"], metadata["seed"]) == (1, 64, 3)
+    assert metadata["optimizer"] == "SGD"
+    assert len(cn.load(tmp_path / "model.safetensors").layers) == len(cn.zoo.resnet20().layers)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from colonnade.layers.base import Block, Layer
-from colonnade.tensor import Array, Tensor
+from colonnade.ops.layout import Array
+from colonnade.tensor import Tensor
 
 
 def laid(values: Array) -> Array:

@@ -8,7 +8,7 @@ import pytest
 from tests import reference
 
 from colonnade.ops import pooling
-from colonnade.ops.convolution import Window
+from colonnade.ops.window import Window
 
 Array = np.ndarray[Any, Any]
 

@@ -11,14 +11,16 @@ from ..training import BatchRecord, Callback, EpochRecord
 
 
 class ProgressBar(Callback):
-    """Shows a run on standard error; `with ProgressBar(epochs) as bar: fit(..., callbacks=[bar])`.
+    """Shows a run on standard error; `with ProgressBar(epochs, title) as bar: fit(..., callbacks=[bar])`.
 
     Args:
         epochs: How many the run has.
+        title: A line to begin with, once training has begun: until then all there is to say may be an error.
     """
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, title: str) -> None:
         self.epochs = epochs
+        self._title: str | None = title
         self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
@@ -47,6 +49,9 @@ class ProgressBar(Callback):
 
     def on_batch_end(self, record: BatchRecord) -> None:
         """Move the bar."""
+        if self._title is not None:
+            self.say(self._title)
+            self._title = None
         self._bar.update(
             self._task,
             total=record.epochs * record.steps,

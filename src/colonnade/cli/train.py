@@ -48,8 +48,8 @@ def train(
     net.classes = dataset.classes
     folder = out or Path("runs", f"{data}-{model}")
     checkpoint = folder / "checkpoint.safetensors"
-    with ProgressBar(epochs) as bar:
-        bar.say(f"{model} on {data}: {len(dataset.train.y):,} images to learn from, {len(dataset.test.y):,} held out")
+    title = f"{model} on {data}: {len(dataset.train.y):,} images to learn from, {len(dataset.test.y):,} held out"
+    with ProgressBar(epochs, title) as bar:
         try:
             history = training.fit(
                 net,

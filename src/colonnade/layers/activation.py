@@ -9,18 +9,10 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..ops import activation
-from ..ops.layout import Array, channels_first
+from ..ops.layout import laid_like
 from ..ops.softmax import softmax_backward, softmax_forward
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
-
-
-def laid_like(x: Array, numbers: Array) -> Array:
-    """Scratch memory as images of x's shape and order in memory, however many it holds; a view."""
-    if x.ndim == 4:
-        channels, height, width = x.shape[1:]
-        return channels_first(numbers.reshape(-1, height, width, channels))
-    return numbers.reshape(-1, *x.shape[1:])
 
 
 class Activation(Layer):

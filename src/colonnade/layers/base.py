@@ -22,7 +22,7 @@ class Scratch(NamedTuple):
     """An array that a layer needs for the length of one call. Its content does not outlive the call."""
 
     shape: Shape
-    dtype: DTypeLike = None  # None: the model's own type
+    dtype: DTypeLike | None = None  # None: the model's own type
 
 
 class Lane:
@@ -161,7 +161,7 @@ class Layer:
     reads: ClassVar[set[str]] = {"input"}
     in_place: ClassVar[bool] = False
     cheap: ClassVar[bool] = False
-    views: set[str] = set()
+    views: set[str] = set()  # noqa: RUF012 - replaced, never changed
     vanishes: ClassVar[bool] = False
     wants_batch: bool = False
     rectifies: ClassVar[bool | None] = False

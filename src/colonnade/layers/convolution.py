@@ -7,9 +7,7 @@ import numpy as np
 from .. import initializers
 from ..errors import ArgumentError, ShapeError
 from ..ops.convolution import (
-    Pair,
     Tile,
-    Window,
     by_group,
     columns_size,
     conv2d_backward_input,
@@ -19,20 +17,11 @@ from ..ops.convolution import (
     turn,
 )
 from ..ops.layout import Array, channels_last
+from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
+from .arguments import pair
 from .base import Block, Direction, Layer, Scratch, State
 from .normalization import BatchNorm2d
-
-
-def pair(layer: str, name: str, value: int | tuple[int, int], least: int) -> Pair:
-    """A number or a pair as a pair, each at least `least`; raises ArgumentError."""
-    made = (value, value) if isinstance(value, int) else tuple(value)
-    if len(made) != 2 or not all(isinstance(entry, int | np.integer) for entry in made):
-        raise ArgumentError(f"{layer}: {name} must be a whole number or a pair of them, got {value!r}.")
-    if min(made) < least:
-        rule = "positive" if least == 1 else "zero or more"
-        raise ArgumentError(f"{layer}: {name} must be {rule}, got {value!r}.")
-    return int(made[0]), int(made[1])
 
 
 class Conv2d(Layer):

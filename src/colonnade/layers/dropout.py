@@ -8,9 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import ArgumentError
-from ..ops.layout import Array
+from ..ops.layout import Array, laid_like
 from ..tensor import Shape, Tensor
-from .activation import laid_like
 from .base import Block, Direction, Layer, Scratch
 
 

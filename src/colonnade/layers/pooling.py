@@ -8,11 +8,11 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..ops import pooling
-from ..ops.convolution import Pair, Window
 from ..ops.layout import Array
+from ..ops.window import Pair, Window
 from ..tensor import Shape, Tensor
+from .arguments import pair
 from .base import Block, Direction, Layer, Scratch
-from .convolution import pair
 
 
 class Pooling(Layer):

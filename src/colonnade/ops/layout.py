@@ -21,3 +21,11 @@ def channels_last(x: Array) -> Array:
 def channels_first(x: Array) -> Array:
     """The image batch (n, c, h, w) that lies in memory as `x`, (n, h, w, c); a view."""
     return x.transpose(0, 3, 1, 2)
+
+
+def laid_like(x: Array, numbers: Array) -> Array:
+    """Scratch memory as images of x's shape and order in memory, however many it holds; a view."""
+    if x.ndim == 4:
+        channels, height, width = x.shape[1:]
+        return channels_first(numbers.reshape(-1, height, width, channels))
+    return numbers.reshape(-1, *x.shape[1:])

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .convolution import Pair, Window
 from .layout import Array, channels_last
+from .window import Pair, Window
 
 # Up to so many channels an average is faster as a product with a small matrix: NumPy's inner loops, one channel run
 # each, would be too short to pay for their start.

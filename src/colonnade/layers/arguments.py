@@ -1,0 +1,20 @@
+"""Arguments that many layers take, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+
+from ..errors import ArgumentError
+from ..ops.window import Pair
+
+
+def pair(layer: str, name: str, value: int | tuple[int, int], least: int) -> Pair:
+    """A number or a pair as a pair, each at least `least`; raises ArgumentError."""
+    made = tuple(value) if isinstance(value, Sequence) else (value, value)
+    if len(made) != 2 or not all(isinstance(entry, Integral) for entry in made):
+        raise ArgumentError(f"{layer}: {name} must be a whole number or a pair of them, got {value!r}.")
+    if min(made) < least:
+        rule = "positive" if least == 1 else "zero or more"
+        raise ArgumentError(f"{layer}: {name} must be {rule}, got {value!r}.")
+    return int(made[0]), int(made[1])

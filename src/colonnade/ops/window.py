@@ -1,0 +1,58 @@
+"""How a kernel or a pool moves over an image."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+Pair = tuple[int, int]
+
+
+class Window(NamedTuple):
+    """How a kernel moves over an image.
+
+    Attributes:
+        kernel: Its height and width.
+        stride: Rows and columns from one window to the next.
+        padding: Zeros around the image: top, bottom, left, right.
+        dilation: Rows and columns from one value of a window to the next.
+    """
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+
+    @property
+    def extent(self) -> Pair:
+        """Height and width that one window spans, its gaps included: d · (k − 1) + 1."""
+        return (
+            self.dilation[0] * (self.kernel[0] - 1) + 1,
+            self.dilation[1] * (self.kernel[1] - 1) + 1,
+        )
+
+    def padded_size(self, size: Pair) -> Pair:
+        """Height and width of the image with its border."""
+        top, bottom, left, right = self.padding
+        return size[0] + top + bottom, size[1] + left + right
+
+    def output_size(self, size: Pair) -> Pair:
+        """How many windows fit: ⌊(padded − extent) / stride⌋ + 1, each way."""
+        padded, extent = self.padded_size(size), self.extent
+        return (
+            (padded[0] - extent[0]) // self.stride[0] + 1,
+            (padded[1] - extent[1]) // self.stride[1] + 1,
+        )
+
+    @property
+    def pointwise(self) -> bool:
+        """A 1×1 window that visits every position: the image already is its own column matrix."""
+        return self.kernel == (1, 1) and self.stride == (1, 1) and not any(self.padding)
+
+    def turned(self) -> Window | None:
+        """The window whose convolution of the output gradient is the input gradient; None unless the stride is 1."""
+        top, bottom, left, right = self.padding
+        height, width = self.extent
+        turned = (height - 1 - top, height - 1 - bottom, width - 1 - left, width - 1 - right)
+        if self.stride != (1, 1) or min(turned) < 0:
+            return None
+        return Window(self.kernel, (1, 1), turned, self.dilation)
