@@ -224,7 +224,12 @@ def main() -> None:
     if set(arguments.frameworks) <= {"onnxruntime"}:
         parser.error("onnxruntime needs another framework beside it, to take its weights from")
 
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        # Threads that wait for each other at every operation lose far more to a neighbour than ours, which do not.
+        print(f"The machine is busy (load {load:.1f}): even the ratios will flatter Colonnade.", file=sys.stderr)
     found: Record = {
+        "load": load,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": describe_machine(),
         "threads": arguments.threads,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_every_image_is_in_one_block_of_one_lane_in_order(images: int) -> None:
             assert blocks[0][0] == 0
             assert blocks[-1][1] == images
             assert all(stop > start for start, stop in blocks)
-            assert all(one[1] == other[0] for one, other in zip(blocks, blocks[1:], strict=False))
+            assert all(one[1] == other[0] for one, other in pairwise(blocks))
 
 
 def test_the_cut_does_not_depend_on_the_threads() -> None:

@@ -8,8 +8,8 @@ PUBLIC = {
     # Models
     "Model", "Residual", "Branches", "load",
     # Layers
-    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dense", "Dropout", "Flatten",
-    "Identity", "Layer", "LeakyReLU", "MaxPool2d", "ReLU", "Sigmoid", "Softmax", "Tanh",
+    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Block", "Conv2d", "Dense", "Dropout", "Flatten",
+    "Identity", "Layer", "LeakyReLU", "MaxPool2d", "ReLU", "Scratch", "Sigmoid", "Softmax", "Tanh",
     # Losses and optimizers
     "BCEWithLogitsLoss", "CrossEntropyLoss", "MSELoss", "SGD", "Adam", "AdamW",
     # Training

@@ -32,9 +32,7 @@ def pack(spans: Mapping[Hashable, Span], share: bool = True) -> tuple[dict[Hasha
     for key, span in sorted(spans.items(), key=lambda item: -item[1].size):
         offset = 0
         for start, end, other in sorted(
-            entry
-            for entry in placed
-            if not share or (entry[2].first <= span.last and span.first <= entry[2].last)
+            entry for entry in placed if not share or (entry[2].first <= span.last and span.first <= entry[2].last)
         ):
             if offset + span.size <= start:
                 break

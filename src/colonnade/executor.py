@@ -49,7 +49,7 @@ class Workers:
             return
         try:
             if self._blas is None:
-                from threadpoolctl import ThreadpoolController
+                from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
                 self._blas = ThreadpoolController().select(user_api="blas").lib_controllers
             before = [library.num_threads for library in self._blas]
@@ -74,12 +74,11 @@ class Workers:
         errors: list[BaseException | None] = []
         try:
             work(0)
-        except BaseException as error:
-            errors.append(error)
+        except BaseException as mine:
+            errors.append(mine)
         errors += [self._done.get() for _ in range(1, workers)]
-        for error in errors:
-            if error is not None:
-                raise error
+        for error in filter(None, errors):
+            raise error
 
     def _wait_for_work(self, jobs: queue.SimpleQueue[Callable[[], None]]) -> None:
         while True:
@@ -171,7 +170,7 @@ class Executor:
         self._graded = plan.graded(True)
         self.state: dict[Step, State] = {step: {} for step in plan.steps}
         self._sums: dict[tuple[Step, Direction], Array] = {}  # (lanes, *the layer's shape)
-        self._bound: dict[tuple[int, int, int], list[BoundCall]] = {}
+        self._bound: dict[tuple[int, int, int, int], list[BoundCall]] = {}
         self._lanes: dict[int, list[Lane]] = {}
 
     def reset(self) -> None:
@@ -315,9 +314,7 @@ class Executor:
         made.reader = f"{step.name}, {type(step.layer).__name__}:"
         return made
 
-    def _block_array(
-        self, segment: Segment, worker: int, tensor: Tensor, kind: Kind, start: int, stop: int
-    ) -> Array:
+    def _block_array(self, segment: Segment, worker: int, tensor: Tensor, kind: Kind, start: int, stop: int) -> Array:
         if (tensor, kind) in self.plan.wide:
             return self.view(tensor, kind)[start:stop]
         return self._array(self.memory.workers[worker], segment.places[tensor, kind], stop - start, tensor.shape)

@@ -27,6 +27,12 @@ FORMAT_VERSION = 1
 CHUNK_IMAGES = 256
 # Plans that are kept, with their views, for shapes seen before.
 PLANS = 8
+# The layers that a file may name.
+KNOWN: dict[str, type[Layer]] = {
+    name: each
+    for name, each in vars(known_layers).items()
+    if isinstance(each, type) and issubclass(each, Layer) and each is not Layer
+}
 
 
 class Model(Chain):
@@ -35,9 +41,9 @@ class Model(Chain):
     Called on a batch it returns the output as an array of the caller's own::
 
         model = Model([Conv2d(1, 8, 3), ReLU(), Flatten(), Dense(8 * 26 * 26, 10)], seed=0)
-        y = model(x)                    # inference: running statistics, no dropout
-        y = model(x, training=True)     # keeps what backward needs
-        gx = model.backward(gy)         # adds to every parameter's grad
+        y = model(x)  # inference: running statistics, no dropout
+        y = model(x, training=True)  # keeps what backward needs
+        gx = model.backward(gy)  # adds to every parameter's grad
 
     Args:
         layers: Leaves and composites.
@@ -96,7 +102,7 @@ class Model(Chain):
                 if parameter.buffer is None:
                     new.append((parameter, rng, self._rectified(step)))
                 elif parameter.dtype != self.dtype:
-                    raise ArgumentError(f"Model: {step.name} is already part of a model of {parameter.dtype}.")
+                    raise ArgumentError(f"Model: layer {step.name} is already part of a model of {parameter.dtype}.")
                 parameter.name = f"{step.name}.{name}"
                 self._parameters[parameter.name] = parameter
                 known.add(parameter)
@@ -305,7 +311,7 @@ class Model(Chain):
         """Train; see :func:`colonnade.training.fit` for the options and what comes back."""
         return training.fit(self, x, y, **options)
 
-    def evaluate(self, x: Any, y: Any, **options: Any) -> dict[str, float]:
+    def evaluate(self, x: Any, y: Any, **options: Any) -> training.Evaluation:
         """Loss and accuracy on a labelled set; see :func:`colonnade.training.evaluate`."""
         return training.evaluate(self, x, y, **options)
 
@@ -478,8 +484,8 @@ def construct(
             made.append(Chain(construct(entry["layers"], custom, depth + 1)))
         elif kind in custom:
             made.append(custom[kind](**arguments))
-        elif kind in known_layers.__all__:
-            made.append(getattr(known_layers, kind)(**arguments))
+        elif kind in KNOWN:
+            made.append(KNOWN[kind](**arguments))
         else:
             raise FileFormatError(f"unknown layer {kind!r}.")
     return made
@@ -495,8 +501,10 @@ def _check_sizes(layers: list[Node], tensors: dict[str, Array]) -> None:
     steps: list[Step] = []
     Chain(layers).unroll(Tensor(()), "", steps)
     for step in steps:
-        for name, parameter in step.layer.parameters():
+        declared = {name: parameter.shape for name, parameter in step.layer.parameters()}
+        declared |= {name: getattr(step.layer, name).shape for name in step.layer.buffers}
+        for name, shape in declared.items():
             held = tensors.get(f"{step.name}.{name}")
-            if held is None or held.shape != parameter.shape:
+            if held is None or held.shape != shape:
                 found = "nothing" if held is None else str(held.shape)
-                raise FileFormatError(f"{step.name}.{name} should be {parameter.shape}, the file holds {found}.")
+                raise FileFormatError(f"{step.name}.{name} should be {shape}, the file holds {found}.")

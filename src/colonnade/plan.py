@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -399,7 +400,7 @@ class Plan:
                 size = len(segment.cut.lanes) * segment.gradient_size * self.dtype.itemsize
                 spans["gradients", index] = Span(size, index, index)
         offsets, self.batch_bytes = pack(spans, self.share)
-        self.places = {key[:2]: offsets[lives.find(key)] for key in lives.keys() if key[2] is None}
+        self.places = {key[:2]: offsets[lives.find(key)] for key in lives if key[2] is None}
         for index, segment in enumerate(self.segments):
             segment.gradients = offsets.get(("gradients", index))
 
@@ -418,7 +419,7 @@ class Plan:
                     spans[position, name] = Span(size, starts[index] + position, starts[index] + position)
             offsets, size = pack(spans, self.share)
             self.worker_bytes = max(self.worker_bytes, size)
-            segment.places = {key[:2]: offsets[lives.find(key)] for key in lives.keys() if key[2] == index}
+            segment.places = {key[:2]: offsets[lives.find(key)] for key in lives if key[2] == index}
             segment.scratch = [
                 {name: offsets[position, name] for name in self.scratch(call, segment.cut.block)}
                 for position, call in enumerate(segment.calls)
@@ -471,9 +472,9 @@ class Lives:
         """When it is last in use."""
         return self._last[self.find(key)]
 
-    def keys(self) -> Iterable[Key]:
+    def __iter__(self) -> Iterator[Key]:
         """All arrays."""
-        return self._owner.keys()
+        return iter(self._owner)
 
     def roots(self) -> list[Key]:
         """One array for each storage."""
@@ -497,4 +498,4 @@ def folded(steps: Sequence[Step]) -> list[Step]:
 def _even(start: int, stop: int, parts: int) -> list[tuple[int, int]]:
     """Cut a run into parts whose lengths differ by one at the most."""
     bounds = [start + (stop - start) * part // parts for part in range(parts + 1)]
-    return list(zip(bounds, bounds[1:], strict=False))
+    return list(pairwise(bounds))

@@ -118,7 +118,7 @@ class Parameter(Tensor):
         return laid.transpose(np.argsort(self.memory_axes))
 
     @property
-    def value(self) -> Array:  # type: ignore[override]
+    def value(self) -> Array:
         """The value: a view into the flat buffer, for reading and writing in place."""
         if self.buffer is None:
             ParameterBuffer([self], self.dtype)
@@ -131,7 +131,7 @@ class Parameter(Tensor):
         self.value[...] = value
 
     @property
-    def grad(self) -> Array:  # type: ignore[override]
+    def grad(self) -> Array:
         """The gradient: a view into the flat buffer."""
         if self.buffer is None:
             ParameterBuffer([self], self.dtype)

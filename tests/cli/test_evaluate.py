@@ -41,3 +41,11 @@ def test_a_folder_is_no_model(run, tmp_path):
     assert result.returncode == 2
     assert str(tmp_path) in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_images_of_another_size_than_the_model_takes_are_one_line_and_status_2(run, tmp_path):
+    cn.zoo.cnn(input_shape=(1, 28, 28)).save(tmp_path / "model.safetensors")
+    result = run("evaluate", tmp_path / "model.safetensors", "--data", "digits")
+    assert result.returncode == 2
+    assert "layer" in result.stderr
+    assert len(result.stderr.splitlines()) == 1

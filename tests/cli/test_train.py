@@ -99,6 +99,14 @@ def test_output_that_cannot_be_written_is_found_before_training(run, tmp_path):
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_run_that_diverges_stops_and_names_the_step(run, tmp_path):
+    result = run("train", "--optimizer", "sgd", "--lr", 1e30, "--out", tmp_path)
+    assert result.returncode == 2
+    assert "epoch 1, step" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_interrupted_run_leaves_its_checkpoint_and_says_where(tmp_path):
     # A process whose parent ignores interrupts, as background jobs do, would ignore them too.
     program = (

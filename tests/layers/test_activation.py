@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.layers.passes import laid, passes
 
 from colonnade.errors import ArgumentError, ShapeError
 from colonnade.layers.activation import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from colonnade.layers.base import Layer
+from tests.layers.passes import laid, passes
 
 Array = np.ndarray[Any, Any]
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.layers.passes import laid, passes
 
 from colonnade.errors import ArgumentError, ShapeError
 from colonnade.layers.base import Layer
 from colonnade.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from tests.layers.passes import laid, passes
 
 Array = np.ndarray[Any, Any]
 

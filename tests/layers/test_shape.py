@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.layers.passes import laid, passes
 
 from colonnade.errors import ShapeError
 from colonnade.layers.shape import Flatten, Identity
+from tests.layers.passes import laid, passes
 
 Array = np.ndarray[Any, Any]
 BOTH = {"forward", "backward"}

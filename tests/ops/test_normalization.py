@@ -69,7 +69,9 @@ def test_an_argument_that_breaks_a_rule_is_named(arguments: dict[str, float], me
 
 
 def test_an_input_of_other_channels_is_refused() -> None:
-    with pytest.raises(ShapeError, match=r"layer 0, BatchNorm2d: expected 3 channels, got an input of shape \(2, 4, 4\)"):
+    with pytest.raises(
+        ShapeError, match=r"layer 0, BatchNorm2d: expected 3 channels, got an input of shape \(2, 4, 4\)"
+    ):
         cn.Model([cn.BatchNorm2d(3)]).build((2, 4, 4))
     with pytest.raises(ShapeError, match="layer 0, BatchNorm1d: expected 3 features"):
         cn.Model([cn.BatchNorm1d(3)]).build((2,))

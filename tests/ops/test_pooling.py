@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests import reference
 
 from colonnade.ops import pooling
 from colonnade.ops.window import Window
+from tests import reference
 
 Array = np.ndarray[Any, Any]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests import reference
 
 from colonnade.ops.softmax import log_softmax_forward, softmax_backward, softmax_forward
+from tests import reference
 
 Array = np.ndarray[Any, Any]
 

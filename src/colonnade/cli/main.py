@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -58,12 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # Not standalone: Typer would print a usage error in several lines.
         status: int | None = app(arguments, prog_name="colonnade", standalone_mode=False)
-        sys.stdout.flush()
         return status or 0
-    except BrokenPipeError:
-        # Who read our output has left, as `head` does. Python flushes once more at its end: let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except typer.TyperException as error:
         message = error.format_message()
     except ColonnadeError as error:

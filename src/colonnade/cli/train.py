@@ -27,9 +27,7 @@ def train(
     threads: Threads = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="Where model, metrics and checkpoint go.  [default: runs/DATA-MODEL]"
-        ),
+        typer.Option("--out", metavar="DIR", help="Where all files go; by default runs/DATA-MODEL."),
     ] = None,
 ) -> None:
     """Train a network on a data set.

@@ -161,7 +161,7 @@ class Layer:
     reads: ClassVar[set[str]] = {"input"}
     in_place: ClassVar[bool] = False
     cheap: ClassVar[bool] = False
-    views: set[str] = set()  # noqa: RUF012 - replaced, never changed
+    views: set[str] = set()
     vanishes: ClassVar[bool] = False
     wants_batch: bool = False
     rectifies: ClassVar[bool | None] = False
@@ -235,7 +235,9 @@ class Layer:
         """
         arguments = self._arguments()
         if missing := [name for name, value in arguments.items() if value is inspect.Parameter.empty]:
-            raise StateError(f"{type(self).__name__}: the argument {missing[0]} must be kept as an attribute of its name.")
+            raise StateError(
+                f"{type(self).__name__}: the argument {missing[0]} must be kept as an attribute of its name."
+            )
         return arguments
 
     def _arguments(self) -> dict[str, Any]:
@@ -245,7 +247,9 @@ class Layer:
         values = {name: getattr(self, name, inspect.Parameter.empty) for name in names}
         # As in PyTorch, `bias` is an argument that says whether, and an attribute that is the parameter or None.
         return {
-            name: isinstance(value, Parameter) if isinstance(value, Parameter) or (name == "bias" and not value) else value
+            name: isinstance(value, Parameter)
+            if isinstance(value, Parameter) or (name == "bias" and not value)
+            else value
             for name, value in values.items()
         }
 

@@ -197,11 +197,12 @@ class Conv2d(Layer):
 
     def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
         grad_x = channels_last(x.grad)
-        if self.turned is not None:
+        turned = self.turned
+        if turned is not None:
             grad_y = channels_last(y.grad)
-            if any(self.turned.padding):
-                pad(grad_y, self.turned, block.scratch["padded_grad"])
-            windows = block.once("turned", lambda: self._tiles(grad_y, self.turned, "padded_grad", block))
+            if any(turned.padding):
+                pad(grad_y, turned, block.scratch["padded_grad"])
+            windows = block.once("turned", lambda: self._tiles(grad_y, turned, "padded_grad", block))
             conv2d_forward(windows, block.state["turned"], by_group(x.grad, self.groups))
             return
         padded = block.scratch["padded"] if any(self.window.padding) else grad_x
@@ -213,8 +214,9 @@ class Conv2d(Layer):
             np.copyto(grad_x, padded[:, top : top + height, left : left + width])
 
     def fold(self, following: Layer) -> Layer | None:
-        foldable = isinstance(following, BatchNorm2d) and following.track_running_stats
-        return FoldedConv2d(self, following) if foldable else None
+        if isinstance(following, BatchNorm2d) and following.track_running_stats:
+            return FoldedConv2d(self, following)
+        return None
 
     def multiplications(self, shape: Shape) -> int:
         height, width = self.window.output_size((shape[1], shape[2]))

@@ -29,7 +29,7 @@ class BatchNorm(Layer):
     in_place = True
     cheap = True
     rectifies = None
-    buffers = ("running_mean", "running_var", "num_batches_tracked")
+    buffers: tuple[str, ...] = ("running_mean", "running_var", "num_batches_tracked")
 
     def __init__(
         self,
@@ -52,8 +52,9 @@ class BatchNorm(Layer):
             self.weight = Parameter((num_features,), initializers.ones)
             self.bias = Parameter((num_features,), initializers.zeros)
         if track_running_stats:
-            self.running_mean: Array = np.zeros(num_features, np.float32)  # (c,)
-            self.running_var: Array = np.ones(num_features, np.float32)  # (c,), unbiased
+            # One number repeated takes no memory: a model makes real arrays of them, once it knows that they fit.
+            self.running_mean: Array = np.broadcast_to(np.float32(0), (num_features,))  # (c,)
+            self.running_var: Array = np.broadcast_to(np.float32(1), (num_features,))  # (c,), unbiased
             self.num_batches_tracked: Array = np.zeros((), np.int64)
         else:
             self.buffers = ()
@@ -158,7 +159,9 @@ class BatchNorm(Layer):
         values, ones, products = block.once("sum_backward", lambda: self._summed(x.value, block))
         grad_y, _, _ = block.once("sum_grad", lambda: self._summed(y.grad, block))
         ones.fill(1)
-        batch_norm_backward_sums(grad_y, values, ones, block.state["mean"], block.state["inverse"], products, block.sums)
+        batch_norm_backward_sums(
+            grad_y, values, ones, block.state["mean"], block.state["inverse"], products, block.sums
+        )
 
     def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
         assert sums is not None

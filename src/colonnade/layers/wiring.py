@@ -30,7 +30,7 @@ class Fork(Wiring):
     Every other layer can therefore simply overwrite the gradient at its input.
     """
 
-    views: ClassVar[set[str]] = {"forward"}
+    views = {"forward"}
     in_place = True
 
     def __init__(self, outputs: int) -> None:
@@ -49,7 +49,7 @@ class Fork(Wiring):
 class Add(Wiring):
     """y = x₁ + x₂ + …, all of one shape."""
 
-    views: ClassVar[set[str]] = {"backward"}
+    views = {"backward"}
     in_place = True
 
     def join(self, shapes: Sequence[Shape]) -> Shape:

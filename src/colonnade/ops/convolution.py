@@ -61,7 +61,7 @@ def tiles(padded: Array, window: Window, groups: int, columns: Array) -> list[Ti
     height_stride, width_stride = window.stride
     height_dilation, width_dilation = window.dilation
     # Writeable: the backward pass adds to the windows of a gradient.
-    windows = sliding_window_view(padded, window.extent, axis=(1, 2), writeable=True)  # type: ignore[call-overload]
+    windows = sliding_window_view(padded, window.extent, axis=(1, 2), writeable=True)
     windows = windows[:, ::height_stride, ::width_stride, :, ::height_dilation, ::width_dilation]
     # (n, h_out, w_out, c, k_h, k_w) → (g, n, h_out, w_out, k_h, k_w, c/g)
     windows = windows.transpose(0, 1, 2, 4, 5, 3)

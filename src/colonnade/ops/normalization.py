@@ -17,7 +17,8 @@ def channel_sums(x: Array, ones: Array) -> Array:
 
     A product with `ones`, (1, positions), adds up columns many times faster than `x.sum(0)`.
     """
-    return x.sum(axis=(0, 2)) if x.ndim == 3 else np.matmul(ones, x)[0]
+    total: Array = x.sum(axis=(0, 2)) if x.ndim == 3 else np.matmul(ones, x)[0]
+    return total
 
 
 def batch_norm_sums(x: Array, ones: Array, squares: Array, sums: Array) -> None:
