@@ -226,8 +226,8 @@ def main() -> None:
 
     load = os.getloadavg()[0]
     if load > 0.5:
-        # Threads that wait for each other at every operation lose far more to a neighbour than ours, which do not.
-        print(f"The machine is busy (load {load:.1f}): even the ratios will flatter Colonnade.", file=sys.stderr)
+        # Frameworks suffer unequally: one whose threads wait for each other at every operation suffers most.
+        print(f"The machine is busy (load {load:.1f}): not even the ratios can be trusted.", file=sys.stderr)
     found: Record = {
         "load": load,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

@@ -30,10 +30,13 @@ def pack(spans: Mapping[Hashable, Span], share: bool = True) -> tuple[dict[Hasha
     offsets: dict[Hashable, int] = {}
     placed: list[tuple[int, int, Span]] = []  # (start, end, span), in bytes
     for key, span in sorted(spans.items(), key=lambda item: -item[1].size):
+        together = [
+            (start, end)
+            for start, end, other in placed
+            if not share or (other.first <= span.last and span.first <= other.last)
+        ]
         offset = 0
-        for start, end, other in sorted(
-            entry for entry in placed if not share or (entry[2].first <= span.last and span.first <= entry[2].last)
-        ):
+        for start, end in sorted(together):
             if offset + span.size <= start:
                 break
             offset = max(offset, end)

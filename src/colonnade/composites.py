@@ -105,7 +105,7 @@ class Branches(Composite):
 
     def unroll(self, x: Tensor, name: str, steps: list[Step]) -> Tensor:
         starts = _append(steps, Fork(len(self.paths)), [x], len(self.paths), f"{name}fork")
-        ends = [path.unroll(start, f"{name}{i}.", steps) for i, (path, start) in enumerate(zip(self.paths, starts))]
+        ends = [path.unroll(starts[i], f"{name}{i}.", steps) for i, path in enumerate(self.paths)]
         return _append(steps, Concat(), ends, 1, f"{name}concat")[0]
 
     def config(self) -> dict[str, Any]:

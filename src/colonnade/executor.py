@@ -121,7 +121,7 @@ def get_threads() -> int:
 
 
 class Memory:
-    """The bytes that plans of one kind take turns in: made when first needed, kept, and enlarged when one needs more."""
+    """The bytes that plans of one kind take turns in: made when first needed, enlarged when a plan needs more."""
 
     def __init__(self) -> None:
         self.batch: Array = np.empty(0, np.uint8)

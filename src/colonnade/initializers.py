@@ -17,7 +17,9 @@ class Initializer(Protocol):
     `rectified` says that a ReLU follows, so that half of what the layer puts out will be cut to zero.
     """
 
-    def __call__(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Array: ...
+    def __call__(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
+        """An array of `shape`."""
+        ...
 
 
 def fans(shape: Shape) -> tuple[int, int]:

@@ -58,6 +58,7 @@ class Call(NamedTuple):
 
     @property
     def direction(self) -> Direction:
+        """The direction of the pass it belongs to."""
         return "forward" if self.action.endswith("forward") else "backward"
 
     def touches(self) -> Iterable[tuple[Tensor, Kind, bool]]:
@@ -107,7 +108,7 @@ class Segment:
     direction: Direction
     begins: list[Step] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    cut: Cut = Cut(())
+    cut: Cut = field(default_factory=lambda: Cut(()))
     places: dict[tuple[Tensor, Kind], int] = field(default_factory=dict)
     scratch: list[dict[str, int]] = field(default_factory=list)
     parameters: list[Parameter] = field(default_factory=list)

@@ -130,7 +130,7 @@ class Block:
         return out
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """What `make` returns, made at the first call on this block and kept: for views that cost more than their use."""
+        """What `make` returns, made at the first call on this block and kept: views may cost more than their use."""
         try:
             return self._made[name]  # type: ignore[no-any-return]
         except KeyError:
