@@ -40,6 +40,60 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Flatten(), (2, 3, 4)),
     (cn.Flatten(), (2, 1, 1)),
     (cn.Identity(), (2, 3, 4)),
+    (cn.Conv1d(2, 3, 3), (2, 7)),
+    (cn.Conv1d(4, 6, 3, 2, 1, 2, 2, bias=False), (4, 9)),
+    (cn.Conv1d(4, 6, 4, padding="same"), (4, 9)),
+    (cn.ConvTranspose2d(2, 3, 3), (2, 4, 3)),
+    (cn.ConvTranspose2d(4, 6, 3, 2, 1, 1, 2), (4, 4, 3)),
+    (cn.ConvTranspose2d(2, 3, (2, 3), (1, 2), 0, (1, 2), dilation=(2, 3), bias=False), (2, 4, 3)),
+    (cn.MaxPool1d(2), (2, 7)),
+    (cn.MaxPool1d(3, 2, 1, ceil_mode=True), (2, 8)),
+    (cn.AvgPool1d(2), (2, 8)),
+    (cn.AvgPool1d(3, 2, 1, ceil_mode=True, count_include_pad=False), (2, 8)),
+    (cn.AdaptiveMaxPool2d(1), (2, 5, 4)),
+    (cn.AdaptiveMaxPool2d((3, 2)), (2, 5, 4)),
+    (cn.LayerNorm(5), (5,)),
+    (cn.LayerNorm(5, bias=False), (3, 5)),
+    (cn.LayerNorm((3, 5)), (3, 5)),
+    (cn.LayerNorm((2, 3, 4)), (2, 3, 4)),
+    (cn.LayerNorm(5, elementwise_affine=False), (5,)),
+    (cn.GroupNorm(2, 4), (4, 3, 2)),
+    (cn.GroupNorm(2, 4), (4, 3)),
+    (cn.GroupNorm(2, 6, affine=False), (6,)),
+    (cn.InstanceNorm2d(3), (3, 4, 2)),
+    (cn.InstanceNorm2d(3, affine=True), (3, 4, 2)),
+    (cn.InstanceNorm2d(3, affine=True, track_running_stats=True), (3, 4, 2)),
+    (cn.ELU(), (2, 3, 4)),
+    (cn.ELU(0.5), (2, 3)),
+    (cn.SELU(), (2, 3, 4)),
+    (cn.GELU(), (2, 3, 4)),
+    (cn.GELU("tanh"), (7,)),
+    (cn.SiLU(), (2, 3, 4)),
+    (cn.Mish(), (2, 3, 4)),
+    (cn.Hardswish(), (2, 3, 4)),
+    (cn.Hardsigmoid(), (2, 3, 4)),
+    (cn.Hardtanh(-0.5, 0.7), (2, 3, 4)),
+    (cn.ReLU6(), (2, 3, 4)),
+    (cn.PReLU(), (2, 3, 4)),
+    (cn.PReLU(2), (2, 3, 4)),
+    (cn.PReLU(2), (2, 5)),
+    (cn.PReLU(3), (3,)),
+    (cn.Softplus(), (2, 3, 4)),
+    (cn.Softplus(2.0, 1.0), (7,)),
+    (cn.LogSoftmax(dim=1), (5,)),
+    (cn.LogSoftmax(dim=1), (3, 2, 2)),
+    (cn.Dropout2d(0.3), (5, 3, 4)),
+    (cn.ZeroPad2d(1), (2, 3, 4)),
+    (cn.ZeroPad2d((1, 2, 0, 3)), (2, 3, 4)),
+    (cn.Upsample(scale_factor=2), (2, 3, 4)),
+    (cn.Upsample(size=(5, 3)), (2, 3, 4)),
+    (cn.Upsample(scale_factor=2, mode="bilinear"), (2, 3, 4)),
+    (cn.Upsample(size=1, mode="bilinear", align_corners=True), (2, 3, 4)),
+    (cn.PixelShuffle(2), (8, 3, 2)),
+    (cn.Unflatten(1, (2, 3, 4)), (24,)),
+    (cn.Unflatten(1, (2, -1)), (6, 4)),
+    (cn.Unflatten(1, (1, 6)), (6,)),
+    (cn.Unflatten(2, (2, 2)), (3, 4, 5)),
     (cn.Residual([cn.Conv2d(2, 2, 3, padding=1), cn.Tanh()]), (2, 3, 4)),
     (cn.Residual([cn.Conv2d(2, 4, 1), cn.BatchNorm2d(4)], [cn.Conv2d(2, 4, 1)]), (2, 3, 4)),
     (cn.Branches([cn.Conv2d(2, 3, 1)], [cn.Tanh()], []), (2, 3, 4)),
@@ -54,6 +108,13 @@ CHAINS: list[tuple[list[Any], tuple[int, ...]]] = [
     ([cn.Flatten(), cn.Identity(), cn.Dense(24, 3), cn.Identity()], (2, 3, 4)),
     ([cn.Conv2d(2, 3, 3, padding=1), cn.BatchNorm2d(3), cn.ReLU(), cn.MaxPool2d(2), cn.Dropout(0.2)], (2, 6, 6)),
     ([cn.BatchNorm2d(2), cn.BatchNorm2d(2), cn.Tanh(), cn.BatchNorm2d(2)], (2, 3, 4)),
+    # Layers in place that read their input, behind and before others that do or do not.
+    ([cn.Tanh(), cn.SiLU(), cn.GELU(), cn.ReLU(), cn.ELU(), cn.Hardtanh()], (2, 3, 4)),
+    ([cn.Conv2d(2, 4, 3), cn.GroupNorm(2, 4), cn.Mish(), cn.PReLU(4), cn.ReLU6(), cn.AdaptiveMaxPool2d(2)], (2, 6, 6)),
+    ([cn.ReLU6(), cn.MaxPool2d(2), cn.ConvTranspose2d(2, 3, 2, 2), cn.InstanceNorm2d(3, affine=True)], (2, 4, 6)),
+    ([cn.Conv1d(3, 4, 3), cn.SiLU(), cn.MaxPool1d(2), cn.Hardtanh(), cn.MaxPool1d(2), cn.Flatten()], (3, 14)),
+    ([cn.Dense(4, 12), cn.SELU(), cn.Unflatten(1, (3, 2, 2)), cn.Upsample(scale_factor=2), cn.ZeroPad2d(1)], (4,)),
+    ([cn.Residual([cn.LayerNorm(6), cn.Dense(6, 8), cn.GELU(), cn.Dense(8, 6)]), cn.LayerNorm(6)], (3, 6)),
     (
         [
             cn.Conv2d(2, 4, 3, padding=1),
@@ -149,6 +210,33 @@ class ForgetsAnArgument(Wrong):
         self.exponent = power
 
 
+class RemembersItsInput(Wrong):
+    reads = set()
+
+    def forward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:
+        self.seen = x.value
+        super().forward(x, y, block)
+
+    def backward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:
+        np.multiply(2 * self.seen, y.grad, out=x.grad)
+
+
+class LosesWhatItLearned(Wrong):
+    """Its scale moves with training, and it declares no buffer for it."""
+
+    def __init__(self) -> None:
+        self.scale = 1.0
+
+    def begin_forward(self, state: Any, shape: Any, training: bool, sums: Any) -> None:
+        self.scale = 2.0 if training else self.scale
+
+    def forward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:
+        np.multiply(x.value, self.scale, out=y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:
+        np.multiply(y.grad, self.scale, out=x.grad)
+
+
 def test_check_layer_passes_a_right_layer_of_ones_own() -> None:
     cn.testing.check_layer(Wrong(), (2, 3, 4))
 
@@ -162,6 +250,8 @@ def test_check_layer_passes_a_right_layer_of_ones_own() -> None:
         (Adds(), "Adds: "),
         (InPlaceYetReadsItsInput(), "gradient at the input"),
         (LooksAtOtherImages(), "block by block differs|gradient at the input"),
+        (RemembersItsInput(), "RemembersItsInput: |broadcast"),
+        (LosesWhatItLearned(), "saving and loading changed the result"),
         (ForgetsAnArgument(2), "power"),
     ],
     ids=lambda value: type(value).__name__,

@@ -8,8 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from colonnade import losses
 from colonnade.errors import ArgumentError, ShapeError
-from colonnade.losses import BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
+from colonnade.losses import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 
 N, C = 6, 5
 
@@ -66,6 +77,32 @@ for reduction in ("mean", "sum"):
         normal(2, 3, 4, 5),
         normal(2, 3, 4, 5, seed=1),
     )
+    for name, weight in (("", None), (", weighted", CLASS_WEIGHTS)):
+        for index in (-100, 2):
+            arguments = {"reduction": reduction, "weight": weight, "ignore_index": index}
+            key = f"log-likelihood, {reduction}{name}, ignoring {index}"
+            CASES[key] = ("NLLLoss", arguments, normal(N, C), with_ignored(labels(N), index))
+            CASES[f"{key}, per pixel"] = ("NLLLoss", arguments, normal(2, C, 3, 4), labels(2, 3, 4))
+    CASES[f"absolute, {reduction}"] = ("L1Loss", {"reduction": reduction}, normal(N, C), normal(N, C, seed=1))
+    for size in (0.3, 1.0, 4.0):
+        CASES[f"smooth, {reduction}, beta {size}"] = (
+            "SmoothL1Loss",
+            {"reduction": reduction, "beta": size},
+            normal(2, 3, 4, 5),
+            normal(2, 3, 4, 5, seed=1),
+        )
+        CASES[f"Huber, {reduction}, delta {size}"] = (
+            "HuberLoss",
+            {"reduction": reduction, "delta": size},
+            normal(2, 3, 4, 5),
+            normal(2, 3, 4, 5, seed=1),
+        )
+    CASES[f"smooth, {reduction}, beta 0"] = (
+        "SmoothL1Loss",
+        {"reduction": reduction, "beta": 0.0},
+        normal(N, C),
+        normal(N, C, seed=1),
+    )
     for weight in (None, FLOAT_WEIGHTS):
         for pos_weight in (None, POSITIVE_WEIGHTS):
             CASES[f"binary, {reduction}, weight {weight is not None}, pos_weight {pos_weight is not None}"] = (
@@ -75,13 +112,23 @@ for reduction in ("mean", "sum"):
                 np.random.default_rng(3).random((N, C)).round(1),
             )
 
+for reduction in ("mean", "sum", "batchmean"):
+    for log_target in (False, True):
+        shares = probabilities(N, C)
+        if not log_target:
+            shares[0] = [0, 0.5, 0, 0.5, 0]
+        CASES[f"divergence, {reduction}, log_target {log_target}"] = (
+            "KLDivLoss",
+            {"reduction": reduction, "log_target": log_target},
+            np.log(probabilities(N, C, seed=4)),
+            np.log(shares) if log_target else shares,
+        )
+
 each_case = pytest.mark.parametrize(("kind", "arguments", "y", "targets"), CASES.values(), ids=CASES.keys())
 
 
 def make(kind: str, arguments: dict[str, Any]) -> Loss:
-    return {"CrossEntropyLoss": CrossEntropyLoss, "MSELoss": MSELoss, "BCEWithLogitsLoss": BCEWithLogitsLoss}[kind](
-        **arguments
-    )
+    return getattr(losses, kind)(**arguments)
 
 
 @each_case
@@ -98,6 +145,7 @@ def test_the_gradient_agrees_with_central_differences(kind, arguments, y, target
 
 
 @each_case
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")  # PyTorch's advice on its own KLDivLoss
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])
 def test_loss_and_gradient_agree_with_pytorch(kind, arguments, y, targets, dtype, tolerance):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -218,14 +266,21 @@ def test_the_reported_loss_is_summed_in_float64():
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize(
     ("loss", "targets"),
-    [(CrossEntropyLoss(), [0, 1]), (MSELoss(), np.zeros((2, 2))), (BCEWithLogitsLoss(), np.zeros((2, 2)))],
+    [
+        (CrossEntropyLoss(), [0, 1]),
+        (NLLLoss(), [0, 1]),
+        *((loss, np.zeros((2, 2))) for loss in (MSELoss(), L1Loss(), SmoothL1Loss(), HuberLoss(), BCEWithLogitsLoss())),
+        (KLDivLoss(), np.ones((2, 2))),
+    ],
 )
 def test_a_loss_that_is_no_finite_number_is_returned_without_a_warning(loss, targets, bad):
     value, _ = loss(np.array([[bad, 0], [0, 0]], np.float32), targets)
     assert not math.isfinite(value)
 
 
-@pytest.mark.parametrize("kind", ["CrossEntropyLoss", "MSELoss", "BCEWithLogitsLoss"])
+@pytest.mark.parametrize(
+    "kind", ["CrossEntropyLoss", "NLLLoss", "MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCEWithLogitsLoss"]
+)
 def test_what_holds_for_every_loss_is_refused_in_one_line(kind):
     with pytest.raises(ArgumentError, match=rf"^{kind}: reduction must be 'mean' or 'sum', got 'none'\.$"):
         make(kind, {"reduction": "none"})
@@ -269,7 +324,17 @@ def test_arguments_of_cross_entropy_that_do_not_fit_are_refused_in_one_line():
         CrossEntropyLoss()(np.zeros(5), 0)
 
 
-@pytest.mark.parametrize("kind", ["MSELoss", "BCEWithLogitsLoss"])
+def test_the_targets_of_a_whole_data_set_can_be_checked_without_outputs():
+    loss = CrossEntropyLoss(ignore_index=-1)
+    loss.check((4, 3), np.array([0, 2, -1, 1]))
+    with pytest.raises(ArgumentError, match="class numbers must be from 0 to 2, got 3"):
+        loss.check((4, 3), np.array([0, 2, -1, 3]))
+    MSELoss().check((4, 3), np.zeros((4, 3)))
+    with pytest.raises(ShapeError, match=r"MSELoss: targets must have the shape of y, \(4, 3\), got \(3,\)"):
+        MSELoss().check((4, 3), np.zeros(3))
+
+
+@pytest.mark.parametrize("kind", ["MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCEWithLogitsLoss", "KLDivLoss"])
 def test_targets_of_another_shape_are_not_broadcast(kind):
     message = rf"^{kind}: targets must have the shape of y, \(3, 1\), got \(3,\)\.$"
     with pytest.raises(ShapeError, match=message):
@@ -281,3 +346,51 @@ def test_binary_weights_that_do_not_broadcast_are_refused(name):
     message = rf"^BCEWithLogitsLoss: {name} must have a shape that broadcasts to \(2, 3\), got \(2,\)\.$"
     with pytest.raises(ShapeError, match=message):
         BCEWithLogitsLoss(**{name: [1.0, 2.0]})(np.zeros((2, 3)), np.zeros((2, 3)))
+
+
+def test_log_likelihood_of_log_softmax_is_cross_entropy():
+    y, targets = normal(N, C), labels(N)
+    log_p = y - np.log(np.exp(y).sum(axis=1, keepdims=True))
+    assert NLLLoss()(log_p, targets)[0] == pytest.approx(CrossEntropyLoss()(y, targets)[0], rel=1e-12)
+
+
+def test_log_likelihood_takes_no_probabilities():
+    message = r"^NLLLoss: targets must be class numbers, one for all classes, got \(2, 5\)\.$"
+    with pytest.raises(ShapeError, match=message):
+        NLLLoss()(np.zeros((2, 5)), np.ones((2, 5)))
+
+
+def test_absolute_errors_by_hand():
+    y, targets = np.array([[1.0, 2.0], [3.0, 4.0]]), [[1.5, 0], [0, 4]]
+    assert L1Loss(reduction="sum")(y, targets)[0] == 0.5 + 2 + 3
+    np.testing.assert_array_equal(L1Loss(reduction="sum")(y, targets)[1], [[-1, 1], [1, 0]])
+    assert HuberLoss("sum")(y, targets)[0] == 0.125 + 1.5 + 2.5
+    np.testing.assert_array_equal(HuberLoss("sum", 2.5)(y, targets)[1], [[-0.5, 2], [2.5, 0]])
+    assert SmoothL1Loss("sum", beta=2)(y, targets)[0] == 0.0625 + 1 + 2
+    np.testing.assert_array_equal(SmoothL1Loss("sum", beta=2)(y, targets)[1], [[-0.25, 1], [1, 0]])
+
+
+def test_the_divergence_of_a_distribution_from_itself_is_zero():
+    p = probabilities(N, C)
+    assert KLDivLoss("batchmean")(np.log(p), p)[0] == pytest.approx(0, abs=1e-15)
+    # All on one of four classes, against even shares: two bits, in nats, for each image.
+    loss, _ = KLDivLoss("batchmean")(np.full((3, 4), -math.log(4)), np.eye(4)[:3])
+    assert loss == pytest.approx(math.log(4), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        (HuberLoss, {"delta": 0}, r"HuberLoss: delta must be positive, got 0\."),
+        (SmoothL1Loss, {"beta": -1}, r"SmoothL1Loss: beta must be zero or more, got -1\."),
+        (
+            KLDivLoss,
+            {"reduction": "none"},
+            r"KLDivLoss: reduction must be 'mean' or 'sum' or 'batchmean', got 'none'\.",
+        ),
+        (MSELoss, {"reduction": "batchmean"}, r"MSELoss: reduction must be 'mean' or 'sum', got 'batchmean'\."),
+    ],
+)
+def test_arguments_out_of_range_are_refused_in_one_line(kind, arguments, message):
+    with pytest.raises(ArgumentError, match=f"^{message}$"):
+        kind(**arguments)

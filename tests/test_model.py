@@ -72,7 +72,32 @@ def test_a_batch_that_does_not_fit_is_refused_in_one_line(batch: Any, error: typ
     with pytest.raises(error, match=message) as raised:
         model(batch)
     assert "\n" not in str(raised.value)
-    assert model(X).shape == (5, 3)  # and nothing is lost
+    assert model.input_shape == (1, 6, 6)  # and nothing is lost
+    assert model(X).shape == (5, 3)
+
+
+def test_a_batch_that_does_not_fit_leaves_a_backward_pass_due() -> None:
+    grads = []
+    for disturbed in (False, True):
+        model = small()
+        y = model(X, training=True)
+        if disturbed:
+            with pytest.raises(ShapeError, match="layer 4, Dense"):
+                model(np.zeros((2, 1, 7, 7)), training=True)
+        grads.append(model.backward(np.ones_like(y)))
+    np.testing.assert_array_equal(*grads)
+
+
+def test_after_a_forward_pass_that_failed_there_is_nothing_to_carry_back() -> None:
+    model = cn.Model([cn.Dense(4, 3), cn.BatchNorm1d(3)])
+    model(np.ones((5, 4)), training=True)
+    before = model.state_dict()
+    with pytest.raises(ShapeError, match="training needs more than one value a channel"):
+        model(np.ones((1, 4)), training=True)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    with pytest.raises(StateError, match="backward before forward"):
+        model.backward(np.ones((1, 3)))
 
 
 def test_a_dense_layer_behind_images_is_told_of_flatten() -> None:
@@ -187,6 +212,8 @@ def test_a_state_with_other_names_or_shapes_is_refused_and_changes_nothing() -> 
     ):
         with pytest.raises(ArgumentError, match=message):
             model.load_state_dict({**before, **change})
+    with pytest.raises(ArgumentError, match=r"Model: 4\.bias must hold numbers, got an array of <U1"):
+        model.load_state_dict({**before, "0.bias": np.ones(4), "4.bias": np.array(["a", "b", "c"])})
     with pytest.raises(ArgumentError, match=r"the state lacks 0\.bias"):
         model.load_state_dict({name: array for name, array in before.items() if name != "0.bias"})
     for name, array in model.state_dict().items():
@@ -289,6 +316,19 @@ def described(path: Path, change: dict[str, Any]) -> Path:
         ({"architecture": [{"type": "ReLU"}]}, "the state holds what the model does not"),
         ({"input_shape": [3, 1, 1]}, "expected 1 input channels"),
         ({"dtype": "object"}, "dtype must be float32 or float64"),
+        ({"dtype": "no such type"}, "dtype must be float32 or float64, got no such type"),
+        ({"seed": -1}, "seed must be a whole number, not negative, got -1"),
+        ({"classes": ["a", "b"]}, "expected a name for each of 3 outputs, got 2 classes"),
+        ({"classes": "abc"}, "classes must be a list of names"),
+        ({"classes": [1, 2, 3]}, "classes must be a list of names"),
+        ({"classes": 3}, "not a whole Colonnade model"),
+        (
+            {"normalization": {"mean": [0.5, 0.5], "std": [1, 1]}},
+            "expected a mean and a std for each of 1, got 2 and 2",
+        ),
+        ({"normalization": {"mean": [0.5], "std": [0]}}, "stds above 0"),
+        ({"normalization": {"mean": [0.5]}}, "it lacks 'std'"),
+        ({"normalization": "none"}, "not a whole Colonnade model"),
     ],
 )
 def test_a_file_that_describes_no_model_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -329,8 +369,57 @@ def test_what_is_no_layer_is_refused() -> None:
         cn.Model([cn.Conv2d(1, 2, 3), cn.ReLU])  # type: ignore[list-item]
     with pytest.raises(ArgumentError, match="Model: dtype must be float32 or float64, got float16"):
         cn.Model([], dtype="float16")
+    with pytest.raises(ArgumentError, match="Model: dtype must be float32 or float64, got bfloat16"):
+        cn.Model([], dtype="bfloat16")
+    for seed in (-1, 1.5, None):
+        with pytest.raises(ArgumentError, match=f"Model: seed must be a whole number, not negative, got {seed}"):
+            cn.Model([], seed=seed)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match=r"Model: expected a list of layers, got ReLU\(inplace=False\): put it in brackets"):
+        cn.Model(cn.ReLU())  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="Branches: expected two paths or more, got 1"):
         cn.Branches([cn.ReLU()])
+
+
+@pytest.mark.parametrize("layer", [cn.Dense(4, 4), cn.BatchNorm1d(4, affine=False), cn.Flatten()], ids=repr)
+def test_a_layer_that_learns_or_looks_at_its_input_has_one_place(layer: cn.Layer) -> None:
+    name = type(layer).__name__
+    with pytest.raises(ArgumentError, match=rf"layer 2\.main\.0 is the same {name} object as layer 0: make a new one"):
+        cn.Model([layer, cn.Tanh(), cn.Residual([layer])])
+
+
+def test_a_layer_without_a_memory_may_stand_in_several() -> None:
+    relu = cn.ReLU()
+    once = cn.Model([cn.Dense(4, 5), relu, cn.Dense(5, 3), relu])
+    apart = cn.Model([cn.Dense(4, 5), cn.ReLU(), cn.Dense(5, 3), cn.ReLU()])
+    x = np.random.default_rng(0).normal(size=(7, 4))
+    grads = []
+    for model in (once, apart):
+        y = model(x, training=True)
+        grads.append(model.backward(np.ones_like(y)))
+    np.testing.assert_array_equal(*grads)
+
+
+def test_there_is_a_class_name_for_each_output() -> None:
+    model = small()
+    model.classes = ["a", "b"]  # nobody knows yet how many outputs there are
+    with pytest.raises(ArgumentError, match="Model: expected a name for each of 3 outputs, got 2 classes"):
+        model(X)
+    model.classes = ["a", "b", "c"]
+    assert model(X).shape == (5, 3)
+    assert model.output_shape == (3,)
+    with pytest.raises(ArgumentError, match="expected a name for each of 3 outputs, got 1 classes"):
+        model.classes = ["a"]
+    for names in ("abc", [1, 2, 3]):
+        with pytest.raises(ArgumentError, match="Model: classes must be a list of names, got"):
+            model.classes = names  # type: ignore[assignment]
+    assert model.classes == ["a", "b", "c"]
+
+
+def test_arguments_that_are_numpy_numbers_can_be_saved(tmp_path: Path) -> None:
+    model = cn.Model([cn.Flatten(), cn.Dense(np.prod((1, 6, 6)), np.int32(3))])  # type: ignore[arg-type]
+    model(X)
+    model.save(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(cn.load(tmp_path / "model.safetensors")(X), model(X))
 
 
 def test_the_summary_counts_what_is_there() -> None:
@@ -356,6 +445,13 @@ def test_images_of_another_size_are_taken_where_the_layers_can() -> None:
         grad = model.backward(np.ones_like(y))
         assert grad is not None
         assert grad.shape == (2, 1, side, side)
+
+
+def test_without_running_statistics_a_large_batch_is_normalised_as_a_whole() -> None:
+    x = np.random.default_rng(0).normal(size=(600, 2, 3, 3)) + np.arange(600).reshape(-1, 1, 1, 1)
+    y = cn.Model([cn.BatchNorm2d(2, eps=0, track_running_stats=False)], dtype="float64")(x)
+    expected = (x - x.mean((0, 2, 3), keepdims=True)) / x.std((0, 2, 3), keepdims=True)
+    np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("images", [1, 255, 256, 257, 600])

@@ -13,7 +13,7 @@ import pytest
 
 from colonnade.errors import ArgumentError, ShapeError
 from colonnade.initializers import zeros
-from colonnade.optimizers import CHUNK, SGD, Adam, AdamW, Optimizer
+from colonnade.optimizers import CHUNK, SGD, Adagrad, Adam, AdamW, Lion, NAdam, Optimizer, RMSprop
 from colonnade.tensor import Parameter, ParameterBuffer
 
 SHAPES = [(4, 3, 2, 2), (4,), (5, 7), (5,)]
@@ -44,9 +44,37 @@ for rule in (Adam, AdamW):
         (rule, {"lr": 0.1, "weight_decay": 0.05, "amsgrad": True, "maximize": True}),
     ]
 
-each_rule = pytest.mark.parametrize(
-    ("rule", "arguments"), RULES, ids=[f"{rule.__name__} {arguments}" for rule, arguments in RULES]
-)
+RULES += [
+    (NAdam, {}),
+    (NAdam, {"lr": 0.1, "betas": (0.5, 0.8), "eps": 1e-3, "momentum_decay": 0.1}),
+    (NAdam, {"lr": 0.1, "weight_decay": 0.05, "maximize": True}),
+    (NAdam, {"lr": 0.1, "weight_decay": 0.05, "decoupled_weight_decay": True}),
+    (NAdam, {"lr": 0.1, "weight_decay": 0.05, "decoupled_weight_decay": True, "maximize": True}),
+    (Adagrad, {}),
+    (Adagrad, {"lr": 0.1, "lr_decay": 0.3, "eps": 1e-3}),
+    (Adagrad, {"lr": 0.1, "weight_decay": 0.05, "initial_accumulator_value": 0.7, "maximize": True}),
+    (RMSprop, {}),
+    (RMSprop, {"lr": 0.1, "alpha": 0.5, "eps": 1e-3}),
+    (RMSprop, {"lr": 0.1, "alpha": 0.5, "momentum": 0.8}),
+    (RMSprop, {"lr": 0.1, "alpha": 0.7, "centered": True, "eps": 1e-2}),
+    (RMSprop, {"lr": 0.1, "alpha": 0.7, "centered": True, "eps": 1e-2, "momentum": 0.5, "weight_decay": 0.05}),
+    (RMSprop, {"lr": 0.1, "weight_decay": 0.05, "maximize": True}),
+]
+# PyTorch has no Lion.
+OF_OUR_OWN: list[tuple[type[Optimizer], dict[str, Any]]] = [
+    (Lion, {}),
+    (Lion, {"lr": 0.1, "betas": (0.5, 0.8)}),
+    (Lion, {"lr": 0.1, "weight_decay": 0.05, "maximize": True}),
+]
+
+
+def each_of(rules: list[tuple[type[Optimizer], dict[str, Any]]]) -> Any:
+    return pytest.mark.parametrize(
+        ("rule", "arguments"), rules, ids=[f"{rule.__name__} {arguments}" for rule, arguments in rules]
+    )
+
+
+each_rule = each_of(RULES + OF_OUR_OWN)
 
 
 def laid_parameters(
@@ -75,10 +103,12 @@ def one_number(make: Callable[..., Optimizer], value: float, **arguments: Any) -
     return parameter, make([parameter], **arguments)
 
 
-@each_rule
+@each_of(RULES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
-def test_thirty_steps_agree_with_pytorch(rule, arguments, dtype, tolerance):
+def test_thirty_steps_agree_with_pytorch(rule, arguments, dtype, tolerance, monkeypatch):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    # PyTorch keeps a product that NAdam needs in its default type.
+    monkeypatch.setattr("torch.optim.nadam._get_scalar_dtype", lambda *_: getattr(torch, dtype))
     parameters = laid_parameters(dtype=dtype)
     theirs = [torch.nn.Parameter(torch.tensor(parameter.value.copy())) for parameter in parameters]
     ours, their_optimizer = rule(parameters, **arguments), getattr(torch.optim, rule.__name__)(theirs, **arguments)
@@ -94,7 +124,7 @@ def test_thirty_steps_agree_with_pytorch(rule, arguments, dtype, tolerance):
         np.testing.assert_allclose(parameter.value, their.detach().numpy(), rtol=tolerance, atol=tolerance * 0.1)
 
 
-@pytest.mark.parametrize("rule", [SGD, Adam, AdamW])
+@pytest.mark.parametrize("rule", [SGD, Adam, AdamW, NAdam, Adagrad, RMSprop])
 def test_arguments_order_and_defaults_are_those_of_pytorch(rule):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     ours = inspect.signature(rule).parameters
@@ -145,6 +175,25 @@ def test_weight_decay_of_adamw_is_decoupled_from_the_gradient():
     for _ in range(3):
         optimizer.step()  # the gradient is zero
     assert parameter.value[0] == pytest.approx(0.95**3, rel=1e-12)
+
+
+def test_lion_moves_every_number_by_the_rate_against_the_sign_of_its_momentum():
+    parameter, optimizer = one_number(Lion, 1.0, lr=0.25, betas=(0.5, 0.75), weight_decay=0.5)
+    value, m = 1.0, 0.0
+    for gradient in (3.0, -1.0, -0.25, 2.0, 0.0):
+        parameter.grad = np.array([gradient])
+        optimizer.step()
+        value -= 0.25 * (np.sign(0.5 * m + 0.5 * gradient) + 0.5 * value)
+        m = 0.75 * m + 0.25 * gradient
+        assert parameter.value[0] == pytest.approx(value, rel=1e-14)
+
+
+def test_the_first_step_of_adagrad_is_the_rate_and_later_ones_shrink_with_the_root_of_time():
+    parameter, optimizer = one_number(Adagrad, 0.0, lr=1.0, eps=0)
+    parameter.grad = np.array([7.0])
+    for _ in range(3):
+        optimizer.step()
+    assert parameter.value[0] == pytest.approx(-(1 + 1 / math.sqrt(2) + 1 / math.sqrt(3)), rel=1e-12)
 
 
 @each_rule
@@ -326,6 +375,11 @@ def test_a_rate_of_a_wider_type_does_not_widen_the_arithmetic():
         (Adam, {"betas": (-0.1, 0.9)}, r"Adam: betas must be two numbers in \[0, 1\), got \(-0\.1, 0\.9\)\."),
         (Adam, {"betas": (0.9,)}, r"Adam: betas must be two numbers in \[0, 1\), got \(0\.9,\)\."),
         (Adam, {"eps": -1e-8}, r"Adam: eps must not be negative, got -1e-08\."),
+        (NAdam, {"momentum_decay": -1}, r"NAdam: momentum_decay must not be negative, got -1\."),
+        (NAdam, {"betas": (0.9, 1)}, r"NAdam: betas must be two numbers in \[0, 1\), got \(0\.9, 1\)\."),
+        (Lion, {"betas": (0.9, 1)}, r"Lion: betas must be two numbers in \[0, 1\), got \(0\.9, 1\)\."),
+        (RMSprop, {"alpha": 1.5}, r"RMSprop: alpha must lie between 0 and 1, got 1\.5\."),
+        (Adagrad, {"lr_decay": -1}, r"Adagrad: lr_decay must not be negative, got -1\."),
         (AdamW, {"weight_decay": -1}, r"AdamW: weight_decay must not be negative, got -1\."),
     ],
 )
@@ -348,6 +402,11 @@ def test_parameters_that_cannot_be_learned_together_are_refused_in_one_line():
         SGD([*parameters, parameters[0]])
     with pytest.raises(ArgumentError, match=r"^SGD: parameters must be of one type, got \['float32', 'float64'\]\.$"):
         SGD([*parameters, *laid_parameters(dtype="float32")])
+
+
+def test_what_is_no_parameter_is_refused_in_one_line():
+    with pytest.raises(ArgumentError, match=r"SGD: expected model\.parameters\(\), got a ndarray in it"):
+        SGD([np.zeros(3)])
 
 
 def test_the_state_of_another_optimizer_is_refused_and_nothing_is_loaded():

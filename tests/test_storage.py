@@ -129,6 +129,11 @@ def test_what_is_no_plain_file_is_neither_replaced_nor_read(tmp_path):
         storage.read(tmp_path)
 
 
+def test_missing_folder_is_one_line(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere: there is no such folder\.$"):
+        storage.write(tmp_path / "nowhere" / "file", TENSORS, {})
+
+
 def test_missing_file_is_one_line(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere: there is no such file\."):
         storage.read(tmp_path / "nowhere")

@@ -28,13 +28,13 @@ class SoftmaxRegression:
         self.position = (0, 0)
         self.dtype = np.dtype(dtype)
         self.input_shape = None
-        self.outputs = classes
+        self.output_shape = (classes,)
         self.batches = []
         self.positions = []
 
     def build(self, input_shape):
         self.input_shape = tuple(input_shape)
-        self.weight = Parameter((int(np.prod(input_shape)), self.outputs), initializers.zeros)
+        self.weight = Parameter((int(np.prod(input_shape)), *self.output_shape), initializers.zeros)
         self.weight.dtype = self.dtype
         return self
 
@@ -59,7 +59,7 @@ class SoftmaxRegression:
         return {"0.weight": self.weight.value.copy()}
 
     def config(self):
-        return [{"type": "SoftmaxRegression", "classes": self.outputs}]
+        return [{"type": "SoftmaxRegression", "classes": self.output_shape[0]}]
 
     def save(self, path):
         storage.write(path, self.state_dict(), {})
@@ -266,6 +266,46 @@ def test_batch_size_changes_no_result(data, model, batch_size):
     np.testing.assert_array_equal(predict(model, x, batch_size=batch_size), p.argmax(axis=1))
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        CrossEntropyLoss(weight=[0.1, 1.0, 5.0]),
+        CrossEntropyLoss(ignore_index=1),
+        CrossEntropyLoss(reduction="sum"),
+        CrossEntropyLoss(weight=[0.1, 1.0, 5.0], reduction="sum", label_smoothing=0.1),
+    ],
+    ids=["class weights", "ignored class", "sum", "weighted sum"],
+)
+def test_the_loss_of_many_batches_is_that_of_one(data, model, loss):
+    x, y = data
+    y = np.where(np.arange(20) < 12, y, 0)  # so that batches differ in what their images weigh
+    fit(model, x, y, epochs=3)
+    whole, _ = loss(x @ model.weight.value, y)
+    if loss.reduction == "sum":
+        whole /= loss.count((20, 3), y)
+    for batch_size in (4, 7, 20):
+        assert evaluate(model, x, y, batch_size=batch_size, loss=loss)["loss"] == pytest.approx(whole)
+    still = SGD(model.parameters(), lr=0)
+    assert fit(model, x, y, loss=loss, optimizer=still, batch_size=7)[0]["train_loss"] == pytest.approx(whole)
+
+
+def test_ignored_targets_are_neither_right_nor_wrong(data, model):
+    x, y = data
+    fit(model, x, y, epochs=3)
+    counted = y != 0
+    expected = np.mean(predict(model, x)[counted] == y[counted])
+    assert evaluate(model, x, y, loss=CrossEntropyLoss(ignore_index=0))["accuracy"] == expected
+
+
+def test_numbers_of_numpy_are_written_too(data, model, tmp_path):
+    def loss(y, targets):
+        value, gradient = CrossEntropyLoss()(y, targets)
+        return np.float32(value), gradient
+
+    fit(model, *data, loss=loss, epochs=np.int64(2), batch_size=np.int32(8), seed=np.uint8(3), out=tmp_path)
+    assert checkpoint(tmp_path)[1]["seed"] == 3
+
+
 def test_probabilities_of_huge_outputs_are_finite(data, model):
     model.build((4,)).weight.value[...] = 1e4 * np.arange(12).reshape(4, 3)
     np.testing.assert_allclose(predict_proba(model, data[0]).sum(axis=1), 1)
@@ -439,7 +479,7 @@ def test_labels_are_checked_before_the_first_update(data, model, wrong):
         with pytest.raises(ArgumentError, match=f"class numbers must be from 0 to 2, got {wrong}"):
             fit(model, x, batch_size=5, shuffle=False, **arguments)
         assert not model.weight.value.any()
-    with pytest.raises(ArgumentError, match=r"evaluate: y: class numbers must be from 0 to 2"):
+    with pytest.raises(ArgumentError, match=r"^evaluate: CrossEntropyLoss: class numbers must be from 0 to 2"):
         evaluate(model, x, y, batch_size=5)
 
 
@@ -452,21 +492,57 @@ def test_labels_that_the_loss_ignores_are_allowed(data, model):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"epochs": 0}, ArgumentError, "epochs must be positive, got 0"),
-        ({"batch_size": -1}, ArgumentError, "batch_size must be positive, got -1"),
-        ({"seed": -1}, ArgumentError, "seed must not be negative"),
+        ({"epochs": 0}, ArgumentError, "fit: epochs must be a positive whole number, got 0"),
+        ({"epochs": 2.5}, ArgumentError, "fit: epochs must be a positive whole number, got 2.5"),
+        ({"batch_size": -1}, ArgumentError, "fit: batch_size must be a positive whole number, got -1"),
+        ({"batch_size": "8"}, ArgumentError, "fit: batch_size must be a positive whole number, got '8'"),
+        ({"seed": -1}, ArgumentError, "fit: seed must be a whole number, not negative, got -1"),
+        ({"y": np.zeros(20)}, ArgumentError, "fit: CrossEntropyLoss: class numbers must be integers, got float64"),
+        ({"y": np.zeros((20, 1), int)}, ShapeError, r"fit: CrossEntropyLoss: targets for y of shape \(20, 3\)"),
+        ({"y": ["a"] * 20}, ArgumentError, "class numbers must be integers, got <U1"),
         ({"y": np.zeros(19, int)}, ShapeError, r"a target for each of 20 images, got y of shape \(19,\)"),
         ({"y": 3}, ShapeError, "a target for each"),
         ({"x": np.zeros((0, 4)), "y": np.zeros(0, int)}, ArgumentError, "at least one image"),
         ({"validation": (np.zeros((2, 4)), [0])}, ShapeError, "fit: validation: expected a target for each of 2"),
         ({"validation": (np.zeros((0, 4)), [])}, ArgumentError, "fit: validation: expected at least one image"),
+        ({"validation": np.zeros((3, 4))}, ArgumentError, r"fit: validation: expected a pair \(x, y\), got ndarray"),
+        (
+            {"validation": (np.zeros((2, 5)), [0, 1])},
+            ShapeError,
+            r"fit: validation: expected images of shape \(4,\), as in training, got \(5,\)",
+        ),
+        (
+            {"validation": (np.array([[0.0] * 4, [np.nan] * 4]), [0, 1])},
+            DivergenceError,
+            "fit: validation: image 1 holds NaN or infinity",
+        ),
         ({"normalization": {"mean": [0], "std": [0]}}, ArgumentError, "normalization"),
     ],
 )
 def test_wrong_arguments_are_one_line_and_nothing_is_trained(data, model, change, error, message):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as raised:
         fit(model, **({"x": data[0], "y": data[1]} | change))
+    assert "\n" not in str(raised.value)
     assert model.batches == []
+
+
+def test_a_run_that_is_refused_leaves_no_trace(data, model, tmp_path):
+    model.normalization = {"mean": [0.0] * 4, "std": [1.0] * 4}
+    with pytest.raises(ArgumentError, match="class numbers"):
+        fit(model, data[0], data[1] + 1, normalization={"mean": [9] * 4, "std": [9] * 4}, out=tmp_path / "run")
+    assert model.normalization == {"mean": [0.0] * 4, "std": [1.0] * 4}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_predicting_nothing_is_refused(data, model):
+    fit(model, *data)
+    for ask in (predict, predict_proba):
+        with pytest.raises(
+            ArgumentError, match=rf"{ask.__name__}: expected at least one image, got x of shape \(0, 4\)"
+        ):
+            ask(model, data[0][:0])
+    with pytest.raises(ArgumentError, match="predict: batch_size must be a positive whole number, got 0"):
+        predict(model, data[0], batch_size=0)
 
 
 def test_optimizers_are_known_by_name(model):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from .errors import ArgumentError
 from .layers.base import Layer
 from .layers.wiring import Add, Concat, Fork
@@ -37,6 +39,10 @@ class Chain(Composite):
     """One after the other."""
 
     def __init__(self, layers: Sequence[Node]) -> None:
+        if isinstance(layers, Layer | Composite) and not isinstance(layers, Chain):
+            raise ArgumentError(
+                f"{type(self).__name__}: expected a list of layers, got {layers!r}: put it in brackets."
+            )
         self.layers = list(layers)
         for position, layer in enumerate(self.layers):
             if not isinstance(layer, Layer | Composite):
@@ -123,4 +129,13 @@ def _append(steps: list[Step], layer: Layer, inputs: list[Tensor], outputs: int,
 
 def describe(layers: Sequence[Node] | Chain) -> list[dict[str, Any]]:
     """Layers as JSON-able data: the type's name and the constructor's arguments."""
-    return [{"type": type(layer).__name__, **layer.config()} for layer in layers]
+    return [{"type": type(layer).__name__, **_plain(layer.config())} for layer in layers]
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no NumPy numbers, and np.prod of a shape is one."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -12,6 +12,9 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -22,7 +25,8 @@ from .ops.layout import Array, channels_first
 from .plan import Call, Kind, Plan, Segment, Step
 from .tensor import Shape, Tensor
 
-BoundCall = tuple[Callable[[Any, Any, Block], None], Any, Any, Block]
+Method = Callable[[Any, Any, Block], None]
+BoundCall = tuple[Method, Any, Any, Block]
 
 
 class Workers:
@@ -32,13 +36,27 @@ class Workers:
     """
 
     def __init__(self) -> None:
-        self.count = _default_threads()
+        self._count: int | None = None
+        self._blas: list[Any] | None = None
+        self._start_over()
+        os.register_at_fork(after_in_child=self._start_over)
+
+    def _start_over(self) -> None:
+        """Begin without threads: a forked child has none but the one that forked."""
         self._jobs: list[queue.SimpleQueue[Callable[[], None]]] = []
         self._done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._busy = threading.Lock()
-        self._blas: list[Any] | None = None
-        # A forked child has no threads but the one that forked.
-        os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]
+
+    @property
+    def count(self) -> int:
+        """How many workers there may be."""
+        if self._count is None:
+            self._count = _default_threads()
+        return self._count
+
+    @count.setter
+    def count(self, count: int) -> None:
+        self._count = count
 
     @contextmanager
     def hold(self) -> Iterator[int]:
@@ -69,16 +87,25 @@ class Workers:
             jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
             threading.Thread(target=self._wait_for_work, args=(jobs,), daemon=True, name="colonnade").start()
             self._jobs.append(jobs)
-        for worker in range(1, workers):
-            self._jobs[worker - 1].put(lambda worker=worker: work(worker))  # type: ignore[misc]
-        errors: list[BaseException | None] = []
+        for jobs, worker in zip(self._jobs, range(1, workers), strict=False):
+            # The caller's context goes along: it holds what NumPy is to do about overflows.
+            jobs.put(partial(copy_context().run, work, worker))
+        errors: list[BaseException] = []
         try:
             work(0)
         except BaseException as mine:
             errors.append(mine)
-        errors += [self._done.get() for _ in range(1, workers)]
-        for error in filter(None, errors):
-            raise error
+        running = workers - 1
+        while running:
+            try:
+                error = self._done.get()
+                running -= 1
+                if error is not None:
+                    errors.append(error)
+            except KeyboardInterrupt as interrupt:  # the others still use the memory: wait for them
+                errors.append(interrupt)
+        if errors:
+            raise errors[0]
 
     def _wait_for_work(self, jobs: queue.SimpleQueue[Callable[[], None]]) -> None:
         while True:
@@ -110,9 +137,9 @@ def set_threads(threads: int) -> None:
     Raises:
         ArgumentError: Less than one.
     """
-    if threads < 1:
-        raise ArgumentError(f"set_threads: expected a positive number of threads, got {threads}.")
-    WORKERS.count = threads
+    if not isinstance(threads, Integral) or threads < 1:
+        raise ArgumentError(f"set_threads: expected a positive number of threads, got {threads!r}.")
+    WORKERS.count = int(threads)
 
 
 def get_threads() -> int:
@@ -295,18 +322,31 @@ class Executor:
                     continue
                 setattr(tensors[tensor], kind, self._block_array(segment, worker, tensor, kind, start, stop))
             scratch = {
-                name: self._scratch_array(worker, offsets[name], wanted)
+                name: self._flat(self.memory.workers[worker], offsets[name], wanted)
                 for name, wanted in self.plan.scratch(call, stop - start).items()
+            }
+            places = self.plan.saved_places[step]
+            saved = {
+                name: self._flat(self.memory.batch, places[name], wanted)[start:stop]
+                for name, wanted in self.plan.saved(step, self.plan.images).items()
             }
             sums = self._sums[step, call.direction][number] if call.action.startswith("sum") else None
             context = Block(
-                self.plan.training, start, stop - start, scratch, self.state[step], sums, lane, self._random(step)
+                self.plan.training, start, stop - start, scratch, self.state[step], sums, lane, self._random(step), saved
             )
             x: Any = [tensors[tensor] for tensor in step.inputs]
             y: Any = [tensors[tensor] for tensor in step.outputs]
             x, y = x[0] if len(x) == 1 else x, y[0] if len(y) == 1 else y
-            bound.append(_method(call, x, y, context))
+            bound.append((self._method(call), x, y, context))
         return bound
+
+    def _method(self, call: Call) -> Method:
+        """What is called on every block: the one place where a profiler need stand."""
+        layer = call.step.layer
+        if call.action == "sum_forward":
+            return lambda x, y, block: layer.sum_forward(x, block)
+        method: Method = getattr(layer, call.action)
+        return method
 
     @staticmethod
     def _block_tensor(tensor: Tensor, step: Step) -> BlockTensor:
@@ -319,10 +359,10 @@ class Executor:
             return self.view(tensor, kind)[start:stop]
         return self._array(self.memory.workers[worker], segment.places[tensor, kind], stop - start, tensor.shape)
 
-    def _scratch_array(self, worker: int, offset: int, wanted: Scratch) -> Array:
+    def _flat(self, memory: Array, offset: int, wanted: Scratch) -> Array:
+        """An array that a layer asked for, plainly C-contiguous."""
         dtype = np.dtype(wanted.dtype or self.plan.dtype)
-        flat = self.memory.workers[worker][offset : offset + math.prod(wanted.shape) * dtype.itemsize]
-        return flat.view(dtype).reshape(wanted.shape)
+        return memory[offset : offset + self.plan.size(wanted)].view(dtype).reshape(wanted.shape)
 
     def _random(self, step: Step) -> Callable[[int, Array], None]:
         number = self.plan.steps.index(step)
@@ -337,15 +377,12 @@ class Executor:
 
     def poison(self) -> None:
         """Fill with NaN whatever the backward pass does not declare that it reads: for tests."""
-        kept = {tensor: self.view(tensor, "value").copy() for tensor in self.plan.kept}
+        kept = [self.view(tensor, "value") for tensor in self.plan.kept]
+        for step, offsets in self.plan.saved_places.items():
+            for name, wanted in self.plan.saved(step, self.plan.images).items():
+                kept.append(self._flat(self.memory.batch, offsets[name], wanted))
+        copies = [array.copy() for array in kept]
         for memory in (self.memory.batch, *self.memory.workers):
             memory[: memory.nbytes // 8 * 8].view(np.float64).fill(np.nan)
-        for tensor, values in kept.items():
-            np.copyto(self.view(tensor, "value"), values)
-
-
-def _method(call: Call, x: Any, y: Any, context: Block) -> BoundCall:
-    layer = call.step.layer
-    if call.action == "sum_forward":
-        return (lambda x, y, block: layer.sum_forward(x, block)), x, y, context
-    return getattr(layer, call.action), x, y, context
+        for array, copy in zip(kept, copies, strict=True):
+            np.copyto(array, copy)

@@ -1,4 +1,7 @@
-"""How parameters begin. Each function draws an array of a shape from a stream of random numbers."""
+"""How parameters begin. Each function draws an array of a shape from a stream of random numbers.
+
+Derived in docs/math/training.md.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ the loss and its gradient at them: `loss, grad = CrossEntropyLoss()(y, targets)`
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,15 +15,17 @@ from numpy.typing import ArrayLike
 from .errors import ArgumentError, ShapeError
 from .ops.layout import Array
 from .ops.softmax import log_softmax_forward
+from .tensor import Shape
 
-Reduction = Literal["mean", "sum"]
+Reduction = Literal["mean", "sum", "batchmean"]
 
 
 class Loss:
     """A number that says how far `y` is from `targets`, and its gradient at `y`.
 
-    A subclass writes in `terms` what is summed. Sums are taken in float64, whatever the type of `y`. A loss that is
-    no finite number is returned as it is, without a warning: what then, is for the caller to decide.
+    A subclass writes in `terms` what is summed, in `count` by what a mean divides, and in `check` what targets it
+    takes. Sums are taken in float64, whatever the type of `y`. A loss that is no finite number is returned as it is,
+    without a warning: what then, is for the caller to decide.
 
     Args:
         reduction: `"mean"` divides by what the subclass names, `"sum"` by nothing.
@@ -31,9 +34,12 @@ class Loss:
         ArgumentError: Another reduction (PyTorch's "none" makes no single number).
     """
 
+    reductions: ClassVar[tuple[Reduction, ...]] = ("mean", "sum")
+
     def __init__(self, reduction: Reduction = "mean") -> None:
-        if reduction not in ("mean", "sum"):
-            raise ArgumentError(f"{self._name}: reduction must be 'mean' or 'sum', got {reduction!r}.")
+        if reduction not in self.reductions:
+            known = " or ".join(map(repr, self.reductions))
+            raise ArgumentError(f"{self._name}: reduction must be {known}, got {reduction!r}.")
         self.reduction = reduction
 
     def __call__(self, y: Array, targets: ArrayLike) -> tuple[float, Array]:
@@ -48,19 +54,34 @@ class Loss:
         if y.size == 0:
             raise ArgumentError(f"{self._name}: expected at least one image, got y of shape {y.shape}.")
         with np.errstate(over="ignore", invalid="ignore"):
-            total, grad, count = self.terms(y, np.asarray(targets))
-            if self.reduction == "mean":
+            targets = np.asarray(targets)
+            self.check(y.shape, targets)
+            total, grad = self.terms(y, targets)
+            if self.reduction != "sum":
+                count = self.count(y.shape, targets)
+                if count == 0:
+                    raise ArgumentError(f"{self._name}: a mean needs a target that counts, got none in {targets.size}.")
                 total /= count
                 grad /= count
         return total, grad
 
-    def terms(self, y: Array, targets: Array) -> tuple[float, Array, float]:
-        """The sum over the batch, its gradient at `y` (a new array), and by what a mean divides both."""
-        raise NotImplementedError
+    def check(self, shape: Shape, targets: Array) -> None:
+        """Raise what a call would, for outputs of that shape: the targets of a whole data set can be tried at once.
 
-    def _require_shape_of(self, y: Array, targets: Array) -> None:
-        if targets.shape != y.shape:
-            raise ShapeError(f"{self._name}: targets must have the shape of y, {y.shape}, got {targets.shape}.")
+        Raises:
+            ArgumentError: Numbers of a wrong type or out of range.
+            ShapeError: Targets that do not fit the outputs.
+        """
+        if targets.shape != shape:
+            raise ShapeError(f"{self._name}: targets must have the shape of y, {shape}, got {targets.shape}.")
+
+    def count(self, shape: Shape, targets: Array) -> float:
+        """By what a mean divides, for outputs of that shape: what a batch weighs beside others."""
+        return math.prod(shape)
+
+    def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
+        """The sum over the batch, and its gradient at `y`, a new array."""
+        raise NotImplementedError
 
     @property
     def _name(self) -> str:
@@ -106,11 +127,44 @@ class CrossEntropyLoss(Loss):
         self.ignore_index = ignore_index
         self.label_smoothing = float(label_smoothing)
 
-    def terms(self, y: Array, targets: Array) -> tuple[float, Array, float]:
-        """Σ −q · log p, its gradient, and Z."""
-        if y.ndim < 2:
-            raise ShapeError(f"{self._name}: y must have the shape (n, classes, ...), got {y.shape}.")
-        q, count = self._distribution(y, targets)
+    def check(self, shape: Shape, targets: Array) -> None:
+        """Probabilities of the outputs' shape, or class numbers in range."""
+        if len(shape) < 2:
+            raise ShapeError(f"{self._name}: y must have the shape (n, classes, ...), got {shape}.")
+        classes, expected = shape[1], (shape[0], *shape[2:])
+        if self.weight is not None and self.weight.shape != (classes,):
+            raise ShapeError(f"{self._name}: weight must have the shape ({classes},), got {self.weight.shape}.")
+        if targets.shape == shape:
+            if not np.issubdtype(targets.dtype, np.floating):
+                raise ArgumentError(f"{self._name}: probabilities must be floating point, got {targets.dtype}.")
+            return
+        if targets.shape != expected:
+            raise ShapeError(
+                f"{self._name}: targets for y of shape {shape} must be class numbers of shape {expected} or "
+                f"probabilities of shape {shape}, got {targets.shape}."
+            )
+        if not np.issubdtype(targets.dtype, np.integer):
+            raise ArgumentError(f"{self._name}: class numbers must be integers, got {targets.dtype}.")
+        wrong = self.counted(targets) & ((targets < 0) | (targets >= classes))
+        if wrong.any():
+            raise ArgumentError(
+                f"{self._name}: class numbers must be from 0 to {classes - 1}, got {targets[wrong][0]}."
+            )
+
+    def counted(self, labels: Array) -> Array:
+        """Which class numbers count: those that are not `ignore_index`."""
+        return np.asarray(labels != self.ignore_index)
+
+    def count(self, shape: Shape, targets: Array) -> float:
+        """Z."""
+        if targets.shape == shape:
+            return math.prod(shape) / shape[1]
+        labels = targets[self.counted(targets)]
+        return float(labels.size if self.weight is None else np.sum(self.weight[labels], dtype=np.float64))
+
+    def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
+        """Σ −q · log p and its gradient."""
+        q = self._distribution(y, targets)
         log_p = np.empty_like(y)
         log_softmax_forward(y, 1, out=log_p)
         p = np.exp(log_p)
@@ -118,61 +172,101 @@ class CrossEntropyLoss(Loss):
         total = -float(np.sum(q * np.where(q == 0, 0, log_p), dtype=np.float64))
         grad = np.multiply(p, q.sum(axis=1, keepdims=True), out=p)
         grad -= q
-        return total, grad, count
+        return total, grad
 
-    def _distribution(self, y: Array, targets: Array) -> tuple[Array, float]:
-        """q, of y's shape, and Z."""
+    def _distribution(self, y: Array, targets: Array) -> Array:
+        """q, of y's shape."""
         classes = y.shape[1]
-        weight = None if self.weight is None else self._weight_along_classes(y)
+        counted = None
         if targets.shape == y.shape:
-            if not np.issubdtype(targets.dtype, np.floating):
-                raise ArgumentError(f"{self._name}: probabilities must be floating point, got {targets.dtype}.")
             q = targets.astype(y.dtype)
-            counted = None
-            count = y.size / classes
         else:
-            labels, counted = self._checked_labels(y, targets)
+            labels = targets[:, np.newaxis]  # (n, 1, d₁, ...)
+            counted = self.counted(labels)
             q = np.zeros_like(y)
-            np.put_along_axis(q, labels, 1, axis=1)
-            weights = counted if weight is None else counted * np.take(weight, labels)
-            count = float(np.sum(weights, dtype=np.float64))
-            if count == 0 and self.reduction == "mean":
-                raise ArgumentError(f"{self._name}: a mean needs a target that counts, got none in {labels.size}.")
+            np.put_along_axis(q, np.where(counted, labels, 0), 1, axis=1)
         if self.label_smoothing:
             q *= 1 - self.label_smoothing
             q += self.label_smoothing / classes
-        if weight is not None:
-            q *= weight
+        if self.weight is not None:
+            q *= self.weight.astype(y.dtype).reshape(classes, *[1] * (y.ndim - 2))
         if counted is not None:
             q *= counted
-        return q, count
+        return q
 
-    def _weight_along_classes(self, y: Array) -> Array:
-        """The weights, (1, C, 1, ...), of y's type."""
-        assert self.weight is not None
-        classes = y.shape[1]
-        if self.weight.shape != (classes,):
-            raise ShapeError(f"{self._name}: weight must have the shape ({classes},), got {self.weight.shape}.")
-        return self.weight.astype(y.dtype).reshape(classes, *[1] * (y.ndim - 2))[np.newaxis]
 
-    def _checked_labels(self, y: Array, labels: Array) -> tuple[Array, Array]:
-        """The class numbers, 0 where they do not count, and whether they count; both (n, 1, d₁, ...)."""
-        expected = (y.shape[0], *y.shape[2:])
-        if labels.shape != expected:
-            raise ShapeError(
-                f"{self._name}: targets for y of shape {y.shape} must be class numbers of shape {expected} or "
-                f"probabilities of shape {y.shape}, got {labels.shape}."
-            )
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise ArgumentError(f"{self._name}: class numbers must be integers, got {labels.dtype}.")
-        labels = labels[:, np.newaxis]
-        counted = labels != self.ignore_index
-        wrong = counted & ((labels < 0) | (labels >= y.shape[1]))
-        if wrong.any():
-            raise ArgumentError(
-                f"{self._name}: class numbers must be from 0 to {y.shape[1] - 1}, got {labels[wrong][0]}."
-            )
-        return np.where(counted, labels, 0), counted
+class NLLLoss(CrossEntropyLoss):
+    """Negative log-likelihood, from log-probabilities: the second half of :class:`CrossEntropyLoss`.
+
+        loss = −Σ w[t] · y[t] / Z
+        ∂loss/∂y = −w[t] / Z at an image's class t, else 0
+
+    Shapes: y (n, C) or (n, C, d₁, ...), what `LogSoftmax` gives; targets are class numbers (n,) or (n, d₁, ...).
+
+    Args:
+        weight: w, one weight a class, (C,); all 1 if left out.
+        ignore_index: A class number that says: leave this target out.
+        reduction: `"mean"` divides by Z, the sum of the weights of the images' classes, `"sum"` does not.
+
+    Raises:
+        ArgumentError: Class numbers out of range or not integer, or a mean over nothing.
+        ShapeError: Targets or weights that do not fit y.
+    """
+
+    def __init__(
+        self, weight: ArrayLike | None = None, ignore_index: int = -100, reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__(weight, ignore_index, reduction)
+
+    def check(self, shape: Shape, targets: Array) -> None:
+        """Class numbers in range."""
+        if targets.shape == shape:
+            raise ShapeError(f"{self._name}: targets must be class numbers, one for all classes, got {targets.shape}.")
+        super().check(shape, targets)
+
+    def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
+        """−Σ q · y and its gradient."""
+        q = self._distribution(y, targets)
+        total = -float(np.sum(np.where(q == 0, 0, q * y), dtype=np.float64))
+        return total, np.negative(q, out=q)
+
+
+class KLDivLoss(Loss):
+    """Kullback-Leibler divergence of the targets from y, which holds logarithms.
+
+        loss = Σ t · (log t − y) / Z        0 · log 0 = 0
+        ∂loss/∂y = −t / Z
+
+    Shapes: y and targets of one shape, any.
+
+    Args:
+        reduction: `"mean"` divides by the number of numbers, as in PyTorch, `"batchmean"` by the number of images, as
+            the divergence is defined, `"sum"` by nothing.
+        log_target: Whether the targets are logarithms too.
+
+    Raises:
+        ShapeError: Targets of another shape.
+    """
+
+    reductions = ("mean", "sum", "batchmean")
+
+    def __init__(self, reduction: Reduction = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction)
+        self.log_target = log_target
+
+    def count(self, shape: Shape, targets: Array) -> float:
+        """Z."""
+        return shape[0] if self.reduction == "batchmean" else math.prod(shape)
+
+    def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
+        """Σ t · (log t − y) and its gradient."""
+        given = targets.astype(y.dtype)
+        if self.log_target:
+            log_t, t = given, np.exp(given)
+        else:
+            log_t, t = np.log(np.where(given > 0, given, 1)), given
+        total = float(np.sum(np.where(t > 0, t * (log_t - y), 0), dtype=np.float64))
+        return total, np.negative(t)
 
 
 class MSELoss(Loss):
@@ -192,13 +286,102 @@ class MSELoss(Loss):
     Derived in docs/math/softmax_cross_entropy.md.
     """
 
-    def terms(self, y: Array, targets: Array) -> tuple[float, Array, float]:
-        """Σ (y − t)², its gradient, and N."""
-        self._require_shape_of(y, targets)
+    def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
+        """Σ (y − t)² and its gradient."""
         difference = np.subtract(y, targets, dtype=y.dtype)
         total = float(np.sum(np.square(difference), dtype=np.float64))
         grad = np.multiply(difference, 2, out=difference)
-        return total, grad, y.size
+        return total, grad
+
+
+class L1Loss(Loss):
+    """Mean absolute error.
+
+        loss = Σ |y − t| / N        N = the number of numbers in y
+        ∂loss/∂y = sign(y − t) / N
+
+    Shapes: y and targets of one shape, any.
+
+    Args:
+        reduction: `"mean"` divides by N, `"sum"` does not.
+
+    Raises:
+        ShapeError: Targets of another shape.
+    """
+
+    def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
+        """Σ |y − t| and its gradient."""
+        difference = np.subtract(y, targets, dtype=y.dtype)
+        total = float(np.sum(np.abs(difference), dtype=np.float64))
+        return total, np.sign(difference, out=difference)
+
+
+class HuberLoss(Loss):
+    """Squares of small errors, absolute values of large ones: an outlier pulls no harder than others.
+
+        loss = Σ h / N,  h = ½ (y − t)² where |y − t| ≤ δ, else δ (|y − t| − ½ δ)
+        ∂loss/∂y = min(max(y − t, −δ), δ) / N
+
+    Shapes: y and targets of one shape, any.
+
+    Args:
+        reduction: `"mean"` divides by N, the number of numbers in y, `"sum"` does not.
+        delta: δ, up to where an error is small.
+
+    Raises:
+        ArgumentError: δ that is not positive.
+        ShapeError: Targets of another shape.
+
+    Huber 1964, Robust estimation of a location parameter.
+    """
+
+    def __init__(self, reduction: Reduction = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        if not delta > 0:
+            raise ArgumentError(f"{self._name}: delta must be positive, got {delta}.")
+        self.delta = float(delta)
+
+    def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
+        """Σ h and its gradient."""
+        difference = np.subtract(y, targets, dtype=y.dtype)
+        size = np.abs(difference)
+        small = np.minimum(size, self.delta)
+        total = float(np.sum(small * (size - small / 2), dtype=np.float64))
+        return total, np.clip(difference, -self.delta, self.delta, out=difference)
+
+
+class SmoothL1Loss(Loss):
+    """The absolute error, rounded where it is small: the Huber loss divided by its δ, so that its ends stay L1's.
+
+        loss = Σ h / N,  h = ½ (y − t)² / β where |y − t| < β, else |y − t| − ½ β
+        ∂loss/∂y = min(max((y − t) / β, −1), 1) / N
+
+    Shapes: y and targets of one shape, any.
+
+    Args:
+        reduction: `"mean"` divides by N, the number of numbers in y, `"sum"` does not.
+        beta: β, up to where an error is small; with 0 it is `L1Loss`.
+
+    Raises:
+        ArgumentError: A negative β.
+        ShapeError: Targets of another shape.
+
+    Girshick 2015, Fast R-CNN, arXiv:1504.08083.
+    """
+
+    def __init__(self, reduction: Reduction = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        if not beta >= 0:
+            raise ArgumentError(f"{self._name}: beta must be zero or more, got {beta}.")
+        self.beta = float(beta)
+
+    def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
+        """Σ h and its gradient."""
+        if self.beta == 0:
+            return L1Loss().terms(y, targets)
+        total, grad = HuberLoss(delta=self.beta).terms(y, targets)
+        grad /= self.beta
+        return total / self.beta, grad
 
 
 class BCEWithLogitsLoss(Loss):
@@ -233,19 +416,22 @@ class BCEWithLogitsLoss(Loss):
         self.weight = None if weight is None else np.asarray(weight)
         self.pos_weight = None if pos_weight is None else np.asarray(pos_weight)
 
-    def terms(self, y: Array, targets: Array) -> tuple[float, Array, float]:
-        """Σ w · (r · t · softplus(−y) + (1 − t) · softplus(y)), its gradient, and N."""
-        self._require_shape_of(y, targets)
+    def check(self, shape: Shape, targets: Array) -> None:
+        """Targets of the outputs' shape, and weights that broadcast to it."""
+        super().check(shape, targets)
+        for name, weights in (("pos_weight", self.pos_weight), ("weight", self.weight)):
+            if weights is not None:
+                self._require_broadcast(name, weights, shape)
+
+    def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
+        """Σ w · (r · t · softplus(−y) + (1 − t) · softplus(y)) and its gradient."""
         positive = targets.astype(y.dtype)  # r · t, the share of the positive class
         negative = 1 - positive
-        for name, weights, shares in (
-            ("pos_weight", self.pos_weight, [positive]),
-            ("weight", self.weight, [positive, negative]),
-        ):
-            if weights is not None:
-                self._require_broadcast(name, weights, y)
-                for share in shares:
-                    share *= weights.astype(y.dtype)
+        if self.pos_weight is not None:
+            positive *= self.pos_weight.astype(y.dtype)
+        if self.weight is not None:
+            positive *= self.weight.astype(y.dtype)
+            negative *= self.weight.astype(y.dtype)
 
         e = np.exp(-np.abs(y))  # in (0, 1]: nothing overflows, and log1p is exact for small e
         log_1_e = np.log1p(e)
@@ -256,12 +442,12 @@ class BCEWithLogitsLoss(Loss):
         sigmoid_y = np.where(y >= 0, 1, e) / (1 + e)
         sigmoid_minus_y = np.where(y >= 0, e, 1) / (1 + e)
         grad = negative * sigmoid_y - positive * sigmoid_minus_y
-        return total, grad, y.size
+        return total, grad
 
-    def _require_broadcast(self, name: str, weights: Array, y: Array) -> None:
+    def _require_broadcast(self, name: str, weights: Array, shape: Shape) -> None:
         try:
-            np.broadcast_to(weights, y.shape)
+            np.broadcast_to(weights, shape)
         except ValueError:
             raise ShapeError(
-                f"{self._name}: {name} must have a shape that broadcasts to {y.shape}, got {weights.shape}."
+                f"{self._name}: {name} must have a shape that broadcasts to {shape}, got {weights.shape}."
             ) from None

@@ -12,9 +12,9 @@ def are_labels(targets: Array, outputs: Array) -> bool:
     return targets.dtype.kind in "iu" and outputs.ndim >= 2 and targets.ndim == outputs.ndim - 1
 
 
-def correct(outputs: Array, labels: Array) -> int:
-    """How many labels are the class of the greatest output; the first of equals.
+def right(outputs: Array, labels: Array) -> Array:
+    """Which labels are the class of the greatest output, the first of equals; booleans of the shape of `labels`.
 
     Shapes: outputs (n, classes, ...), labels (n, ...).
     """
-    return int(np.count_nonzero(outputs.argmax(axis=1) == labels))
+    return np.asarray(outputs.argmax(axis=1) == labels)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Sequence
-from typing import Any
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import layers as known_layers
-from . import storage, training
+from . import training
 from .composites import Branches, Chain, Node, Residual, describe
+from .data.batches import Batches
 from .errors import ArgumentError, ColonnadeError, FileFormatError, ShapeError, StateError
 from .executor import WORKERS, Executor, Memory
 from .layers.base import Layer
@@ -21,6 +22,9 @@ from .layers.wiring import Wiring
 from .ops.layout import Array
 from .plan import Plan, Step
 from .tensor import Parameter, ParameterBuffer, Shape, Tensor, contiguous_runs
+
+if TYPE_CHECKING:
+    from .profiling import Profile
 
 FORMAT_VERSION = 1
 # Outside training a larger batch is run in runs of at most so many images, so that memory does not grow with it.
@@ -47,18 +51,20 @@ class Model(Chain):
 
     Args:
         layers: Leaves and composites.
-        seed: Of the first weights and of all random layers.
+        seed: Of the first weights and of all random layers; not negative.
         dtype: The type of every number: "float32", or "float64" to check gradients.
         share_memory: False for the reference mode, in which no two tensors share memory and nothing is made again.
 
     Attributes:
         input_shape: One image's shape, (c, h, w), once known.
-        classes: Names of the classes, or None; saved with the model.
+        classes: Names of the classes, one for each output, or None; saved with the model.
         normalization: {"mean": [...], "std": [...]} by channel, what was done to images in [0, 1]; None; saved too.
         position: Epoch and step, where the random streams stand; training sets it.
+        memory: What passes run in, by whether they are training.
+        pending: The executor whose backward pass is due, or None.
 
     Raises:
-        ArgumentError: Something that is no layer, or another dtype.
+        ArgumentError: Something that is no layer, a layer that stands in two places, a negative seed, another dtype.
         ShapeError: At the first call, where a layer does not fit what comes before; the layer is named.
     """
 
@@ -71,22 +77,23 @@ class Model(Chain):
         share_memory: bool = True,
     ) -> None:
         super().__init__(layers)
-        self.seed, self.dtype, self.share_memory = int(seed), np.dtype(dtype), share_memory
-        if self.dtype not in (np.float32, np.float64):
-            raise ArgumentError(f"Model: dtype must be float32 or float64, got {self.dtype}.")
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise ArgumentError(f"Model: seed must be a whole number, not negative, got {seed!r}.")
+        self.seed, self.dtype, self.share_memory = int(seed), _float_type(dtype), share_memory
         self.input_shape: Shape | None = None
-        self.classes: list[str] | None = None
+        self._classes: list[str] | None = None
         self.normalization: dict[str, list[float]] | None = None
         self.position: tuple[int, ...] = (0, 0)
         self._lock = threading.RLock()
         self._source = Tensor(())
         self._steps: list[Step] = []
         self._result = self.unroll(self._source, "", self._steps)
+        _require_one_place(self._steps)
         self._parameters: dict[str, Parameter] = {}
         self._adopt()
-        self._memory = {True: Memory(), False: Memory()}  # by whether it is training
+        self.memory = {True: Memory(), False: Memory()}
+        self.pending: Executor | None = None
         self._executors: dict[tuple[Any, ...], Executor] = {}
-        self._trained: Executor | None = None
 
     # Parameters and what is saved with them
 
@@ -153,6 +160,8 @@ class Model(Chain):
         for name, array in arrays.items():
             if array.shape != places[name].shape:
                 raise ShapeError(f"Model: {name} must have shape {places[name].shape}, got {array.shape}.")
+            if array.dtype.kind not in "fiub":
+                raise ArgumentError(f"Model: {name} must hold numbers, got an array of {array.dtype}.")
         for name, array in arrays.items():
             places[name][...] = array
         self._weights_changed()
@@ -165,14 +174,31 @@ class Model(Chain):
     # Shapes and plans
 
     def build(self, input_shape: Sequence[int]) -> Model:
-        """Fit every layer to one image's shape, (c, h, w); called by the first batch where it was not before."""
+        """Fit every layer to one image's shape, (c, h, w); called by the first batch where it was not before.
+
+        Raises:
+            ShapeError: A layer does not fit what comes before it; the model is then as it was.
+        """
         shape = tuple(int(size) for size in input_shape)
         if shape == self.input_shape:
             return self
         if min(shape, default=1) < 1:
             raise ShapeError(f"Model: sizes must be positive, got an input of shape {shape}.")
+        try:
+            self._carry(shape)
+            _require_name_each(self._classes, self._result.shape)
+        except ArgumentError:
+            if self.input_shape is not None:
+                self._carry(self.input_shape)
+            raise
         self._executors.clear()
-        self._trained = self.input_shape = None
+        self.pending = None
+        self._adopt()
+        self.input_shape = shape
+        return self
+
+    def _carry(self, shape: Shape) -> None:
+        """Carry one image's shape through all steps."""
         self._source.shape = shape
         for number, step in enumerate(self._steps):
             shapes = [tensor.shape for tensor in step.inputs]
@@ -185,21 +211,36 @@ class Model(Chain):
                 raise ShapeError(f"layer {step.name}, {error}") from None
             for tensor in step.outputs:
                 tensor.shape = made
-        self._adopt()
-        self.input_shape = shape
-        return self
+
+    @property
+    def output_shape(self) -> Shape | None:
+        """The shape of what is put out for one image; None until the input's is known."""
+        return None if self.input_shape is None else self._result.shape
+
+    @property
+    def classes(self) -> list[str] | None:
+        """The names of the classes, one for each output."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, names: Sequence[str] | None) -> None:
+        if names is not None and (isinstance(names, str) or not all(isinstance(name, str) for name in names)):
+            raise ArgumentError(f"Model: classes must be a list of names, got {names!r}.")
+        _require_name_each(names, self.output_shape)
+        self._classes = None if names is None else list(names)
 
     def plan(self, shape: Sequence[int], training: bool = False) -> Plan:
         """The plan for a batch of that shape, images first: its `bytes` are exact before anything is allocated.
 
-        Outside training a batch of more than 256 images runs in several runs, and the plan is of one run.
+        Outside training a batch of more than 256 images is cut into several runs, unless a layer must see the whole
+        batch there too, and the plan is of one run.
         """
         shape = tuple(int(size) for size in shape)
         if len(shape) < 2 or shape[0] < 1:
             raise ShapeError(f"Model: expected the shape of a batch, images first, got {shape}.")
         self.build(shape[1:])
         if not training:
-            shape = (_even_chunk(shape[0]), *shape[1:])
+            shape = (self._run_images(shape[0]), *shape[1:])
         return Plan(
             self._steps,
             self._source,
@@ -211,13 +252,19 @@ class Model(Chain):
             workers=WORKERS.count,
         )
 
+    def _run_images(self, images: int) -> int:
+        """Images of each run that a batch is cut into outside training: equal ones, of at most CHUNK_IMAGES."""
+        if any(step.layer.sums(False) for step in self._steps):
+            return images  # what must see the whole batch sees it
+        return -(-images // -(-images // CHUNK_IMAGES))
+
     def _executor(self, shape: Shape, training: bool) -> Executor:
         key = (shape, training, WORKERS.count)
         executor = self._executors.pop(key, None)
         if executor is None:
             plan = self.plan(shape, training)
-            executor = Executor(plan, self._memory[training], self.seed)
-        if self._memory[training].fit(executor.plan):
+            executor = Executor(plan, self.memory[training], self.seed)
+        if self.memory[training].fit(executor.plan):
             for other in self._executors.values():
                 other.reset()
             executor.reset()
@@ -243,11 +290,13 @@ class Model(Chain):
         with self._lock:
             self.build(batch.shape[1:])
             if training:
+                self.pending = None  # its memory is written over, and a pass that fails half-way leaves none
                 executor = self._executor(batch.shape, True)
-                self._trained = executor
                 self._weights_changed()  # the running statistics do
-                return self._forward(executor, batch)
-            chunk = _even_chunk(len(batch))
+                output = self._forward(executor, batch)
+                self.pending = executor
+                return output
+            chunk = self._run_images(len(batch))
             executor = self._executor((chunk, *batch.shape[1:]), False)
             if chunk == len(batch):
                 return self._forward(executor, batch)
@@ -291,14 +340,14 @@ class Model(Chain):
             ShapeError: A gradient of another shape.
         """
         with self._lock:
-            executor = self._trained
+            executor = self.pending
             if executor is None:
                 raise StateError("Model: backward before forward: call model(x, training=True) first.")
             target = executor.view(self._result, "grad")
             given = np.asarray(gradient)
             if given.shape != target.shape:
                 raise ShapeError(f"Model: expected a gradient of shape {target.shape}, got {given.shape}.")
-            self._trained = None  # what was kept is used up
+            self.pending = None  # what was kept is used up
             np.copyto(target, given, casting="unsafe")
             executor.backward(input_gradient)
             if not input_gradient:
@@ -323,11 +372,28 @@ class Model(Chain):
         """The probability of every class for each image, (n, classes): the softmax of the output."""
         return training.predict_proba(self, x, **options)
 
+    def profile(self, x: ArrayLike, targets: ArrayLike | None = None, **options: Any) -> Profile:
+        """Where the time of a training step on the batch `x` goes; see :func:`colonnade.profiling.profile`.
+
+        A copy of the model is trained and timed: this one stays as it is.
+        """
+        from .profiling import profile  # most models are never profiled
+
+        batch = self._check(x)
+        with self._lock:
+            self.build(batch.shape[1:])
+            twin = deepcopy(self)
+        return profile(twin, batch, targets, **options)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file: weights, architecture, classes and normalisation.
 
         It is written beside its place and renamed over it, so that a crash leaves the old file whole.
         """
+        import json
+
+        from . import storage  # and with it what only those need who read or write files
+
         storage.write(path, self.state_dict(), {"colonnade": json.dumps(self.description())})
 
     def description(self) -> dict[str, Any]:
@@ -378,11 +444,11 @@ class Model(Chain):
         shape = (batch_size, *(input_shape or self.input_shape or ()))
         plan, inference = self.plan(shape, training=True), self.plan(shape)
         layers = []
+        kept = {step.name for step in plan.steps if plan.kept.intersection(step.outputs)} if plan.share else set()
         for step in self._steps:
             if isinstance(step.layer, Wiring):
                 continue
             output = step.outputs[0]
-            wide = output in plan.kept and plan.share
             layers.append(
                 {
                     "name": step.name,
@@ -390,7 +456,9 @@ class Model(Chain):
                     "output_shape": list(output.shape),
                     "parameters": sum(parameter.size for parameter in step.parameters),
                     "flops": 2 * step.layer.multiplications(step.inputs[0].shape),
-                    "kept_bytes": batch_size * int(np.prod(output.shape)) * self.dtype.itemsize if wide else 0,
+                    "kept_bytes": batch_size * int(np.prod(output.shape)) * self.dtype.itemsize
+                    if step.name in kept
+                    else 0,
                 }
             )
         parameters = sum(parameter.size for parameter in self.parameters())
@@ -425,9 +493,32 @@ class Model(Chain):
         return f"Model(\n{lines})"
 
 
-def _even_chunk(images: int) -> int:
-    """The size of the runs that a batch is cut into outside training: equal ones, of at most CHUNK_IMAGES."""
-    return -(-images // -(-images // CHUNK_IMAGES))
+def _float_type(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        if (made := np.dtype(dtype)) in (np.float32, np.float64):
+            return made
+    except TypeError:  # a name that NumPy does not know, such as bfloat16
+        pass
+    raise ArgumentError(f"Model: dtype must be float32 or float64, got {dtype}.")
+
+
+def _require_one_place(steps: Sequence[Step]) -> None:
+    """Have each layer that learns, or that looks at its input's shape, stand in one place."""
+    places: dict[Layer, str] = {}
+    for step in steps:
+        layer = step.layer
+        first = places.setdefault(layer, step.name)
+        if first != step.name and (step.parameters or layer.buffers or type(layer).build is not Layer.build):
+            raise ArgumentError(
+                f"Model: layer {step.name} is the same {type(layer).__name__} object as layer {first}: make a new one."
+            )
+
+
+def _require_name_each(classes: Sequence[str] | None, output_shape: Shape | None) -> None:
+    if classes is not None and output_shape and len(classes) != output_shape[0]:
+        raise ArgumentError(
+            f"Model: expected a name for each of {output_shape[0]} outputs, got {len(classes)} classes."
+        )
 
 
 def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) -> Model:
@@ -441,6 +532,10 @@ def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) ->
         FileNotFoundError: No such file.
         FileFormatError: A file that is no model, is damaged, or was written by a newer version.
     """
+    import json
+
+    from . import storage
+
     tensors, metadata = storage.read(path)
     try:
         description = json.loads(metadata["colonnade"])
@@ -453,12 +548,16 @@ def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) ->
         )
     try:
         layers = construct(description["architecture"], {each.__name__: each for each in custom})
-        _check_sizes(layers, tensors)
+        _require_sizes(layers, tensors)
         model = Model(layers, seed=description["seed"], dtype=description["dtype"])
         if description["input_shape"] is not None:
             model.build(description["input_shape"])
         model.load_state_dict(tensors)  # type: ignore[arg-type]
         model.classes, model.normalization = description["classes"], description["normalization"]
+        if model.normalization is not None and model.input_shape is not None:
+            Batches(
+                np.zeros((1, model.input_shape[0])), model.dtype, model.normalization
+            )  # raises where it does not fit
     except (ColonnadeError, KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise FileFormatError(f"{path}: not a whole Colonnade model ({reason})") from None
@@ -496,7 +595,7 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _check_sizes(layers: list[Node], tensors: dict[str, Array]) -> None:
+def _require_sizes(layers: list[Node], tensors: dict[str, Array]) -> None:
     """Compare what the layers declare with what the file holds, before anything is allocated for them."""
     steps: list[Step] = []
     Chain(layers).unroll(Tensor(()), "", steps)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .arena import Span, pack
+from .errors import ShapeError
 from .layers.base import Direction, Layer, Scratch
 from .tensor import Parameter, Shape, Tensor
 
@@ -158,10 +159,11 @@ class Plan:
         share: bool = True,
         workers: int = 1,
     ) -> None:
-        self.steps = list(steps) if training else folded(steps)
+        self.steps = commuted(steps if training else folded(steps))
         self.source, self.result, self.shape = source, result, shape
         self.training, self.dtype, self.share = training, np.dtype(dtype), share
         self.images = shape[0]
+        self._check()
         self.wide: set[tuple[Tensor, Kind]] = set()
         self.forward = self._forward_segments()
         self.backward = self._backward_segments() if training else []
@@ -173,6 +175,13 @@ class Plan:
         self.workers = max(1, min(workers, max(len(segment.cut.lanes) for segment in self.segments)))
         self._assign_storage()
         self.bytes = self.batch_bytes + self.workers * self.worker_bytes
+
+    def _check(self) -> None:
+        for step in self.steps:
+            try:
+                step.layer.check((self.images, *step.inputs[0].shape), self.training)
+            except ShapeError as error:
+                raise ShapeError(f"layer {step.name}, {error}") from None
 
     # Segments
 
@@ -306,8 +315,8 @@ class Plan:
     def _view_sides(self, call: Call) -> list[tuple[Tensor, Kind]]:
         """The two sides (or more) of a call that only copies; empty for any other call."""
         layer = call.step.layer
-        vanishes = layer.vanishes and not self.training
-        if not self.share or call.action.startswith("sum") or not (vanishes or call.action in layer.views):
+        copies = layer.only_copies(call.step.inputs[0].shape, call.direction) or (layer.vanishes and not self.training)
+        if not self.share or call.action.startswith("sum") or not copies:
             return []
         kind: Kind = "value" if call.action == "forward" else "grad"
         return [(tensor, kind) for tensor in (*call.step.inputs, *call.step.outputs)]
@@ -400,7 +409,11 @@ class Plan:
             if segment.gradient_size and len(segment.cut.lanes) > 1:
                 size = len(segment.cut.lanes) * segment.gradient_size * self.dtype.itemsize
                 spans["gradients", index] = Span(size, index, index)
+        for step, first, last in self._saving():
+            for name, wanted in self.saved(step, self.images).items():
+                spans[step, name] = Span(self.size(wanted), first, last)
         offsets, self.batch_bytes = pack(spans, self.share)
+        self.saved_places = {step: {name: offsets[step, name] for name in self.saved(step, 1)} for step in self.steps}
         self.places = {key[:2]: offsets[lives.find(key)] for key in lives if key[2] is None}
         for index, segment in enumerate(self.segments):
             segment.gradients = offsets.get(("gradients", index))
@@ -416,8 +429,8 @@ class Plan:
                     spans[key] = Span(size, lives.starts(key), lives.ends(key))
             for position, call in enumerate(segment.calls):
                 for name, wanted in self.scratch(call, segment.cut.block).items():
-                    size = math.prod(wanted.shape) * np.dtype(wanted.dtype or self.dtype).itemsize
-                    spans[position, name] = Span(size, starts[index] + position, starts[index] + position)
+                    now = starts[index] + position
+                    spans[position, name] = Span(self.size(wanted), now, now)
             offsets, size = pack(spans, self.share)
             self.worker_bytes = max(self.worker_bytes, size)
             segment.places = {key[:2]: offsets[lives.find(key)] for key in lives if key[2] == index}
@@ -425,6 +438,23 @@ class Plan:
                 {name: offsets[position, name] for name in self.scratch(call, segment.cut.block)}
                 for position, call in enumerate(segment.calls)
             ]
+
+    def size(self, wanted: Scratch) -> int:
+        """The bytes of an array that a layer asks for."""
+        return math.prod(wanted.shape) * np.dtype(wanted.dtype or self.dtype).itemsize
+
+    def _saving(self) -> Iterator[tuple[Step, int, int]]:
+        """Each step with the first and last segment in which what it saves is in use."""
+        used: dict[Step, list[int]] = {}
+        for index, segment in enumerate(self.segments):
+            for call in segment.calls:
+                used.setdefault(call.step, []).append(index)
+        for step, indices in used.items():
+            yield step, min(indices), max(indices)
+
+    def saved(self, step: Step, images: int) -> dict[str, Scratch]:
+        """What one step saves from forward to backward, for so many images."""
+        return step.layer.saved((images, *step.inputs[0].shape)) if self.training else {}
 
     def scratch(self, call: Call, images: int) -> dict[str, Scratch]:
         """What one call asks for, for a block of so many images."""
@@ -493,6 +523,20 @@ def folded(steps: Sequence[Step]) -> list[Step]:
             made[-1] = Step(layer, before.inputs, step.outputs, before.name)
         else:
             made.append(step)
+    return made
+
+
+def commuted(steps: Sequence[Step]) -> list[Step]:
+    """The steps with monotone activations moved behind maxima: max(f(a), f(b)) = f(max(a, b)), on fewer numbers.
+
+    The gradient is the same too: the maximum is at the same place, or f is flat there and sends nothing back.
+    """
+    made = list(steps)
+    for number, (step, following) in enumerate(pairwise(steps)):
+        if step.layer.monotone and following.layer.takes_maximum and step.outputs == following.inputs:
+            maximum = Tensor(following.outputs[0].shape)
+            made[number] = Step(following.layer, step.inputs, [maximum], following.name)
+            made[number + 1] = Step(step.layer, [maximum], following.outputs, step.name)
     return made
 
 

@@ -7,8 +7,7 @@ after a crash or on a full disk.
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,16 +77,18 @@ def replace(path: StrPath, content: bytes) -> None:
         OSError: What the disk says; nothing is left behind.
     """
     path = Path(os.path.realpath(path))  # a link stays one, and what it points to is replaced
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: there is no such folder.")
     if path.exists() and not path.is_file():
         raise ArgumentError(f"{path}: expected a file to write, got {_kind(path)}.")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{_unused()}")
     try:
         with temporary.open("xb") as file:  # made anew, with the permissions that the user's mask grants
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         if path.exists():
-            shutil.copymode(path, temporary)
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
     except BaseException:  # an interrupt included
         temporary.unlink(missing_ok=True)
@@ -95,8 +96,8 @@ def replace(path: StrPath, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def check_writable(folder: StrPath) -> None:
-    """Make `folder` if it is not there, and write a file in it to see that one can.
+def check_writable(folder: StrPath) -> Path:
+    """Make `folder` if it is not there, and write a file in it to see that one can; returns its path.
 
     Raises:
         ArgumentError: A folder that can't be made or written to.
@@ -104,11 +105,12 @@ def check_writable(folder: StrPath) -> None:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{secrets.token_hex(4)}"
+        probe = folder / f".{_unused()}"
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
         raise ArgumentError(f"{folder}: can't write to this output folder ({error.strerror}).") from error
+    return folder
 
 
 def _sync_folder(folder: Path) -> None:
@@ -119,6 +121,11 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _unused() -> str:
+    """The end of a file name that nobody has taken."""
+    return os.urandom(4).hex()
 
 
 def _kind(path: Path) -> str:

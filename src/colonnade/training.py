@@ -7,28 +7,30 @@ Nothing here prints. What a person sees of a run is a `Callback`.
 
 from __future__ import annotations
 
-import json
 import math
-import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import metrics, storage
+from . import metrics
 from .data.batches import Batches, Normalization, cut, order
 from .errors import ArgumentError, DivergenceError, ShapeError
-from .losses import CrossEntropyLoss
+from .losses import CrossEntropyLoss, Loss
 from .ops.layout import Array
 from .ops.softmax import softmax_forward
 from .optimizers import SGD, Adam, AdamW
-from .tensor import Parameter
+from .tensor import Parameter, Shape
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import FrameType
+
+    from .storage import StrPath
 
 CHECKPOINT_VERSION = 1
 
@@ -46,10 +48,14 @@ class Trainable(Protocol):
         """Of the parameters, the images and the outputs."""
 
     @property
-    def input_shape(self) -> tuple[int, ...] | None:
+    def input_shape(self) -> Shape | None:
         """Of one image; None before `build`."""
 
-    def build(self, input_shape: tuple[int, ...]) -> object:
+    @property
+    def output_shape(self) -> Shape | None:
+        """Of what is put out for one image; None before `build`."""
+
+    def build(self, input_shape: Shape) -> object:
         """Make the parameters."""
 
     def __call__(self, x: Array, training: bool = False) -> Array:
@@ -70,7 +76,7 @@ class Trainable(Protocol):
     def config(self) -> Any:
         """The architecture, as JSON can say it."""
 
-    def save(self, path: storage.StrPath) -> None:
+    def save(self, path: StrPath) -> None:
         """Write the model file."""
 
 
@@ -94,8 +100,9 @@ class Learner(Protocol):
 class EpochRecord(TypedDict):
     """What is known of an epoch; a line of metrics.jsonl.
 
-    Losses are means over the images, accuracies shares of right answers. Those of the training part are taken while
-    the model learns, before each step. None stands for what was not measured: no validation, no class numbers.
+    Losses are means over all that counts in the loss, whatever its reduction, accuracies shares of right answers.
+    Those of the training part are taken while the model learns, before each step. None stands for what was not
+    measured: no validation, no class numbers.
     """
 
     epoch: int
@@ -179,26 +186,40 @@ def optimizer(name: str, parameters: Iterable[Parameter], lr: float | None = Non
 
 
 class Mean:
-    """Loss and accuracy over the batches seen so far, each weighing as much as it has images."""
+    """Loss and accuracy over the batches seen so far: what the whole of them would give as one batch.
 
-    def __init__(self) -> None:
+    Args:
+        criterion: Tells what a batch weighs. With class weights that is not its number of images; a loss of another
+            kind is taken to be a mean over them.
+    """
+
+    def __init__(self, criterion: Criterion) -> None:
         self.images = 0
+        self._criterion = criterion
         self._loss = 0.0
+        self._weight = 0.0
         self._correct = 0
         self._labels = 0
 
     def add(self, loss: float, outputs: Array, targets: Array) -> None:
         """Count a batch."""
+        loss = float(loss)  # another's may be a NumPy number, which JSON cannot say
+        known = self._criterion if isinstance(self._criterion, Loss) else None
+        weight = known.count(outputs.shape, targets) if known else len(outputs)
         self.images += len(outputs)
-        self._loss += loss * len(outputs)
+        self._loss += loss if known and known.reduction == "sum" else loss * weight
+        self._weight += weight
         if metrics.are_labels(targets, outputs):
-            self._labels += targets.size
-            self._correct += metrics.correct(outputs, targets)
+            right = metrics.right(outputs, targets)
+            if isinstance(known, CrossEntropyLoss):
+                right = right[known.counted(targets)]
+            self._labels += right.size
+            self._correct += int(np.count_nonzero(right))
 
     @property
     def loss(self) -> float:
-        """The mean loss."""
-        return self._loss / self.images
+        """The mean loss; NaN where nothing counted."""
+        return self._loss / self._weight if self._weight else math.nan
 
     @property
     def accuracy(self) -> float | None:
@@ -219,7 +240,7 @@ def fit(
     shuffle: bool = True,
     seed: int | None = None,
     normalization: Normalization | None = None,
-    out: storage.StrPath | None = None,
+    out: StrPath | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> History:
     """Train a model.
@@ -251,36 +272,43 @@ def fit(
 
     Raises:
         ArgumentError: Numbers out of range, no images, targets that are no class of the model, an output folder that
-            can't be written to: all found before the first step.
+            can't be written to: all found before the first step, and the model is then as it was.
         ShapeError: Targets of another number than the images, or images that do not fit the model.
         DivergenceError: NaN or infinity in an image, the loss or the weights. The epoch and step are named, and the
             checkpoint of the last good epoch stays.
     """
-    _require_positive("fit", epochs=epochs, batch_size=batch_size)
+    seed = model.seed if seed is None else seed
+    criterion = CrossEntropyLoss() if loss is None else loss
+    _require_whole("fit", 1, epochs=epochs, batch_size=batch_size)
+    _require_whole("fit", 0, seed=seed)
     x, y = _examples("fit", x, y)
-    held_out = None if validation is None else _examples("fit: validation", *validation)
-    if seed is None:
-        seed = model.seed
-    if seed < 0:
-        raise ArgumentError(f"fit: seed must not be negative, got {seed}.")
     if normalization is None:
         normalization = model.normalization
     batches = Batches(x, model.dtype, normalization)
-    if model.input_shape is None:
-        model.build(x.shape[1:])
+    _require_fit("fit", model, x, y, criterion)
+    held_out = None if validation is None else _held_out(validation, model, x, criterion)
+    folder: Path | None = None
     if out is not None:
-        storage.check_writable(out)
+        from . import storage  # and with it what only those need who read or write files
+
+        folder = storage.check_writable(out)
     if normalization is not None:
         model.normalization = {name: [float(value) for value in normalization[name]] for name in ("mean", "std")}
     run = _Run(
         model=model,
         optimizer=AdamW(model.parameters(), lr=1e-3) if optimizer is None else optimizer,
-        loss=CrossEntropyLoss() if loss is None else loss,
+        loss=criterion,
         batches=batches,
         targets=y,
         held_out=held_out,
-        out=None if out is None else Path(out),
-        settings={"epochs": epochs, "batch_size": batch_size, "shuffle": shuffle, "seed": seed, "images": len(x)},
+        out=folder,
+        settings={
+            "epochs": int(epochs),
+            "batch_size": int(batch_size),
+            "shuffle": bool(shuffle),
+            "seed": int(seed),
+            "images": len(x),
+        },
     )
     positions = np.arange(len(x))
     slices = cut(len(x), batch_size)
@@ -303,8 +331,8 @@ def fit(
         if run.whole and run.not_finite() is None:
             run.write_checkpoint()
         raise
-    if out is not None:
-        model.save(Path(out) / "model.safetensors")
+    if folder is not None:
+        model.save(folder / "model.safetensors")
     return run.history
 
 
@@ -340,13 +368,13 @@ class _Run:
         self.epoch = 1
         self.step = 0
         self.whole = True
-        self.mean = Mean()
+        self.mean = Mean(loss)
         self._seconds = 0.0
 
     def begin_epoch(self) -> None:
         """Count from nothing again."""
         self.step = 0
-        self.mean = Mean()
+        self.mean = Mean(self.loss)
         self._seconds = 0.0
 
     def take_step(self, positions: Array) -> None:
@@ -363,8 +391,6 @@ class _Run:
             self.whole = False
             self.model.position = (self.epoch, step)
             outputs = self.model(x, training=True)
-            if self.epoch == step == 1:  # only now is it known how many classes there are
-                self._check_targets(outputs)
             loss, gradient = self.loss(outputs, targets)
             if not math.isfinite(loss):
                 raise self._diverged(step, f"the loss became {loss}.")
@@ -405,6 +431,10 @@ class _Run:
         """Write down all that another process needs to go on from here, bit for bit, and the metrics so far."""
         if self.out is None:
             return
+        import json
+
+        from . import storage
+
         tensors = {f"model.{name}": array for name, array in self.model.state_dict().items()}
         tensors |= {f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()}
         place = {
@@ -432,11 +462,6 @@ class _Run:
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 return name
         return None
-
-    def _check_targets(self, outputs: Array) -> None:
-        _require_classes("fit: y", self.targets, outputs, self.loss)
-        if self.held_out is not None:
-            _require_classes("fit: validation", self.held_out[1], outputs, self.loss)
 
     def _diverged(self, step: int, what: str) -> DivergenceError:
         message = f"fit: epoch {self.epoch}, step {step}: {what}"
@@ -471,10 +496,9 @@ def evaluate(
     """
     x, y = _examples("evaluate", x, y)
     criterion = CrossEntropyLoss() if loss is None else loss
-    mean = Mean()
+    _require_fit("evaluate", model, x, y, criterion)
+    mean = Mean(criterion)
     for batch, outputs in _outputs("evaluate", model, x, batch_size, normalization):
-        if not mean.images:
-            _require_classes("evaluate: y", y, outputs, criterion)
         mean.add(criterion(outputs, y[batch])[0], outputs, y[batch])
     return {"loss": mean.loss, "accuracy": mean.accuracy, "n": mean.images}
 
@@ -491,11 +515,12 @@ def predict(
         normalization: By default the model's own.
 
     Raises:
-        ShapeError: No images, or images that do not fit the model.
+        ArgumentError: No images.
+        ShapeError: Images that do not fit the model.
         DivergenceError: NaN or infinity in an image.
     """
     return np.concatenate(
-        [outputs.argmax(axis=1) for _, outputs in _outputs("predict", model, np.asarray(x), batch_size, normalization)]
+        [outputs.argmax(axis=1) for _, outputs in _outputs("predict", model, x, batch_size, normalization)]
     )
 
 
@@ -511,21 +536,23 @@ def predict_proba(
         normalization: By default the model's own.
 
     Raises:
-        ShapeError: No images, or images that do not fit the model.
+        ArgumentError: No images.
+        ShapeError: Images that do not fit the model.
         DivergenceError: NaN or infinity in an image.
     """
     probabilities = []
-    for _, outputs in _outputs("predict_proba", model, np.asarray(x), batch_size, normalization):
+    for _, outputs in _outputs("predict_proba", model, x, batch_size, normalization):
         softmax_forward(outputs, 1, out=outputs)
         probabilities.append(outputs)
     return np.concatenate(probabilities)
 
 
 def _outputs(
-    who: str, model: Trainable, x: Array, batch_size: int, normalization: Normalization | None
+    who: str, model: Trainable, x: ArrayLike, batch_size: int, normalization: Normalization | None
 ) -> Iterator[tuple[slice, Array]]:
     """The outputs of a model batch by batch, each with its place in x."""
-    _require_positive(who, batch_size=batch_size)
+    x = _images(who, x)
+    _require_whole(who, 1, batch_size=batch_size)
     batches = Batches(x, model.dtype, model.normalization if normalization is None else normalization)
     for start in range(0, len(x), batch_size):
         batch = slice(start, min(start + batch_size, len(x)))
@@ -536,30 +563,57 @@ def _outputs(
         yield batch, model(taken)
 
 
-def _examples(who: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-    x, y = np.asarray(x), np.asarray(y)
+def _images(who: str, x: ArrayLike) -> Array:
+    x = np.asarray(x)
     if not x.ndim or not len(x):
         raise ArgumentError(f"{who}: expected at least one image, got x of shape {x.shape}.")
+    return x
+
+
+def _examples(who: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
+    x, y = _images(who, x), np.asarray(y)
     if not y.ndim or len(x) != len(y):
         raise ShapeError(f"{who}: expected a target for each of {len(x)} images, got y of shape {y.shape}.")
     return x, y
 
 
-def _require_positive(who: str, **numbers: int) -> None:
+def _held_out(
+    validation: tuple[ArrayLike, ArrayLike], model: Trainable, x: Array, loss: Criterion
+) -> tuple[Array, Array]:
+    """The validation part, held to all that `evaluate` will ask of it: an epoch is a dear way to find out."""
+    who = "fit: validation"
+    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        raise ArgumentError(f"{who}: expected a pair (x, y), got {type(validation).__name__}.")
+    held_out, y = _examples(who, *validation)
+    if held_out.shape[1:] != x.shape[1:]:
+        raise ShapeError(f"{who}: expected images of shape {x.shape[1:]}, as in training, got {held_out.shape[1:]}.")
+    try:
+        Batches(held_out, model.dtype).require_finite()
+    except DivergenceError as error:
+        raise DivergenceError(f"{who}: {error}") from None
+    _require_fit(who, model, held_out, y, loss)
+    return held_out, y
+
+
+def _require_whole(who: str, least: int, **numbers: int) -> None:
     for name, number in numbers.items():
-        if number < 1:
-            raise ArgumentError(f"{who}: {name} must be positive, got {number}.")
+        if not isinstance(number, int | np.integer) or number < least:
+            rule = "a positive whole number" if least else "a whole number, not negative"
+            raise ArgumentError(f"{who}: {name} must be {rule}, got {number!r}.")
 
 
-def _require_classes(who: str, targets: Array, outputs: Array, loss: Criterion) -> None:
-    """Have all class numbers in range, not only those of the batch at hand: better now than an hour into a run."""
-    if not metrics.are_labels(targets, outputs):
-        return
-    known = targets[targets != getattr(loss, "ignore_index", -100)]
-    classes = outputs.shape[1]
-    if known.size and not 0 <= known.min() <= known.max() < classes:
-        wrong = known.min() if known.min() < 0 else known.max()
-        raise ArgumentError(f"{who}: class numbers must be from 0 to {classes - 1}, got {wrong}.")
+def _require_fit(who: str, model: Trainable, x: Array, y: Array, loss: Criterion) -> None:
+    """Have the images fit the model, and all targets the loss, not only those of the first batch.
+
+    Of a loss of another kind nothing is known but what it does when called.
+    """
+    if model.input_shape != x.shape[1:]:
+        model.build(x.shape[1:])
+    if isinstance(loss, Loss) and model.output_shape is not None:
+        try:
+            loss.check((len(x), *model.output_shape), y)
+        except ArgumentError as error:
+            raise type(error)(f"{who}: {error}") from None
 
 
 @contextmanager
@@ -568,6 +622,8 @@ def _uninterrupted() -> Iterator[None]:
 
     Only where Python's own handler is in place, and in the main thread, where alone interrupts arrive.
     """
+    import signal
+
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield

@@ -17,11 +17,11 @@ def test_help_names_the_commands(run, arguments):
     result = run(*arguments)
     assert result.returncode == 0
     assert result.stderr == ""
-    for command in ("train", "evaluate", "predict", "summary"):
+    for command in ("train", "evaluate", "predict", "summary", "profile"):
         assert command in result.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "summary"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "summary", "profile"])
 def test_every_command_has_help(run, command):
     result = run(command, "--help")
     assert result.returncode == 0
@@ -43,6 +43,18 @@ def test_installed_command_is_the_module(run):
 
     (script,) = entry_points(group="console_scripts", name="colonnade")
     assert script.load() is main
+
+
+def test_an_interrupt_anywhere_is_status_130_without_a_traceback(monkeypatch, capsys):
+    from colonnade import data
+    from colonnade.cli.main import main
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "load", interrupt)
+    assert main(["train"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_reader_that_leaves_is_no_error():

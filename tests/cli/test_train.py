@@ -72,9 +72,10 @@ def test_options_reach_the_training(run, tmp_path):
     [
         (["--data", "digit"], "did you mean digits"),
         (["--model", "cnm"], "did you mean cnn"),
-        (["--epochs", "0"], "--epochs"),
-        (["--batch-size", "none"], "--batch-size"),
-        (["--optimizer", "rmsprop"], "--optimizer"),
+        (["--epochs", "0"], "'--epochs': Input should be greater than or equal to 1, got '0'."),
+        (["--batch-size", "none"], "'--batch-size': Input should be a valid integer"),
+        (["--batch-size", "none"], "got 'none'."),
+        (["--optimizer", "rmsprop"], "'--optimizer': 'rmsprop' is not one of 'sgd', 'adam', 'adamw'."),
         (["--lr", "-1"], "lr must"),
         (["--threads", "0"], "--threads"),
         (["--learning-rate", "1"], "--learning-rate"),

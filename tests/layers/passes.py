@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from colonnade.layers.base import Block, Layer
+from colonnade.layers.base import Block, Layer, Scratch
 from colonnade.ops.layout import Array
 from colonnade.tensor import Tensor
 
@@ -24,14 +24,26 @@ def unknown(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def block(
-    layer: Layer, x: Array, direction: Any, *, training: bool = True, start: int = 0, random: Any = None
+    layer: Layer,
+    x: Array,
+    direction: Any,
+    *,
+    training: bool = True,
+    start: int = 0,
+    random: Any = None,
+    saved: dict[str, Array] | None = None,
 ) -> Block:
     """A block that holds `x`, with the scratch that the layer asks for."""
-    scratch = {
+    scratch = unwritten(layer.scratch(x.shape, direction), x)
+    return Block(training, start, len(x), scratch, {}, random=random, saved=saved)
+
+
+def unwritten(wanted: dict[str, Scratch], x: Array) -> dict[str, Array]:
+    """Arrays that a layer asks for, full of NaN or True."""
+    return {
         name: np.full(asked.shape, True if asked.dtype == np.bool_ else np.nan, asked.dtype or x.dtype)
-        for name, asked in layer.scratch(x.shape, direction).items()
+        for name, asked in wanted.items()
     }
-    return Block(training, start, len(x), scratch, {}, random=random)
 
 
 def passes(
@@ -46,7 +58,8 @@ def passes(
     source, target = Tensor(x.shape, x.dtype), Tensor(shape, x.dtype)
     source.value = laid(x)
     target.value = source.value if in_place else unknown(shape, x.dtype)
-    layer.forward(source, target, block(layer, x, "forward", **options))
+    saved = unwritten(layer.saved(x.shape), x)
+    layer.forward(source, target, block(layer, x, "forward", saved=saved, **options))
     y = target.value.copy()
     assert y.shape == shape
     assert y.dtype == x.dtype
@@ -57,5 +70,5 @@ def passes(
         for tensor, side in ((source, "input"), (target, "output")):
             if side not in layer.reads:
                 tensor.value.fill(np.nan)
-    layer.backward(source, target, block(layer, x, "backward", **options))
+    layer.backward(source, target, block(layer, x, "backward", saved=saved, **options))
     return y, source.grad.copy()

@@ -54,11 +54,12 @@ WINDOWS = [
 
 
 def max_backward(x: Array, y: Array, grad_y: Array, window: Window) -> Array:
-    scratch = (y.shape[0], *y.shape[2:], y.shape[1])
+    images, channels, height, width = y.shape
     out = unwritten(*x.shape)
-    pooling.max_pool2d_backward(
-        x, y, grad_y, window, out, np.ones(scratch, bool), np.full(scratch, np.nan), np.full(scratch, np.nan)
-    )
+    positions = len(pooling.positions(window, x.shape[2:], (height, width)))
+    winners = np.ones((images, positions, height, width, channels), bool)
+    pooling.max_pool2d_winners(x, y, window, winners)
+    pooling.max_pool2d_backward(grad_y, winners, window, out, np.full((images, height, width, channels), np.nan))
     return out
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ColonnadeError
-from . import evaluate, predict, summary, train
+from . import evaluate, predict, profile, summary, train
 
 GOT_WRONG = 2  # the exit status for what the user got wrong
 
@@ -23,6 +23,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("summary")(summary.summary)
+app.command("profile")(profile.profile)
 
 
 def _print_version(wanted: bool) -> None:
@@ -44,6 +45,15 @@ def _colonnade(
         typer.echo(context.get_help())
 
 
+def _with_what_was_received(error: typer.TyperException) -> str:
+    """What Typer says, and of what: it hands on the words of Pydantic, which leave out what was received."""
+    message = error.format_message().replace("Value error, ", "")
+    for cause in getattr(error.__cause__, "errors", list)():
+        if repr(cause["input"]) not in message:
+            message += f", got {cause['input']!r}."
+    return message
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
@@ -58,10 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int | None = app(arguments, prog_name="colonnade", standalone_mode=False)
         return status or 0
     except typer.TyperException as error:
-        message = error.format_message()
+        message = _with_what_was_received(error)
     except ColonnadeError as error:
         message = str(error)
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    except MemoryError as error:
+        message = f"That takes more memory than there is ({error})."
     typer.echo(f"error: {' '.join(message.split())}", err=True)
     return GOT_WRONG

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
@@ -37,3 +38,16 @@ def network(name: str) -> Maker:
     nearest = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {nearest[0]}?" if nearest else f"expected one of {', '.join(known)}."
     raise ArgumentError(f"There is no model {name!r}: {hint}")
+
+
+def model_or_network(name: str, input_shape: tuple[int, ...] | None) -> Model:
+    """The model in a file of that name, or else the network of the zoo, made for images of that shape.
+
+    Raises:
+        ArgumentError: There is neither.
+    """
+    from ..model import load
+
+    if name not in networks() and Path(name).exists():
+        return load(name)
+    return network(name)(**({} if input_shape is None else {"input_shape": input_shape}))

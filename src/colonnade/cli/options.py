@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,23 @@ Threads = Annotated[
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images in a batch.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Image = Annotated[
+    str | None, typer.Option("--input", metavar="C,H,W", help="The size of an image; by default the model's.")
+]
+ModelOrName = Annotated[
+    str,
+    typer.Argument(metavar="MODEL|NAME", show_default=False, help="A model.safetensors, or a network of the zoo."),
+]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A model.safetensors.")]
+
+
+def image_shape(image: str | None) -> tuple[int, ...] | None:
+    """The sizes in `--input`, where given."""
+    if image is None:
+        return None
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", image):
+        raise typer.BadParameter(f"expected positive numbers C,H,W, got {image!r}.", param_hint="'--input'")
+    return tuple(map(int, image.split(",")))
 
 
 def set_threads(threads: int | None) -> None:

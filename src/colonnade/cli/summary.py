@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from .options import AsJson, BatchSize
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
-        raise typer.BadParameter(f"expected positive numbers C,H,W, got {text!r}.", param_hint="'--input'")
-    return tuple(map(int, text.split(",")))
+from .options import AsJson, BatchSize, Image, ModelOrName, image_shape
 
 
 def summary(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL|NAME", show_default=False, help="A model.safetensors, or a network of the zoo."),
-    ],
-    image: Annotated[
-        str | None,
-        typer.Option("--input", metavar="C,H,W", help="The size of an image; by default the model's."),
-    ] = None,
+    model: ModelOrName,
+    image: Image = None,
     batch_size: BatchSize = 1,
     as_json: AsJson = False,
 ) -> None:
     """Show a model layer by layer, with its output shapes, parameters, FLOPs and bytes."""
-    from ..model import load
-    from .networks import network, networks
+    from .networks import model_or_network
 
-    shape = None if image is None else _shape(image)
-    if model not in networks() and Path(model).exists():
-        net = load(model)
-    else:
-        net = network(model)(**({} if shape is None else {"input_shape": shape}))
+    shape = image_shape(image)
+    net = model_or_network(model, shape)
     if as_json:
         typer.echo(json.dumps({"model": model, **net.table(shape, batch_size)}))
     else:

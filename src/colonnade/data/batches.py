@@ -11,6 +11,7 @@ from ..errors import ArgumentError, DivergenceError, ShapeError
 from ..ops.layout import Array, channels_first, channels_last
 
 Normalization = Mapping[str, Sequence[float]]
+LOOKED_AT_ONCE = 1024  # images that are searched for NaN together
 
 
 def order(images: int, seed: int, epoch: int) -> Array:
@@ -79,8 +80,7 @@ class Batches:
             np.take(self._source, positions, axis=0, out=taken, mode="clip")  # other modes take through a copy
         else:
             taken[...] = self._source[positions]  # np.take would copy the whole source first
-        if self._source.dtype.kind == "f":
-            self._require_finite(taken, positions)
+        self._require_finite(taken, positions)
         if self._affine is not None:
             scale, offset = self._affine
             np.multiply(taken, scale, out=batch, dtype=self.dtype, casting="unsafe")
@@ -112,8 +112,20 @@ class Batches:
             vectors.append((tiled.transpose(1, 2, 0) if self._laid_last else tiled).astype(self.dtype, order="C"))
         return vectors[0], vectors[1]
 
+    def require_finite(self) -> None:
+        """Raise now what `take` would raise at any of the images.
+
+        Raises:
+            DivergenceError: An image that holds NaN or infinity; the message names its position.
+        """
+        for start in range(0, len(self), LOOKED_AT_ONCE):
+            positions = np.arange(start, min(start + LOOKED_AT_ONCE, len(self)))
+            self._require_finite(self._source[start : start + LOOKED_AT_ONCE], positions)
+
     @staticmethod
     def _require_finite(taken: Array, positions: Array) -> None:
+        if taken.dtype.kind != "f":
+            return
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(taken.sum()):  # one pass; only a sum that is not finite is worth a second look
                 return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -153,6 +152,8 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
         return READERS[name](None if data_dir is None else Path(data_dir))
     if Path(name).is_dir():
         raise DataError(f"A folder of photographs is not supported yet: expected {_either(NAMES)}, got {name!r}.")
+    import difflib  # few mistype a name
+
     near = difflib.get_close_matches(str(name).lower(), NAMES, n=1)
     hint = f"did you mean {near[0]}?" if near else f"expected {_either(NAMES)}."
     raise DataError(f"There is no data set {name!r}: {hint}")

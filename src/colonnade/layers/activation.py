@@ -21,15 +21,22 @@ class Activation(Layer):
     reads: ClassVar[set[str]] = {"output"}
     in_place = True
     cheap = True
+    monotone = True
 
 
 class ReLU(Activation):
     """y = max(x, 0), elementwise.
 
     Shapes: any (n, ...), the output as the input. A NaN stays a NaN.
+
+    Args:
+        inplace: Taken for PyTorch's sake, without effect: the plan knows where memory may be shared.
     """
 
     rectifies = True
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         if direction == "forward":
@@ -57,6 +64,7 @@ class LeakyReLU(Activation):
 
     Args:
         negative_slope: Between 0 and 1: the output then tells on which side the input was.
+        inplace: Without effect, as in :class:`ReLU`.
 
     Raises:
         ArgumentError: A slope outside that range.
@@ -66,10 +74,10 @@ class LeakyReLU(Activation):
 
     rectifies = True
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         if not 0 <= negative_slope <= 1:
             raise ArgumentError(f"LeakyReLU: negative_slope must lie between 0 and 1, got {negative_slope}.")
-        self.negative_slope = negative_slope
+        self.negative_slope, self.inplace = negative_slope, inplace
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"scaled" if direction == "forward" else "factor": Scratch((math.prod(shape),))}

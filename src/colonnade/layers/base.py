@@ -54,11 +54,12 @@ class Block:
         start: Position of the block's first image in the batch.
         images: How many images the block holds.
         scratch: The arrays that the layer's `scratch` asked for, by name, uninitialised.
+        saved: The block's part of the arrays that the layer's `saved` asked for, by name; empty outside training.
         state: What the layer's `begin_forward` and `begin_backward` prepared; shared by all blocks, read only.
         sums: The float64 accumulator of this lane, of the shape that the layer's `sums` asked for.
     """
 
-    __slots__ = ("training", "start", "images", "scratch", "state", "sums", "_lane", "_random", "_made")
+    __slots__ = ("training", "start", "images", "scratch", "saved", "state", "sums", "_lane", "_random", "_made")
 
     def __init__(
         self,
@@ -70,11 +71,13 @@ class Block:
         sums: Array | None = None,
         lane: Lane | None = None,
         random: Callable[[int, Array], None] | None = None,
+        saved: dict[str, Array] | None = None,
     ) -> None:
         self.training = training
         self.start = start
         self.images = images
         self.scratch = scratch
+        self.saved = saved or {}
         self.state = state
         self.sums: Array = np.empty(0) if sums is None else sums
         self._lane = lane or Lane()
@@ -151,6 +154,8 @@ class Layer:
         cheap: Running `forward` again costs less than keeping its output until `backward` reads it.
         views: Directions, `"forward"` and `"backward"`, in which the layer only copies; the plan then lets both
             sides share memory and makes no call.
+        monotone: The layer is elementwise and never decreases, so a maximum may be taken before it as well as after.
+        takes_maximum: The layer picks the greatest numbers of its input: a monotone layer may be moved behind it.
         vanishes: Outside training the layer hands its input on as it is.
         wants_batch: The layer works best on as many images at once as there are: it multiplies by a large matrix.
         rectifies: True for the ReLU family, None for what lets it be seen through (pools, norms), False for the rest.
@@ -161,7 +166,9 @@ class Layer:
     reads: ClassVar[set[str]] = {"input"}
     in_place: ClassVar[bool] = False
     cheap: ClassVar[bool] = False
-    views: set[str] = set()
+    views: ClassVar[set[str]] = set()
+    monotone: ClassVar[bool] = False
+    takes_maximum: ClassVar[bool] = False
     vanishes: ClassVar[bool] = False
     wants_batch: bool = False
     rectifies: ClassVar[bool | None] = False
@@ -188,6 +195,17 @@ class Layer:
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         """The arrays that a call in that direction needs, for a block of input `shape` (images first)."""
+        return {}
+
+    def only_copies(self, shape: Shape, direction: Direction) -> bool:
+        """Whether the layer, on one input of that shape, does no more than copy: what `views` says, unless overridden."""
+        return direction in self.views
+
+    def check(self, shape: Shape, training: bool) -> None:
+        """Raise ShapeError where a batch of that shape, images first, cannot be run; called before anything is."""
+
+    def saved(self, shape: Shape) -> dict[str, Scratch]:
+        """Arrays that `forward` writes in training and `backward` reads, images first, for an input of `shape`."""
         return {}
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:

@@ -16,10 +16,10 @@ from ..ops.convolution import (
     tiles,
     turn,
 )
-from ..ops.layout import Array, channels_last
+from ..ops.layout import Array, channels_last, repeats
 from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
-from .arguments import pair
+from .arguments import count, pair
 from .base import Block, Direction, Layer, Scratch, State
 from .normalization import BatchNorm2d
 
@@ -69,11 +69,12 @@ class Conv2d(Layer):
         bias: bool = True,
         padding_mode: str = "zeros",
     ) -> None:
-        for name, count in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
-            if count < 1:
-                raise ArgumentError(f"Conv2d: {name} must be positive, got {count}.")
-            if count % groups:
-                raise ArgumentError(f"Conv2d: {name} must be divisible by groups = {groups}, got {count}.")
+        groups = count("Conv2d", "groups", groups)
+        in_channels = count("Conv2d", "in_channels", in_channels)
+        out_channels = count("Conv2d", "out_channels", out_channels)
+        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if channels % groups:
+                raise ArgumentError(f"Conv2d: {name} must be divisible by groups = {groups}, got {channels}.")
         if padding_mode != "zeros":
             raise ArgumentError(f"Conv2d: padding_mode must be 'zeros', got {padding_mode!r}.")
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
@@ -124,7 +125,12 @@ class Conv2d(Layer):
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
         state["kernel"] = self._matrices().transpose(0, 2, 1)
-        state["bias"] = None if self.bias is None else self.bias.array
+        state["bias"] = None if self.bias is None else self._row(self.bias.array, shape)
+
+    def _row(self, vector: Array, shape: Shape) -> Array:
+        """One number a channel, repeated to a row of whole positions of the output."""
+        outputs = (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
+        return np.tile(vector, repeats(outputs, self.out_channels))
 
     def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
         if self.turned is not None:
@@ -144,6 +150,10 @@ class Conv2d(Layer):
         if direction == "backward":
             spaces["kernel"] = Scratch(self.weight.shape)
             outputs = (images, self.out_channels, *self.window.output_size((height, width)))
+            if self.bias is not None:
+                # A product with ones sums columns many times faster than `sum`.
+                spaces["ones"] = Scratch((1, images * outputs[2] * outputs[3]))
+                spaces["bias"] = Scratch((1, self.out_channels))
             if self.turned is not None:
                 if any(self.turned.padding):
                     size = self.turned.padded_size((outputs[2], outputs[3]))
@@ -175,9 +185,10 @@ class Conv2d(Layer):
         if any(self.window.padding):
             pad(values, self.window, block.scratch["padded"])
         conv2d_forward(windows, block.state["kernel"], outputs)
-        if block.state["bias"] is not None:
-            last = channels_last(y.value)
-            np.add(last, block.state["bias"], out=last)
+        bias = block.state["bias"]
+        if bias is not None:
+            rows = block.once("rows", lambda: channels_last(y.value).reshape(-1, bias.size))
+            np.add(rows, bias, out=rows)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         values = channels_last(x.value)
@@ -191,7 +202,9 @@ class Conv2d(Layer):
             kernel_grad = grad_y[:, tile.rows].transpose(0, 2, 1)
             block.add_product(self.weight, kernel_grad, tile.matrix, block.scratch["kernel"])
         if self.bias is not None:
-            block.add_grad(self.bias, channels_last(y.grad).sum(axis=(0, 1, 2)))
+            ones = block.scratch["ones"]
+            ones.fill(1)
+            block.add_product(self.bias, ones, channels_last(y.grad).reshape(-1, self.out_channels), block.scratch["bias"])
         if x.has_grad:
             self._backward_input(x, y, block)
 
@@ -244,5 +257,5 @@ class FoldedConv2d(Conv2d):
         folded = (self._matrices() * by_channel).astype(self.weight.dtype)
         state["kernel"] = folded.transpose(0, 2, 1)
         bias = 0.0 if self.bias is None else self.bias.array * scale
-        state["bias"] = (bias + shift).astype(self.weight.dtype)
+        state["bias"] = self._row((bias + shift).astype(self.weight.dtype), shape)
         state["seen"] = seen

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from .. import initializers
-from ..errors import ArgumentError, ShapeError
+from ..errors import ShapeError
 from ..ops.dense import dense_backward, dense_forward
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor
+from .arguments import count
 from .base import Block, Direction, Layer, Scratch
 
 
@@ -36,9 +37,8 @@ class Dense(Layer):
     wants_batch = True
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        for name, size in (("in_features", in_features), ("out_features", out_features)):
-            if size < 1:
-                raise ArgumentError(f"Dense: {name} must be positive, got {size}.")
+        in_features = count("Dense", "in_features", in_features)
+        out_features = count("Dense", "out_features", out_features)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter((out_features, in_features), initializers.weights)
         self.bias = Parameter((out_features,), initializers.zeros) if bias else None

@@ -23,6 +23,7 @@ class Dropout(Layer):
 
     Args:
         p: The probability that a number is left out, from 0 to 1.
+        inplace: Taken for PyTorch's sake, without effect.
 
     Raises:
         ArgumentError: p outside that range.
@@ -36,10 +37,10 @@ class Dropout(Layer):
     vanishes = True
     rectifies = None
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         if not 0 <= p <= 1:
             raise ArgumentError(f"Dropout: p must lie between 0 and 1, got {p}.")
-        self.p = p
+        self.p, self.inplace = p, inplace
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         drawn = (shape[0], 8 * -(math.prod(shape[1:]) // -8))

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import initializers
 from ..errors import ArgumentError, ShapeError
-from ..ops.layout import Array, channels_last
+from ..ops.layout import Array, channels_last, repeats
 from ..ops.normalization import (
     batch_norm_backward,
     batch_norm_backward_sums,
@@ -17,10 +17,8 @@ from ..ops.normalization import (
     batch_norm_sums,
 )
 from ..tensor import Parameter, Shape, Tensor
+from .arguments import count
 from .base import Block, Direction, Layer, Scratch, State
-
-# A vector of one number a channel is repeated to rows of at least so many numbers.
-ROW_NUMBERS = 512
 
 
 class BatchNorm(Layer):
@@ -38,10 +36,11 @@ class BatchNorm(Layer):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        *,
+        bias: bool = True,
     ) -> None:
         name = type(self).__name__
-        if num_features < 1:
-            raise ArgumentError(f"{name}: num_features must be positive, got {num_features}.")
+        num_features = count(name, "num_features", num_features)
         if eps < 0:
             raise ArgumentError(f"{name}: eps must be zero or more, got {eps}.")
         if momentum is not None and not 0 <= momentum <= 1:
@@ -50,7 +49,7 @@ class BatchNorm(Layer):
         self.affine, self.track_running_stats = affine, track_running_stats
         if affine:
             self.weight = Parameter((num_features,), initializers.ones)
-            self.bias = Parameter((num_features,), initializers.zeros)
+        self.bias = Parameter((num_features,), initializers.zeros) if affine and bias else None
         if track_running_stats:
             # One number repeated takes no memory: a model makes real arrays of them, once it knows that they fit.
             self.running_mean: Array = np.broadcast_to(np.float32(0), (num_features,))  # (c,)
@@ -59,9 +58,10 @@ class BatchNorm(Layer):
         else:
             self.buffers = ()
 
-    def config(self) -> dict[str, Any]:
-        names = ("num_features", "eps", "momentum", "affine", "track_running_stats")
-        return {name: getattr(self, name) for name in names}
+    def check(self, shape: Shape, training: bool) -> None:
+        if training and math.prod(shape) == self.num_features:
+            name = type(self).__name__
+            raise ShapeError(f"{name}: training needs more than one value a channel, got an input of shape {shape}.")
 
     def sums(self, training: bool) -> Shape | None:
         return (2, self.num_features) if training or not self.track_running_stats else None
@@ -84,14 +84,7 @@ class BatchNorm(Layer):
         """Keep vectors of one number a channel so that they broadcast against `_views`, in the model's type."""
         for name, vector in vectors.items():
             vector = vector.astype(self.dtype)
-            state[name] = vector[:, None] if len(shape) == 3 else np.tile(vector, self._repeats(shape))
-
-    def _repeats(self, shape: Shape) -> int:
-        repeats = 1
-        for size in reversed(shape[2:]):
-            if repeats * self.num_features < ROW_NUMBERS:
-                repeats *= size
-        return repeats
+            state[name] = vector[:, None] if len(shape) == 3 else np.tile(vector, repeats(shape, self.num_features))
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -115,13 +108,13 @@ class BatchNorm(Layer):
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
         mean, variance = self._running()
         if sums is not None:
-            count = math.prod(shape) // self.num_features
-            mean = sums[0] / count
-            variance = np.maximum(sums[1] / count - mean * mean, 0.0)
+            positions = math.prod(shape) // self.num_features
+            mean = sums[0] / positions
+            variance = np.maximum(sums[1] / positions - mean * mean, 0.0)
             if training:
-                self._track(mean, variance, count, shape)
+                self._track(mean, variance, positions)
         inverse, scale, shift = self._affine(mean, variance)
-        state.update(mean=mean, inverse=inverse, row=self._repeats(shape) * self.num_features)
+        state.update(mean=mean, inverse=inverse, row=repeats(shape, self.num_features) * self.num_features)
         self._vectors(state, shape, scale=scale, shift=shift)
 
     def _running(self) -> tuple[Array, Array]:
@@ -133,23 +126,20 @@ class BatchNorm(Layer):
         """1/√(σ² + ε), and what x is multiplied by and then moved by, in float64."""
         inverse = 1.0 / np.sqrt(variance + self.eps)
         scale = inverse * self.weight.array if self.affine else inverse
-        return inverse, scale, (self.bias.array if self.affine else 0.0) - mean * scale
+        return inverse, scale, (0.0 if self.bias is None else self.bias.array) - mean * scale
 
     def running_affine(self) -> tuple[Array, Array]:
         """Scale and shift of each channel outside training, float64."""
         return self._affine(*self._running())[1:]
 
-    def _track(self, mean: Array, variance: Array, count: int, shape: Shape) -> None:
+    def _track(self, mean: Array, variance: Array, positions: int) -> None:
         """Move the running statistics towards this batch's, as PyTorch does: the variance is the unbiased one."""
-        if count == 1:
-            name = type(self).__name__
-            raise ShapeError(f"{name}: training needs more than one value a channel, got an input of shape {shape}.")
         if self.track_running_stats:
             self.num_batches_tracked += 1
             # momentum=None asks for the plain average over all batches so far.
             weight = 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
             self.running_mean += weight * (mean - self.running_mean)
-            self.running_var += weight * (variance * (count / (count - 1)) - self.running_var)
+            self.running_var += weight * (variance * (positions / (positions - 1)) - self.running_var)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         values, outputs = block.once("forward", lambda: self._views(block, x.value, y.value))
@@ -165,13 +155,14 @@ class BatchNorm(Layer):
 
     def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
         assert sums is not None
-        count = math.prod(shape) // self.num_features
+        positions = math.prod(shape) // self.num_features
         of_grad = state["inverse"]
-        if self.affine:
+        if self.bias is not None:
             self.bias.gradient += sums[0]
+        if self.affine:
             self.weight.gradient += sums[1]
             of_grad = of_grad * self.weight.array
-        mean_grad, mean_product = sums / count
+        mean_grad, mean_product = sums / positions
         of_x = -of_grad * state["inverse"] * mean_product
         self._vectors(state, shape, of_grad=of_grad, of_x=of_x, constant=-of_grad * mean_grad - of_x * state["mean"])
 
@@ -200,6 +191,7 @@ class BatchNorm2d(BatchNorm):
         eps: ε, added to the variance.
         momentum: Weight of the new batch in the running statistics; None for the plain average over all batches.
         affine: Whether to learn γ (`weight`) and β (`bias`), each (num_features,).
+        bias: False to learn γ alone.
         track_running_stats: Whether to keep running statistics; without, the batch's own serve outside training too.
 
     Raises:

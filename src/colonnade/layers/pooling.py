@@ -80,6 +80,7 @@ class MaxPool2d(WindowPooling):
         stride: Pixels from one window to the next; the kernel size if not given.
         padding: Pixels of −∞ on each side, at most half the window.
         dilation: Pixels from one value of a window to the next.
+        return_indices: False, the only way there is.
         ceil_mode: Round h_out up rather than down, if the last window still starts inside the image or the padding
             before it.
 
@@ -91,7 +92,9 @@ class MaxPool2d(WindowPooling):
     Derived in docs/math/pooling.md. After torch.nn.MaxPool2d.
     """
 
-    reads: ClassVar[set[str]] = {"input", "output"}
+    # Where the maxima are is saved, a byte a number: that is less than keeping or making again what they were found in.
+    cheap = False
+    takes_maximum = True
 
     def __init__(
         self,
@@ -99,23 +102,31 @@ class MaxPool2d(WindowPooling):
         stride: int | Pair | None = None,
         padding: int | Pair = 0,
         dilation: int | Pair = 1,
+        return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
+        if return_indices:
+            raise ArgumentError("MaxPool2d: return_indices must be False, a layer has one output, got True.")
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
-        self.ceil_mode = ceil_mode
+        self.return_indices, self.ceil_mode = return_indices, ceil_mode
         self.window = self._window(kernel_size, stride, padding, dilation)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        if direction == "forward":
-            return {}
-        outputs = self._outputs(shape)
-        return {"mask": Scratch(outputs, np.bool_), "rest": Scratch(outputs), "take": Scratch(outputs)}
+        return {"take": Scratch(self._outputs(shape))} if direction == "backward" else {}
+
+    def saved(self, shape: Shape) -> dict[str, Scratch]:
+        images, height, width, channels = self._outputs(shape)
+        positions = len(pooling.positions(self.window, shape[2:], (height, width)))
+        return {"winners": Scratch((images, positions, height, width, channels), np.bool_)}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         pooling.max_pool2d_forward(x.value, self.window, y.value)
+        if block.training:
+            pooling.max_pool2d_winners(x.value, y.value, self.window, block.saved["winners"])
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        pooling.max_pool2d_backward(x.value, y.value, y.grad, self.window, x.grad, **block.scratch)
+        winners, take = block.saved["winners"], block.scratch["take"]
+        pooling.max_pool2d_backward(y.grad, winners, self.window, x.grad, take)
 
 
 class AvgPool2d(WindowPooling):

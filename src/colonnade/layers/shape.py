@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..tensor import Shape, Tensor
-from .base import Block, Layer
+from .base import Block, Direction, Layer
 
 
 class Identity(Layer):
@@ -21,7 +21,7 @@ class Identity(Layer):
     reads: ClassVar[set[str]] = set()
     in_place = True
     cheap = True
-    views: ClassVar[set[str]] = {"forward", "backward"}  # type: ignore[misc]
+    views: ClassVar[set[str]] = {"forward", "backward"}
     rectifies = None
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
@@ -59,10 +59,11 @@ class Flatten(Layer):
                 f"Flatten: expected axes 1 to {axes - 1} of an input of shape {shape}, in order, "
                 f"got start_dim={self.start_dim}, end_dim={self.end_dim}."
             )
-        joined = (*shape[: start - 1], math.prod(shape[start - 1 : end]), *shape[end:])
-        transposes = len(shape) == 3 and len(joined) < 3 and shape[0] > 1 and shape[1] * shape[2] > 1
-        self.views = set() if transposes else {"forward", "backward"}
-        return joined
+        return (*shape[: start - 1], math.prod(shape[start - 1 : end]), *shape[end:])
+
+    def only_copies(self, shape: Shape, direction: Direction) -> bool:
+        joins_none = self.start_dim % (len(shape) + 1) == self.end_dim % (len(shape) + 1)
+        return len(shape) != 3 or joins_none or shape[0] == 1 or shape[1] * shape[2] == 1
 
     # Of x and y, the one that is laid out plainly takes the shape of the other: so it stays a view.
 

@@ -37,7 +37,7 @@ def batch_norm_sums(x: Array, ones: Array, squares: Array, sums: Array) -> None:
     total = channel_sums(x, ones)
     mean = total / x.dtype.type(count)
     np.subtract(x, mean[:, None] if x.ndim == 3 else mean, out=squares)
-    np.multiply(squares, squares, out=squares)
+    np.square(squares, out=squares)
     exact_total, exact_mean = total.astype(np.float64), mean.astype(np.float64)
     sums[0] += exact_total
     sums[1] += channel_sums(squares, ones) + exact_mean * (2.0 * exact_total - count * exact_mean)

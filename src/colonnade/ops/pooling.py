@@ -127,36 +127,54 @@ def max_pool2d_forward(x: Array, window: Window, out: Array) -> None:
     _combine(np.maximum, channels_last(x), window, -math.inf, channels_last(out))
 
 
-def max_pool2d_backward(
-    x: Array, y: Array, grad_y: Array, window: Window, out: Array, mask: Array, rest: Array, take: Array
-) -> None:
-    """The gradient of each window goes to its maximum, and of equal ones to the first in row-major order.
+def max_pool2d_winners(x: Array, y: Array, window: Window, winners: Array) -> None:
+    """Which position of each window holds its maximum; of equal ones the first in row-major order.
 
     Args:
         x: The input, (n, c, h, w).
         y: The output, (n, c, h_out, w_out).
-        grad_y: The gradient at the output.
         window: How the window moves.
-        out: Takes the gradient at the input.
-        mask: Scratch, bool.
-        rest: Scratch: what the windows have not yet given.
-        take: Scratch: what they give to one position.
+        winners: Written: bool, (n, positions, h_out, w_out, c).
     """
-    x, y, grad_x = channels_last(x), channels_last(y), channels_last(out)
-    size, outputs = (x.shape[1], x.shape[2]), (y.shape[1], y.shape[2])
+    x, y = channels_last(x), channels_last(y)
+    found = positions(window, x.shape[1:3], y.shape[1:3])
+    if not found:
+        return  # all windows lie in the padding: nobody wins
+    taken = winners[:, len(found) - 1]
+    for number, (windows, pixels, everywhere) in enumerate(found[:-1]):
+        winner = winners[:, number]
+        if not everywhere:
+            winner.fill(False)
+        np.equal(x[pixels], y[windows], out=winner[windows])
+        if number == 0:
+            np.copyto(taken, winner)
+        else:
+            np.greater(winner, taken, out=winner)  # where it is one and none was before
+            np.logical_or(taken, winner, out=taken)
+    if len(found) > 1:
+        np.logical_not(taken, out=taken)  # a window with no winner yet has it here: no need to look
+    else:
+        taken.fill(True)
+
+
+def max_pool2d_backward(grad_y: Array, winners: Array, window: Window, out: Array, take: Array) -> None:
+    """The gradient of each window goes to its winner.
+
+    Args:
+        grad_y: The gradient at the output, (n, c, h_out, w_out).
+        winners: From :func:`max_pool2d_winners`.
+        window: How the window moves.
+        out: Takes the gradient at the input, (n, c, h, w).
+        take: Scratch, (n, h_out, w_out, c): a mask multiplies fast only where all arrays are contiguous.
+    """
+    grad_y, grad_x = channels_last(grad_y), channels_last(out)
+    size, outputs = (grad_x.shape[1], grad_x.shape[2]), (grad_y.shape[1], grad_y.shape[2])
     apart = _apart(window)
     if not (apart and _covers(window, size, outputs)):
         grad_x.fill(0)
-    np.copyto(rest, channels_last(grad_y))
-    found = positions(window, size, outputs)
-    for windows, pixels, _ in found[:-1]:
-        np.equal(x[pixels], y[windows], out=mask[windows])
-        # Through `take`, for a mask multiplies fast only where all arrays are contiguous.
-        np.multiply(rest[windows], mask[windows], out=take[windows])
-        np.subtract(rest[windows], take[windows], out=rest[windows])
+    for number, (windows, pixels, _) in enumerate(positions(window, size, outputs)):
+        np.multiply(grad_y, winners[:, number], out=take)
         _hand_back(take[windows], grad_x[pixels], apart)
-    for windows, pixels, _ in found[-1:]:  # a window that gave to no other has its maximum here: no need to look
-        _hand_back(rest[windows], grad_x[pixels], apart)
 
 
 def shares(

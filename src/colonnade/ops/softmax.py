@@ -33,3 +33,10 @@ def log_softmax_forward(x: Array, axis: int, out: Array) -> None:
     log_sum = np.log(out.sum(axis=axis, keepdims=True))
     np.subtract(x, greatest, out=out)
     np.subtract(out, log_sum, out=out)
+
+
+def log_softmax_backward(y: Array, grad_y: Array, axis: int, out: Array) -> None:
+    """grad_x = grad_y − exp(y) Σ grad_y, with y the forward pass's output. `out` must not be `grad_y`."""
+    np.exp(y, out=out)
+    np.multiply(out, grad_y.sum(axis=axis, keepdims=True), out=out)
+    np.subtract(grad_y, out, out=out)

@@ -1,0 +1,50 @@
+"""The kernels that OpenBLAS multiplies with, named for it where it does not know the processor.
+
+OpenBLAS looks at the processor once, when NumPy is first imported. Those of AMD from Zen 5 on it may not know (0.3.31
+does not), and then takes its AVX2 kernels; with the AVX-512 kernels that these processors can run, a product of
+matrices takes half the time. NumPy is therefore not imported here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from itertools import takewhile
+
+VARIABLE = "OPENBLAS_CORETYPE"
+SWITCH = "COLONNADE_CORETYPE"
+# What the kernels called SkylakeX are compiled for.
+NEEDED = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}
+# Family 25, Zen 4, is the last that OpenBLAS recognises: there, as on Intel's, it finds the AVX-512 kernels itself.
+FIRST_UNKNOWN_FAMILY = 26
+
+
+def environment() -> dict[str, str]:
+    """What to add to the environment before NumPy is imported: the kernels' name, or nothing.
+
+    Nothing where NumPy is loaded already, where the operator has set OPENBLAS_CORETYPE, or COLONNADE_CORETYPE=off.
+    """
+    if "numpy" in sys.modules or VARIABLE in os.environ or os.environ.get(SWITCH, "").lower() == "off":
+        return {}
+    if sys.platform != "linux" or os.uname().machine != "x86_64":
+        return {}
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - pathlib is slow to import
+            processor = "".join(takewhile(str.strip, file))  # the first; the others are like it
+    except OSError:
+        return {}
+    name = kernels(processor)
+    return {} if name is None else {VARIABLE: name}
+
+
+def kernels(processor: str) -> str | None:
+    """OpenBLAS's name of the kernels to take; None where it chooses well by itself.
+
+    Args:
+        processor: What /proc/cpuinfo says of one processor.
+    """
+    fields = (line.partition(":") for line in processor.splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in fields}
+    family = facts.get("cpu family", "")
+    unknown = facts.get("vendor_id") == "AuthenticAMD" and family.isdecimal() and int(family) >= FIRST_UNKNOWN_FAMILY
+    return "SKYLAKEX" if unknown and NEEDED.issubset(facts.get("flags", "").split()) else None

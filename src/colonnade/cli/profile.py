@@ -1,0 +1,90 @@
+"""`colonnade profile`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import AsJson, BatchSize, DataDir, Image, ModelOrName, image_shape
+
+if TYPE_CHECKING:
+    from ..profiling import Profile
+
+
+BOLD = 3  # so many of the slowest layers stand out
+
+
+def profile(
+    model: ModelOrName,
+    image: Image = None,
+    batch_size: BatchSize = 128,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="NAME", help="Take the images of a data set; by default random numbers."),
+    ] = None,
+    data_dir: DataDir = None,
+    steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Steps to time.")] = 5,
+    threads: Annotated[
+        int,
+        typer.Option("--threads", metavar="N", min=1, help="Worker threads; with more than one, their times together."),
+    ] = 1,
+    inference: Annotated[bool, typer.Option("--inference", help="Time forward passes outside training.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show where the time of a training step goes, layer by layer.
+
+    A line a layer, then what is no layer's own, then the sum of all.
+    """
+    import numpy as np
+
+    from ..data import load as load_data
+    from ..data.batches import Batches
+    from ..errors import ArgumentError
+    from .networks import model_or_network
+
+    images = None if data is None else load_data(data, data_dir)
+    shape = image_shape(image)
+    if images is not None:
+        shape = shape or images.input_shape
+    net = model_or_network(model, shape)
+    shape = shape or net.input_shape
+    if shape is None:
+        raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
+    if images is None:
+        x, targets = np.random.default_rng(0).random((batch_size, *shape), np.float32), None
+    else:
+        chosen = np.arange(batch_size) % len(images.train.y)
+        x = Batches(images.train.x, net.dtype, net.normalization or images.normalization).take(chosen)
+        targets = images.train.y[chosen]
+    result = net.profile(x, targets, steps=steps, threads=threads, training=not inference)
+    if as_json:
+        typer.echo(json.dumps({"model": model, **asdict(result)}))
+    else:
+        show(result)
+
+
+def show(result: Profile) -> None:
+    """A table, where there is a terminal with the slowest layers in bold; else plain text."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not Console().is_terminal:
+        typer.echo(str(result))
+        return
+    headings, *lines = result.cells()
+    table = Table(title=Text(result.title), title_justify="left", box=SIMPLE_HEAD)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if number < 2 else "right", no_wrap=True)
+    slowest = sorted((row["seconds"] for row in result.rows), reverse=True)[:BOLD]
+    styles = ["bold" if row["seconds"] in slowest else "" for row in result.rows] + [""] * len(lines)
+    for number, line in enumerate(lines, 1):
+        last = number in (len(result.rows), len(lines) - 1)
+        table.add_row(*map(Text, line), style=styles[number - 1], end_section=last)
+    # A terminal that is too narrow wraps the lines: better than numbers cut short.
+    Console(width=Console(width=sys.maxsize).measure(table).maximum).print(table)

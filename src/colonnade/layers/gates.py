@@ -1,0 +1,124 @@
+"""Activations that let x through a gate: GELU, SiLU, Mish, Hardswish, and the gate Hardsigmoid."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from ..errors import ArgumentError
+from ..ops import gates, gaussian
+from ..ops.layout import laid_like
+from ..ops.pieces import clip_backward
+from ..tensor import Shape, Tensor
+from .activation import Activation
+from .base import Block, Direction, Scratch
+from .elementwise import Elementwise
+
+
+class GELU(Elementwise):
+    """y = x Φ(x), elementwise, with Φ the distribution function of the normal distribution.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Args:
+        approximate: "none" for Φ itself, "tanh" for y = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
+
+    Raises:
+        ArgumentError: Another approximation.
+
+    Hendrycks and Gimpel 2016, Gaussian error linear units, arXiv:1606.08415.
+    """
+
+    cheap = False  # some forty operations a number
+    arrays: ClassVar[dict[Direction, int]] = {"forward": 4, "backward": 4}
+
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ArgumentError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}.")
+        self.approximate = approximate
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        if self.approximate == "none":
+            return super().scratch(shape, direction)
+        return {"arrays": Scratch((1 if direction == "forward" else 3, math.prod(shape)))}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        run = gaussian.gelu_forward if self.approximate == "none" else gaussian.gelu_tanh_forward
+        run(x.value, y.value, *self.parts(x.value, block))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        run = gaussian.gelu_backward if self.approximate == "none" else gaussian.gelu_tanh_backward
+        run(x.value, y.grad, x.grad, *self.parts(x.value, block))
+
+
+class SiLU(Elementwise):
+    """y = x σ(x), elementwise: also called swish.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Ramachandran et al. 2017, Searching for activation functions, arXiv:1710.05941.
+    """
+
+    arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        gates.silu_forward(x.value, y.value, *self.parts(x.value, block))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        gates.silu_backward(x.value, y.grad, x.grad, *self.parts(x.value, block))
+
+
+class Mish(Elementwise):
+    """y = x tanh(log(1 + eˣ)), elementwise.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Misra 2019, Mish: a self regularized non-monotonic activation function, arXiv:1908.08681.
+    """
+
+    arrays: ClassVar[dict[Direction, int]] = {"forward": 2, "backward": 3}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        gates.mish_forward(x.value, y.value, *self.parts(x.value, block))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        gates.mish_backward(x.value, y.grad, x.grad, *self.parts(x.value, block))
+
+
+class Hardswish(Elementwise):
+    """y = x · min(max(x / 6 + ½, 0), 1), elementwise: swish without an exponential.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244.
+    """
+
+    arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
+    masks: ClassVar[dict[Direction, int]] = {"backward": 1}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        gates.hardswish_forward(x.value, y.value, *self.parts(x.value, block))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        gates.hardswish_backward(x.value, y.grad, x.grad, *self.parts(x.value, block))
+
+
+class Hardsigmoid(Activation):
+    """y = min(max(x / 6 + ½, 0), 1), elementwise.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Courbariaux et al. 2015, BinaryConnect, arXiv:1511.00363; the slope of torch.nn.Hardsigmoid.
+    """
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return {"masks": Scratch((2, math.prod(shape)), np.bool_)} if direction == "backward" else {}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        gates.hardsigmoid_forward(x.value, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        masks = [laid_like(y.value, mask) for mask in block.scratch["masks"]]
+        clip_backward(y.value, y.grad, 0, 1, 1 / 6, x.grad, *masks)

@@ -1,0 +1,186 @@
+"""Activations made of pieces: ELU, SELU, Softplus, Hardtanh, ReLU6, PReLU."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError
+from ..ops import pieces
+from ..ops.layout import Array, channels_last, laid_like
+from ..tensor import Parameter, Shape, Tensor
+from .activation import Activation
+from .base import Block, Direction, Scratch
+from .elementwise import Elementwise
+
+
+class ELU(Elementwise):
+    """y = x where x > 0, else α (eˣ − 1), elementwise.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Args:
+        alpha: α.
+
+    Clevert et al. 2016, Fast and accurate deep network learning by exponential linear units, arXiv:1511.07289.
+    """
+
+    arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
+    scale: ClassVar[float] = 1.0
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        pieces.elu_forward(x.value, self.alpha, self.scale, y.value, *self.parts(x.value, block))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        pieces.elu_backward(x.value, y.grad, self.alpha, self.scale, x.grad, *self.parts(x.value, block))
+
+
+class SELU(ELU):
+    """y = 1.0507 · (x where x > 0, else 1.6733 (eˣ − 1)), elementwise: keeps mean zero and variance one by itself.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Klambauer et al. 2017, Self-normalizing neural networks, arXiv:1706.02515.
+    """
+
+    rectifies = False  # it is meant to follow weights of variance 1 / fan_in, not He's
+    scale = 1.0507009873554804934193349852946
+
+    def __init__(self) -> None:
+        super().__init__(alpha=1.6732632423543772848170429916717)
+
+
+class Softplus(Elementwise):
+    """y = log(1 + exp(β x)) / β, elementwise, and x where β x is beyond the threshold: a smooth ReLU.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Args:
+        beta: β, how sharp the bend is.
+        threshold: From here on y = x.
+
+    Raises:
+        ArgumentError: β that is not positive, or a negative threshold.
+    """
+
+    arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
+    masks: ClassVar[dict[Direction, int]] = {"forward": 1}
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        if not beta > 0:
+            raise ArgumentError(f"Softplus: beta must be positive, got {beta}.")
+        if not threshold >= 0:
+            raise ArgumentError(f"Softplus: threshold must be zero or more, got {threshold}.")
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        pieces.softplus_forward(x.value, self.beta, self.threshold, y.value, *self.parts(x.value, block))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        pieces.softplus_backward(x.value, y.grad, self.beta, self.threshold, x.grad, *self.parts(x.value, block))
+
+
+class Hardtanh(Activation):
+    """y = min(max(x, min_val), max_val), elementwise.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Args:
+        min_val: The least output.
+        max_val: The greatest.
+
+    Raises:
+        ArgumentError: A least that is not below the greatest.
+    """
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+        if not min_val < max_val:
+            raise ArgumentError(f"Hardtanh: min_val must be below max_val, got {min_val} and {max_val}.")
+        self.min_val, self.max_val = min_val, max_val
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return {"masks": Scratch((2, math.prod(shape)), np.bool_)} if direction == "backward" else {}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        pieces.clip_forward(x.value, self.min_val, self.max_val, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        masks = [laid_like(y.value, mask) for mask in block.scratch["masks"]]
+        pieces.clip_backward(y.value, y.grad, self.min_val, self.max_val, 1, x.grad, *masks)
+
+
+class ReLU6(Hardtanh):
+    """y = min(max(x, 0), 6), elementwise.
+
+    Shapes: any (n, ...), the output as the input.
+
+    Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10.
+    """
+
+    rectifies = True
+
+    def __init__(self) -> None:
+        super().__init__(0.0, 6.0)
+
+
+class PReLU(Elementwise):
+    """y = x where x > 0, else w · x, with w learned.
+
+    Shapes: (n, c, ...), the output as the input.
+
+    Args:
+        num_parameters: 1, or the number of channels for a w of each.
+        init: What w begins as.
+
+    Attributes:
+        weight: w, (num_parameters,).
+
+    Raises:
+        ArgumentError: A number of parameters below one.
+        ShapeError: An input of other channels.
+
+    He et al. 2015, Delving deep into rectifiers, arXiv:1502.01852.
+    """
+
+    arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+        if num_parameters < 1:
+            raise ArgumentError(f"PReLU: num_parameters must be positive, got {num_parameters}.")
+        self.num_parameters, self.init = num_parameters, init
+        self.weight = Parameter((num_parameters,), lambda shape, rng, rectified: np.full(shape, init))
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if self.num_parameters not in (1, shape[0]):
+            raise ShapeError(f"PReLU: expected {self.num_parameters} channels, got an input of shape {shape}.")
+        return shape
+
+    def _views(self, block: Block, *arrays: Array) -> list[Array]:
+        """The arrays, then scratch in their order, channels last or, for sequences (n, c, ...), in axis 1."""
+        views = [*arrays, *self.parts(arrays[0], block)]
+        return [channels_last(view) if view.ndim == 4 else view for view in views]
+
+    def _weight(self, axes: int) -> Array:
+        weight = self.weight.array
+        return weight.reshape(-1, *[1] * (axes - 2)) if axes > 2 and axes != 4 else weight
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        values, outputs, negative = block.once("forward", lambda: self._views(block, x.value, y.value))
+        pieces.prelu_forward(values, self._weight(values.ndim), outputs, negative)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        values, grad_y, *scratch = block.once("backward", lambda: self._views(block, x.value, y.grad))
+        product = scratch[0]
+        np.minimum(values, 0, out=product)
+        np.multiply(product, grad_y, out=product)
+        channel = 3 if product.ndim == 4 else 1
+        total = product.sum(axis=tuple(axis for axis in range(product.ndim) if axis != channel))
+        block.add_grad(self.weight, total if self.num_parameters > 1 else total.sum(keepdims=True))
+        if x.has_grad:
+            grad_x = channels_last(x.grad) if x.grad.ndim == 4 else x.grad
+            pieces.prelu_backward(values, grad_y, self._weight(values.ndim), grad_x, *scratch)

@@ -1,0 +1,202 @@
+"""Layers that move pixels: ZeroPad2d, Upsample, PixelShuffle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError
+from ..ops import resampling
+from ..ops.layout import Array
+from ..tensor import Shape, Tensor
+from .arguments import pair
+from .base import Block, Direction, Layer, Scratch
+
+
+class Resampling(Layer):
+    """What these share: images only, backward reads neither side, and the layer before sees through them."""
+
+    reads: ClassVar[set[str]] = set()
+    cheap = True
+    rectifies = None
+
+    def _image(self, shape: Shape) -> Shape:
+        if len(shape) != 3:
+            raise ShapeError(f"{type(self).__name__}: expected images (c, h, w), got an input of shape {shape}.")
+        return shape
+
+
+class ZeroPad2d(Resampling):
+    """Zeros around an image.
+
+    Shapes: x (n, c, h, w), y (n, c, top + h + bottom, left + w + right).
+
+    Args:
+        padding: Pixels on each side, or (left, right, top, bottom).
+
+    Raises:
+        ArgumentError: Anything but a number or four, zero or more.
+        ShapeError: An input that is no image.
+    """
+
+    def __init__(self, padding: int | tuple[int, int, int, int]) -> None:
+        sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+        if len(sides) != 4 or not all(isinstance(side, int) and side >= 0 for side in sides):
+            raise ArgumentError(f"ZeroPad2d: padding must be one number or four, zero or more, got {padding!r}.")
+        self.padding = padding
+        self.left, self.right, self.top, self.bottom = sides
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        channels, height, width = self._image(shape)
+        return (channels, self.top + height + self.bottom, self.left + width + self.right)
+
+    def _inner(self, padded: Array) -> Array:
+        height, width = padded.shape[2:]
+        return padded[:, :, self.top : height - self.bottom, self.left : width - self.right]
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        height, width = y.value.shape[2:]
+        for border in (
+            y.value[:, :, : self.top],
+            y.value[:, :, height - self.bottom :],
+            y.value[:, :, :, : self.left],
+            y.value[:, :, :, width - self.right :],
+        ):
+            border.fill(0)
+        np.copyto(self._inner(y.value), x.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        np.copyto(x.grad, self._inner(y.grad))
+
+
+class Upsample(Resampling):
+    """An image of another size, from the nearest pixels or by bilinear interpolation.
+
+    Shapes: x (n, c, h, w), y (n, c, h_out, w_out), with h_out given or ⌊h · scale_factor⌋.
+
+    Args:
+        size: (h_out, w_out), or one number for both.
+        scale_factor: How many times larger, a number or a pair; instead of `size`.
+        mode: "nearest" or "bilinear".
+        align_corners: For "bilinear": whether the corners' centres stay in the corners. Otherwise pixels are squares.
+        recompute_scale_factor: Find positions from the two sizes, even where a scale factor is given.
+
+    Raises:
+        ArgumentError: Both sizes or none, numbers that are not positive, another mode, or `align_corners` with
+            "nearest".
+        ShapeError: An input that is no image, or an output without pixels.
+
+    After torch.nn.Upsample.
+    """
+
+    def __init__(
+        self,
+        size: int | tuple[int, int] | None = None,
+        scale_factor: float | tuple[float, float] | None = None,
+        mode: str = "nearest",
+        align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
+    ) -> None:
+        if (size is None) == (scale_factor is None):
+            raise ArgumentError(
+                f"Upsample: expected either size or scale_factor, got size={size!r}, scale_factor={scale_factor!r}."
+            )
+        if mode not in ("nearest", "bilinear"):
+            raise ArgumentError(f"Upsample: mode must be 'nearest' or 'bilinear', got {mode!r}.")
+        if mode == "nearest" and align_corners is not None:
+            raise ArgumentError(f"Upsample: align_corners needs mode 'bilinear', got {align_corners!r} with 'nearest'.")
+        if size is not None:
+            pair("Upsample", "size", size, 1)
+            if recompute_scale_factor:
+                raise ArgumentError("Upsample: recompute_scale_factor needs a scale_factor, got size.")
+        self.size, self.scale_factor, self.mode = size, scale_factor, mode
+        self.align_corners, self.recompute_scale_factor = align_corners, recompute_scale_factor
+        factors = scale_factor if isinstance(scale_factor, Sequence) else (scale_factor, scale_factor)
+        if scale_factor is not None and (len(factors) != 2 or not all(f and f > 0 for f in factors)):
+            raise ArgumentError(f"Upsample: scale_factor must be positive, a number or a pair, got {scale_factor!r}.")
+        self.factors = factors
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        channels, *size = self._image(shape)
+        outputs = self._outputs((size[0], size[1]))
+        if min(outputs) < 1:
+            raise ShapeError(f"Upsample: nothing is left of an input of shape {shape} at {self.scale_factor} times.")
+        return (channels, *outputs)
+
+    def _outputs(self, size: tuple[int, int]) -> tuple[int, int]:
+        if self.size is not None:
+            return pair("Upsample", "size", self.size, 1)
+        high, wide = (math.floor(size[axis] * float(self.factors[axis] or 0)) for axis in (0, 1))
+        return high, wide
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        images, channels, height, width = shape
+        return {"rows": Scratch((images, self._outputs((height, width))[0], width, channels))}
+
+    def _scale(self, axis: int, size: int, outputs: int) -> float:
+        """How many pixels of the input one of the output advances."""
+        factor = self.factors[axis]
+        return size / outputs if factor is None or self.recompute_scale_factor else 1 / factor
+
+    def _index(self, axis: int, x: Array, y: Array) -> Array:
+        size, outputs = x.shape[2 + axis], y.shape[2 + axis]
+        return resampling.nearest_index(size, outputs, self._scale(axis, size, outputs))
+
+    def _matrix(self, axis: int, x: Array, y: Array) -> Array:
+        size, outputs = x.shape[2 + axis], y.shape[2 + axis]
+        if self.mode == "nearest":
+            return resampling.index_matrix(self._index(axis, x, y), size, x.dtype)
+        scale = self._scale(axis, size, outputs)
+        return resampling.linear_matrix(size, outputs, scale, bool(self.align_corners), x.dtype)
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        nearest = self.mode == "nearest"
+        find = self._index if nearest else self._matrix
+        vertical = block.once("vertical", lambda: find(0, x.value, y.value))
+        horizontal = block.once("horizontal", lambda: find(1, x.value, y.value))
+        run = resampling.nearest_forward if nearest else resampling.resample_forward
+        run(x.value, vertical, horizontal, y.value, block.scratch["rows"])
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        vertical = block.once("vertical", lambda: self._matrix(0, x.grad, y.grad))
+        horizontal = block.once("horizontal", lambda: self._matrix(1, x.grad, y.grad))
+        resampling.resample_backward(y.grad, vertical, horizontal, x.grad, block.scratch["rows"])
+
+
+class PixelShuffle(Resampling):
+    """y[n, c, h·r + i, w·r + j] = x[n, c·r² + i·r + j, h, w]: a larger image of fewer channels.
+
+    Shapes: x (n, c · r², h, w), y (n, c, h · r, w · r).
+
+    Args:
+        upscale_factor: r.
+
+    Raises:
+        ArgumentError: r below one.
+        ShapeError: An input that is no image, or whose channels r² does not divide.
+
+    Shi et al. 2016, Real-time single image and video super-resolution, arXiv:1609.05158.
+    """
+
+    def __init__(self, upscale_factor: int) -> None:
+        if upscale_factor < 1:
+            raise ArgumentError(f"PixelShuffle: upscale_factor must be positive, got {upscale_factor}.")
+        self.upscale_factor = upscale_factor
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        channels, height, width = self._image(shape)
+        factor = self.upscale_factor
+        if channels % factor**2:
+            raise ShapeError(
+                f"PixelShuffle: the channels must be divisible by {factor}², got an input of shape {shape}."
+            )
+        return (channels // factor**2, height * factor, width * factor)
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        resampling.shuffle_forward(x.value, self.upscale_factor, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        resampling.shuffle_backward(y.grad, self.upscale_factor, x.grad)

@@ -1,0 +1,310 @@
+"""Layers for sequences (n, c, l): Conv1d, MaxPool1d, AvgPool1d."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from .. import initializers
+from ..errors import ArgumentError, ShapeError
+from ..ops import pooling
+from ..ops.layout import Array, channels_first
+from ..ops.sequence import Stride1d, conv1d_backward_input, conv1d_columns, conv1d_forward, windows
+from ..ops.window import Window
+from ..tensor import Parameter, Shape, Tensor
+from .arguments import single
+from .base import Block, Direction, Layer, Scratch
+
+
+class Conv1d(Layer):
+    """Convolution along a sequence.
+
+    y[n, o, i] = b[o] + Σ_{c, s} x[n, c, i·stride + s·dilation − padding] · kernel[o, c, s], x being zero outside.
+
+    Shapes: x (n, in_channels, l), y (n, out_channels, l_out) with
+    l_out = ⌊(l + 2·padding − dilation·(kernel_size − 1) − 1) / stride⌋ + 1.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+        kernel_size: Length of the kernel.
+        stride: From one window to the next.
+        padding: Zeros at both ends, "valid" for none, or "same" for as many as keep the length (stride 1 only; where
+            the number is odd the end gets one more).
+        dilation: From one value of a window to the next.
+        groups: The channels are cut into so many groups that do not see one another.
+        bias: Whether to add b.
+        padding_mode: "zeros", the only one there is.
+
+    Attributes:
+        weight: (out_channels, in_channels / groups, kernel_size).
+        bias: (out_channels,), or None.
+
+    Raises:
+        ArgumentError: An argument out of its range, or channels that groups do not divide.
+        ShapeError: An input of other channels, or shorter with its padding than one window.
+
+    After torch.nn.Conv1d.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] = 1,
+        padding: int | tuple[int] | str = 0,
+        dilation: int | tuple[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+    ) -> None:
+        for name, count in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
+            if count < 1:
+                raise ArgumentError(f"Conv1d: {name} must be positive, got {count}.")
+            if count % groups:
+                raise ArgumentError(f"Conv1d: {name} must be divisible by groups = {groups}, got {count}.")
+        if padding_mode != "zeros":
+            raise ArgumentError(f"Conv1d: padding_mode must be 'zeros', got {padding_mode!r}.")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
+        self.padding_mode = padding_mode
+        self.window = self._window()
+        self.weight = Parameter((out_channels, in_channels // groups, self.window.kernel), initializers.weights)
+        self.bias = Parameter((out_channels,), initializers.zeros) if bias else None
+
+    def _window(self) -> Stride1d:
+        kernel = single("Conv1d", "kernel_size", self.kernel_size, 1)
+        stride = single("Conv1d", "stride", self.stride, 1)
+        dilation = single("Conv1d", "dilation", self.dilation, 1)
+        if self.padding == "same":
+            if stride != 1:
+                raise ArgumentError(f"Conv1d: padding 'same' needs stride 1, got {self.stride!r}.")
+            total = dilation * (kernel - 1)
+            return Stride1d(kernel, stride, total // 2, total - total // 2, dilation)
+        if isinstance(self.padding, str):
+            if self.padding != "valid":
+                raise ArgumentError(f"Conv1d: padding must be a number, 'same' or 'valid', got {self.padding!r}.")
+            return Stride1d(kernel, stride, dilation=dilation)
+        padding = single("Conv1d", "padding", self.padding, 0)
+        return Stride1d(kernel, stride, padding, padding, dilation)
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) != 2 or shape[0] != self.in_channels:
+            raise ShapeError(f"Conv1d: expected sequences ({self.in_channels}, length), got an input of shape {shape}.")
+        outputs = self.window.outputs(shape[1])
+        if outputs < 1:
+            raise ShapeError(
+                f"Conv1d: a window spans {self.window.extent}, more than the padded input of "
+                f"{shape[1] + self.window.before + self.window.after} (an input of shape {shape})."
+            )
+        return (self.out_channels, outputs)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        images, channels, length = shape
+        kernel, groups = self.window.kernel, self.groups
+        columns = (images, groups, channels // groups, kernel, self.window.outputs(length))
+        spaces = {"columns": Scratch(columns)}
+        if self.window.before or self.window.after:
+            spaces["padded"] = Scratch((images, channels, length + self.window.before + self.window.after))
+        if direction == "backward":
+            spaces["product"] = Scratch(self.weight.shape)
+        return spaces
+
+    def _kernel(self) -> Array:
+        return self.weight.array.reshape(self.groups, self.out_channels // self.groups, -1)
+
+    def _by_group(self, y: Array) -> Array:
+        """(n, c, l) as (n, g, c/g, l), a view."""
+        return y.reshape(len(y), self.groups, -1, y.shape[2])
+
+    def _lay_out(self, x: Array, block: Block) -> Array:
+        """The windows of x as columns, (n, g, K, l_out)."""
+        padded, columns = block.scratch.get("padded", x), block.scratch["columns"]
+        seen = block.once("seen", lambda: windows(padded, self.window, self.groups))
+        conv1d_columns(x, self.window, padded, seen, columns)
+        return columns.reshape(*columns.shape[:2], -1, columns.shape[4])
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        bias = None if self.bias is None else self.bias.array.reshape(self.groups, -1, 1)
+        conv1d_forward(self._lay_out(x.value, block), self._kernel(), bias, self._by_group(y.value))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        grad_y = self._by_group(y.grad)
+        columns = self._lay_out(x.value, block)
+        for image in range(len(columns)):
+            block.add_product(self.weight, grad_y[image], columns[image].transpose(0, 2, 1), block.scratch["product"])
+        if self.bias is not None:
+            block.add_grad(self.bias, y.grad.sum(axis=(0, 2)))
+        if x.has_grad:
+            columns = block.scratch["columns"]
+            padded = block.scratch.get("padded", x.grad)
+            seen = block.once("seen of the gradient", lambda: windows(padded, self.window, self.groups))
+            conv1d_backward_input(grad_y, self._kernel(), self.window, columns, padded, seen, x.grad)
+
+    def multiplications(self, shape: Shape) -> int:
+        return self.window.outputs(shape[1]) * self.weight.size
+
+
+class Pooling1d(Layer):
+    """What the pools of sequences share: each channel is seen as an image that is one pixel wide."""
+
+    reads: ClassVar[set[str]] = set()
+    cheap = True
+    rectifies = None
+    window: Window
+    ceil_mode: bool
+
+    def _window(
+        self,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] | None,
+        padding: int | tuple[int],
+        dilation: int | tuple[int] = 1,
+    ) -> Window:
+        name = type(self).__name__
+        kernel, border = single(name, "kernel_size", kernel_size, 1), single(name, "padding", padding, 0)
+        step = kernel if stride is None else single(name, "stride", stride, 1)
+        window = Window((kernel, 1), (step, 1), (border, border, 0, 0), (single(name, "dilation", dilation, 1), 1))
+        if border > window.extent[0] // 2:
+            raise ArgumentError(
+                f"{name}: padding must be at most half the window of {window.extent[0]}, got {padding!r}."
+            )
+        return window
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        name = type(self).__name__
+        if len(shape) != 2:
+            raise ShapeError(f"{name}: expected sequences (c, l), got an input of shape {shape}.")
+        outputs = self._length(shape[1])
+        if outputs < 1:
+            raise ShapeError(
+                f"{name}: a window spans {self.window.extent[0]}, more than the padded input of "
+                f"{self.window.padded_size((shape[1], 1))[0]} (an input of shape {shape})."
+            )
+        return (shape[0], outputs)
+
+    def _length(self, length: int) -> int:
+        return pooling.pooled_size(self.window, (length, 1), self.ceil_mode)[0]
+
+    def _outputs(self, shape: Shape) -> Shape:
+        """The shape of an output as images in memory, for a block of input `shape`."""
+        return (shape[0] * shape[1], self._length(shape[2]), 1, 1)
+
+    def _image(self, array: Array) -> Array:
+        """(n, c, l) as images (n · c, 1, l, 1), a view."""
+        return channels_first(array.reshape(-1, array.shape[2], 1, 1))
+
+
+class MaxPool1d(Pooling1d):
+    """The maximum of each window of a sequence.
+
+    y[n, c, i] = max over s of x[n, c, i·stride + s·dilation − padding]
+
+    Shapes: x (n, c, l), y (n, c, l_out), l_out = ⌊(l + 2·padding − dilation·(kernel_size − 1) − 1) / stride⌋ + 1.
+
+    Args:
+        kernel_size: Length of the window.
+        stride: From one window to the next; the kernel size if not given.
+        padding: Places of −∞ at both ends, at most half the window.
+        dilation: From one value of a window to the next.
+        ceil_mode: Round l_out up rather than down, if the last window still starts inside the sequence or the padding
+            before it.
+
+    Raises:
+        ArgumentError: An argument out of its range.
+        ShapeError: An input that is no sequence, or shorter with its padding than one window.
+
+    A NaN is the maximum of its window. Of equal maxima the first takes the gradient. After torch.nn.MaxPool1d.
+    """
+
+    # Where the maxima are is saved, a byte a number: that is less than keeping or making again what they were found in.
+    cheap = False
+    takes_maximum = True
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] | None = None,
+        padding: int | tuple[int] = 0,
+        dilation: int | tuple[int] = 1,
+        ceil_mode: bool = False,
+    ) -> None:
+        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
+        self.ceil_mode = ceil_mode
+        self.window = self._window(kernel_size, stride, padding, dilation)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return {"take": Scratch(self._outputs(shape))} if direction == "backward" else {}
+
+    def saved(self, shape: Shape) -> dict[str, Scratch]:
+        length = self._length(shape[2])
+        positions = len(pooling.positions(self.window, (shape[2], 1), (length, 1)))
+        return {"winners": Scratch((*shape[:2], positions, length, 1, 1), np.bool_)}
+
+    def _winners(self, block: Block) -> Array:
+        winners = block.saved["winners"]
+        return winners.reshape(-1, *winners.shape[2:])
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        values, outputs = self._image(x.value), self._image(y.value)
+        pooling.max_pool2d_forward(values, self.window, outputs)
+        if block.training:
+            pooling.max_pool2d_winners(values, outputs, self.window, self._winners(block))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        grad_y, grad_x = self._image(y.grad), self._image(x.grad)
+        pooling.max_pool2d_backward(grad_y, self._winners(block), self.window, grad_x, block.scratch["take"])
+
+
+class AvgPool1d(Pooling1d):
+    """The average of each window of a sequence.
+
+    y[n, c, i] = 1/d · Σ_s x[n, c, i·stride + s − padding]
+
+    Shapes: x (n, c, l), y (n, c, l_out), l_out = ⌊(l + 2·padding − kernel_size) / stride⌋ + 1.
+
+    Args:
+        kernel_size: Length of the window.
+        stride: From one window to the next; the kernel size if not given.
+        padding: Zeros at both ends, at most half the window.
+        ceil_mode: Round l_out up rather than down, if the last window still starts inside the sequence or the padding
+            before it.
+        count_include_pad: Whether d, the number of places in the window, counts those of the padding.
+
+    Raises:
+        ArgumentError: An argument out of its range.
+        ShapeError: An input that is no sequence, or shorter with its padding than one window.
+
+    After torch.nn.AvgPool1d.
+    """
+
+    def __init__(
+        self,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] | None = None,
+        padding: int | tuple[int] = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+        self.window = self._window(kernel_size, stride, padding)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return {"part": Scratch(self._outputs(shape))} if direction == "backward" else {}
+
+    def _share(self, x: Array, y: Array, block: Block) -> Array | float:
+        size, outputs = (x.shape[2], 1), (y.shape[2], 1)
+        return block.once(
+            "share", lambda: pooling.shares(self.window, size, outputs, self.count_include_pad, None, x.dtype)
+        )
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        share = self._share(x.value, y.value, block)
+        pooling.avg_pool2d_forward(self._image(x.value), self.window, share, self._image(y.value))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        share, part = self._share(x.grad, y.grad, block), block.scratch["part"]
+        pooling.avg_pool2d_backward(self._image(y.grad), self.window, share, self._image(x.grad), part)

@@ -1,0 +1,173 @@
+"""ConvTranspose2d: what a convolution does to gradients, done to images."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import initializers
+from ..errors import ArgumentError, ShapeError
+from ..ops.convolution import Tile, by_group, columns_size, conv2d_backward_input, tiles
+from ..ops.layout import Array, channels_last
+from ..ops.window import Pair, Window
+from ..tensor import Parameter, Shape, Tensor
+from .arguments import pair
+from .base import Block, Direction, Layer, Scratch
+
+
+class Frame(NamedTuple):
+    """The image that windows are added up in, before its border is cut off.
+
+    Attributes:
+        reached: Height and width that the windows reach.
+        size: Those with the output padding: what lies beyond is the bias alone.
+        output: What is left when the border is cut off.
+    """
+
+    reached: Pair
+    size: Pair
+    output: Pair
+
+
+class ConvTranspose2d(Layer):
+    """Each pixel of the input, times the kernel, is added to a window of the output.
+
+    y[n, o, i·stride + s·dilation − padding, j·stride + t·dilation − padding] += x[n, c, i, j] · kernel[c, o, s, t],
+    and b[o] everywhere: the backward pass of a Conv2d with this kernel, and its backward pass is that convolution.
+
+    Shapes: x (n, in_channels, h, w), y (n, out_channels, h_out, w_out) with
+    h_out = (h − 1)·stride − 2·padding + dilation·(kernel_size − 1) + output_padding + 1.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+        kernel_size: Height and width of the kernel; a number or a pair, here and below.
+        stride: Pixels of the output from one window to the next.
+        padding: Pixels cut off on each side.
+        output_padding: Pixels more at the bottom and right: several sizes have the same number of windows.
+        groups: The channels are cut into so many groups that do not see one another.
+        bias: Whether to add b.
+        dilation: Pixels from one value of a window to the next.
+        padding_mode: "zeros", the only one there is.
+
+    Attributes:
+        weight: (in_channels, out_channels / groups, k_h, k_w).
+        bias: (out_channels,), or None.
+
+    Raises:
+        ArgumentError: An argument out of its range, channels that groups do not divide, or an output padding that is
+            not less than the stride or the dilation.
+        ShapeError: An input of other channels, or an output of which the padding leaves nothing.
+
+    Zeiler et al. 2010, Deconvolutional networks. After torch.nn.ConvTranspose2d.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        output_padding: int | Pair = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: int | Pair = 1,
+        padding_mode: str = "zeros",
+    ) -> None:
+        name = "ConvTranspose2d"
+        for argument, count in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
+            if count < 1:
+                raise ArgumentError(f"{name}: {argument} must be positive, got {count}.")
+            if count % groups:
+                raise ArgumentError(f"{name}: {argument} must be divisible by groups = {groups}, got {count}.")
+        if padding_mode != "zeros":
+            raise ArgumentError(f"{name}: padding_mode must be 'zeros', got {padding_mode!r}.")
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.output_padding, self.dilation, self.padding_mode = output_padding, dilation, padding_mode
+        steps, gaps = pair(name, "stride", stride, 1), pair(name, "dilation", dilation, 1)
+        self.window = Window(pair(name, "kernel_size", kernel_size, 1), steps, (0, 0, 0, 0), gaps)
+        self.border = pair(name, "padding", padding, 0)
+        self.extra = pair(name, "output_padding", output_padding, 0)
+        if any(self.extra[axis] >= max(steps[axis], gaps[axis]) for axis in (0, 1)):
+            raise ArgumentError(
+                f"{name}: output_padding must be less than the stride or the dilation, got {output_padding!r}."
+            )
+        self.weight = Parameter(
+            (in_channels, out_channels // groups, *self.window.kernel), initializers.weights, memory_axes=(0, 2, 3, 1)
+        )
+        self.bias = Parameter((out_channels,), initializers.zeros) if bias else None
+
+    def _frame(self, height: int, width: int) -> Frame:
+        (high, wide), (down, across) = self.window.extent, self.window.stride
+        reached = ((height - 1) * down + high, (width - 1) * across + wide)
+        size = (reached[0] + self.extra[0], reached[1] + self.extra[1])
+        return Frame(reached, size, (size[0] - 2 * self.border[0], size[1] - 2 * self.border[1]))
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) != 3 or shape[0] != self.in_channels:
+            raise ShapeError(
+                f"ConvTranspose2d: expected {self.in_channels} input channels, got an input of shape {shape}."
+            )
+        output = self._frame(shape[1], shape[2]).output
+        if min(output) < 1:
+            raise ShapeError(
+                f"ConvTranspose2d: a padding of {self.padding!r} leaves nothing of the output for an input of "
+                f"shape {shape}."
+            )
+        return (self.out_channels, *output)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        images, _, height, width = shape
+        frame = self._frame(height, width)
+        columns = columns_size(self.window, (images, self.out_channels, *frame.reached))
+        spaces = {"columns": Scratch((columns,))}
+        if frame.output != frame.reached:
+            spaces["frame"] = Scratch((images, *frame.size, self.out_channels))
+        if direction == "backward":
+            spaces["kernel"] = Scratch(self.weight.shape)
+        return spaces
+
+    def _kernel(self) -> Array:
+        """The kernels as (g, c_in/g, K), a view."""
+        return channels_last(self.weight.array).reshape(self.groups, self.in_channels // self.groups, -1)
+
+    def _tiles(self, x: Array, image: Array, block: Block) -> list[Tile]:
+        high, wide = self._frame(x.shape[2], x.shape[3]).reached
+        return tiles(image[:, :high, :wide], self.window, self.groups, block.scratch["columns"])
+
+    def _inner(self, frame: Array, y: Array) -> Array:
+        top, left = self.border
+        return frame[:, top : top + y.shape[1], left : left + y.shape[2]]
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        outputs = channels_last(y.value)
+        frame = block.scratch.get("frame", outputs)
+        windows = block.once("tiles", lambda: self._tiles(x.value, frame, block))
+        conv2d_backward_input(windows, self._kernel(), by_group(x.value, self.groups), frame)
+        if frame is not outputs:
+            np.copyto(outputs, self._inner(frame, outputs))
+        if self.bias is not None:
+            np.add(outputs, self.bias.array, out=outputs)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        grad_y = channels_last(y.grad)
+        frame = block.scratch.get("frame", grad_y)
+        if frame is not grad_y:
+            frame.fill(0)
+            np.copyto(self._inner(frame, grad_y), grad_y)
+        values = by_group(x.value, self.groups)
+        kernel = self._kernel().transpose(0, 2, 1)
+        for tile in block.once("tiles", lambda: self._tiles(x.value, frame, block)):
+            np.copyto(tile.columns, tile.windows)
+            pixels = values[:, tile.rows].transpose(0, 2, 1)
+            block.add_product(self.weight, pixels, tile.matrix, block.scratch["kernel"])
+            if x.has_grad:
+                np.matmul(tile.matrix, kernel, out=by_group(x.grad, self.groups)[:, tile.rows])
+        if self.bias is not None:
+            block.add_grad(self.bias, grad_y.sum(axis=(0, 1, 2)))
+
+    def multiplications(self, shape: Shape) -> int:
+        return shape[1] * shape[2] * self.weight.size

@@ -1,0 +1,71 @@
+"""Unflatten: the reverse of Flatten."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError
+from ..tensor import Shape, Tensor
+from .base import Block, Direction, Layer
+
+
+class Unflatten(Layer):
+    """One axis as several, the last of them running fastest.
+
+    Args:
+        dim: The axis to part, counted with the batch as axis 0.
+        unflattened_size: The sizes it becomes; one of them may be −1, for what is left.
+
+    Raises:
+        ArgumentError: Sizes that are not positive, or more than one −1.
+        ShapeError: An axis that the input does not have, that of the batch, or one of another size.
+    """
+
+    reads: ClassVar[set[str]] = set()
+    rectifies = None
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        sizes = tuple(unflattened_size)
+        if not sizes or sizes.count(-1) > 1 or not all(size == -1 or size >= 1 for size in sizes):
+            raise ArgumentError(
+                f"Unflatten: unflattened_size must hold positive sizes, and -1 at most once, got {unflattened_size!r}."
+            )
+        self.dim, self.unflattened_size = dim, sizes
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        axes = len(shape) + 1
+        axis = self.dim + axes if self.dim < 0 else self.dim
+        if not 1 <= axis < axes:
+            raise ShapeError(f"Unflatten: dim must be an axis of one image, 1 to {len(shape)}, got {self.dim}.")
+        size = shape[axis - 1]
+        known = math.prod(each for each in self.unflattened_size if each != -1)
+        sizes = tuple(size // known if each == -1 else each for each in self.unflattened_size)
+        if math.prod(sizes) != size:
+            raise ShapeError(
+                f"Unflatten: axis {axis} of size {size} does not part into {self.unflattened_size}, "
+                f"for an input of shape {shape}."
+            )
+        return (*shape[: axis - 1], *sizes, *shape[axis:])
+
+    def only_copies(self, shape: Shape, direction: Direction) -> bool:
+        images = [each for each in (shape, self.build(shape, np.random.default_rng(0))) if len(each) == 3]
+        # Images lie channels-last: unless they have but one channel or one pixel, the copy transposes.
+        return len(images) != 1 or images[0][0] == 1 or images[0][1] * images[0][2] == 1
+
+    # Of x and y, the one that is laid out plainly takes the shape of the other: so it stays a view.
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if x.value.ndim == 4:
+            np.copyto(y.value.reshape(x.value.shape), x.value)
+        else:
+            np.copyto(y.value, x.value.reshape(y.value.shape))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if x.grad.ndim == 4:
+            np.copyto(x.grad, y.grad.reshape(x.grad.shape))
+        else:
+            np.copyto(x.grad.reshape(y.grad.shape), y.grad)

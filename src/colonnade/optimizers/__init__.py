@@ -1,0 +1,27 @@
+"""Optimizers: how parameters follow their gradients. Arguments, defaults and update rules are those of torch.optim.
+
+The parameters of a model lie side by side in flat arrays, so that an update rule is written once for plain 1-D
+arrays and never sees a layer. The rules are written in docs/math/training.md.
+"""
+
+from .adam import Adam, AdamW, NAdam
+from .adaptive import Adagrad, RMSprop
+from .averaging import ExponentialMovingAverage
+from .base import CHUNK, Optimizer
+from .gradients import clip_grad_norm, clip_grad_value
+from .sgd import SGD, Lion
+
+__all__ = [
+    "CHUNK",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "ExponentialMovingAverage",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RMSprop",
+    "clip_grad_norm",
+    "clip_grad_value",
+]

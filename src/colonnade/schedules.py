@@ -1,0 +1,458 @@
+"""Schedules: how the learning rate goes with time. Names, arguments and values are those of torch.optim.lr_scheduler.
+
+A schedule is a function of the number of its steps, and of the rate that the optimizer began with: so it can be asked
+for any step, resumed at any, and composed with others. (Only `ReduceLROnPlateau` depends on what happened.) `step` is
+called after the optimizer's, once a batch or once an epoch, whichever the numbers given count::
+
+    optimizer = SGD(model.parameters(), lr=0.1)
+    schedule = SequentialLR(optimizer, [LinearLR(optimizer, 0.1), CosineAnnealingLR(optimizer, 95)], milestones=[5])
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from .errors import ArgumentError
+
+
+class Adjustable(Protocol):
+    """What a schedule needs of an optimizer; those of `colonnade.optimizers` have it."""
+
+    lr: float
+    initial_lr: float | None
+
+
+class Schedule:
+    """A learning rate for every step: `rate` says which, `step` sets it.
+
+    Args:
+        optimizer: Whose rate is set, at once to that of step 0. Schedules of one optimizer all start from the rate it
+            had when the first of them was made.
+
+    Attributes:
+        base_lr: That rate.
+        steps: How many steps were taken.
+    """
+
+    def __init__(self, optimizer: Adjustable) -> None:
+        if optimizer.initial_lr is None:
+            optimizer.initial_lr = optimizer.lr
+        self.optimizer = optimizer
+        self.base_lr = optimizer.initial_lr
+        self.steps = 0
+        self.apply()
+
+    def rate(self, step: int, base: float) -> float:
+        """The rate after so many steps, for an optimizer that began with `base`."""
+        raise NotImplementedError
+
+    def apply(self) -> None:
+        """Set the rate that is due."""
+        self.optimizer.lr = self.rate(self.steps, self.base_lr)
+
+    def step(self) -> None:
+        """Go on by one step."""
+        self.steps += 1
+        self.apply()
+
+    def state_dict(self) -> dict[str, float]:
+        """What the coming rates depend on beside the constructor's arguments."""
+        return {"steps": self.steps, "base_lr": self.base_lr}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Go on from where `state_dict` was called.
+
+        Raises:
+            ArgumentError: The state of something else.
+        """
+        expected = self.state_dict()
+        if set(state) != set(expected):
+            raise ArgumentError(f"{self._name}: the state must hold {sorted(expected)}, got {sorted(state)}.")
+        self.steps, self.base_lr = int(state["steps"]), float(state["base_lr"])
+        self.apply()
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _require_positive(self, **numbers: float) -> None:
+        for name, number in numbers.items():
+            if not number > 0:
+                raise ArgumentError(f"{self._name}: {name} must be positive, got {number}.")
+
+
+class StepLR(Schedule):
+    """lr = base · γ^⌊t / step_size⌋.
+
+    Args:
+        optimizer: Whose rate is set.
+        step_size: Steps from one drop to the next.
+        gamma: γ, what is left of the rate at each.
+
+    Raises:
+        ArgumentError: A number that is not positive.
+    """
+
+    def __init__(self, optimizer: Adjustable, step_size: int, gamma: float = 0.1) -> None:
+        self._require_positive(step_size=step_size, gamma=gamma)
+        self.step_size, self.gamma = step_size, gamma
+        super().__init__(optimizer)
+
+    def rate(self, step: int, base: float) -> float:
+        """The rate after so many steps."""
+        return base * self.gamma ** (step // self.step_size)
+
+
+class MultiStepLR(Schedule):
+    """lr = base · γ^(the number of milestones that are past).
+
+    Args:
+        optimizer: Whose rate is set.
+        milestones: The steps at which the rate drops; one given twice counts twice.
+        gamma: γ, what is left of the rate at each.
+
+    Raises:
+        ArgumentError: γ that is not positive.
+    """
+
+    def __init__(self, optimizer: Adjustable, milestones: Iterable[int], gamma: float = 0.1) -> None:
+        self._require_positive(gamma=gamma)
+        self.milestones, self.gamma = sorted(milestones), gamma
+        super().__init__(optimizer)
+
+    def rate(self, step: int, base: float) -> float:
+        """The rate after so many steps."""
+        return base * self.gamma ** bisect_right(self.milestones, step)
+
+
+class ExponentialLR(Schedule):
+    """lr = base · γᵗ.
+
+    Args:
+        optimizer: Whose rate is set.
+        gamma: γ, what is left of the rate after each step.
+
+    Raises:
+        ArgumentError: γ that is not positive.
+    """
+
+    def __init__(self, optimizer: Adjustable, gamma: float) -> None:
+        self._require_positive(gamma=gamma)
+        self.gamma = gamma
+        super().__init__(optimizer)
+
+    def rate(self, step: int, base: float) -> float:
+        """The rate after so many steps."""
+        return float(base * self.gamma**step)
+
+
+class LinearLR(Schedule):
+    """lr = base · (s + (e − s) · min(t / T, 1)): a warm-up.
+
+    Args:
+        optimizer: Whose rate is set.
+        start_factor: s, the share of the rate at step 0.
+        end_factor: e, the share from step T on.
+        total_iters: T.
+
+    Raises:
+        ArgumentError: s outside of (0, 1], e outside of [0, 1], or T that is not positive.
+    """
+
+    def __init__(
+        self, optimizer: Adjustable, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
+    ) -> None:
+        if not 0 < start_factor <= 1:
+            raise ArgumentError(f"LinearLR: start_factor must be above 0 and at most 1, got {start_factor}.")
+        if not 0 <= end_factor <= 1:
+            raise ArgumentError(f"LinearLR: end_factor must lie between 0 and 1, got {end_factor}.")
+        self._require_positive(total_iters=total_iters)
+        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
+        super().__init__(optimizer)
+
+    def rate(self, step: int, base: float) -> float:
+        """The rate after so many steps."""
+        share = min(step / self.total_iters, 1.0)
+        return base * (self.start_factor + (self.end_factor - self.start_factor) * share)
+
+
+class CosineAnnealingLR(Schedule):
+    """lr = η + ½ (base − η) (1 + cos(π t / T)): half a wave, from base down to η; beyond T it rises again.
+
+    Args:
+        optimizer: Whose rate is set.
+        T_max: T, steps to the bottom.
+        eta_min: η, the rate there.
+
+    Raises:
+        ArgumentError: T that is not positive, or a negative η.
+
+    Loshchilov and Hutter 2017, SGDR, arXiv:1608.03983, without its restarts.
+    """
+
+    def __init__(self, optimizer: Adjustable, T_max: int, eta_min: float = 0.0) -> None:  # noqa: N803 - PyTorch's name
+        self._require_positive(T_max=T_max)
+        if not eta_min >= 0:
+            raise ArgumentError(f"CosineAnnealingLR: eta_min must not be negative, got {eta_min}.")
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer)
+
+    def rate(self, step: int, base: float) -> float:
+        """The rate after so many steps."""
+        return self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * step / self.T_max)) / 2
+
+
+class OneCycleLR(Schedule):
+    """Up from max_lr / div_factor to max_lr, then down to far below: one cycle, momentum going the other way.
+
+    Args:
+        optimizer: Whose rate, and momentum or first beta, is set. The rate it began with plays no part.
+        max_lr: The rate at the top.
+        total_steps: Steps of the whole cycle.
+        epochs: With `steps_per_epoch`, another way to say how many.
+        steps_per_epoch: Steps an epoch.
+        pct_start: Share of the steps that go up.
+        anneal_strategy: "cos" or "linear": the shape of both ways.
+        cycle_momentum: Whether the momentum goes from `max_momentum` down to `base_momentum` and back.
+        base_momentum: The momentum at the top.
+        max_momentum: The momentum at both ends.
+        div_factor: How many times smaller than the greatest rate the first is.
+        final_div_factor: How many times smaller than the first rate the last is.
+        three_phase: Go down to the first rate as fast as up, and from there on to the last.
+
+    Raises:
+        ArgumentError: Numbers out of range, no number of steps, momentum to cycle and an optimizer without, or a step
+            beyond the last.
+
+    Smith and Topin 2018, Super-convergence, arXiv:1708.07120.
+    """
+
+    def __init__(
+        self,
+        optimizer: Adjustable,
+        max_lr: float,
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: Literal["cos", "linear"] = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float = 0.85,
+        max_momentum: float = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 10000.0,
+        three_phase: bool = False,
+    ) -> None:
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ArgumentError(
+                    f"OneCycleLR: expected total_steps, or epochs and steps_per_epoch, "
+                    f"got epochs={epochs}, steps_per_epoch={steps_per_epoch}."
+                )
+            total_steps = epochs * steps_per_epoch
+        if not 0 <= pct_start <= 1:
+            raise ArgumentError(f"OneCycleLR: pct_start must lie between 0 and 1, got {pct_start}.")
+        if anneal_strategy not in ("cos", "linear"):
+            raise ArgumentError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}.")
+        self._require_positive(
+            max_lr=max_lr, total_steps=total_steps, div_factor=div_factor, final_div_factor=final_div_factor
+        )
+        self.max_lr, self.total_steps, self.anneal_strategy = max_lr, total_steps, anneal_strategy
+        self.momentum: tuple[float, float] | None = (max_momentum, base_momentum) if cycle_momentum else None
+        if self.momentum and not (getattr(optimizer, "momentum", 0) or hasattr(optimizer, "betas")):
+            raise ArgumentError(f"OneCycleLR: cycle_momentum needs an optimizer with momentum, got {optimizer!r}.")
+        first = max_lr / div_factor
+        last = first / final_div_factor
+        top = pct_start * total_steps - 1
+        # The end of each phase, with the rates it goes between, and how far the momentum is from its greatest.
+        self.phases: list[tuple[float, float, float, float, float]] = [(top, first, max_lr, 0.0, 1.0)]
+        if three_phase:
+            self.phases.append((2 * top, max_lr, first, 1.0, 0.0))
+            self.phases.append((total_steps - 1, first, last, 0.0, 0.0))
+        else:
+            self.phases.append((total_steps - 1, max_lr, last, 1.0, 0.0))
+        super().__init__(optimizer)
+
+    def _at(self, step: int, low: int) -> float:
+        """What goes from entry `low` of a phase to the one behind it, at a step."""
+        if step > self.total_steps:
+            raise ArgumentError(f"OneCycleLR: the cycle has {self.total_steps} steps, got step {step}.")
+        start = 0.0
+        for phase in self.phases:
+            if step <= phase[0] or phase is self.phases[-1]:
+                # A phase may have no length; and the step behind the last batch stays at the end of the cycle.
+                share = min((step - start) / (phase[0] - start), 1.0) if phase[0] > start else 1.0
+                if self.anneal_strategy == "cos":
+                    share = (1 - math.cos(math.pi * share)) / 2
+                return phase[low] + (phase[low + 1] - phase[low]) * share
+            start = phase[0]
+        raise AssertionError("a step is in some phase")
+
+    def rate(self, step: int, base: float) -> float:
+        """The rate after so many steps."""
+        return self._at(step, 1)
+
+    def apply(self) -> None:
+        """Set the rate that is due, and the momentum."""
+        super().apply()
+        if self.momentum is None:
+            return
+        greatest, least = self.momentum
+        momentum = greatest + (least - greatest) * self._at(self.steps, 3)
+        optimizer: Any = self.optimizer
+        if hasattr(optimizer, "betas"):
+            optimizer.betas = (momentum, *optimizer.betas[1:])
+        else:
+            optimizer.momentum = momentum
+
+
+class ChainedScheduler(Schedule):
+    """Schedules one upon another: each is given as its base what the one before makes of it.
+
+    With factors, such as a warm-up and a decay, that is their product.
+
+    Args:
+        schedulers: In their order; all of one optimizer.
+
+    Raises:
+        ArgumentError: No schedules, or of several optimizers.
+    """
+
+    def __init__(self, schedulers: Sequence[Schedule]) -> None:
+        self.schedulers = list(schedulers)
+        if not self.schedulers:
+            raise ArgumentError(f"{self._name}: expected schedules, got an empty list.")
+        optimizer = self.schedulers[0].optimizer
+        _require_composable(self._name, self.schedulers, optimizer)
+        super().__init__(optimizer)
+
+    def rate(self, step: int, base: float) -> float:
+        """The rate after so many steps."""
+        for schedule in self.schedulers:
+            base = schedule.rate(step, base)
+        return base
+
+
+class SequentialLR(Schedule):
+    """Schedules one after another: each starts from its own step 0 at its milestone.
+
+    Args:
+        optimizer: Whose rate is set.
+        schedulers: In their order.
+        milestones: The step at which the second begins, the third, and so on.
+
+    Raises:
+        ArgumentError: Schedules of another optimizer, or not one milestone less than schedules, in rising order.
+    """
+
+    def __init__(self, optimizer: Adjustable, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:
+        self.schedulers, self.milestones = list(schedulers), list(milestones)
+        _require_composable(self._name, self.schedulers, optimizer)
+        if len(self.milestones) != len(self.schedulers) - 1 or sorted(self.milestones) != self.milestones:
+            raise ArgumentError(
+                f"SequentialLR: expected milestones between {len(self.schedulers)} schedules, in rising order, "
+                f"got {self.milestones}."
+            )
+        super().__init__(optimizer)
+
+    def rate(self, step: int, base: float) -> float:
+        """The rate after so many steps."""
+        number = bisect_right(self.milestones, step)
+        return self.schedulers[number].rate(step - (self.milestones[number - 1] if number else 0), base)
+
+
+def _require_composable(name: str, schedules: Sequence[Schedule], optimizer: Adjustable) -> None:
+    if any(schedule.optimizer is not optimizer for schedule in schedules):
+        raise ArgumentError(f"{name}: expected schedules of one optimizer, got them of several.")
+    if any(isinstance(schedule, OneCycleLR) and schedule.momentum for schedule in schedules):
+        raise ArgumentError(f"{name}: only rates compose, expected OneCycleLR with cycle_momentum=False, got True.")
+
+
+class ReduceLROnPlateau:
+    """lr ← max(factor · lr, min_lr) when a measure has not become better for more than `patience` steps.
+
+    Args:
+        optimizer: Whose rate is set.
+        mode: "min" where less is better, such as a loss, "max" where more is.
+        factor: What is left of the rate.
+        patience: Steps without anything better that are borne.
+        threshold: By how much a measure must be better to count.
+        threshold_mode: "rel": as a share of the best; "abs": as a difference from it.
+        cooldown: Steps after a drop in which nothing is counted.
+        min_lr: The least rate.
+        eps: A drop by no more than this is not made.
+
+    Attributes:
+        best: The best measure so far.
+        bad_steps: Steps since then.
+
+    Raises:
+        ArgumentError: A factor that is not below 1, or another mode.
+    """
+
+    def __init__(
+        self,
+        optimizer: Adjustable,
+        mode: Literal["min", "max"] = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: Literal["rel", "abs"] = "rel",
+        cooldown: int = 0,
+        min_lr: float = 0,
+        eps: float = 1e-8,
+    ) -> None:
+        if not 0 <= factor < 1:
+            raise ArgumentError(f"ReduceLROnPlateau: factor must be at least 0 and below 1, got {factor}.")
+        for name, given, known in (("mode", mode, ("min", "max")), ("threshold_mode", threshold_mode, ("rel", "abs"))):
+            if given not in known:
+                raise ArgumentError(f"ReduceLROnPlateau: {name} must be {known[0]!r} or {known[1]!r}, got {given!r}.")
+        self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
+        self.threshold, self.threshold_mode, self.cooldown = threshold, threshold_mode, cooldown
+        self.min_lr, self.eps = min_lr, eps
+        self.best = math.inf if mode == "min" else -math.inf
+        self.bad_steps = 0
+        self.resting = 0  # steps of the cooldown that are left
+
+    def step(self, metrics: float) -> None:
+        """Take note of a measure, and drop the rate if it is time."""
+        if self._better(metrics):
+            self.best = float(metrics)
+            self.bad_steps = 0
+        else:
+            self.bad_steps += 1
+        if self.resting > 0:
+            self.resting -= 1
+            self.bad_steps = 0
+        if self.bad_steps > self.patience:
+            self.resting = self.cooldown
+            self.bad_steps = 0
+            rate = max(self.optimizer.lr * self.factor, self.min_lr)
+            if self.optimizer.lr - rate > self.eps:
+                self.optimizer.lr = rate
+
+    def _better(self, measure: float) -> bool:
+        if self.mode == "min":
+            bound = self.best * (1 - self.threshold) if self.threshold_mode == "rel" else self.best - self.threshold
+            return measure < bound
+        bound = self.best * (1 + self.threshold) if self.threshold_mode == "rel" else self.best + self.threshold
+        return measure > bound
+
+    def state_dict(self) -> dict[str, float]:
+        """What the coming rates depend on beside the constructor's arguments and the optimizer's present rate."""
+        return {"best": self.best, "bad_steps": self.bad_steps, "resting": self.resting}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Go on from where `state_dict` was called.
+
+        Raises:
+            ArgumentError: The state of something else.
+        """
+        if set(state) != set(self.state_dict()):
+            raise ArgumentError(
+                f"ReduceLROnPlateau: the state must hold {sorted(self.state_dict())}, got {sorted(state)}."
+            )
+        self.best, self.bad_steps, self.resting = float(state["best"]), int(state["bad_steps"]), int(state["resting"])

@@ -1,0 +1,81 @@
+"""`colonnade profile`, as a person runs it."""
+
+import json
+
+import pytest
+
+import colonnade as cn
+
+
+def test_profile_has_a_line_a_layer(run):
+    result = run("profile", "lenet5", "--batch-size", 8, "--steps", 1)
+    assert result.returncode == 0, result.stderr
+    lines = [line.split() for line in result.stdout.splitlines()]
+    for position, layer in enumerate(cn.zoo.lenet5().layers):
+        assert any(line[:2] == [str(position), type(layer).__name__] for line in lines)
+    assert lines[-1][0] == "step"
+
+
+def test_json_is_all_there_is_on_standard_output(run, trained):
+    path = trained / "model.safetensors"
+    result = run("profile", path, "--data", "digits", "--batch-size", 16, "--steps", 1, "--json")
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["model"] == str(path)
+    assert answer["shape"] == [16, 1, 8, 8]
+    assert (answer["training"], answer["threads"], answer["steps"]) == (True, 1, 1)
+    parts = [row["seconds"] for row in answer["rows"]] + list(answer["rest"].values())
+    assert sum(parts) == pytest.approx(answer["seconds"])
+
+
+def test_the_images_of_a_data_set_say_how_large_the_network_is(run):
+    result = run("profile", "cnn", "--data", "digits", "--batch-size", 2000, "--steps", 1, "--inference", "--json")
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["shape"] == [250, 1, 8, 8]
+    assert answer["training"] is False
+
+
+def test_input_and_threads_are_followed(run):
+    options = ["--input", "1,12,16", "--batch-size", 64, "--threads", 2, "--steps", 1, "--json"]
+    answer = json.loads(run("profile", "lenet5", *options).stdout)
+    assert answer["shape"] == [64, 1, 12, 16]
+    assert answer["threads"] == 2
+
+
+def test_a_terminal_gets_the_same_numbers_in_bold(run):
+    result = run("profile", "lenet5", "--batch-size", 8, "--steps", 1, FORCE_COLOR="1", COLUMNS="40")
+    assert result.returncode == 0, result.stderr
+    assert "\x1b[1m" in result.stdout
+    assert "…" not in result.stdout
+    for word in ("Conv2d", "AvgPool2d", "everything else", "100.0"):
+        assert word in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cnm"], "did you mean cnn"),
+        (["cnn", "--steps", "0"], "--steps"),
+        (["cnn", "--threads", "0"], "--threads"),
+        (["cnn", "--input", "1,x"], "--input"),
+        (["cnn", "--data", "digit"], "did you mean digits"),
+        (["cnn", "--input", "3,8,8", "--data", "digits"], "Conv2d"),
+        (["cnn", "--input", "1,2,2"], "4×4"),
+    ],
+)
+def test_what_the_user_got_wrong_is_one_line_and_status_2(run, arguments, message):
+    result = run("profile", *arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_model_that_has_seen_no_image_needs_their_size(run, tmp_path):
+    path = tmp_path / "model.safetensors"
+    cn.Model([cn.Flatten()]).save(path)
+    result = run("profile", path)
+    assert result.returncode == 2
+    assert "--input" in result.stderr
+    assert run("profile", path, "--input", "1,4,4", "--steps", 1).returncode == 0

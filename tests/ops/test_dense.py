@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from colonnade.errors import ArgumentError, ShapeError
+from colonnade.layers.dense import Dense
+from colonnade.ops.dense import dense_backward, dense_forward
+from tests import reference
+
+Array = np.ndarray[Any, Any]
+SIZES = [(1, 1, 1), (1, 5, 3), (4, 1, 6), (5, 7, 1), (6, 4, 9)]
+
+
+def normal(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize(("images", "inputs", "outputs"), SIZES)
+def test_dense_is_the_naive_sum(images: int, inputs: int, outputs: int, biased: bool) -> None:
+    x, weight = normal(images, inputs), normal(outputs, inputs, seed=1)
+    bias = normal(outputs, seed=2) if biased else None
+    y = np.full((images, outputs), np.nan)
+    dense_forward(x, weight, bias, y)
+    np.testing.assert_allclose(y, reference.dense(x, weight, bias), atol=1e-13)
+
+
+@pytest.mark.parametrize(("images", "inputs", "outputs"), SIZES)
+def test_dense_backward_is_the_naive_sum(images: int, inputs: int, outputs: int) -> None:
+    x, weight, grad_y = normal(images, inputs), normal(outputs, inputs, seed=1), normal(images, outputs, seed=2)
+    grad_x = np.full_like(x, np.nan)
+    dense_backward(grad_y, weight, grad_x)
+    np.testing.assert_allclose(grad_x, reference.dense_backward(x, weight, grad_y)[0], atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((0, 3), "Dense: in_features must be positive, got 0"), ((3, -1), "Dense: out_features must be positive, got -1")],
+)
+def test_an_argument_that_breaks_a_rule_is_named(arguments: tuple[int, int], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        Dense(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((4,), r"Dense: expected 3 input features, got an input of shape \(4,\)\."),
+        ((3, 2, 2), r"got an input of shape \(3, 2, 2\) \(a Flatten before it\?\)"),
+    ],
+)
+def test_an_input_that_does_not_fit_is_named(shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        Dense(3, 2).build(shape, np.random.default_rng(0))
