@@ -110,9 +110,10 @@ def test_the_average_stands_in_the_parameters_place_until_the_block_ends() -> No
         parameter.value += 1
     average.update()
     now = [parameter.value.copy() for parameter in parameters]
-    with pytest.raises(ZeroDivisionError), average.applied():
+    with average.applied():
         for parameter, before in zip(parameters, start, strict=True):
             np.testing.assert_allclose(parameter.value, before + 0.5, rtol=1e-6, atol=1e-6)
+    with pytest.raises(ZeroDivisionError), average.applied():
         raise ZeroDivisionError
     for parameter, value in zip(parameters, now, strict=True):
         np.testing.assert_array_equal(parameter.value, value)

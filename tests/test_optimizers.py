@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import tracemalloc
@@ -105,10 +106,11 @@ def one_number(make: Callable[..., Optimizer], value: float, **arguments: Any) -
 
 @each_of(RULES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
-def test_thirty_steps_agree_with_pytorch(rule, arguments, dtype, tolerance, monkeypatch):
+def test_thirty_steps_agree_with_pytorch(rule, arguments, dtype, tolerance, request):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     # PyTorch keeps a product that NAdam needs in its default type.
-    monkeypatch.setattr("torch.optim.nadam._get_scalar_dtype", lambda *_: getattr(torch, dtype))
+    request.addfinalizer(functools.partial(torch.set_default_dtype, torch.get_default_dtype()))
+    torch.set_default_dtype(getattr(torch, dtype))
     parameters = laid_parameters(dtype=dtype)
     theirs = [torch.nn.Parameter(torch.tensor(parameter.value.copy())) for parameter in parameters]
     ours, their_optimizer = rule(parameters, **arguments), getattr(torch.optim, rule.__name__)(theirs, **arguments)

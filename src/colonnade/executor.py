@@ -332,7 +332,15 @@ class Executor:
             }
             sums = self._sums[step, call.direction][number] if call.action.startswith("sum") else None
             context = Block(
-                self.plan.training, start, stop - start, scratch, self.state[step], sums, lane, self._random(step), saved
+                self.plan.training,
+                start,
+                stop - start,
+                scratch,
+                self.state[step],
+                sums,
+                lane,
+                self._random(step),
+                saved,
             )
             x: Any = [tensors[tensor] for tensor in step.inputs]
             y: Any = [tensors[tensor] for tensor in step.outputs]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .. import initializers
 from ..errors import ArgumentError, ShapeError
 from ..ops.convolution import (
+    Product,
     Tile,
     by_group,
     columns_size,
     conv2d_backward_input,
     conv2d_forward,
+    narrow,
     pad,
+    product,
     tiles,
     turn,
+    widen,
 )
 from ..ops.layout import Array, channels_last, repeats
 from ..ops.window import Pair, Window
@@ -118,70 +124,93 @@ class Conv2d(Layer):
             )
         return (self.out_channels, *self.window.output_size(size))
 
-    def _matrices(self) -> Array:
-        """The kernels as (g, c_out/g, K), a view."""
+    def _kernels(self) -> Array:
+        """The kernels as they lie in memory, (g, c_out/g, k_h, k_w, c_in/g); a view."""
         laid = channels_last(self.weight.array)
-        return laid.reshape(self.groups, self.out_channels // self.groups, -1)
+        return laid.reshape(self.groups, self.out_channels // self.groups, *laid.shape[1:])
+
+    def _forward_product(self, shape: Shape) -> Product:
+        return product(self.window, (shape[2], shape[3]), self.in_channels, self.out_channels, self.groups)
+
+    def _backward_product(self, shape: Shape) -> Product | None:
+        """The convolution of the output's gradient that gives the input's; None where it has to be scattered."""
+        if self.turned is None:
+            return None
+        size = self.window.output_size((shape[2], shape[3]))
+        return product(self.turned, size, self.out_channels, self.in_channels, self.groups)
+
+    @staticmethod
+    def _matrix(state: State, name: str, kernel: Array, product: Product) -> Array:
+        """Kernels (g, c_out/g, k_h, k_w, c_in/g), widened, as columns (g, K, t · c_out/g)."""
+        if product.together > 1:
+            groups, depth, height, _, inner = kernel.shape
+            shape = (groups, product.together * depth, height, product.wide.kernel[1], inner)
+            if name not in state:
+                state[name] = np.empty(shape, kernel.dtype)
+            widen(kernel, product, state[name])
+            kernel = state[name]
+        return kernel.reshape(*kernel.shape[:2], -1).transpose(0, 2, 1)
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
-        state["kernel"] = self._matrices().transpose(0, 2, 1)
-        state["bias"] = None if self.bias is None else self._row(self.bias.array, shape)
+        bias = None if self.bias is None else self.bias.array
+        self._prepare(state, shape, self._kernels(), bias)
 
-    def _row(self, vector: Array, shape: Shape) -> Array:
-        """One number a channel, repeated to a row of whole positions of the output."""
-        outputs = (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
-        return np.tile(vector, repeats(outputs, self.out_channels))
+    def _prepare(self, state: State, shape: Shape, kernel: Array, bias: Array | None) -> None:
+        state["kernel"] = self._matrix(state, "wide", kernel, self._forward_product(shape))
+        if bias is not None:
+            outputs = (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
+            bias = np.tile(bias, repeats(outputs, self.out_channels))
+        state["bias"] = bias
 
     def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
-        if self.turned is not None:
-            laid = channels_last(self.weight.array)
-            depth = self.out_channels // self.groups
+        product = self._backward_product(shape)
+        if product is not None:
+            kernel = self._kernels()
             if "turned" not in state:
-                length = depth * laid.shape[1] * laid.shape[2]
-                state["turned"] = np.empty((self.groups, length, laid.shape[3]), laid.dtype)
-            turn(laid.reshape(self.groups, depth, *laid.shape[1:]), state["turned"])
+                groups, depth, height, width, inner = kernel.shape
+                state["turned"] = np.empty((groups, inner, height, width, depth), kernel.dtype)
+            turn(kernel, state["turned"])
+            state["turned_kernel"] = self._matrix(state, "turned_wide", state["turned"], product)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         spaces: dict[str, Scratch] = {}
         images, channels, height, width = shape
-        columns = 0 if self.window.pointwise else columns_size(self.window, shape)
+        forward = self._forward_product(shape)
+        columns = 0 if self.window.pointwise else columns_size(forward.wide, shape)
         if any(self.window.padding):
             spaces["padded"] = Scratch((images, *self.window.padded_size((height, width)), channels))
         if direction == "backward":
-            spaces["kernel"] = Scratch(self.weight.shape)
+            wide = forward.together * self.out_channels, math.prod(forward.wide.kernel) * channels // self.groups
+            spaces["kernel"] = Scratch(wide)
             outputs = (images, self.out_channels, *self.window.output_size((height, width)))
             if self.bias is not None:
                 # A product with ones sums columns many times faster than `sum`.
                 spaces["ones"] = Scratch((1, images * outputs[2] * outputs[3]))
                 spaces["bias"] = Scratch((1, self.out_channels))
-            if self.turned is not None:
-                if any(self.turned.padding):
-                    size = self.turned.padded_size((outputs[2], outputs[3]))
+            backward = self._backward_product(shape)
+            if backward is not None:
+                if any(backward.window.padding):
+                    size = backward.window.padded_size((outputs[2], outputs[3]))
                     spaces["padded_grad"] = Scratch((images, *size, self.out_channels))
-                if not self.turned.pointwise:
-                    columns = max(columns, columns_size(self.turned, outputs))
+                if not backward.window.pointwise:
+                    columns = max(columns, columns_size(backward.wide, outputs))
+            elif not self.window.pointwise:
+                columns = max(columns, columns_size(self.window, shape))
         if columns:
             spaces["columns"] = Scratch((columns,))
         return spaces
 
-    def _tiles(self, values: Array, window: Window, padded: str, block: Block) -> list[Tile]:
+    def _tiles(self, values: Array, product: Product, padded: str, block: Block) -> list[Tile]:
         """The tiles of a block's images (n, h, w, c), or of their padded copy."""
-        if window.pointwise:
+        if product.window.pointwise:
             matrix = values.reshape(-1, self.groups, values.shape[3] // self.groups).transpose(1, 0, 2)
             return [Tile(matrix, matrix, matrix, slice(None))]
-        if any(window.padding):
+        if any(product.window.padding):
             values = block.scratch[padded]
-        return tiles(values, window, self.groups, block.scratch["columns"])
+        return tiles(values, product.wide, self.groups, block.scratch["columns"])
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values, outputs, windows = block.once(
-            "forward",
-            lambda: (
-                channels_last(x.value),
-                by_group(y.value, self.groups),
-                self._tiles(channels_last(x.value), self.window, "padded", block),
-            ),
-        )
+        values, outputs, windows = block.once("forward", lambda: self._forward_views(x.value, y.value, block))
         if any(self.window.padding):
             pad(values, self.window, block.scratch["padded"])
         conv2d_forward(windows, block.state["kernel"], outputs)
@@ -190,37 +219,52 @@ class Conv2d(Layer):
             rows = block.once("rows", lambda: channels_last(y.value).reshape(-1, bias.size))
             np.add(rows, bias, out=rows)
 
+    def _forward_views(self, x: Array, y: Array, block: Block) -> tuple[Array, Array, list[Tile]]:
+        product = self._forward_product(x.shape)
+        values = channels_last(x)
+        return values, by_group(y, self.groups, product.together), self._tiles(values, product, "padded", block)
+
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values = channels_last(x.value)
-        grad_y = by_group(y.grad, self.groups)
+        product = self._forward_product(x.value.shape)
+        values, grad_y, windows = block.once("backward", lambda: self._forward_views(x.value, y.grad, block))
         if any(self.window.padding):
             pad(values, self.window, block.scratch["padded"])
-        windows = block.once("windows", lambda: self._tiles(values, self.window, "padded", block))
         for tile in windows:
             if tile.columns is not tile.windows:
                 np.copyto(tile.columns, tile.windows)
-            kernel_grad = grad_y[:, tile.rows].transpose(0, 2, 1)
-            block.add_product(self.weight, kernel_grad, tile.matrix, block.scratch["kernel"])
+            grad_outputs = grad_y[:, tile.rows].transpose(0, 2, 1)
+            if product.together == 1:
+                block.add_product(self.weight, grad_outputs, tile.matrix, block.scratch["kernel"])
+            else:
+                wide = block.scratch["kernel"].reshape(1, product.together * self.out_channels, *tile.columns.shape[4:])
+                np.matmul(grad_outputs, tile.matrix, out=wide.reshape(1, wide.shape[1], -1))
+                narrow(wide, product, channels_last(block.grad(self.weight))[None])
         if self.bias is not None:
             ones = block.scratch["ones"]
             ones.fill(1)
-            block.add_product(self.bias, ones, channels_last(y.grad).reshape(-1, self.out_channels), block.scratch["bias"])
+            block.add_product(
+                self.bias, ones, channels_last(y.grad).reshape(-1, self.out_channels), block.scratch["bias"]
+            )
         if x.has_grad:
             self._backward_input(x, y, block)
 
     def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
-        grad_x = channels_last(x.grad)
-        turned = self.turned
-        if turned is not None:
-            grad_y = channels_last(y.grad)
-            if any(turned.padding):
-                pad(grad_y, turned, block.scratch["padded_grad"])
-            windows = block.once("turned", lambda: self._tiles(grad_y, turned, "padded_grad", block))
-            conv2d_forward(windows, block.state["turned"], by_group(x.grad, self.groups))
+        product = self._backward_product(x.grad.shape)
+        if product is None:
+            self._scatter(x, y, block)
             return
+        grad_y = channels_last(y.grad)
+        windows = block.once("turned", lambda: self._tiles(grad_y, product, "padded_grad", block))
+        if any(product.window.padding):
+            pad(grad_y, product.window, block.scratch["padded_grad"])
+        conv2d_forward(windows, block.state["turned_kernel"], by_group(x.grad, self.groups, product.together))
+
+    def _scatter(self, x: Tensor, y: Tensor, block: Block) -> None:
+        grad_x = channels_last(x.grad)
         padded = block.scratch["padded"] if any(self.window.padding) else grad_x
         windows = block.once("scattered", lambda: tiles(padded, self.window, self.groups, block.scratch["columns"]))
-        conv2d_backward_input(windows, self._matrices(), by_group(y.grad, self.groups), padded)
+        kernels = self._kernels()
+        conv2d_backward_input(windows, kernels.reshape(*kernels.shape[:2], -1), by_group(y.grad, self.groups), padded)
         if padded is not grad_x:
             top, _, left, _ = self.window.padding
             _, height, width, _ = grad_x.shape
@@ -253,9 +297,8 @@ class FoldedConv2d(Conv2d):
         if weights is not None and state.get("seen") == seen:
             return
         scale, shift = self.norm.running_affine()
-        by_channel = scale.reshape(self.groups, -1, 1)
-        folded = (self._matrices() * by_channel).astype(self.weight.dtype)
-        state["kernel"] = folded.transpose(0, 2, 1)
-        bias = 0.0 if self.bias is None else self.bias.array * scale
-        state["bias"] = self._row((bias + shift).astype(self.weight.dtype), shape)
+        kernel = self._kernels() * scale.reshape(self.groups, -1, 1, 1, 1)
+        bias = shift if self.bias is None else shift + self.bias.array * scale
+        dtype = self.weight.dtype
+        self._prepare(state, shape, kernel.astype(dtype), bias.astype(dtype))
         state["seen"] = seen

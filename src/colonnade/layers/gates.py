@@ -42,7 +42,7 @@ class GELU(Elementwise):
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         if self.approximate == "none":
             return super().scratch(shape, direction)
-        return {"arrays": Scratch((1 if direction == "forward" else 3, math.prod(shape)))}
+        return {"arrays": Scratch((2 if direction == "forward" else 4, math.prod(shape)))}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         run = gaussian.gelu_forward if self.approximate == "none" else gaussian.gelu_tanh_forward

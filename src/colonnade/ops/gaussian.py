@@ -107,26 +107,31 @@ def gelu_backward(x: Array, grad_y: Array, out: Array, a: Array, tail: Array, t:
     np.multiply(grad_y, a, out=out)
 
 
-# √(2/π) and the factor of x³ in the approximation by tanh.
+# √(2/π) and the factor of x³ in the approximation by tanh. Beyond TANH_END the tanh is ±1 to the last digit, and the
+# cube of a larger x might overflow.
 TANH_SCALE = math.sqrt(2 / math.pi)
 TANH_CUBE = 0.044715
+TANH_END = 10.0
 
 
-def gelu_tanh_forward(x: Array, out: Array, gate: Array) -> None:
-    """y = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))). `gate` is scratch."""
-    _tanh_gate(x, gate)
+def gelu_tanh_forward(x: Array, out: Array, gate: Array, square: Array) -> None:
+    """y = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))). `gate` and `square` are scratch."""
+    np.clip(x, -TANH_END, TANH_END, out=gate)
+    _tanh_gate(gate, gate, square)
     np.add(gate, 1, out=gate)
     np.multiply(gate, x, out=gate)
     np.multiply(gate, 0.5, out=out)
 
 
-def gelu_tanh_backward(x: Array, grad_y: Array, out: Array, gate: Array, slope: Array, square: Array) -> None:
-    """grad_x = ½ (1 + τ + x (1 − τ²) √(2/π) (1 + 3 · 0.044715 x²)) grad_y, τ the tanh. The last three are scratch."""
-    _tanh_gate(x, gate)
-    np.multiply(x, x, out=square)
-    np.multiply(square, 3 * TANH_CUBE * TANH_SCALE, out=square)
-    np.add(square, TANH_SCALE, out=square)
-    np.multiply(square, x, out=square)
+def gelu_tanh_backward(
+    x: Array, grad_y: Array, out: Array, gate: Array, slope: Array, square: Array, bounded: Array
+) -> None:
+    """grad_x = ½ (1 + τ + x (1 − τ²) √(2/π) (1 + 3 · 0.044715 x²)) grad_y, τ the tanh. The last four are scratch."""
+    np.clip(x, -TANH_END, TANH_END, out=bounded)
+    _tanh_gate(bounded, gate, square)
+    np.multiply(square, 3 * TANH_SCALE, out=square)
+    np.subtract(square, 2 * TANH_SCALE, out=square)
+    np.multiply(square, bounded, out=square)
     np.multiply(gate, gate, out=slope)
     np.subtract(1, slope, out=slope)
     np.multiply(slope, square, out=slope)
@@ -136,9 +141,11 @@ def gelu_tanh_backward(x: Array, grad_y: Array, out: Array, gate: Array, slope: 
     np.multiply(grad_y, slope, out=out)
 
 
-def _tanh_gate(x: Array, gate: Array) -> None:
-    np.multiply(x, x, out=gate)
-    np.multiply(gate, TANH_CUBE * TANH_SCALE, out=gate)
-    np.add(gate, TANH_SCALE, out=gate)
-    np.multiply(gate, x, out=gate)
+def _tanh_gate(bounded: Array, gate: Array, square: Array) -> None:
+    """τ in `gate`, which may be `bounded`; 1 + 0.044715 x² is left in `square`."""
+    np.multiply(bounded, bounded, out=square)
+    np.multiply(square, TANH_CUBE, out=square)
+    np.add(square, 1, out=square)
+    np.multiply(bounded, square, out=gate)
+    np.multiply(gate, TANH_SCALE, out=gate)
     np.tanh(gate, out=gate)

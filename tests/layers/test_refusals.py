@@ -1,0 +1,161 @@
+"""What the layers for sequences, resampling, normalisation and transposed convolution refuse, in one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import colonnade as cn
+from colonnade.errors import ArgumentError, ShapeError
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cn.Conv1d(0, 2, 3), r"Conv1d: in_channels must be positive, got 0\."),
+        (lambda: cn.Conv1d(2, 3, 3, groups=2), r"Conv1d: out_channels must be divisible by groups = 2, got 3\."),
+        (lambda: cn.Conv1d(2, 2, 0), r"Conv1d: kernel_size must be positive, got 0\."),
+        (lambda: cn.Conv1d(2, 2, (3, 3)), r"Conv1d: kernel_size must be a whole number, got \(3, 3\)\."),
+        (lambda: cn.Conv1d(2, 2, 3, padding=-1), r"Conv1d: padding must be zero or more, got -1\."),
+        (lambda: cn.Conv1d(2, 2, 3, 2, "same"), r"Conv1d: padding 'same' needs stride 1, got 2\."),
+        (
+            lambda: cn.Conv1d(2, 2, 3, padding="full"),
+            r"Conv1d: padding must be a number, 'same' or 'valid', got 'full'\.",
+        ),
+        (
+            lambda: cn.Conv1d(2, 2, 3, padding_mode="reflect"),
+            r"Conv1d: padding_mode must be 'zeros', got 'reflect'\.",
+        ),
+        (lambda: cn.MaxPool1d(3, padding=2), r"MaxPool1d: padding must be at most half the window of 3, got 2\."),
+        (lambda: cn.AvgPool1d(2, stride=0), r"AvgPool1d: stride must be positive, got 0\."),
+        (
+            lambda: cn.ConvTranspose2d(2, 2, 3, output_padding=1),
+            r"ConvTranspose2d: output_padding must be less than the stride or the dilation, got 1\.",
+        ),
+        (
+            lambda: cn.ConvTranspose2d(3, 2, 3, groups=2),
+            r"ConvTranspose2d: in_channels must be divisible by groups = 2, got 3\.",
+        ),
+        (
+            lambda: cn.ConvTranspose2d(2, 2, 3, padding_mode="reflect"),
+            r"ConvTranspose2d: padding_mode must be 'zeros', got 'reflect'\.",
+        ),
+        (
+            lambda: cn.AdaptiveMaxPool2d((2, 0)),
+            r"AdaptiveMaxPool2d: output_size must be a positive number, or a pair with None, got \(2, 0\)\.",
+        ),
+        (lambda: cn.LayerNorm((3, 0)), r"LayerNorm: normalized_shape must hold positive sizes, got \(3, 0\)\."),
+        (lambda: cn.LayerNorm(3, eps=-1), r"LayerNorm: eps must be zero or more, got -1\."),
+        (
+            lambda: cn.GroupNorm(0, 4),
+            r"GroupNorm: num_groups and num_channels must be positive, got 0 and 4\.",
+        ),
+        (lambda: cn.GroupNorm(3, 4), r"GroupNorm: num_channels must be divisible by num_groups = 3, got 4\."),
+        (lambda: cn.InstanceNorm2d(0), r"InstanceNorm2d: num_features must be positive, got 0\."),
+        (lambda: cn.InstanceNorm2d(3, momentum=2), r"InstanceNorm2d: momentum must lie between 0 and 1, got 2\."),
+        (
+            lambda: cn.ZeroPad2d((1, 2)),
+            r"ZeroPad2d: padding must be one number or four, zero or more, got \(1, 2\)\.",
+        ),
+        (lambda: cn.ZeroPad2d(-1), r"ZeroPad2d: padding must be one number or four, zero or more, got -1\."),
+        (
+            lambda: cn.Upsample(),
+            r"Upsample: expected either size or scale_factor, got size=None, scale_factor=None\.",
+        ),
+        (lambda: cn.Upsample(2, mode="cubic"), r"Upsample: mode must be 'nearest' or 'bilinear', got 'cubic'\."),
+        (lambda: cn.Upsample(0), r"Upsample: size must be positive, got 0\."),
+        (
+            lambda: cn.Upsample(scale_factor=(2.0, -1.0)),
+            r"Upsample: scale_factor must be positive, a number or a pair, got \(2\.0, -1\.0\)\.",
+        ),
+        (
+            lambda: cn.Upsample(2, align_corners=True),
+            r"Upsample: align_corners needs mode 'bilinear', got True with 'nearest'\.",
+        ),
+        (
+            lambda: cn.Upsample(2, recompute_scale_factor=True),
+            r"Upsample: recompute_scale_factor needs a scale_factor, got size\.",
+        ),
+        (lambda: cn.PixelShuffle(0), r"PixelShuffle: upscale_factor must be positive, got 0\."),
+        (
+            lambda: cn.Unflatten(1, (-1, 2, -1)),
+            r"Unflatten: unflattened_size must hold positive sizes, and -1 at most once, got \(-1, 2, -1\)\.",
+        ),
+    ],
+)
+def test_arguments_out_of_range(make: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=f"^{message}$"):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (cn.Conv1d(2, 3, 3), (3, 9), r"Conv1d: expected sequences \(2, length\), got an input of shape \(3, 9\)\."),
+        (
+            cn.Conv1d(2, 3, 5, padding=1, dilation=2),
+            (2, 6),
+            r"Conv1d: a window spans 9, more than the padded input of 8 \(an input of shape \(2, 6\)\)\.",
+        ),
+        (cn.MaxPool1d(2), (2, 4, 4), r"MaxPool1d: expected sequences \(c, l\), got an input of shape \(2, 4, 4\)\."),
+        (
+            cn.AvgPool1d(5),
+            (2, 4),
+            r"AvgPool1d: a window spans 5, more than the padded input of 4 \(an input of shape \(2, 4\)\)\.",
+        ),
+        (
+            cn.ConvTranspose2d(2, 3, 3),
+            (3, 4, 4),
+            r"ConvTranspose2d: expected 2 input channels, got an input of shape \(3, 4, 4\)\.",
+        ),
+        (
+            cn.ConvTranspose2d(2, 3, 2, padding=2),
+            (2, 2, 2),
+            r"ConvTranspose2d: a padding of 2 leaves nothing of the output for an input of shape \(2, 2, 2\)\.",
+        ),
+        (
+            cn.AdaptiveMaxPool2d(1),
+            (4,),
+            r"AdaptiveMaxPool2d: expected images \(c, h, w\), got an input of shape \(4,\)\.",
+        ),
+        (cn.LayerNorm(4), (5,), r"LayerNorm: expected an input that ends in \(4,\), got an input of shape \(5,\)\."),
+        (
+            cn.LayerNorm(4),
+            (3, 4, 4),
+            r"LayerNorm: images are normalised whole, all of \(c, h, w\): got normalized_shape \(4,\) and an input of "
+            r"shape \(3, 4, 4\)\.",
+        ),
+        (cn.GroupNorm(2, 4), (6, 2), r"GroupNorm: expected 4 channels, got an input of shape \(6, 2\)\."),
+        (
+            cn.InstanceNorm2d(3),
+            (3, 4),
+            r"InstanceNorm2d: expected images \(c, h, w\), got an input of shape \(3, 4\)\.",
+        ),
+        (
+            cn.InstanceNorm2d(3),
+            (3, 1, 1),
+            r"InstanceNorm2d: expected more than one pixel a channel, got an input of shape \(3, 1, 1\)\.",
+        ),
+        (cn.ZeroPad2d(1), (5,), r"ZeroPad2d: expected images \(c, h, w\), got an input of shape \(5,\)\."),
+        (
+            cn.Upsample(scale_factor=0.2),
+            (3, 4, 4),
+            r"Upsample: nothing is left of an input of shape \(3, 4, 4\) at 0\.2 times\.",
+        ),
+        (
+            cn.PixelShuffle(2),
+            (6, 3, 3),
+            r"PixelShuffle: the channels must be divisible by 2², got an input of shape \(6, 3, 3\)\.",
+        ),
+        (cn.Unflatten(0, (2, 3)), (6,), r"Unflatten: dim must be an axis of one image, 1 to 1, got 0\."),
+        (
+            cn.Unflatten(1, (4, -1)),
+            (6, 2),
+            r"Unflatten: axis 1 of size 6 does not part into \(4, -1\), for an input of shape \(6, 2\)\.",
+        ),
+    ],
+)
+def test_inputs_that_do_not_fit(layer: cn.Layer, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ShapeError, match=f"^layer 0, {message}$"):
+        cn.Model([layer]).build(shape)
