@@ -165,7 +165,7 @@ LAYERS = [
 
 
 # PyTorch's own business: where arrays live, what it has long deprecated, what a plan decides here.
-LEFT_OUT = {"device", "dtype", "inplace", "return_indices", "size_average", "reduce"}
+LEFT_OUT = {"device", "dtype", "inplace", "return_indices", "size_average", "reduce", "min_value", "max_value"}
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,10 @@ LEFT_OUT = {"device", "dtype", "inplace", "return_indices", "size_average", "red
     [
         *("Conv2d", "BatchNorm1d", "BatchNorm2d", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "LeakyReLU"),
         *("Softmax", "Dropout", "Flatten", "CrossEntropyLoss", "MSELoss", "BCEWithLogitsLoss"),
+        *("Conv1d", "ConvTranspose2d", "MaxPool1d", "AvgPool1d", "AdaptiveMaxPool2d", "LayerNorm", "GroupNorm"),
+        *("InstanceNorm2d", "ELU", "SELU", "GELU", "SiLU", "Mish", "Hardswish", "Hardsigmoid", "Hardtanh", "ReLU6"),
+        *("PReLU", "Softplus", "LogSoftmax", "Dropout2d", "ZeroPad2d", "Upsample", "PixelShuffle", "Unflatten"),
+        *("NLLLoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "KLDivLoss"),
     ],
 )
 def test_arguments_their_order_and_defaults_are_those_of_torch(name: str) -> None:
@@ -182,7 +186,7 @@ def test_arguments_their_order_and_defaults_are_those_of_torch(name: str) -> Non
         return {each.name: each.default for each in positional if each.name not in LEFT_OUT}
 
     ours, theirs = arguments(getattr(cn, name)), arguments(getattr(torch.nn, name))
-    if name == "Softmax":
+    if name in ("Softmax", "LogSoftmax"):
         theirs["dim"] = 1  # where PyTorch, with a warning, guesses 1 for (n, features) and for image batches
     assert list(ours) == list(theirs)
     assert ours == theirs

@@ -8,10 +8,19 @@ PUBLIC = {
     # Models
     "Model", "Residual", "Branches", "load",
     # Layers
-    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Block", "Conv2d", "Dense", "Dropout", "Flatten",
-    "Identity", "Layer", "LeakyReLU", "MaxPool2d", "ReLU", "Scratch", "Sigmoid", "Softmax", "Tanh",
-    # Losses and optimizers
-    "BCEWithLogitsLoss", "CrossEntropyLoss", "MSELoss", "SGD", "Adam", "AdamW",
+    "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Block", "Conv1d",
+    "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Dropout2d", "ELU", "Embedding", "Flatten", "GELU", "GroupNorm",
+    "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "InstanceNorm2d", "Layer", "LayerNorm", "LeakyReLU",
+    "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish", "PReLU", "PixelShuffle", "ReLU", "ReLU6", "SELU", "Scratch", "SiLU",
+    "Sigmoid", "Softmax", "Softplus", "Tanh", "Unflatten", "Upsample", "ZeroPad2d",
+    # Losses
+    "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss",
+    # Optimizers, and what stands beside them
+    "SGD", "Adagrad", "Adam", "AdamW", "Lion", "NAdam", "RMSprop",
+    "ExponentialMovingAverage", "clip_grad_norm", "clip_grad_value",
+    # Schedules
+    "ChainedScheduler", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "OneCycleLR",
+    "ReduceLROnPlateau", "SequentialLR", "StepLR",
     # Training
     "evaluate", "fit", "predict", "predict_proba",
     # Tensors, threads, errors

@@ -37,16 +37,16 @@ def test_far_out_the_tail_keeps_its_leading_digits() -> None:
 def test_gelu_keeps_its_leading_digits_where_it_is_small() -> None:
     x = -np.linspace(0.1, 20, 500)
     y = np.empty_like(x)
-    gelu_forward(x, y, *scratch(x))
+    gelu_forward(x, y, None, *scratch(x))
     np.testing.assert_allclose(y, x * exact_tail(-x), rtol=3e-13)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_gelu_at_its_ends_and_at_zero(dtype: str) -> None:
     x = np.array([-math.inf, -1e30, 0.0, 1e30, math.inf, math.nan], dtype)
-    y, grad = np.empty_like(x), np.empty_like(x)
-    gelu_forward(x, y, *scratch(x))
+    y, slope, grad = np.empty_like(x), np.empty_like(x), np.empty_like(x)
+    gelu_forward(x, y, slope, *scratch(x))
     np.testing.assert_array_equal(y, np.array([0, 0, 0, 1e30, math.inf, math.nan], dtype))
-    gelu_backward(x, np.ones_like(x), grad, *scratch(x))
+    gelu_backward(np.ones_like(x), slope, grad)
     np.testing.assert_allclose(grad[:5], [0, 0, 0.5, 1, 1], atol=1e-7)
     assert np.isnan(grad[5])

@@ -59,7 +59,9 @@ def max_backward(x: Array, y: Array, grad_y: Array, window: Window) -> Array:
     positions = len(pooling.positions(window, x.shape[2:], (height, width)))
     winners = np.ones((images, positions, height, width, channels), bool)
     pooling.max_pool2d_winners(x, y, window, winners)
-    pooling.max_pool2d_backward(grad_y, winners, window, out, np.full((images, height, width, channels), np.nan))
+    take = np.full((images, height, width, channels), np.nan)
+    routes = pooling.max_pool2d_routes(winners, window, out, take)
+    pooling.max_pool2d_backward(grad_y, routes, window, out, take)
     return out
 
 

@@ -31,8 +31,9 @@ class GELU(Elementwise):
     Hendrycks and Gimpel 2016, Gaussian error linear units, arXiv:1606.08415.
     """
 
-    cheap = False  # some forty operations a number
-    arrays: ClassVar[dict[Direction, int]] = {"forward": 4, "backward": 4}
+    # The slope is made of what the output is made of. Saved in place of the input, it takes no more memory.
+    reads: ClassVar[set[str]] = set()
+    cheap = False
 
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         if approximate not in ("none", "tanh"):
@@ -40,17 +41,19 @@ class GELU(Elementwise):
         self.approximate = approximate
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        if self.approximate == "none":
-            return super().scratch(shape, direction)
-        return {"arrays": Scratch((2 if direction == "forward" else 4, math.prod(shape)))}
+        count = 4 if self.approximate == "none" else 3
+        return {"arrays": Scratch((count, math.prod(shape)))} if direction == "forward" else {}
+
+    def saved(self, shape: Shape) -> dict[str, Scratch]:
+        return {"slope": Scratch((shape[0], math.prod(shape[1:])))}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         run = gaussian.gelu_forward if self.approximate == "none" else gaussian.gelu_tanh_forward
-        run(x.value, y.value, *self.parts(x.value, block))
+        slope = laid_like(x.value, block.saved["slope"]) if block.training else None
+        run(x.value, y.value, slope, *self.parts(x.value, block))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        run = gaussian.gelu_backward if self.approximate == "none" else gaussian.gelu_tanh_backward
-        run(x.value, y.grad, x.grad, *self.parts(x.value, block))
+        gaussian.gelu_backward(y.grad, laid_like(y.grad, block.saved["slope"]), x.grad)
 
 
 class SiLU(Elementwise):

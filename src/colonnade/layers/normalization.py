@@ -68,20 +68,21 @@ class BatchNorm(Layer):
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         positions = math.prod(shape) // self.num_features
-        return {"products": Scratch((math.prod(shape),)), "ones": Scratch((1, positions))}
+        row = (self.num_features, 1) if len(shape) == 3 else (repeats(shape, self.num_features), self.num_features)
+        return {"products": Scratch((math.prod(shape),)), "ones": Scratch((1, positions)), "row": Scratch(row)}
 
-    def _views(self, block: Block, *arrays: Array) -> tuple[Array, ...]:
+    def _rows(self, *arrays: Array) -> tuple[Array, ...]:
         """A block's arrays with channels last, as (positions / r, r · c); a sequence batch (n, c, l) as it is.
 
         r positions make up the row that the vectors are repeated to; see `_vectors`.
         """
         if arrays[0].ndim == 3:
             return arrays
-        rows = [channels_last(array) if array.ndim == 4 else array for array in arrays]
-        return tuple(array.reshape(-1, block.state["row"]) for array in rows)
+        row = repeats(arrays[0].shape, self.num_features) * self.num_features
+        return tuple((channels_last(array) if array.ndim == 4 else array).reshape(-1, row) for array in arrays)
 
     def _vectors(self, state: State, shape: Shape, **vectors: Array) -> None:
-        """Keep vectors of one number a channel so that they broadcast against `_views`, in the model's type."""
+        """Keep vectors of one number a channel so that they broadcast against `_rows`, in the model's type."""
         for name, vector in vectors.items():
             vector = vector.astype(self.dtype)
             state[name] = vector[:, None] if len(shape) == 3 else np.tile(vector, repeats(shape, self.num_features))
@@ -92,18 +93,18 @@ class BatchNorm(Layer):
         return self.running_mean.dtype if self.track_running_stats else self.weight.dtype
 
     def sum_forward(self, x: Tensor, block: Block) -> None:
-        values, ones, products = block.once("sum_forward", lambda: self._summed(x.value, block))
+        ones, row = block.scratch["ones"], block.scratch["row"]
         ones.fill(1)
-        batch_norm_sums(values, ones, products, block.sums)
+        values, products, rows = block.once("sums", lambda: (*self._positions(x.value, block), *self._rows(x.value)))
+        batch_norm_sums(values, rows, ones, row, products, block.sums)
 
-    def _summed(self, values: Array, block: Block) -> tuple[Array, Array, Array]:
-        """The values as (positions, c), with ones and scratch that fit them."""
-        products = block.scratch["products"]
+    def _positions(self, values: Array, block: Block) -> tuple[Array, Array]:
+        """The values as (positions, c), or (n, c, l) as they are, and scratch of that shape."""
         if values.ndim == 4:
             values = channels_last(values)
         if values.ndim != 3:
             values = values.reshape(-1, self.num_features)
-        return values, block.scratch["ones"], products.reshape(values.shape)
+        return values, block.scratch["products"].reshape(values.shape)
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
         mean, variance = self._running()
@@ -114,8 +115,8 @@ class BatchNorm(Layer):
             if training:
                 self._track(mean, variance, positions)
         inverse, scale, shift = self._affine(mean, variance)
-        state.update(mean=mean, inverse=inverse, row=repeats(shape, self.num_features) * self.num_features)
-        self._vectors(state, shape, scale=scale, shift=shift)
+        state.update(mean=mean, inverse=inverse)
+        self._vectors(state, shape, scale=scale, shift=shift, centre=mean)
 
     def _running(self) -> tuple[Array, Array]:
         if not self.track_running_stats:
@@ -142,16 +143,14 @@ class BatchNorm(Layer):
             self.running_var += weight * (variance * (positions / (positions - 1)) - self.running_var)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values, outputs = block.once("forward", lambda: self._views(block, x.value, y.value))
+        values, outputs = block.once("forward", lambda: self._rows(x.value, y.value))
         batch_norm_forward(values, block.state["scale"], block.state["shift"], outputs)
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values, ones, products = block.once("sum_backward", lambda: self._summed(x.value, block))
-        grad_y, _, _ = block.once("sum_grad", lambda: self._summed(y.grad, block))
+        ones, state = block.scratch["ones"], block.state
         ones.fill(1)
-        batch_norm_backward_sums(
-            grad_y, values, ones, block.state["mean"], block.state["inverse"], products, block.sums
-        )
+        grad_y, products, rows = block.once("sums", lambda: (*self._positions(y.grad, block), *self._rows(x.value)))
+        batch_norm_backward_sums(grad_y, rows, ones, state["centre"], state["inverse"], products, block.sums)
 
     def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
         assert sums is not None
@@ -170,8 +169,8 @@ class BatchNorm(Layer):
         if not x.has_grad:
             return
         state = block.state
-        products = block.scratch["products"].reshape(x.value.shape if x.value.ndim == 3 else (-1, state["row"]))
-        values, grad_y, grad_x = block.once("backward", lambda: self._views(block, x.value, y.grad, x.grad))
+        values, grad_y, grad_x = block.once("backward", lambda: self._rows(x.value, y.grad, x.grad))
+        products = block.scratch["products"].reshape(values.shape)
         batch_norm_backward(grad_y, values, state["of_grad"], state["of_x"], state["constant"], products, grad_x)
 
     def multiplications(self, shape: Shape) -> int:

@@ -126,7 +126,8 @@ class MaxPool2d(WindowPooling):
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         winners, take = block.saved["winners"], block.scratch["take"]
-        pooling.max_pool2d_backward(y.grad, winners, self.window, x.grad, take)
+        routes = block.once("routes", lambda: pooling.max_pool2d_routes(winners, self.window, x.grad, take))
+        pooling.max_pool2d_backward(y.grad, routes, self.window, x.grad, take)
 
 
 class AvgPool2d(WindowPooling):

@@ -255,7 +255,9 @@ class MaxPool1d(Pooling1d):
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         grad_y, grad_x = self._image(y.grad), self._image(x.grad)
-        pooling.max_pool2d_backward(grad_y, self._winners(block), self.window, grad_x, block.scratch["take"])
+        take = block.scratch["take"]
+        routes = pooling.max_pool2d_routes(self._winners(block), self.window, grad_x, take)
+        pooling.max_pool2d_backward(grad_y, routes, self.window, grad_x, take)
 
 
 class AvgPool1d(Pooling1d):

@@ -82,29 +82,31 @@ def normal_tail(a: Array, out: Array, t: Array, density: Array) -> None:
     np.multiply(out, density, out=out)
 
 
-def gelu_forward(x: Array, out: Array, a: Array, tail: Array, t: Array, density: Array) -> None:
-    """y = x Φ(x) = max(x, 0) − |x| Q(|x|): exact to the last digits on either side. The last four are scratch."""
+def gelu_forward(x: Array, out: Array, slope: Array | None, a: Array, tail: Array, t: Array, density: Array) -> None:
+    """y = x Φ(x) = max(x, 0) − |x| Q(|x|): exact to the last digits on either side.
+
+    The slope is made of the same parts, Φ(x) + x φ(x) = [x ≥ 0] + sign(x) (|x| φ(x) − Q(|x|)), and left in `slope` if
+    there is one: the way back is then one product. The last four are scratch.
+    """
     np.abs(x, out=a)
     np.minimum(a, FARTHEST, out=a)
     normal_tail(a, tail, t, density)
+    if slope is not None:
+        np.multiply(a, density, out=slope)
+        np.multiply(slope, 1 / math.sqrt(2 * math.pi), out=slope)
+        np.subtract(slope, tail, out=slope)
+        np.copysign(1, x, out=t)
+        np.multiply(slope, t, out=slope)
+        np.greater_equal(x, 0, out=t)
+        np.add(slope, t, out=slope)
     np.multiply(a, tail, out=tail)
     np.maximum(x, 0, out=out)
     np.subtract(out, tail, out=out)
 
 
-def gelu_backward(x: Array, grad_y: Array, out: Array, a: Array, tail: Array, t: Array, density: Array) -> None:
-    """grad_x = (Φ(x) + x φ(x)) grad_y = ([x ≥ 0] + sign(x) (|x| φ(x) − Q(|x|))) grad_y. The last four are scratch."""
-    np.abs(x, out=a)
-    np.minimum(a, FARTHEST, out=a)
-    normal_tail(a, tail, t, density)
-    np.multiply(a, density, out=a)
-    np.multiply(a, 1 / math.sqrt(2 * math.pi), out=a)
-    np.subtract(a, tail, out=a)
-    np.copysign(1, x, out=t)
-    np.multiply(a, t, out=a)
-    np.greater_equal(x, 0, out=t)
-    np.add(a, t, out=a)
-    np.multiply(grad_y, a, out=out)
+def gelu_backward(grad_y: Array, slope: Array, out: Array) -> None:
+    """grad_x = slope · grad_y, with the slope that the forward pass left."""
+    np.multiply(grad_y, slope, out=out)
 
 
 # √(2/π) and the factor of x³ in the approximation by tanh. Beyond TANH_END the tanh is ±1 to the last digit, and the
@@ -114,38 +116,29 @@ TANH_CUBE = 0.044715
 TANH_END = 10.0
 
 
-def gelu_tanh_forward(x: Array, out: Array, gate: Array, square: Array) -> None:
-    """y = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))). `gate` and `square` are scratch."""
-    np.clip(x, -TANH_END, TANH_END, out=gate)
-    _tanh_gate(gate, gate, square)
-    np.add(gate, 1, out=gate)
-    np.multiply(gate, x, out=gate)
-    np.multiply(gate, 0.5, out=out)
+def gelu_tanh_forward(x: Array, out: Array, slope: Array | None, bounded: Array, gate: Array, square: Array) -> None:
+    """y = ½ x (1 + τ), τ = tanh(√(2/π) (x + 0.044715 x³)).
 
-
-def gelu_tanh_backward(
-    x: Array, grad_y: Array, out: Array, gate: Array, slope: Array, square: Array, bounded: Array
-) -> None:
-    """grad_x = ½ (1 + τ + x (1 − τ²) √(2/π) (1 + 3 · 0.044715 x²)) grad_y, τ the tanh. The last four are scratch."""
+    The slope is ½ (1 + τ + x (1 − τ²) √(2/π) (1 + 3 · 0.044715 x²)), left in `slope` if there is one. The last three
+    are scratch.
+    """
     np.clip(x, -TANH_END, TANH_END, out=bounded)
-    _tanh_gate(bounded, gate, square)
-    np.multiply(square, 3 * TANH_SCALE, out=square)
-    np.subtract(square, 2 * TANH_SCALE, out=square)
-    np.multiply(square, bounded, out=square)
-    np.multiply(gate, gate, out=slope)
-    np.subtract(1, slope, out=slope)
-    np.multiply(slope, square, out=slope)
-    np.add(slope, gate, out=slope)
-    np.add(slope, 1, out=slope)
-    np.multiply(slope, 0.5, out=slope)
-    np.multiply(grad_y, slope, out=out)
-
-
-def _tanh_gate(bounded: Array, gate: Array, square: Array) -> None:
-    """τ in `gate`, which may be `bounded`; 1 + 0.044715 x² is left in `square`."""
     np.multiply(bounded, bounded, out=square)
     np.multiply(square, TANH_CUBE, out=square)
     np.add(square, 1, out=square)
     np.multiply(bounded, square, out=gate)
     np.multiply(gate, TANH_SCALE, out=gate)
     np.tanh(gate, out=gate)
+    if slope is not None:
+        np.multiply(square, 3 * TANH_SCALE, out=square)
+        np.subtract(square, 2 * TANH_SCALE, out=square)  # √(2/π) (3 (1 + c x²) − 2)
+        np.multiply(square, bounded, out=square)
+        np.multiply(gate, gate, out=slope)
+        np.subtract(1, slope, out=slope)
+        np.multiply(slope, square, out=slope)
+        np.add(slope, gate, out=slope)
+        np.add(slope, 1, out=slope)
+        np.multiply(slope, 0.5, out=slope)
+    np.add(gate, 1, out=gate)
+    np.multiply(gate, x, out=gate)
+    np.multiply(gate, 0.5, out=out)

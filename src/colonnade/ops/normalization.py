@@ -21,7 +21,7 @@ def channel_sums(x: Array, ones: Array) -> Array:
     return total
 
 
-def batch_norm_sums(x: Array, ones: Array, squares: Array, sums: Array) -> None:
+def batch_norm_sums(x: Array, rows: Array, ones: Array, row: Array, squares: Array, sums: Array) -> None:
     """Add this block's share of Σx and Σx² to `sums`, (2, c) in float64.
 
     E[x²] − E[x]² in float32 loses every digit when the mean is some thousand deviations away. So the squares are
@@ -29,14 +29,17 @@ def batch_norm_sums(x: Array, ones: Array, squares: Array, sums: Array) -> None:
 
     Args:
         x: (positions, c) or (n, c, l).
+        rows: The same numbers as rows of r whole positions, (positions / r, r · c); or (n, c, l).
         ones: (1, positions) of ones.
+        row: Scratch of one row, (r, c); or (c, 1).
         squares: Scratch of x's shape.
         sums: Added to.
     """
     count = ones.size
     total = channel_sums(x, ones)
     mean = total / x.dtype.type(count)
-    np.subtract(x, mean[:, None] if x.ndim == 3 else mean, out=squares)
+    np.copyto(row, mean[:, None] if x.ndim == 3 else mean)
+    np.subtract(rows, row if x.ndim == 3 else row.reshape(-1), out=squares.reshape(rows.shape))
     np.square(squares, out=squares)
     exact_total, exact_mean = total.astype(np.float64), mean.astype(np.float64)
     sums[0] += exact_total
@@ -50,15 +53,22 @@ def batch_norm_forward(x: Array, scale: Array, shift: Array, y: Array) -> None:
 
 
 def batch_norm_backward_sums(
-    grad_y: Array, x: Array, ones: Array, mean: Array, inverse_deviation: Array, products: Array, sums: Array
+    grad_y: Array, rows: Array, ones: Array, mean: Array, inverse_deviation: Array, products: Array, sums: Array
 ) -> None:
     """Add this block's share of Σ grad_y and Σ grad_y · x̂ to `sums`, (2, c) in float64.
 
-    They are the gradients at β and γ, and what the backward pass subtracts. `mean` and `inverse_deviation` are (c,);
-    `products` is scratch of x's shape.
+    They are the gradients at β and γ, and what the backward pass subtracts.
+
+    Args:
+        grad_y: (positions, c) or (n, c, l).
+        rows: x as rows of whole positions, (positions / r, r · c); or (n, c, l).
+        ones: (1, positions) of ones.
+        mean: μ, repeated to a row.
+        inverse_deviation: 1 / √(σ² + ε), (c,).
+        products: Scratch of grad_y's shape.
+        sums: Added to.
     """
-    centre = mean.astype(x.dtype)
-    np.subtract(x, centre[:, None] if x.ndim == 3 else centre, out=products)
+    np.subtract(rows, mean, out=products.reshape(rows.shape))
     np.multiply(products, grad_y, out=products)
     sums[0] += channel_sums(grad_y, ones)
     sums[1] += channel_sums(products, ones) * inverse_deviation

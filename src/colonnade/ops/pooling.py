@@ -157,24 +157,44 @@ def max_pool2d_winners(x: Array, y: Array, window: Window, winners: Array) -> No
         taken.fill(True)
 
 
-def max_pool2d_backward(grad_y: Array, winners: Array, window: Window, out: Array, take: Array) -> None:
+class Route(NamedTuple):
+    """How the gradient travels back to one position of the windows; all are views.
+
+    Attributes:
+        winner: Which windows have their maximum at the position.
+        part: What `take` holds of those windows that have the position inside the image.
+        pixels: Where it goes.
+    """
+
+    winner: Array
+    part: Array
+    pixels: Array
+
+
+def max_pool2d_routes(winners: Array, window: Window, out: Array, take: Array) -> list[Route]:
+    """The ways back of :func:`max_pool2d_backward`, of which see the arguments."""
+    grad_x = channels_last(out)
+    found = positions(window, grad_x.shape[1:3], winners.shape[2:4])
+    return [Route(winners[:, number], take[at.windows], grad_x[at.pixels]) for number, at in enumerate(found)]
+
+
+def max_pool2d_backward(grad_y: Array, routes: list[Route], window: Window, out: Array, take: Array) -> None:
     """The gradient of each window goes to its winner.
 
     Args:
         grad_y: The gradient at the output, (n, c, h_out, w_out).
-        winners: From :func:`max_pool2d_winners`.
+        routes: From :func:`max_pool2d_routes`, with what :func:`max_pool2d_winners` found.
         window: How the window moves.
         out: Takes the gradient at the input, (n, c, h, w).
         take: Scratch, (n, h_out, w_out, c): a mask multiplies fast only where all arrays are contiguous.
     """
     grad_y, grad_x = channels_last(grad_y), channels_last(out)
-    size, outputs = (grad_x.shape[1], grad_x.shape[2]), (grad_y.shape[1], grad_y.shape[2])
     apart = _apart(window)
-    if not (apart and _covers(window, size, outputs)):
+    if not (apart and _covers(window, grad_x.shape[1:3], grad_y.shape[1:3])):
         grad_x.fill(0)
-    for number, (windows, pixels, _) in enumerate(positions(window, size, outputs)):
-        np.multiply(grad_y, winners[:, number], out=take)
-        _hand_back(take[windows], grad_x[pixels], apart)
+    for winner, part, pixels in routes:
+        np.multiply(grad_y, winner, out=take)
+        _hand_back(part, pixels, apart)
 
 
 def shares(
