@@ -374,7 +374,9 @@ def test_what_is_no_layer_is_refused() -> None:
     for seed in (-1, 1.5, None):
         with pytest.raises(ArgumentError, match=f"Model: seed must be a whole number, not negative, got {seed}"):
             cn.Model([], seed=seed)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match=r"Model: expected a list of layers, got ReLU\(inplace=False\): put it in brackets"):
+    with pytest.raises(
+        ArgumentError, match=r"Model: expected a list of layers, got ReLU\(inplace=False\): put it in brackets"
+    ):
         cn.Model(cn.ReLU())  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="Branches: expected two paths or more, got 1"):
         cn.Branches([cn.ReLU()])

@@ -191,5 +191,10 @@ def contiguous_runs(parameters: Sequence[Parameter]) -> list[tuple[ParameterBuff
 
 def unchanged_since(parameters: Sequence[Parameter]) -> tuple[int, ...] | None:
     """What stays equal for as long as the parameters do; None where somebody may write to them unseen."""
-    buffers = [parameter.buffer for parameter in parameters if parameter.buffer is not None]
-    return None if any(buffer.handed_out for buffer in buffers) else tuple(buffer.version for buffer in buffers)
+    versions = []
+    for parameter in parameters:
+        buffer = parameter.buffer
+        if buffer is None or buffer.handed_out:
+            return None
+        versions.append(buffer.version)
+    return tuple(versions)

@@ -14,7 +14,8 @@ from .normalization import BatchNorm1d, BatchNorm2d
 from .pieces import ELU, SELU, Hardtanh, PReLU, ReLU6, Softplus
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from .resampling import PixelShuffle, Upsample, ZeroPad2d
-from .sequence import AvgPool1d, Conv1d, MaxPool1d
+from .sequence import Conv1d
+from .sequence_pooling import AvgPool1d, MaxPool1d
 from .shape import Flatten, Identity
 from .standardization import GroupNorm, InstanceNorm2d, LayerNorm
 from .transposed_convolution import ConvTranspose2d

@@ -152,8 +152,10 @@ class Conv2d(Layer):
         return kernel.reshape(*kernel.shape[:2], -1).transpose(0, 2, 1)
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
-        bias = None if self.bias is None else self.bias.array
-        self._prepare(state, shape, self._kernels(), bias)
+        seen = unchanged_since([parameter for _, parameter in self.parameters()])
+        if seen is None or state.get("seen") != seen:
+            self._prepare(state, shape, self._kernels(), None if self.bias is None else self.bias.array)
+            state["seen"] = seen
 
     def _prepare(self, state: State, shape: Shape, kernel: Array, bias: Array | None) -> None:
         state["kernel"] = self._matrix(state, "wide", kernel, self._forward_product(shape))
@@ -289,10 +291,10 @@ class FoldedConv2d(Conv2d):
     def __init__(self, convolution: Conv2d, norm: BatchNorm2d) -> None:
         vars(self).update(vars(convolution))
         self.norm = norm
+        self.read = [parameter for layer in (convolution, norm) for _, parameter in layer.parameters()]
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
-        parameters = [parameter for layer in (self, self.norm) for _, parameter in layer.parameters()]
-        weights = unchanged_since(parameters)
+        weights = unchanged_since(self.read)
         seen = (weights, self.norm.running_mean.tobytes(), self.norm.running_var.tobytes())
         if weights is not None and state.get("seen") == seen:
             return

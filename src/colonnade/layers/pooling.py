@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..ops import pooling
-from ..ops.layout import Array
+from ..ops.layout import Array, channels_last
 from ..ops.window import Pair, Window
 from ..tensor import Shape, Tensor
 from .arguments import pair
@@ -120,7 +120,9 @@ class MaxPool2d(WindowPooling):
         return {"winners": Scratch((images, positions, height, width, channels), np.bool_)}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        pooling.max_pool2d_forward(x.value, self.window, y.value)
+        outputs = channels_last(y.value)
+        views = block.once("seen", lambda: pooling.seen(channels_last(x.value), self.window, outputs))
+        pooling.max_pool2d_forward(views, outputs)
         if block.training:
             pooling.max_pool2d_winners(x.value, y.value, self.window, block.saved["winners"])
 

@@ -86,21 +86,35 @@ def _positions_along(window: Window, axis: int, size: int, outputs: int) -> list
     return found
 
 
-def _combine(combine: np.ufunc, x: Array, window: Window, start: float, y: Array) -> None:
-    """y = start ∘ x⁽ˢᵗ⁾ ∘ …, over all positions; `start` is neutral. x (n, h, w, c), y (n, h_out, w_out, c)."""
+class Seen(NamedTuple):
+    """What the windows see: views of the image, one for each position.
+
+    Attributes:
+        whole: Of the positions that all windows have inside the image.
+        parts: Of the others, each with the view of the output that has it inside.
+    """
+
+    whole: list[Array]
+    parts: list[tuple[Array, Array]]
+
+
+def seen(x: Array, window: Window, y: Array) -> Seen:
+    """The views that a pool from `x`, (n, h, w, c), to `y`, (n, h_out, w_out, c), combines."""
     found = positions(window, x.shape[1:3], y.shape[1:3])
-    views = [x[position.pixels] for position in found if position.everywhere]
-    if len(views) > 1:
-        combine(views[0], views[1], out=y)  # saves a pass that would only fill
-        del views[:2]
+    whole = [x[position.pixels] for position in found if position.everywhere]
+    return Seen(whole, [(y[at.windows], x[at.pixels]) for at in found if not at.everywhere])
+
+
+def _combine(combine: np.ufunc, views: Seen, start: float, y: Array) -> None:
+    """y = start ∘ x⁽ˢᵗ⁾ ∘ …, over all positions; `start` is neutral."""
+    if len(views.whole) > 1:
+        combine(views.whole[0], views.whole[1], out=y)  # saves a pass that would only fill
     else:
         y.fill(start)
-    for view in views:
+    for view in views.whole[2:] if len(views.whole) > 1 else views.whole:
         combine(y, view, out=y)
-    for position in found:
-        if not position.everywhere:
-            part = y[position.windows]
-            combine(part, x[position.pixels], out=part)
+    for part, pixels in views.parts:
+        combine(part, pixels, out=part)
 
 
 def _apart(window: Window) -> bool:
@@ -122,9 +136,12 @@ def _hand_back(part: Array, pixels: Array, apart: bool) -> None:
         np.add(pixels, part, out=pixels)
 
 
-def max_pool2d_forward(x: Array, window: Window, out: Array) -> None:
-    """The maximum of each window: x (n, c, h, w), out (n, c, h_out, w_out). Padding is −∞; a NaN is the maximum."""
-    _combine(np.maximum, channels_last(x), window, -math.inf, channels_last(out))
+def max_pool2d_forward(views: Seen, out: Array) -> None:
+    """The maximum of each window: out (n, h_out, w_out, c), from what :func:`seen` says. Padding is −∞.
+
+    A NaN is the maximum of its window.
+    """
+    _combine(np.maximum, views, -math.inf, out)
 
 
 def max_pool2d_winners(x: Array, y: Array, window: Window, winners: Array) -> None:
@@ -222,7 +239,7 @@ def shares(
 def avg_pool2d_forward(x: Array, window: Window, share: Array | float, out: Array) -> None:
     """The average of each window: x (n, c, h, w), out (n, c, h_out, w_out); `share` from :func:`shares`."""
     y = channels_last(out)
-    _combine(np.add, channels_last(x), window, 0.0, y)
+    _combine(np.add, seen(channels_last(x), window, y), 0.0, y)
     np.multiply(y, share, out=y)
 
 
@@ -260,7 +277,7 @@ def avg_pool2d_tiles_forward(x: Array, window: Window, matrix: Array, out: Array
         rows: Scratch, (n, h_out, w, c).
     """
     height = (window.kernel[0], 1)
-    _combine(np.add, channels_last(x), window._replace(kernel=height, stride=height), 0.0, rows)
+    _combine(np.add, seen(channels_last(x), window._replace(kernel=height, stride=height), rows), 0.0, rows)
     np.matmul(rows.reshape(-1, matrix.shape[0]), matrix, out=channels_last(out).reshape(-1, matrix.shape[1]))
 
 

@@ -23,7 +23,10 @@ def row_means(x: Array, ones: Array) -> Array:
 
 
 def group_means(x: Array, ones: Array, groups: int) -> Array:
-    """The mean of each group of channels of x (n, positions, c), given to each of them: (n, 1, c); ones (positions,)."""
+    """The mean of each group of channels of x (n, positions, c), for each of its channels, as (n, 1, c).
+
+    `ones` is (positions,).
+    """
     images, positions, channels = x.shape
     sums = np.matmul(ones, x).reshape(images, groups, -1)
     means = sums.sum(axis=2) / x.dtype.type(positions * (channels // groups))
