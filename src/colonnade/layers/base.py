@@ -198,7 +198,7 @@ class Layer:
         return {}
 
     def only_copies(self, shape: Shape, direction: Direction) -> bool:
-        """Whether the layer, on one input of that shape, does no more than copy: what `views` says, unless overridden."""
+        """Whether the layer does no more than copy, for one input of that shape: what `views` says by default."""
         return direction in self.views
 
     def check(self, shape: Shape, training: bool) -> None:

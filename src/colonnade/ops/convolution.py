@@ -21,9 +21,9 @@ from .window import Pair, Window
 TILE_NUMBERS = 1 << 18
 TILE_ROWS = 256
 
-# What a convolution costs on one core, for choosing how many neighbouring outputs are computed together. A product of n
-# columns runs at PEAK · n / (n + HALF_PEAK) operations a nanosecond; copying takes RUN nanoseconds to begin each run and
-# NUMBER for each number. Only their ratios matter, and they differ little from one machine to another.
+# What a convolution costs on one core, for choosing how many neighbouring outputs are computed together. A product of
+# n columns runs at PEAK · n / (n + HALF_PEAK) operations a nanosecond; copying takes RUN nanoseconds to begin each run
+# and NUMBER for each number. Only their ratios matter, and they differ little from one machine to another.
 PEAK, HALF_PEAK, RUN, NUMBER = 145.0, 12.0, 12.0, 0.12
 
 
