@@ -52,6 +52,9 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.AvgPool1d(3, 2, 1, ceil_mode=True, count_include_pad=False), (2, 8)),
     (cn.AdaptiveMaxPool2d(1), (2, 5, 4)),
     (cn.AdaptiveMaxPool2d((3, 2)), (2, 5, 4)),
+    (cn.MultiheadAttention(6, 2), (4, 6)),
+    (cn.MultiheadAttention(6, 3, bias=False), (3, 6)),
+    (cn.MultiheadAttention(4, 2, dropout=0.3), (3, 4)),
     (cn.LayerNorm(5), (5,)),
     (cn.LayerNorm(5, bias=False), (3, 5)),
     (cn.LayerNorm((3, 5)), (3, 5)),
@@ -114,6 +117,7 @@ CHAINS: list[tuple[list[Any], tuple[int, ...]]] = [
     ([cn.ReLU6(), cn.MaxPool2d(2), cn.ConvTranspose2d(2, 3, 2, 2), cn.InstanceNorm2d(3, affine=True)], (2, 4, 6)),
     ([cn.Conv1d(3, 4, 3), cn.SiLU(), cn.MaxPool1d(2), cn.Hardtanh(), cn.MaxPool1d(2), cn.Flatten()], (3, 14)),
     ([cn.Dense(4, 12), cn.SELU(), cn.Unflatten(1, (3, 2, 2)), cn.Upsample(scale_factor=2), cn.ZeroPad2d(1)], (4,)),
+    ([cn.Residual([cn.LayerNorm(6), cn.MultiheadAttention(6, 2)]), cn.LayerNorm(6), cn.GELU(), cn.Flatten()], (3, 6)),
     ([cn.Residual([cn.LayerNorm(6), cn.Dense(6, 8), cn.GELU(), cn.Dense(8, 6)]), cn.LayerNorm(6)], (3, 6)),
     (
         [

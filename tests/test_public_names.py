@@ -11,8 +11,8 @@ PUBLIC = {
     "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Block", "Conv1d",
     "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Dropout2d", "ELU", "Embedding", "Flatten", "GELU", "GroupNorm",
     "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "InstanceNorm2d", "Layer", "LayerNorm", "LeakyReLU",
-    "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish", "PReLU", "PixelShuffle", "ReLU", "ReLU6", "SELU", "Scratch", "SiLU",
-    "Sigmoid", "Softmax", "Softplus", "Tanh", "Unflatten", "Upsample", "ZeroPad2d",
+    "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish", "MultiheadAttention", "PReLU", "PixelShuffle", "ReLU", "ReLU6",
+    "SELU", "Scratch", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "Unflatten", "Upsample", "ZeroPad2d",
     # Losses
     "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss",
     # Optimizers, and what stands beside them

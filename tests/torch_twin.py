@@ -32,6 +32,10 @@ def twin(model: cn.Model) -> torch.nn.Module:
         def forward(self, x: Any) -> Any:
             return torch.cat([path(x) for path in self.children()], dim=1)
 
+    class SelfAttention(torch.nn.MultiheadAttention):
+        def forward(self, x: Any) -> Any:  # type: ignore[override]
+            return super().forward(x, x, x, need_weights=False)[0]
+
     def convert(layer: Any) -> torch.nn.Module:
         if isinstance(layer, Chain):
             return chain(layer)
@@ -39,6 +43,8 @@ def twin(model: cn.Model) -> torch.nn.Module:
             return Residual(layer)
         if isinstance(layer, cn.Branches):
             return Branches(layer)
+        if isinstance(layer, cn.MultiheadAttention):
+            return SelfAttention(**layer.config(), batch_first=True)
         name = {"Dense": "Linear"}.get(type(layer).__name__, type(layer).__name__)
         return getattr(torch.nn, name)(**layer.config())  # type: ignore[no-any-return]
 

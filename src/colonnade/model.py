@@ -142,10 +142,12 @@ class Model(Chain):
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters and running statistics, by PyTorch's names and shapes."""
-        state = {name: parameter.array.copy(order="C") for name, parameter in self._parameters.items()}
-        state |= {name: getattr(layer, key).copy() for name, (layer, key) in self._saved_buffers().items()}
-        order = [step.name for step in self._steps]
-        return dict(sorted(state.items(), key=lambda item: order.index(item[0].rpartition(".")[0])))
+        state: dict[str, Array] = {}
+        for step in self._steps:
+            layer, name = step.layer, step.name
+            state |= {f"{name}.{key}": parameter.array.copy(order="C") for key, parameter in layer.parameters()}
+            state |= {f"{name}.{key}": getattr(layer, key).copy() for key in layer.buffers}
+        return state
 
     def load_state_dict(self, state: dict[str, ArrayLike]) -> None:
         """Take over parameters and running statistics; raises ArgumentError where names or shapes differ."""

@@ -45,6 +45,15 @@ from colonnade.errors import ArgumentError, ShapeError
             lambda: cn.AdaptiveMaxPool2d((2, 0)),
             r"AdaptiveMaxPool2d: output_size must be a positive number, or a pair with None, got \(2, 0\)\.",
         ),
+        (
+            lambda: cn.MultiheadAttention(6, 4),
+            r"MultiheadAttention: embed_dim must be divisible by num_heads = 4, got 6\.",
+        ),
+        (lambda: cn.MultiheadAttention(6, 0), r"MultiheadAttention: num_heads must be positive, got 0\."),
+        (
+            lambda: cn.MultiheadAttention(6, 2, dropout=2),
+            r"MultiheadAttention: dropout must lie between 0 and 1, got 2\.",
+        ),
         (lambda: cn.LayerNorm((3, 0)), r"LayerNorm: normalized_shape must hold positive sizes, got \(3, 0\)\."),
         (lambda: cn.LayerNorm(3, eps=-1), r"LayerNorm: eps must be zero or more, got -1\."),
         (
@@ -118,6 +127,11 @@ def test_arguments_out_of_range(make: Any, message: str) -> None:
             cn.AdaptiveMaxPool2d(1),
             (4,),
             r"AdaptiveMaxPool2d: expected images \(c, h, w\), got an input of shape \(4,\)\.",
+        ),
+        (
+            cn.MultiheadAttention(6, 2),
+            (5,),
+            r"MultiheadAttention: expected sequences \(length, 6\), got an input of shape \(5,\)\.",
         ),
         (cn.LayerNorm(4), (5,), r"LayerNorm: expected an input that ends in \(4,\), got an input of shape \(5,\)\."),
         (

@@ -2,6 +2,7 @@
 
 from .activation import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from .adaptive import AdaptiveMaxPool2d
+from .attention import MultiheadAttention
 from .base import Block, Layer, Scratch
 from .channel_dropout import Dropout2d
 from .convolution import Conv2d
@@ -52,6 +53,7 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "Mish",
+    "MultiheadAttention",
     "PReLU",
     "PixelShuffle",
     "ReLU",
