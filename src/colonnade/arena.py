@@ -1,10 +1,11 @@
-"""Packing: which arrays, each alive for a while, may lie in the same bytes."""
+"""Which arrays, each in use for a while, may lie in the same bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import NamedTuple
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Generic, NamedTuple, TypeVar
 
+Key = TypeVar("Key", bound=Hashable)
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 
@@ -43,3 +44,53 @@ def pack(spans: Mapping[Hashable, Span], share: bool = True) -> tuple[dict[Hasha
         offsets[key] = offset
         placed.append((offset, offset + aligned(span.size), span))
     return offsets, max((end for _, end, _ in placed), default=0)
+
+
+class Lives(Generic[Key]):
+    """From when to when each array is in use, and which of them are one and the same storage."""
+
+    def __init__(self) -> None:
+        self._owner: dict[Key, Key] = {}
+        self._first: dict[Key, int] = {}
+        self._last: dict[Key, int] = {}
+
+    def touch(self, key: Key, when: int) -> None:
+        """Somebody reads or writes the array at that moment."""
+        self._owner.setdefault(key, key)
+        self._first[key] = min(self._first.get(key, when), when)
+        self._last[key] = max(self._last.get(key, when), when)
+
+    def find(self, key: Key) -> Key:
+        """The array that stands for all those of the same storage."""
+        while self._owner[key] != key:
+            key = self._owner[key]
+        return key
+
+    def unite(self, key: Key, other: Key) -> None:
+        """Let both share storage from now on."""
+        if key not in self._owner or other not in self._owner:
+            present = key if key in self._owner else other
+            for missing in {key, other} - {present}:
+                self._owner[missing] = present
+            return
+        key, other = self.find(key), self.find(other)
+        if key != other:
+            self._owner[other] = key
+            self._first[key] = min(self._first[key], self._first[other])
+            self._last[key] = max(self._last[key], self._last[other])
+
+    def starts(self, key: Key) -> int:
+        """When the storage of `key` is first in use."""
+        return self._first[self.find(key)]
+
+    def ends(self, key: Key) -> int:
+        """When it is last in use."""
+        return self._last[self.find(key)]
+
+    def __iter__(self) -> Iterator[Key]:
+        """All arrays."""
+        return iter(self._owner)
+
+    def roots(self) -> list[Key]:
+        """One array for each storage."""
+        return [key for key, owner in self._owner.items() if key == owner]

@@ -10,7 +10,7 @@ import numpy as np
 from .errors import ArgumentError
 from .layers.base import Layer
 from .layers.wiring import Add, Concat, Fork
-from .plan import Step
+from .steps import Step
 from .tensor import Tensor
 
 

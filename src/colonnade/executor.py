@@ -22,7 +22,8 @@ import numpy as np
 from .errors import ArgumentError, StateError
 from .layers.base import Block, Direction, Lane, Scratch, State
 from .ops.layout import Array, channels_first
-from .plan import Call, Kind, Plan, Segment, Step
+from .plan import Call, Kind, Plan, Segment
+from .steps import Step
 from .tensor import Shape, Tensor
 
 Method = Callable[[Any, Any, Block], None]

@@ -6,23 +6,11 @@ Derived in docs/math/training.md.
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import numpy as np
 
 from .ops.layout import Array
 from .tensor import Shape
-
-
-class Initializer(Protocol):
-    """Draws the first values of a parameter.
-
-    `rectified` says that a ReLU follows, so that half of what the layer puts out will be cut to zero.
-    """
-
-    def __call__(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
-        """An array of `shape`."""
-        ...
 
 
 def fans(shape: Shape) -> tuple[int, int]:

@@ -20,7 +20,8 @@ from .executor import WORKERS, Executor, Memory
 from .layers.base import Layer
 from .layers.wiring import Wiring
 from .ops.layout import Array
-from .plan import Plan, Step
+from .plan import Plan
+from .steps import Step
 from .tensor import Parameter, ParameterBuffer, Shape, Tensor, contiguous_runs
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .arena import Span, pack
+from .arena import Lives, Span, pack
 from .errors import ShapeError
-from .layers.base import Direction, Layer, Scratch
+from .layers.base import Direction, Scratch
+from .steps import Step, commuted, folded
 from .tensor import Parameter, Shape, Tensor
 
 Kind = Literal["value", "grad"]
@@ -31,26 +32,6 @@ BLOCK_BYTES = 1 << 22
 LANES = 8
 # A lane should put so many rows into the product that makes a weight's gradient, or the sum over lanes costs more.
 LANE_ROWS = 64
-
-
-class Step:
-    """One leaf layer with its input and output tensors.
-
-    The output tensor of one step is the very object that the next has as its input. Their shapes are one image's.
-
-    Attributes:
-        name: Where the layer stands in the model, as in its parameters' names: "3.main.0".
-    """
-
-    def __init__(self, layer: Layer, inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str) -> None:
-        self.layer = layer
-        self.inputs = tuple(inputs)
-        self.outputs = tuple(outputs)
-        self.name = name
-        self.parameters = [parameter for _, parameter in layer.parameters()]
-
-    def __repr__(self) -> str:
-        return f"Step({self.name}, {type(self.layer).__name__})"
 
 
 class Call(NamedTuple):
@@ -349,7 +330,7 @@ class Plan:
 
     def _assign_storage(self) -> None:
         """Give every array its bytes: storage is shared where lives do not overlap, and where layers allow it."""
-        lives = Lives()
+        lives: Lives[Key] = Lives()
         views: list[tuple[Key, Key]] = []
         for index, segment in enumerate(self.segments):
             for call in segment.calls:
@@ -381,7 +362,7 @@ class Plan:
     def _key(self, tensor: Tensor, kind: Kind, index: int) -> Key:
         return (tensor, kind, None if (tensor, kind) in self.wide else index)
 
-    def _unite_in_place(self, lives: Lives) -> None:
+    def _unite_in_place(self, lives: Lives[Key]) -> None:
         """Let layers that may write over what they read do so, where nobody reads it afterwards."""
         clock = 0
         for index, segment in enumerate(self.segments):
@@ -398,7 +379,7 @@ class Plan:
                             break
                 clock += 1
 
-    def _place_wide(self, lives: Lives, starts: list[int]) -> None:
+    def _place_wide(self, lives: Lives[Key], starts: list[int]) -> None:
         """Pack what exists for the whole batch. A block may be anywhere in a segment, so a life is whole segments."""
         spans: dict[Hashable, Span] = {}
         for key in lives.roots():
@@ -420,7 +401,7 @@ class Plan:
         for index, segment in enumerate(self.segments):
             segment.gradients = offsets.get(("gradients", index))
 
-    def _place_local(self, lives: Lives, starts: list[int]) -> None:
+    def _place_local(self, lives: Lives[Key], starts: list[int]) -> None:
         """Pack what a worker holds for the length of one segment: its block of each tensor, and the layers' scratch."""
         self.worker_bytes = 0
         for index, segment in enumerate(self.segments):
@@ -462,85 +443,6 @@ class Plan:
         """What one call asks for, for a block of so many images."""
         shape = (images, *call.step.inputs[0].shape)
         return call.step.layer.scratch(shape, call.direction)
-
-
-class Lives:
-    """From when to when each array is in use, and which of them are one and the same storage."""
-
-    def __init__(self) -> None:
-        self._owner: dict[Key, Key] = {}
-        self._first: dict[Key, int] = {}
-        self._last: dict[Key, int] = {}
-
-    def touch(self, key: Key, when: int) -> None:
-        """Somebody reads or writes the array at that moment."""
-        self._owner.setdefault(key, key)
-        self._first[key] = min(self._first.get(key, when), when)
-        self._last[key] = max(self._last.get(key, when), when)
-
-    def find(self, key: Key) -> Key:
-        """The array that stands for all those of the same storage."""
-        while self._owner[key] != key:
-            key = self._owner[key]
-        return key
-
-    def unite(self, key: Key, other: Key) -> None:
-        """Let both share storage from now on."""
-        if key not in self._owner or other not in self._owner:
-            present = key if key in self._owner else other
-            for missing in {key, other} - {present}:
-                self._owner[missing] = present
-            return
-        key, other = self.find(key), self.find(other)
-        if key != other:
-            self._owner[other] = key
-            self._first[key] = min(self._first[key], self._first[other])
-            self._last[key] = max(self._last[key], self._last[other])
-
-    def starts(self, key: Key) -> int:
-        """When the storage of `key` is first in use."""
-        return self._first[self.find(key)]
-
-    def ends(self, key: Key) -> int:
-        """When it is last in use."""
-        return self._last[self.find(key)]
-
-    def __iter__(self) -> Iterator[Key]:
-        """All arrays."""
-        return iter(self._owner)
-
-    def roots(self) -> list[Key]:
-        """One array for each storage."""
-        return [key for key, owner in self._owner.items() if key == owner]
-
-
-def folded(steps: Sequence[Step]) -> list[Step]:
-    """The steps for use outside training: where a layer can do the next one's work as well, one step for the two."""
-    made: list[Step] = []
-    for step in steps:
-        before = made[-1] if made else None
-        # A tensor has one reader (Fork sees to that), so what lies between the two is nobody else's.
-        layer = before.layer.fold(step.layer) if before and before.outputs == step.inputs else None
-        if before and layer:
-            made[-1] = Step(layer, before.inputs, step.outputs, before.name)
-        else:
-            made.append(step)
-    return made
-
-
-def commuted(steps: Sequence[Step]) -> list[Step]:
-    """The steps with monotone activations moved behind maxima: max(f(a), f(b)) = f(max(a, b)), on fewer numbers.
-
-    The gradient is the same too: the maximum is at the same place, or f is flat there and sends nothing back. See
-    docs/math/pooling.md.
-    """
-    made = list(steps)
-    for number, (step, following) in enumerate(pairwise(steps)):
-        if step.layer.monotone and following.layer.takes_maximum and step.outputs == following.inputs:
-            maximum = Tensor(following.outputs[0].shape)
-            made[number] = Step(following.layer, step.inputs, [maximum], following.name)
-            made[number + 1] = Step(step.layer, [maximum], following.outputs, step.name)
-    return made
 
 
 def _even(start: int, stop: int, parts: int) -> list[tuple[int, int]]:

@@ -19,7 +19,8 @@ from .layers.base import Lane
 from .losses import CrossEntropyLoss
 from .ops.layout import Array
 from .optimizers import SGD
-from .plan import Call, Plan, Segment, Step
+from .plan import Call, Plan, Segment
+from .steps import Step
 from .tensor import Parameter
 
 Pass = Literal["forward", "again", "backward"]

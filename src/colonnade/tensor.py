@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from .ops.layout import Array
-
-if TYPE_CHECKING:
-    from .initializers import Initializer
 
 Shape = tuple[int, ...]
 
@@ -76,6 +73,17 @@ class Tensor:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype})"
+
+
+class Initializer(Protocol):
+    """Draws the first values of a parameter.
+
+    `rectified` says that a ReLU follows, so that half of what the layer puts out will be cut to zero.
+    """
+
+    def __call__(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
+        """An array of `shape`."""
+        ...
 
 
 class Parameter(Tensor):

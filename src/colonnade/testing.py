@@ -13,7 +13,7 @@ from .composites import Chain, Node, describe
 from .layers.base import Layer
 from .model import Model, construct, load
 from .ops.layout import Array
-from .plan import Step
+from .steps import Step
 from .tensor import Shape, Tensor
 
 STEP = 1e-5  # of the central differences: its truncation and its rounding, in float64, are about equal
