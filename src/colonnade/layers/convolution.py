@@ -293,6 +293,9 @@ class FoldedConv2d(Conv2d):
         self.norm = norm
         self.read = [parameter for layer in (convolution, norm) for _, parameter in layer.parameters()]
 
+    def fold(self, following: Layer) -> Layer | None:
+        return None  # a second batch norm is done by itself
+
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
         weights = unchanged_since(self.read)
         seen = (weights, self.norm.running_mean.tobytes(), self.norm.running_var.tobytes())
