@@ -17,10 +17,9 @@ from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from .resampling import PixelShuffle, Upsample, ZeroPad2d
 from .sequence import Conv1d
 from .sequence_pooling import AvgPool1d, MaxPool1d
-from .shape import Flatten, Identity
+from .shape import Flatten, Identity, Unflatten
 from .standardization import GroupNorm, InstanceNorm2d, LayerNorm
 from .transposed_convolution import ConvTranspose2d
-from .unflatten import Unflatten
 
 __all__ = [
     "AdaptiveAvgPool2d",

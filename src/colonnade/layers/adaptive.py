@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from ..errors import ArgumentError
 from ..ops.adaptive import adaptive_max_pool2d_backward, adaptive_max_pool2d_forward, bounds
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Scratch
-from .pooling import Pooling
+from .pooling import AdaptivePooling
 
 
-class AdaptiveMaxPool2d(Pooling):
+class AdaptiveMaxPool2d(AdaptivePooling):
     """Maxima over as many windows as are asked for: window i of o covers rows ⌊i·h/o⌋ up to ⌈(i + 1)·h/o⌉.
 
     Shapes: x (n, c, h, w), y (n, c, h_out, w_out).
@@ -30,20 +27,6 @@ class AdaptiveMaxPool2d(Pooling):
     """
 
     reads = {"input"}
-
-    def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
-        self.output_size = output_size
-        sizes = output_size if isinstance(output_size, list | tuple) else (output_size, output_size)
-        valid = all(size is None or (isinstance(size, int) and size >= 1) for size in sizes)
-        if not valid or len(sizes) != 2 or output_size is None:
-            raise ArgumentError(
-                f"AdaptiveMaxPool2d: output_size must be a positive number, or a pair with None, got {output_size!r}."
-            )
-        self.sizes: tuple[int | None, int | None] = (sizes[0], sizes[1])
-
-    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        channels, height, width = self._image(shape)
-        return (channels, self.sizes[0] or height, self.sizes[1] or width)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         if direction == "forward":

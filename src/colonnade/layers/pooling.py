@@ -205,7 +205,26 @@ class AvgPool2d(WindowPooling):
             pooling.avg_pool2d_backward(y.grad, self.window, share, x.grad, block.scratch["part"])
 
 
-class AdaptiveAvgPool2d(Pooling):
+class AdaptivePooling(Pooling):
+    """A pool that is told how many windows there are, and finds out how large."""
+
+    def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
+        self.output_size = output_size
+        sizes = output_size if isinstance(output_size, list | tuple) else (output_size, output_size)
+        valid = all(size is None or (isinstance(size, int) and size >= 1) for size in sizes)
+        if not valid or len(sizes) != 2 or output_size is None:
+            raise ArgumentError(
+                f"{type(self).__name__}: output_size must be a positive number, or a pair with None, "
+                f"got {output_size!r}."
+            )
+        self.sizes: tuple[int | None, int | None] = (sizes[0], sizes[1])
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        channels, height, width = self._image(shape)
+        return (channels, self.sizes[0] or height, self.sizes[1] or width)
+
+
+class AdaptiveAvgPool2d(AdaptivePooling):
     """Averages over as many windows as are asked for: window i of o covers rows ⌊i·h/o⌋ up to ⌈(i + 1)·h/o⌉.
 
     Shapes: x (n, c, h, w), y (n, c, h_out, w_out).
@@ -219,20 +238,6 @@ class AdaptiveAvgPool2d(Pooling):
 
     Derived in docs/math/pooling.md. After torch.nn.AdaptiveAvgPool2d.
     """
-
-    def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
-        self.output_size = output_size
-        sizes = output_size if isinstance(output_size, list | tuple) else (output_size, output_size)
-        valid = all(size is None or (isinstance(size, int) and size >= 1) for size in sizes)
-        if not valid or len(sizes) != 2 or output_size is None:
-            raise ArgumentError(
-                f"AdaptiveAvgPool2d: output_size must be a positive number, or a pair with None, got {output_size!r}."
-            )
-        self.sizes: tuple[int | None, int | None] = (sizes[0], sizes[1])
-
-    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        channels, height, width = self._image(shape)
-        return (channels, self.sizes[0] or height, self.sizes[1] or width)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images, channels, height, width = shape

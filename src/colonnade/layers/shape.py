@@ -1,13 +1,14 @@
-"""Layers that change the shape and no number: Identity, Flatten."""
+"""Layers that change the shape and no number: Identity, Flatten, Unflatten."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer
 
@@ -31,7 +32,28 @@ class Identity(Layer):
         np.copyto(x.grad, y.grad)
 
 
-class Flatten(Layer):
+class Reshaping(Layer):
+    """What Flatten and Unflatten share: the copy between an image batch, laid channels-last, and what lies plainly."""
+
+    reads: ClassVar[set[str]] = set()
+    rectifies = None
+
+    # Of x and y, the one that is laid out plainly takes the shape of the other: so it stays a view.
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if x.value.ndim == 4:
+            np.copyto(y.value.reshape(x.value.shape), x.value)
+        else:
+            np.copyto(y.value, x.value.reshape(y.value.shape))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if x.grad.ndim == 4:
+            np.copyto(x.grad, y.grad.reshape(x.grad.shape))
+        else:
+            np.copyto(x.grad.reshape(y.grad.shape), y.grad)
+
+
+class Flatten(Reshaping):
     """The axes from `start_dim` to `end_dim` as one, the last of them running fastest.
 
     Of an image batch (n, c, h, w) it makes (n, c · h · w), in the paper's order. Images lie channels-last, so that is
@@ -44,9 +66,6 @@ class Flatten(Layer):
     Raises:
         ShapeError: Axes that the input does not have, in the wrong order, or the axis of the batch among them.
     """
-
-    reads: ClassVar[set[str]] = set()
-    rectifies = None
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
@@ -65,16 +84,43 @@ class Flatten(Layer):
         joins_none = self.start_dim % (len(shape) + 1) == self.end_dim % (len(shape) + 1)
         return len(shape) != 3 or joins_none or shape[0] == 1 or shape[1] * shape[2] == 1
 
-    # Of x and y, the one that is laid out plainly takes the shape of the other: so it stays a view.
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if x.value.ndim == 4:
-            np.copyto(y.value.reshape(x.value.shape), x.value)
-        else:
-            np.copyto(y.value, x.value.reshape(y.value.shape))
+class Unflatten(Reshaping):
+    """One axis as several, the last of them running fastest.
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if x.grad.ndim == 4:
-            np.copyto(x.grad, y.grad.reshape(x.grad.shape))
-        else:
-            np.copyto(x.grad.reshape(y.grad.shape), y.grad)
+    Args:
+        dim: The axis to part, counted with the batch as axis 0.
+        unflattened_size: The sizes it becomes; one of them may be −1, for what is left.
+
+    Raises:
+        ArgumentError: Sizes that are not positive, or more than one −1.
+        ShapeError: An axis that the input does not have, that of the batch, or one of another size.
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        sizes = tuple(unflattened_size)
+        if not sizes or sizes.count(-1) > 1 or not all(size == -1 or size >= 1 for size in sizes):
+            raise ArgumentError(
+                f"Unflatten: unflattened_size must hold positive sizes, and -1 at most once, got {unflattened_size!r}."
+            )
+        self.dim, self.unflattened_size = dim, sizes
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        axes = len(shape) + 1
+        axis = self.dim + axes if self.dim < 0 else self.dim
+        if not 1 <= axis < axes:
+            raise ShapeError(f"Unflatten: dim must be an axis of one image, 1 to {len(shape)}, got {self.dim}.")
+        size = shape[axis - 1]
+        known = math.prod(each for each in self.unflattened_size if each != -1)
+        sizes = tuple(size // known if each == -1 else each for each in self.unflattened_size)
+        if math.prod(sizes) != size:
+            raise ShapeError(
+                f"Unflatten: axis {axis} of size {size} does not part into {self.unflattened_size}, "
+                f"for an input of shape {shape}."
+            )
+        return (*shape[: axis - 1], *sizes, *shape[axis:])
+
+    def only_copies(self, shape: Shape, direction: Direction) -> bool:
+        images = [each for each in (shape, self.build(shape, np.random.default_rng(0))) if len(each) == 3]
+        # Images lie channels-last: unless they have but one channel or one pixel, the copy transposes.
+        return len(images) != 1 or images[0][0] == 1 or images[0][1] * images[0][2] == 1
