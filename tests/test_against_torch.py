@@ -206,7 +206,7 @@ def test_dense_takes_what_linear_takes() -> None:
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: str(value).replace(" ", ""))
 def test_layer_agrees_with_torch(layer: Any, shape: tuple[int, ...], dtype: str) -> None:
     description = cn.composites.describe([layer])
-    model = cn.Model(cn.model.construct(description), dtype=dtype, seed=3)
+    model = cn.Model(cn.composites.construct(description), dtype=dtype, seed=3)
     rng = np.random.default_rng(7)
     for parameter in model.parameters():
         parameter.value[...] = rng.normal(size=parameter.shape) * 0.5 + 0.2

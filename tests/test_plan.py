@@ -48,7 +48,7 @@ def test_only_what_is_dear_or_crosses_segments_exists_for_the_whole_batch() -> N
     plan = model.plan((6, 1, 8, 8), training=True)
     wide = {tensor for tensor, kind in plan.wide if kind == "value"}
     outputs = {step.name: step.outputs[0] for step in plan.steps}
-    assert wide == {plan.source, plan.result, outputs["0"], outputs["2"], outputs["4"]}
+    assert wide == {*plan.sources, *plan.results, outputs["0"], outputs["2"], outputs["4"]}
     assert outputs["2"].shape == (4, 4, 4)  # the ReLU's, behind the pool
 
 
@@ -109,4 +109,4 @@ def test_the_plan_allocates_nothing() -> None:
     assert plan.bytes > 4 * 8 * 59_998**2 * 4
     with pytest.raises(cn.errors.ShapeError, match="expected the shape of a batch"):
         model.plan((0, 3, 8, 8))
-    assert np.prod(plan.shape) == 4 * 3 * 60_000**2
+    assert plan.images * np.prod(plan.sources[0].shape) == 4 * 3 * 60_000**2

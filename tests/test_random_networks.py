@@ -93,7 +93,7 @@ def test_a_network_at_random_is_pytorchs(seed: int, monkeypatch: pytest.MonkeyPa
     images = draw.number(4, 20)
     model = cn.Model(layers, seed=seed, dtype="float64")
     module = twin(model)
-    reference = cn.Model(cn.model.construct(cn.composites.describe(layers)), dtype="float64", share_memory=False)
+    reference = cn.Model(cn.composites.construct(cn.composites.describe(layers)), dtype="float64", share_memory=False)
     reference.load_state_dict(model.state_dict())
     for step in range(2):
         x = draw.rng.normal(size=(images, *size))

@@ -21,6 +21,7 @@ import numpy as np
 
 from .errors import ArgumentError, StateError
 from .layers.base import Block, Direction, Lane, Scratch, State
+from .layers.wiring import Wiring
 from .ops.layout import Array, channels_first
 from .plan import Call, Kind, Plan, Segment
 from .steps import Step
@@ -217,15 +218,15 @@ class Executor:
         return channels_first(array) if len(shape) == 3 else array
 
     def forward(self) -> None:
-        """Run the forward pass on what was written to the source."""
+        """Run the forward pass on what was written to the sources."""
         with WORKERS.hold() as workers:
             for index in range(len(self.plan.forward)):
                 self._run(index, workers)
 
     def backward(self, input_gradient: bool = True) -> None:
-        """Run the backward pass on what was written to the result's gradient.
+        """Run the backward pass on what was written to the results' gradients.
 
-        Without `input_gradient`, what only the gradient at the source needs is left out.
+        Without `input_gradient`, what only the gradients at the sources need is left out.
         """
         if input_gradient is not self._input_gradient:
             self._input_gradient = input_gradient
@@ -263,18 +264,18 @@ class Executor:
 
     def _begin(self, segment: Segment) -> None:
         for step in segment.begins:
-            shape = (self.plan.images, *step.inputs[0].shape)
+            shape = (self.plan.images, *step.shape)
             lanes = self._sums.get((step, segment.direction))
             sums = None if lanes is None else lanes.sum(axis=0)
             if segment.direction == "forward":
-                step.layer.begin_forward(self.state[step], shape, self.plan.training, sums)
+                step.layer.begin_forward(self.state[step], shape, self.plan.trains(step), sums)
             else:
                 step.layer.begin_backward(self.state[step], shape, sums)
 
     def _make_lanes(self, segment: Segment) -> list[Lane]:
         count = len(segment.cut.lanes)
         for call in segment.calls:
-            shape = call.step.layer.sums(self.plan.training)
+            shape = call.step.layer.sums(self.plan.trains(call.step))
             if call.action.startswith("sum") and shape:
                 self._sums[call.step, call.direction] = np.zeros((count, *shape))
         if segment.gradients is None:
@@ -315,10 +316,10 @@ class Executor:
         bound: list[BoundCall] = []
         for call, offsets in zip(segment.calls, segment.scratch, strict=True):
             step = call.step
-            if call.action == "backward" and not step.parameters and self._graded.isdisjoint(step.inputs):
+            if call.action == "backward" and not step.learns and self._graded.isdisjoint(step.inputs):
                 continue
             tensors = {tensor: self._block_tensor(tensor, step) for tensor in (*step.inputs, *step.outputs)}
-            for tensor, kind, _ in call.touches():
+            for tensor, kind, _ in self.plan.touches(call):
                 if kind == "grad" and tensor not in self._graded:
                     continue
                 setattr(tensors[tensor], kind, self._block_array(segment, worker, tensor, kind, start, stop))
@@ -333,7 +334,7 @@ class Executor:
             }
             sums = self._sums[step, call.direction][number] if call.action.startswith("sum") else None
             context = Block(
-                self.plan.training,
+                self.plan.trains(step),
                 start,
                 stop - start,
                 scratch,
@@ -345,7 +346,7 @@ class Executor:
             )
             x: Any = [tensors[tensor] for tensor in step.inputs]
             y: Any = [tensors[tensor] for tensor in step.outputs]
-            x, y = x[0] if len(x) == 1 else x, y[0] if len(y) == 1 else y
+            x, y = x if isinstance(step.layer, Wiring) else x[0], y[0] if len(y) == 1 else y
             bound.append((self._method(call), x, y, context))
         return bound
 

@@ -36,6 +36,11 @@ def weights(shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
     return he_normal(shape, rng) if rectified else glorot_uniform(shape, rng)
 
 
+def small_normal(shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
+    """N(0, 0.02²): embeddings (Dosovitskiy et al. 2020, arXiv:2010.11929)."""
+    return rng.normal(0.0, 0.02, shape)
+
+
 def zeros(shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
     """All zeros: biases and shifts."""
     return np.zeros(shape)

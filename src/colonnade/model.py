@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import layers as known_layers
 from . import training
-from .composites import Branches, Chain, Node, Residual, describe
-from .data.batches import Batches
-from .errors import ArgumentError, ColonnadeError, FileFormatError, ShapeError, StateError
+from .composites import Chain, Composite, Graph, Node, construct, describe
+from .composites.chain import nodes
+from .errors import ArgumentError, ShapeError, StateError
 from .executor import WORKERS, Executor, Memory
 from .layers.base import Layer
 from .layers.wiring import Wiring
@@ -32,15 +32,9 @@ FORMAT_VERSION = 1
 CHUNK_IMAGES = 256
 # Plans that are kept, with their views, for shapes seen before.
 PLANS = 8
-# The layers that a file may name.
-KNOWN: dict[str, type[Layer]] = {
-    name: each
-    for name, each in vars(known_layers).items()
-    if isinstance(each, type) and issubclass(each, Layer) and each is not Layer
-}
 
 
-class Model(Chain):
+class Model(Composite):
     """Layers chained from input to output, the memory between them shared (the paper's Model).
 
     Called on a batch it returns the output as an array of the caller's own::
@@ -50,14 +44,18 @@ class Model(Chain):
         y = model(x, training=True)  # keeps what backward needs
         gx = model.backward(gy)  # adds to every parameter's grad
 
+    A model of a :class:`Graph` with several inputs takes a tuple of arrays, or a dict by their names; one with several
+    outputs returns a tuple, and its `backward` takes one.
+
     Args:
-        layers: Leaves and composites.
+        layers: Leaves and composites; or a Graph, whose node names are then the model's.
         seed: Of the first weights and of all random layers; not negative.
         dtype: The type of every number: "float32", or "float64" to check gradients.
         share_memory: False for the reference mode, in which no two tensors share memory and nothing is made again.
 
     Attributes:
-        input_shape: One image's shape, (c, h, w), once known.
+        body: The chain or graph that the model is.
+        input_shape: One image's shape, (c, h, w), once known; a tuple of shapes where there are several inputs.
         classes: Names of the classes, one for each output, or None; saved with the model.
         normalization: {"mean": [...], "std": [...]} by channel, what was done to images in [0, 1]; None; saved too.
         position: Epoch and step, where the random streams stand; training sets it.
@@ -71,30 +69,147 @@ class Model(Chain):
 
     def __init__(
         self,
-        layers: Sequence[Node],
+        layers: Sequence[Node] | Graph,
         *,
         seed: int = 0,
         dtype: DTypeLike = "float32",
         share_memory: bool = True,
     ) -> None:
-        super().__init__(layers)
+        self.body: Chain | Graph = layers if isinstance(layers, Graph) else Chain(nodes(layers, "Model"))
         if not isinstance(seed, int | np.integer) or seed < 0:
             raise ArgumentError(f"Model: seed must be a whole number, not negative, got {seed!r}.")
         self.seed, self.dtype, self.share_memory = int(seed), _float_type(dtype), share_memory
-        self.input_shape: Shape | None = None
+        self.input_shape: Any = None  # a Shape, or a tuple of them
         self._classes: list[str] | None = None
         self.normalization: dict[str, list[float]] | None = None
         self.position: tuple[int, ...] = (0, 0)
         self._lock = threading.RLock()
-        self._source = Tensor(())
+        self._sources = [Tensor(()) for _ in self.inputs]
         self._steps: list[Step] = []
-        self._result = self.unroll(self._source, "", self._steps)
+        self._results = self.unroll(self._sources, "", self._steps)
         _require_one_place(self._steps)
         self._parameters: dict[str, Parameter] = {}
         self._adopt()
         self.memory = {True: Memory(), False: Memory()}
         self.pending: Executor | None = None
         self._executors: dict[tuple[Any, ...], Executor] = {}
+
+    # The composite that it is
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs; a chain has one."""
+        return self.body.inputs if isinstance(self.body, Graph) else ("input",)
+
+    @property
+    def layers(self) -> list[Node]:
+        """The layers of a chain; for a model of a graph, the graph alone."""
+        return self.body.layers if isinstance(self.body, Chain) else [self.body]
+
+    def unroll(self, inputs: Sequence[Tensor], name: str, steps: list[Step]) -> list[Tensor]:
+        """The steps of its body."""
+        return self.body.unroll(inputs, name, steps)
+
+    def config(self) -> dict[str, Any]:
+        """Its body as data."""
+        return self.body.config()
+
+    @property
+    def kind(self) -> str:
+        """As a part of another model it is what its body is."""
+        return self.body.kind
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, place: int | str) -> Node:
+        return self.body[place]  # type: ignore[index]
+
+    def split(self, place: int | str) -> tuple[Model, Model]:
+        """Two models of this one's layers: up to a layer or node, and what follows it.
+
+        Nothing is copied: training one of them trains this model too. The lower one's output are features; a new head
+        makes another model of them, `Model([*lower, Dense(512, 5)])`.
+
+        Args:
+            place: The position of a layer of the chain, negative from the end, or the name of a node of the graph.
+
+        Raises:
+            ArgumentError: No such place, nothing after it, or a graph that has other paths past it.
+        """
+        bodies: tuple[Any, Any]
+        if isinstance(self.body, Graph):
+            bodies = self.body.split(str(place))
+        else:
+            try:
+                position = range(len(self))[int(place)]
+            except (ValueError, IndexError):
+                raise ArgumentError(
+                    f"Model: expected a position in a chain of {len(self)} layers, got {place!r}."
+                ) from None
+            if position == len(self) - 1:
+                raise ArgumentError(f"Model: nothing follows layer {place}.")
+            bodies = self.layers[: position + 1], self.layers[position + 1 :]
+        settings: dict[str, Any] = {"seed": self.seed, "dtype": self.dtype, "share_memory": self.share_memory}
+        lower, upper = Model(bodies[0], **settings), Model(bodies[1], **settings)
+        if self.input_shape is not None:
+            upper.build(lower.build(self.input_shape).output_shape)
+        lower.normalization, upper.classes = self.normalization, self.classes
+        return lower, upper
+
+    def cut(self, place: int | str) -> Model:
+        """The model up to a layer or node: its output are the features there. See :meth:`split`."""
+        return self.split(place)[0]
+
+    # What is trained
+
+    def freeze(self, *names: str) -> None:
+        """Leave parts as they are in training.
+
+        A frozen parameter gets no gradient and no optimizer changes it. Where a frozen layer has nothing trainable
+        below it, it runs as outside training: batch norm uses its running statistics and folds into the convolution,
+        dropout rests, nothing is kept for a backward pass, and `backward` gives no gradient at the input.
+
+        Args:
+            names: Of layers ("0", "3.main.0", "stem"), with all that lies in them, or of parameters ("3.weight"). `*`
+                stands for anything; no name at all for the whole model.
+
+        Raises:
+            ArgumentError: A name that fits nothing.
+        """
+        self._set_trainable(names, False)
+
+    def unfreeze(self, *names: str) -> None:
+        """Undo :meth:`freeze`, for the same kind of names."""
+        self._set_trainable(names, True)
+
+    def _set_trainable(self, names: Sequence[str], trainable: bool) -> None:
+        for pattern in names or ("*",):
+            found = False
+            for step in self._steps:
+                whole = _fits(step.name, pattern)
+                if whole:
+                    step.layer.trainable = trainable
+                for name, parameter in step.layer.parameters():
+                    if whole or _fits(f"{step.name}.{name}", pattern):
+                        parameter.trainable, found = trainable, True
+                found = found or whole
+            if not found:
+                raise ArgumentError(f"Model: no layer or parameter is called {pattern!r}.")
+
+    @property
+    def frozen(self) -> list[str]:
+        """The names of the frozen layers, and of frozen parameters of others."""
+        names = []
+        for step in self._steps:
+            if not step.layer.trainable:
+                names.append(step.name)
+            else:
+                names += [f"{step.name}.{name}" for name, each in step.layer.parameters() if not each.trainable]
+        return names
 
     # Parameters and what is saved with them
 
@@ -182,17 +297,19 @@ class Model(Chain):
         Raises:
             ShapeError: A layer does not fit what comes before it; the model is then as it was.
         """
-        shape = tuple(int(size) for size in input_shape)
+        shapes = self._each(input_shape)
+        shape = shapes if len(self.inputs) > 1 else shapes[0]
         if shape == self.input_shape:
             return self
-        if min(shape, default=1) < 1:
-            raise ShapeError(f"Model: sizes must be positive, got an input of shape {shape}.")
+        for each in shapes:
+            if min(each, default=1) < 1:
+                raise ShapeError(f"Model: sizes must be positive, got an input of shape {each}.")
         try:
-            self._carry(shape)
-            _require_name_each(self._classes, self._result.shape)
+            self._carry(shapes)
+            self._require_name_each(self._classes)
         except ArgumentError:
             if self.input_shape is not None:
-                self._carry(self.input_shape)
+                self._carry(self._each(self.input_shape))
             raise
         self._executors.clear()
         self.pending = None
@@ -200,25 +317,46 @@ class Model(Chain):
         self.input_shape = shape
         return self
 
-    def _carry(self, shape: Shape) -> None:
-        """Carry one image's shape through all steps."""
-        self._source.shape = shape
+    def _each(self, shape: Sequence[Any]) -> tuple[Shape, ...]:
+        """A shape for every input, from one shape or as many as there are inputs."""
+        shapes = (shape,) if len(self.inputs) == 1 else tuple(shape)
+        try:
+            each = tuple(tuple(int(size) for size in one) for one in shapes)
+        except TypeError:
+            each = ()
+        if len(each) != len(self.inputs):
+            raise ShapeError(f"Model: expected a shape for each input ({', '.join(self.inputs)}), got {shape}.")
+        return each
+
+    def _carry(self, shapes: Sequence[Shape]) -> None:
+        """Carry one image's shape, or one of each input, through all steps."""
+        for source, shape in zip(self._sources, shapes, strict=True):
+            source.shape = shape
+        built: dict[Layer, Shape] = {}
         for number, step in enumerate(self._steps):
-            shapes = [tensor.shape for tensor in step.inputs]
+            given = [tensor.shape for tensor in step.inputs]
             try:
                 if isinstance(step.layer, Wiring):
-                    made = step.layer.join(shapes)
+                    made = step.layer.join(given)
                 else:
-                    made = step.layer.build(shapes[0], np.random.default_rng([self.seed, 1, number]))
+                    if built.setdefault(step.layer, given[0]) != given[0] and type(step.layer).build is not Layer.build:
+                        raise ShapeError(
+                            f"{type(step.layer).__name__}: a shared layer must have inputs of one shape, "
+                            f"got {built[step.layer]} and {given[0]}."
+                        )
+                    made = step.layer.build(given[0], np.random.default_rng([self.seed, 1, number]))
             except ShapeError as error:
                 raise ShapeError(f"layer {step.name}, {error}") from None
             for tensor in step.outputs:
                 tensor.shape = made
 
     @property
-    def output_shape(self) -> Shape | None:
-        """The shape of what is put out for one image; None until the input's is known."""
-        return None if self.input_shape is None else self._result.shape
+    def output_shape(self) -> Any:
+        """The shape of what is put out for one image, or a tuple of them; None until the input's is known."""
+        if self.input_shape is None:
+            return None
+        shapes = tuple(result.shape for result in self._results)
+        return shapes if len(shapes) > 1 else shapes[0]
 
     @property
     def classes(self) -> list[str] | None:
@@ -229,31 +367,44 @@ class Model(Chain):
     def classes(self, names: Sequence[str] | None) -> None:
         if names is not None and (isinstance(names, str) or not all(isinstance(name, str) for name in names)):
             raise ArgumentError(f"Model: classes must be a list of names, got {names!r}.")
-        _require_name_each(names, self.output_shape)
+        self._require_name_each(names)
         self._classes = None if names is None else list(names)
 
-    def plan(self, shape: Sequence[int], training: bool = False) -> Plan:
+    def _require_name_each(self, classes: Sequence[str] | None) -> None:
+        shape = self._results[0].shape
+        if classes is not None and shape and len(classes) != shape[0]:
+            raise ArgumentError(f"Model: expected a name for each of {shape[0]} outputs, got {len(classes)} classes.")
+
+    def plan(self, shape: Sequence[Any], training: bool = False) -> Plan:
         """The plan for a batch of that shape, images first: its `bytes` are exact before anything is allocated.
 
         Outside training a batch of more than 256 images is cut into several runs, unless a layer must see the whole
         batch there too, and the plan is of one run.
+
+        Args:
+            shape: (n, c, h, w); where there are several inputs, the shape of each, all of the same n.
+            training: Whether a backward pass follows.
         """
-        shape = tuple(int(size) for size in shape)
-        if len(shape) < 2 or shape[0] < 1:
+        shapes = self._each(shape)
+        if any(len(each) < 2 or each[0] < 1 for each in shapes) or len({each[0] for each in shapes}) > 1:
             raise ShapeError(f"Model: expected the shape of a batch, images first, got {shape}.")
-        self.build(shape[1:])
-        if not training:
-            shape = (self._run_images(shape[0]), *shape[1:])
+        self.build(self._one_image(shapes))
+        images = shapes[0][0]
         return Plan(
             self._steps,
-            self._source,
-            self._result,
-            shape,
+            self._sources,
+            self._results,
+            images if training else self._run_images(images),
             training=training,
             dtype=self.dtype,
             share=self.share_memory,
             workers=WORKERS.count,
         )
+
+    def _one_image(self, shapes: Sequence[Shape]) -> Any:
+        """What `build` takes, from the shapes of a batch."""
+        each = tuple(shape[1:] for shape in shapes)
+        return each if len(each) > 1 else each[0]
 
     def _run_images(self, images: int) -> int:
         """Images of each run that a batch is cut into outside training: equal ones, of at most CHUNK_IMAGES."""
@@ -261,11 +412,12 @@ class Model(Chain):
             return images  # what must see the whole batch sees it
         return -(-images // -(-images // CHUNK_IMAGES))
 
-    def _executor(self, shape: Shape, training: bool) -> Executor:
-        key = (shape, training, WORKERS.count)
+    def _executor(self, shapes: tuple[Shape, ...], training: bool) -> Executor:
+        frozen = tuple(parameter.trainable for parameter in self._parameters.values()) if training else ()
+        key = (shapes, training, WORKERS.count, frozen)
         executor = self._executors.pop(key, None)
         if executor is None:
-            plan = self.plan(shape, training)
+            plan = self.plan(shapes if len(shapes) > 1 else shapes[0], training)
             executor = Executor(plan, self.memory[training], self.seed)
         if self.memory[training].fit(executor.plan):
             for other in self._executors.values():
@@ -278,65 +430,83 @@ class Model(Chain):
 
     # Running
 
-    def __call__(self, x: ArrayLike, training: bool = False) -> Array:
-        """The output for a batch `x`, images first: a fresh array.
+    def __call__(self, x: Any, training: bool = False) -> Any:
+        """The output for a batch `x`, images first: a fresh array, or a tuple of them.
 
         Args:
-            x: (n, c, h, w), or whatever the first layer takes; anything with `__array__`.
+            x: (n, c, h, w), or whatever the first layer takes; anything with `__array__`. For several inputs a tuple
+                of arrays, or a dict by the inputs' names.
             training: Whether `backward` follows.
 
         Raises:
             ShapeError: A batch that does not fit.
             ArgumentError: An empty batch, or one that does not hold numbers.
         """
-        batch = self._check(x)
+        batches = self._check(x)
         with self._lock:
-            self.build(batch.shape[1:])
+            shapes = tuple(batch.shape for batch in batches)
+            self.build(self._one_image(shapes))
             if training:
                 self.pending = None  # its memory is written over, and a pass that fails half-way leaves none
-                executor = self._executor(batch.shape, True)
+                executor = self._executor(shapes, True)
                 self._weights_changed()  # the running statistics do
-                output = self._forward(executor, batch)
+                outputs = self._forward(executor, batches)
                 self.pending = executor
-                return output
-            chunk = self._run_images(len(batch))
-            executor = self._executor((chunk, *batch.shape[1:]), False)
-            if chunk == len(batch):
-                return self._forward(executor, batch)
-            output = np.empty((len(batch), *self._result.shape), self.dtype)
-            for start in range(0, len(batch), chunk):
-                # The last run overlaps the one before, so that all are of one shape.
-                start = min(start, len(batch) - chunk)
-                output[start : start + chunk] = self._forward(executor, batch[start : start + chunk])
-            return output
+            else:
+                outputs = self._infer(batches, shapes)
+            return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
-    def _check(self, x: ArrayLike) -> Array:
-        batch = np.asarray(x)
-        if batch.dtype.kind not in "fiub":
-            raise ArgumentError(f"Model: expected a batch of numbers, got an array of {batch.dtype}.")
-        if batch.ndim < 2:
-            raise ShapeError(f"Model: expected a batch, images first, got an array of shape {batch.shape}.")
-        if self.input_shape is not None and batch.shape == self.input_shape:
-            raise ShapeError(f"Model: expected a batch, got one image of shape {batch.shape}: add an axis, x[None].")
-        if len(batch) == 0:
-            raise ArgumentError(f"Model: expected at least one image, got a batch of shape {batch.shape}.")
-        return batch
+    def _infer(self, batches: Sequence[Array], shapes: Sequence[Shape]) -> list[Array]:
+        """Run the batch, in as many runs as keep the memory small."""
+        images = shapes[0][0]
+        chunk = self._run_images(images)
+        executor = self._executor(tuple((chunk, *shape[1:]) for shape in shapes), False)
+        if chunk == images:
+            return self._forward(executor, batches)
+        outputs: list[Array] = [np.empty((images, *result.shape), self.dtype) for result in self._results]
+        for start in range(0, images, chunk):
+            # The last run overlaps the one before, so that all are of one shape.
+            start = min(start, images - chunk)
+            run = slice(start, start + chunk)
+            for output, part in zip(outputs, self._forward(executor, [batch[run] for batch in batches]), strict=True):
+                output[run] = part
+        return outputs
 
-    def _forward(self, executor: Executor, batch: Array) -> Array:
+    def _check(self, x: Any) -> list[Array]:
+        """The batch of each input, as arrays that may be run."""
+        if len(self.inputs) == 1:
+            given = [x[self.inputs[0]]] if isinstance(x, Mapping) and self.inputs[0] in x else [x]
+        elif isinstance(x, Mapping) and x.keys() == {*self.inputs}:
+            given = [x[name] for name in self.inputs]
+        elif isinstance(x, tuple | list) and len(x) == len(self.inputs):
+            given = list(x)
+        else:
+            names = ", ".join(self.inputs)
+            raise ArgumentError(f"Model: expected a batch for each input ({names}), got {type(x).__name__}.")
+        shapes = [None] * len(given) if self.input_shape is None else self._each(self.input_shape)
+        batches = [_batch(each, shape) for each, shape in zip(given, shapes, strict=True)]
+        if len({len(batch) for batch in batches}) > 1:
+            sizes = ", ".join(str(len(batch)) for batch in batches)
+            raise ShapeError(f"Model: expected as many images of each input, got {sizes}.")
+        return batches
+
+    def _forward(self, executor: Executor, batches: Sequence[Array]) -> list[Array]:
         executor.position = self.position
-        np.copyto(executor.view(self._source, "value"), batch, casting="unsafe")
+        for source, batch in zip(self._sources, batches, strict=True):
+            np.copyto(executor.view(source, "value"), batch, casting="unsafe")
         executor.forward()
-        return executor.view(self._result, "value").copy(order="C")
+        return [executor.view(result, "value").copy(order="C") for result in self._results]
 
-    def backward(self, gradient: ArrayLike, *, input_gradient: bool = True) -> Array | None:
+    def backward(self, gradient: Any, *, input_gradient: bool = True) -> Any:
         """Carry the gradient at the last output back: adds to every parameter's grad.
 
         Args:
-            gradient: Of the output's shape.
+            gradient: Of the output's shape; a tuple where there are several outputs.
             input_gradient: Whether the gradient at the input is wanted; training a model saves its cost.
 
         Returns:
-            The gradient at the input, a fresh array; None if it was not wanted.
+            The gradient at the input, a fresh array, or a tuple where there are several inputs. None if it was not
+            wanted, or if the model is frozen at its lower end: nothing is then computed there.
 
         Raises:
             StateError: Before a forward call with `training=True`, or a second time after one.
@@ -346,16 +516,21 @@ class Model(Chain):
             executor = self.pending
             if executor is None:
                 raise StateError("Model: backward before forward: call model(x, training=True) first.")
-            target = executor.view(self._result, "grad")
-            given = np.asarray(gradient)
-            if given.shape != target.shape:
-                raise ShapeError(f"Model: expected a gradient of shape {target.shape}, got {given.shape}.")
+            several = len(self._results) > 1
+            gradients = [np.asarray(each) for each in (gradient if several else [gradient])]
+            targets = [executor.view(result, "grad") for result in self._results]
+            expected, got = ([each.shape for each in arrays] for arrays in (targets, gradients))
+            if expected != got:
+                wanted, found = (shapes if several else shapes[0] for shapes in (expected, got))
+                raise ShapeError(f"Model: expected a gradient of shape {wanted}, got {found}.")
             self.pending = None  # what was kept is used up
-            np.copyto(target, given, casting="unsafe")
+            for target, given in zip(targets, gradients, strict=True):
+                np.copyto(target, given, casting="unsafe")
             executor.backward(input_gradient)
-            if not input_gradient:
+            if not input_gradient or not executor.plan.reaches_input:
                 return None
-            return executor.view(self._source, "grad").copy(order="C")
+            at_inputs = [executor.view(source, "grad").copy(order="C") for source in self._sources]
+            return at_inputs[0] if len(at_inputs) == 1 else tuple(at_inputs)
 
     # Training and using it
 
@@ -382,7 +557,9 @@ class Model(Chain):
         """
         from .profiling import profile  # most models are never profiled
 
-        batch = self._check(x)
+        if len(self.inputs) > 1:
+            raise ArgumentError(f"Model: only models of one input can be profiled, this one has {len(self.inputs)}.")
+        batch = self._check(x)[0]
         with self._lock:
             self.build(batch.shape[1:])
             twin = deepcopy(self)
@@ -403,12 +580,13 @@ class Model(Chain):
         """Everything but the weights, as JSON-able data."""
         return {
             "version": FORMAT_VERSION,
-            "architecture": self.config()["layers"],
+            "architecture": describe([self.body])[0] if isinstance(self.body, Graph) else describe(self.layers),
             "input_shape": self.input_shape,
             "dtype": self.dtype.name,
             "seed": self.seed,
             "classes": self.classes,
             "normalization": self.normalization,
+            "frozen": self.frozen,
         }
 
     def summary(self, input_shape: Sequence[int] | None = None, batch_size: int = 1) -> str:
@@ -434,7 +612,9 @@ class Model(Chain):
         ]
         lines.insert(1, "─" * max(map(len, lines)))
         lines.append(lines[1])
-        lines.append(f"input {'×'.join(map(str, table['input_shape']))}, a batch of {batch_size}")
+        inputs = table["input_shape"] if len(self.inputs) > 1 else [table["input_shape"]]
+        written = ", ".join("×".join(map(str, shape)) for shape in inputs)
+        lines.append(f"input {written}, a batch of {batch_size}")
         lines.append(f"parameters {table['parameters']:,}, {table['parameter_bytes']:,} bytes and as many gradients")
         lines.append(f"FLOPs of one image, forward: {table['flops']:,}")
         lines.append(f"memory: training {table['training_bytes']:,} bytes, inference {table['inference_bytes']:,}")
@@ -444,12 +624,13 @@ class Model(Chain):
         """What `summary` prints, as data."""
         if input_shape is None and self.input_shape is None:
             raise ArgumentError("Model: summary needs the input's shape, (c, h, w), of a model that has seen no batch.")
-        shape = (batch_size, *(input_shape or self.input_shape or ()))
+        shapes = tuple((batch_size, *shape) for shape in self._each(input_shape or self.input_shape))
+        shape: Any = shapes if len(shapes) > 1 else shapes[0]
         plan, inference = self.plan(shape, training=True), self.plan(shape)
         layers = []
         kept = {step.name for step in plan.steps if plan.kept.intersection(step.outputs)} if plan.share else set()
         for step in self._steps:
-            if isinstance(step.layer, Wiring):
+            if isinstance(step.layer, Wiring) and not step.parameters:
                 continue
             output = step.outputs[0]
             layers.append(
@@ -458,7 +639,7 @@ class Model(Chain):
                     "type": type(step.layer).__name__,
                     "output_shape": list(output.shape),
                     "parameters": sum(parameter.size for parameter in step.parameters),
-                    "flops": 2 * step.layer.multiplications(step.inputs[0].shape),
+                    "flops": 2 * step.layer.multiplications(step.shape),
                     "kept_bytes": batch_size * int(np.prod(output.shape)) * self.dtype.itemsize
                     if step.name in kept
                     else 0,
@@ -466,7 +647,7 @@ class Model(Chain):
             )
         parameters = sum(parameter.size for parameter in self.parameters())
         return {
-            "input_shape": list(shape[1:]),
+            "input_shape": [list(each[1:]) for each in shapes] if len(shapes) > 1 else list(shape[1:]),
             "batch_size": batch_size,
             "layers": layers,
             "parameters": parameters,
@@ -479,8 +660,9 @@ class Model(Chain):
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         """A model of its own with the same weights."""
         classes = {type(step.layer).__name__: type(step.layer) for step in self._steps}
+        layers = construct(describe(self.layers), classes)
         model = Model(
-            construct(describe(self.layers), classes),
+            layers[0] if isinstance(self.body, Graph) else layers,  # type: ignore[arg-type]
             seed=self.seed,
             dtype=self.dtype,
             share_memory=self.share_memory,
@@ -489,9 +671,13 @@ class Model(Chain):
             model.build(self.input_shape)
         model.load_state_dict(self.state_dict())  # type: ignore[arg-type]
         model.classes, model.normalization = self.classes, self.normalization
+        if self.frozen:
+            model.freeze(*self.frozen)
         return model
 
     def __repr__(self) -> str:
+        if isinstance(self.body, Graph):
+            return f"Model({self.body!r})"
         lines = "".join(f"  {position}: {layer!r}\n" for position, layer in enumerate(self.layers))
         return f"Model(\n{lines})"
 
@@ -517,96 +703,20 @@ def _require_one_place(steps: Sequence[Step]) -> None:
             )
 
 
-def _require_name_each(classes: Sequence[str] | None, output_shape: Shape | None) -> None:
-    if classes is not None and output_shape and len(classes) != output_shape[0]:
-        raise ArgumentError(
-            f"Model: expected a name for each of {output_shape[0]} outputs, got {len(classes)} classes."
-        )
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a pattern names this, or a composite that this lies in."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
-def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) -> Model:
-    """The model in a file that :meth:`Model.save` wrote.
-
-    Args:
-        path: The safetensors file.
-        custom: Layer classes of your own that the model uses. Nothing in the file can name any other code.
-
-    Raises:
-        FileNotFoundError: No such file.
-        FileFormatError: A file that is no model, is damaged, or was written by a newer version.
-    """
-    import json
-
-    from . import storage
-
-    tensors, metadata = storage.read(path)
-    try:
-        description = json.loads(metadata["colonnade"])
-        version = description["version"]
-    except (KeyError, TypeError, ValueError):
-        raise FileFormatError(f"{path}: not a Colonnade model: it holds no description of one.") from None
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise FileFormatError(
-            f"{path}: written by a newer version of Colonnade (format {version}, this one reads {FORMAT_VERSION})."
-        )
-    try:
-        layers = construct(description["architecture"], {each.__name__: each for each in custom})
-        _require_sizes(layers, tensors)
-        model = Model(layers, seed=description["seed"], dtype=description["dtype"])
-        if description["input_shape"] is not None:
-            model.build(description["input_shape"])
-        model.load_state_dict(tensors)  # type: ignore[arg-type]
-        model.classes, model.normalization = description["classes"], description["normalization"]
-        if model.normalization is not None and model.input_shape is not None:
-            Batches(
-                np.zeros((1, model.input_shape[0])), model.dtype, model.normalization
-            )  # raises where it does not fit
-    except (ColonnadeError, KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise FileFormatError(f"{path}: not a whole Colonnade model ({reason})") from None
-    return model
-
-
-def construct(
-    architecture: list[dict[str, Any]], custom: dict[str, type[Layer]] | None = None, depth: int = 0
-) -> list[Node]:
-    """Layers from what :func:`describe` made: only known classes, only their constructors' arguments."""
-    custom = custom or {}
-    if depth > 32:
-        raise FileFormatError("layers nested more than 32 deep.")
-    made: list[Node] = []
-    for entry in architecture:
-        arguments = {name: _tuples(value) for name, value in entry.items() if name != "type"}
-        kind = entry["type"]
-        if kind == "Residual":
-            made.append(Residual(*(construct(entry[name], custom, depth + 1) for name in ("main", "shortcut"))))
-        elif kind == "Branches":
-            made.append(Branches(*(construct(path, custom, depth + 1) for path in entry["paths"])))
-        elif kind in ("Model", "Chain"):
-            made.append(Chain(construct(entry["layers"], custom, depth + 1)))
-        elif kind in custom:
-            made.append(custom[kind](**arguments))
-        elif kind in KNOWN:
-            made.append(KNOWN[kind](**arguments))
-        else:
-            raise FileFormatError(f"unknown layer {kind!r}.")
-    return made
-
-
-def _tuples(value: Any) -> Any:
-    """JSON has no tuples; the constructors take pairs."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _require_sizes(layers: list[Node], tensors: dict[str, Array]) -> None:
-    """Compare what the layers declare with what the file holds, before anything is allocated for them."""
-    steps: list[Step] = []
-    Chain(layers).unroll(Tensor(()), "", steps)
-    for step in steps:
-        declared = {name: parameter.shape for name, parameter in step.layer.parameters()}
-        declared |= {name: getattr(step.layer, name).shape for name in step.layer.buffers}
-        for name, shape in declared.items():
-            held = tensors.get(f"{step.name}.{name}")
-            if held is None or held.shape != shape:
-                found = "nothing" if held is None else str(held.shape)
-                raise FileFormatError(f"{step.name}.{name} should be {shape}, the file holds {found}.")
+def _batch(x: ArrayLike, shape: Shape | None) -> Array:
+    """One input's batch as an array; raises where it is none, or not of `shape`, one image's."""
+    batch = np.asarray(x)
+    if batch.dtype.kind not in "fiub":
+        raise ArgumentError(f"Model: expected a batch of numbers, got an array of {batch.dtype}.")
+    if batch.ndim < 2:
+        raise ShapeError(f"Model: expected a batch, images first, got an array of shape {batch.shape}.")
+    if shape is not None and batch.shape == shape:
+        raise ShapeError(f"Model: expected a batch, got one image of shape {batch.shape}: add an axis, x[None].")
+    if len(batch) == 0:
+        raise ArgumentError(f"Model: expected at least one image, got a batch of shape {batch.shape}.")
+    return batch

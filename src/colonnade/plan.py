@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 from .arena import Lives, Span, pack
 from .errors import ShapeError
 from .layers.base import Direction, Scratch
-from .steps import Step, commuted, folded
+from .steps import Step, commuted, folded, resting
 from .tensor import Parameter, Shape, Tensor
 
 Kind = Literal["value", "grad"]
@@ -112,15 +112,17 @@ class Plan:
 
     Args:
         steps: What the model unrolled to.
-        source: The tensor that the batch is written to.
-        result: The tensor that holds the output.
-        shape: The batch's shape, images first.
+        sources: The tensors that the batch is written to: one, but for a graph of several inputs.
+        results: The tensors that hold the outputs.
+        images: How many images the batch holds.
         training: Whether a backward pass follows.
         dtype: The type of all numbers.
         share: False gives every tensor storage of its own, keeps it all, and makes nothing again: the reference.
         workers: The most workers that will run it.
 
     Attributes:
+        still: The steps that run as outside training: all of them, or those of a frozen part.
+        reaches_input: Whether the backward pass can give the gradient at the sources.
         forward: The segments of the forward pass.
         backward: The segments of the backward pass, in their order; empty outside training.
         places: Byte offset of each (tensor, kind) that exists for the whole batch, in the batch's memory.
@@ -133,19 +135,22 @@ class Plan:
     def __init__(
         self,
         steps: Sequence[Step],
-        source: Tensor,
-        result: Tensor,
-        shape: Shape,
+        sources: Sequence[Tensor],
+        results: Sequence[Tensor],
+        images: int,
         *,
         training: bool = False,
         dtype: DTypeLike = np.float32,
         share: bool = True,
         workers: int = 1,
     ) -> None:
-        self.steps = commuted(steps if training else folded(steps))
-        self.source, self.result, self.shape = source, result, shape
+        self.still = resting(steps) if training else set(steps)
+        self.steps = commuted(folded(steps, self.still), self.still)
+        self.sources, self.results, self.images = tuple(sources), tuple(results), images
         self.training, self.dtype, self.share = training, np.dtype(dtype), share
-        self.images = shape[0]
+        # Below a frozen part no gradient exists, so that there is none at the input either.
+        self.reaches_input = training and not self.still
+        self._may_have_gradient = self.graded(self.reaches_input)
         self._check()
         self.wide: set[tuple[Tensor, Kind]] = set()
         self.forward = self._forward_segments()
@@ -162,14 +167,24 @@ class Plan:
     def _check(self) -> None:
         for step in self.steps:
             try:
-                step.layer.check((self.images, *step.inputs[0].shape), self.training)
+                step.layer.check((self.images, *step.shape), self.trains(step))
             except ShapeError as error:
                 raise ShapeError(f"layer {step.name}, {error}") from None
 
     # Segments
 
+    def trains(self, step: Step) -> bool:
+        """Whether a step runs as in training."""
+        return step not in self.still
+
     def _sums(self, step: Step) -> Shape | None:
-        return step.layer.sums(self.training)
+        return step.layer.sums(self.trains(step))
+
+    def touches(self, call: Call) -> Iterator[tuple[Tensor, Kind, bool]]:
+        """What `call.touches` says, without the gradients that nobody can ask for."""
+        for tensor, kind, writes in call.touches():
+            if kind == "value" or tensor in self._may_have_gradient:
+                yield tensor, kind, writes
 
     def _forward_segments(self) -> list[Segment]:
         """Cut the steps before each that needs sums over the batch, and before the first that wants it whole."""
@@ -192,6 +207,8 @@ class Plan:
         segments = [Segment("backward")]
         previous: Step | None = None
         for step in reversed(self.steps):
+            if not step.learns and self._may_have_gradient.isdisjoint(step.inputs):
+                continue
             if self._sums(step):
                 segments[-1].calls.append(Call("sum_backward", step))
                 segments.append(Segment("backward"))
@@ -200,17 +217,18 @@ class Plan:
             segments[-1].begins.append(step)
             segments[-1].calls.append(Call("backward", step))
             if not self._sums(step):
-                segments[-1].parameters.extend(step.parameters)
+                learning = (parameter for parameter in step.parameters if parameter.trainable)
+                segments[-1].parameters = list(dict.fromkeys((*segments[-1].parameters, *learning)))
             previous = step
         return segments
 
     def graded(self, input_gradient: bool) -> set[Tensor]:
-        """The tensors that need a gradient: those with parameters above them, all if the input's is wanted."""
-        if input_gradient:
-            return {self.source, *(tensor for step in self.steps for tensor in step.outputs)}
-        graded = {self.result}
+        """The tensors that need a gradient: those that lead on from what is trained, all if the input's is wanted."""
+        if input_gradient and self.reaches_input:
+            return {*self.sources, *(tensor for step in self.steps for tensor in step.outputs)}
+        graded = {*self.results}
         for step in self.steps:
-            if step.parameters or any(tensor in graded for tensor in step.inputs):
+            if step.learns or any(tensor in graded for tensor in step.inputs):
                 graded.update(step.outputs)
         return graded
 
@@ -227,11 +245,11 @@ class Plan:
         readers: dict[Tensor, int] = {}
         for index, segment in enumerate(self.forward):
             for call in segment.calls:
-                for tensor, _, writes in call.touches():
+                for tensor, _, writes in self.touches(call):
                     crossed.setdefault(tensor, set()).add(index)
                     readers[tensor] = readers.get(tensor, 0) + (not writes)
         self.crossing = {tensor for tensor, where in crossed.items() if len(where) > 1}
-        self.crossing |= {self.source, self.result}
+        self.crossing |= {*self.sources, *self.results}
 
         read = {tensor for segment in self.backward for call in segment.calls for tensor in self._values_read(call)}
 
@@ -276,14 +294,15 @@ class Plan:
         touched: dict[Tensor, set[int]] = {}
         for index, segment in enumerate(self.backward):
             for call in segment.calls:
-                for tensor, kind, _ in call.touches():
+                for tensor, kind, _ in self.touches(call):
                     if kind == "grad":
                         touched.setdefault(tensor, set()).add(index)
-        tensors = [self.source, *(tensor for step in self.steps for tensor in step.outputs)]
+        tensors = [*self.sources, *(tensor for step in self.steps for tensor in step.outputs)]
         self.wide |= {(tensor, "value") for tensor in tensors if tensor in self.crossing | self.kept or not self.share}
         self.wide |= {(tensor, "grad") for tensor, where in touched.items() if len(where) > 1 or not self.share}
         if self.training:
-            self.wide |= {(self.source, "grad"), (self.result, "grad")}
+            ends = (*self.sources, *self.results) if self.reaches_input else self.results
+            self.wide |= {(tensor, "grad") for tensor in ends}
         # A view lies where its other side lies.
         changed = True
         while changed:
@@ -297,12 +316,15 @@ class Plan:
 
     def _view_sides(self, call: Call) -> list[tuple[Tensor, Kind]]:
         """The two sides (or more) of a call that only copies; empty for any other call."""
-        layer = call.step.layer
-        copies = layer.only_copies(call.step.inputs[0].shape, call.direction) or (layer.vanishes and not self.training)
-        if not self.share or call.action.startswith("sum") or not copies:
+        step = call.step
+        tensors = (*step.inputs, *step.outputs)
+        copies = step.layer.only_copies(step.shape, call.direction) or (step.layer.vanishes and not self.trains(step))
+        # Where a tensor is stretched to another's shape, as Add may, it is more than a copy.
+        one_size = len({math.prod(tensor.shape) for tensor in tensors}) == 1
+        if not self.share or call.action.startswith("sum") or not copies or not one_size:
             return []
         kind: Kind = "value" if call.action == "forward" else "grad"
-        return [(tensor, kind) for tensor in (*call.step.inputs, *call.step.outputs)]
+        return [(tensor, kind) for tensor in tensors if kind == "value" or tensor in self._may_have_gradient]
 
     # The cut into lanes and blocks
 
@@ -313,7 +335,7 @@ class Plan:
         over the batch there are at most `LANES` lanes, and fewer where a lane would bring too few rows to the product
         that makes a weight's gradient; elsewhere each block is a lane of its own.
         """
-        widest = max((sum(math.prod(t.shape) for t, _, _ in call.touches()) for call in segment.calls), default=1)
+        widest = max((sum(math.prod(t.shape) for t, _, _ in self.touches(call)) for call in segment.calls), default=1)
         block = max(1, BLOCK_BYTES // max(1, widest * self.dtype.itemsize))
         sums = segment.direction == "backward" or any(call.action == "sum_forward" for call in segment.calls)
         lanes = min(LANES if sums else -(-self.images // block), self.images)
@@ -343,15 +365,19 @@ class Plan:
         for index, segment in enumerate(self.segments):
             starts.append(clock)
             for call in segment.calls:
-                for tensor, kind, _ in call.touches():
+                for tensor, kind, _ in self.touches(call):
                     lives.touch(self._key(tensor, kind, index), clock)
                 clock += 1
         after_forward = (starts + [clock])[len(self.forward)]
-        lives.touch((self.source, "value", None), 0)
-        lives.touch((self.result, "value", None), after_forward)
-        if self.training:
-            lives.touch((self.result, "grad", None), after_forward)
-            lives.touch((self.source, "grad", None), clock)
+        for source in self.sources:
+            lives.touch((source, "value", None), 0)
+        for result in self.results:
+            lives.touch((result, "value", None), after_forward)
+            if self.training:
+                lives.touch((result, "grad", None), after_forward)
+        if self.reaches_input:
+            for source in self.sources:
+                lives.touch((source, "grad", None), clock)
         for one, other in views:
             lives.unite(one, other)
         if self.share:
@@ -374,6 +400,8 @@ class Plan:
                     # Fork and Add take their first two operands in one operation: either may be written over.
                     for tensor in read[:2]:
                         source = self._key(tensor, kind, index)
+                        if tensor.shape != written[0].shape:
+                            continue  # it is stretched to the output's shape
                         if source[2] == target[2] and lives.ends(source) <= clock <= lives.starts(target):
                             lives.unite(source, target)
                             break
@@ -437,11 +465,11 @@ class Plan:
 
     def saved(self, step: Step, images: int) -> dict[str, Scratch]:
         """What one step saves from forward to backward, for so many images."""
-        return step.layer.saved((images, *step.inputs[0].shape)) if self.training else {}
+        return step.layer.saved((images, *step.shape)) if self.trains(step) else {}
 
     def scratch(self, call: Call, images: int) -> dict[str, Scratch]:
         """What one call asks for, for a block of so many images."""
-        shape = (images, *call.step.inputs[0].shape)
+        shape = (images, *call.step.shape)
         return call.step.layer.scratch(shape, call.direction)
 
 

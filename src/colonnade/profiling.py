@@ -249,15 +249,15 @@ class _Run:
         executor, plan = self.executor, self.plan
         executor.spans.clear()
         started = time.perf_counter()
-        np.copyto(executor.view(plan.source, "value"), self.batch, casting="unsafe")
+        np.copyto(executor.view(plan.sources[0], "value"), self.batch, casting="unsafe")
         executor.forward()
-        y = executor.view(plan.result, "value").copy(order="C")
+        y = executor.view(plan.results[0], "value").copy(order="C")
         if self.training:
             if self.targets is None:
                 self.targets = np.zeros((len(y), *y.shape[2:]), np.int64)
             _, gradient = executor.timed("loss", self.loss, y, self.targets)
             executor.timed("optimizer", self.model.zero_grad)
-            np.copyto(executor.view(plan.result, "grad"), gradient)
+            np.copyto(executor.view(plan.results[0], "grad"), gradient)
             executor.backward(input_gradient=False)
             if self.optimizer is not None:
                 executor.timed("optimizer", self.optimizer.step)
@@ -293,7 +293,7 @@ def _summarize(run: _Run, steps: list[Times]) -> Profile:
         )
     rest = {name: seconds(name) for name in REST if run.training or name in ("begin", "everything else")}
     return Profile(
-        shape=plan.shape,
+        shape=(plan.images, *plan.sources[0].shape),
         training=run.training,
         threads=run.threads,
         steps=len(steps),
@@ -317,16 +317,16 @@ def _work(plan: Plan, step: Step, which: Pass) -> tuple[int, int]:
     flops = moved = 0
     for call in calls:
         wanted = not graded.isdisjoint(step.inputs)
-        if call.action == "backward" and not step.parameters and not wanted:
+        if call.action == "backward" and not step.learns and not wanted:
             continue
-        for tensor, kind, _ in call.touches():
+        for tensor, kind, _ in plan.touches(call):
             if kind == "value" or tensor in graded:
                 moved += _bytes(plan, tensor.shape)
         weights = sum(parameter.size for parameter in step.parameters) * plan.dtype.itemsize
         if not call.action.startswith("sum"):
-            operations = 2 * plan.images * step.layer.multiplications(step.inputs[0].shape)
+            operations = 2 * plan.images * step.layer.multiplications(step.shape)
             # Backward is as much again for the gradient at the input, and for those of the parameters.
-            gradients = wanted + bool(step.parameters)
+            gradients = wanted + step.learns
             flops += operations * gradients if which == "backward" else operations
             moved += weights * gradients if which == "backward" else weights
             moved += _saved(plan, step)

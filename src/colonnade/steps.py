@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from .layers.base import Layer
-from .tensor import Tensor
+from .layers.wiring import Wiring
+from .tensor import Shape, Tensor
 
 
 class Step:
@@ -18,6 +19,8 @@ class Step:
         name: Where the layer stands in the model, as in its parameters' names: "3.main.0".
     """
 
+    __slots__ = ("layer", "inputs", "outputs", "name", "parameters")
+
     def __init__(self, layer: Layer, inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str) -> None:
         self.layer = layer
         self.inputs = tuple(inputs)
@@ -25,25 +28,65 @@ class Step:
         self.name = name
         self.parameters = [parameter for _, parameter in layer.parameters()]
 
+    @property
+    def shape(self) -> Shape:
+        """One image's, of what the layer goes by: its input, or the output where there are several inputs or none."""
+        return (self.outputs if isinstance(self.layer, Wiring) else self.inputs)[0].shape
+
+    @property
+    def learns(self) -> bool:
+        """Whether any of its parameters is to be trained."""
+        return any(parameter.trainable for parameter in self.parameters)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it was to be left as it is: the layer, or all the parameters it has."""
+        return not self.layer.trainable or (bool(self.parameters) and not self.learns)
+
     def __repr__(self) -> str:
         return f"Step({self.name}, {type(self.layer).__name__})"
 
 
-def folded(steps: Sequence[Step]) -> list[Step]:
-    """The steps for use outside training: where a layer can do the next one's work as well, one step for the two."""
+def resting(steps: Sequence[Step]) -> set[Step]:
+    """The steps that a frozen part of a model consists of, which run as outside training though the rest learns.
+
+    They are those that lead up to a frozen layer and that nothing trainable leads up to. What lies above the last
+    frozen layer, a Dropout before a new head for instance, is at work.
+    """
+    learning: set[Tensor] = set()
+    for step in steps:
+        if step.learns or not learning.isdisjoint(step.inputs):
+            learning.update(step.outputs)
+    still: set[Step] = set()
+    leading: set[Tensor] = set()  # to a frozen layer
+    for step in reversed(steps):
+        if learning.isdisjoint(step.outputs) and (step.frozen or not leading.isdisjoint(step.outputs)):
+            still.add(step)
+            leading.update(step.inputs)
+    return still
+
+
+def folded(steps: Sequence[Step], still: set[Step]) -> list[Step]:
+    """The steps, and where one outside training can do the next one's work as well, one step for the two.
+
+    Args:
+        steps: All of a model's.
+        still: Those that run as outside training; new steps are added.
+    """
     made: list[Step] = []
     for step in steps:
-        before = made[-1] if made else None
+        before = made[-1] if made and step in still else None
         # A tensor has one reader (Fork sees to that), so what lies between the two is nobody else's.
         layer = before.layer.fold(step.layer) if before and before.outputs == step.inputs else None
         if before and layer:
             made[-1] = Step(layer, before.inputs, step.outputs, before.name)
+            still.add(made[-1])
         else:
             made.append(step)
     return made
 
 
-def commuted(steps: Sequence[Step]) -> list[Step]:
+def commuted(steps: Sequence[Step], still: set[Step]) -> list[Step]:
     """The steps with monotone activations moved behind maxima: max(f(a), f(b)) = f(max(a, b)), on fewer numbers.
 
     The gradient is the same too: the maximum is at the same place, or f is flat there and sends nothing back. See
@@ -55,4 +98,5 @@ def commuted(steps: Sequence[Step]) -> list[Step]:
             maximum = Tensor(following.outputs[0].shape)
             made[number] = Step(following.layer, step.inputs, [maximum], following.name)
             made[number + 1] = Step(step.layer, [maximum], following.outputs, step.name)
+            still.update(new for new, old in ((made[number], following), (made[number + 1], step)) if old in still)
     return made

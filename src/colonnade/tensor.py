@@ -99,7 +99,7 @@ class Parameter(Tensor):
             the order of a row of the column matrix.
     """
 
-    __slots__ = ("name", "initializer", "memory_axes", "buffer", "start", "array", "gradient")
+    __slots__ = ("name", "initializer", "memory_axes", "buffer", "start", "array", "gradient", "trainable")
 
     def __init__(
         self, shape: Sequence[int], initializer: Initializer, *, memory_axes: Sequence[int] | None = None
@@ -110,6 +110,7 @@ class Parameter(Tensor):
         self.memory_axes = tuple(memory_axes or range(len(self.shape)))
         self.buffer: ParameterBuffer | None = None
         self.start = 0
+        self.trainable = True  # Model.freeze says False: no gradient is computed, and optimizers leave it as it is
         # The package's own views of value and grad. Who takes `value` may write to it whenever he likes, so the
         # buffer remembers that it was handed out; reading `array` leaves no such trace.
         self.array: Array = np.empty(0)

@@ -9,9 +9,10 @@ import numpy as np
 
 from . import executor
 from . import plan as planning
-from .composites import Chain, Node, describe
+from .composites import Chain, Node, construct, describe
+from .formats.native import load
 from .layers.base import Layer
-from .model import Model, construct, load
+from .model import Model
 from .ops.layout import Array
 from .steps import Step
 from .tensor import Shape, Tensor
@@ -202,7 +203,7 @@ def poison_undeclared(model: Model) -> None:
 def own_classes(node: Node) -> list[type[Layer]]:
     """The classes of all leaves in a layer or composite."""
     steps: list[Step] = []
-    Chain([node]).unroll(Tensor(()), "", steps)
+    Chain([node]).unroll([Tensor(())], "", steps)
     return [type(step.layer) for step in steps]
 
 

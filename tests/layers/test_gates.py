@@ -31,7 +31,7 @@ CURVES = [
 @pytest.mark.parametrize("layer", CURVES, ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_far_out_an_activation_neither_overflows_nor_warns(layer: cn.Layer, dtype: str) -> None:
-    model = cn.Model(cn.model.construct(cn.composites.describe([layer])), dtype=dtype)
+    model = cn.Model(cn.composites.construct(cn.composites.describe([layer])), dtype=dtype)
     x = np.array([[-1e30, -1e4, -100, -30, 0.0, 30, 100, 1e4, 1e30]], dtype)
     assert np.isfinite(model(x, training=True)).all()
     assert np.isfinite(model.backward(np.ones_like(x))).all()

@@ -20,7 +20,7 @@ def evaluate(
     """Loss and accuracy of a model on the test part of a data set."""
     from .. import training
     from ..data import load as load_data
-    from ..model import load as load_model
+    from ..formats import load as load_model
 
     set_threads(threads)
     net = load_model(model)

@@ -46,7 +46,7 @@ def model_or_network(name: str, input_shape: tuple[int, ...] | None) -> Model:
     Raises:
         ArgumentError: There is neither.
     """
-    from ..model import load
+    from ..formats import load
 
     if name not in networks() and Path(name).exists():
         return load(name)

@@ -23,7 +23,7 @@ def predict(
 
     from ..data.images import read_images
     from ..errors import ArgumentError
-    from ..model import load
+    from ..formats import load
 
     set_threads(threads)
     net = load(model)

@@ -20,8 +20,10 @@ from .sequence_pooling import AvgPool1d, MaxPool1d
 from .shape import Flatten, Identity, Unflatten
 from .standardization import GroupNorm, InstanceNorm2d, LayerNorm
 from .transposed_convolution import ConvTranspose2d
+from .wiring import Add, Concat, Constant, Mul
 
 __all__ = [
+    "Add",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
     "AvgPool1d",
@@ -29,6 +31,8 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Block",
+    "Concat",
+    "Constant",
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
@@ -52,6 +56,7 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "Mish",
+    "Mul",
     "MultiheadAttention",
     "PReLU",
     "PixelShuffle",

@@ -114,8 +114,14 @@ class Block:
             np.matmul(left, right, out=product)
             np.add(total, product.reshape(total.shape), out=total)
 
+    def wants(self, parameter: Parameter) -> bool:
+        """Whether the gradient of `parameter` is wanted: a layer may leave out the work where not."""
+        return parameter.trainable
+
     def _claim(self, parameter: Parameter) -> tuple[Array, bool]:
         lane = self._lane
+        if not parameter.trainable:  # a layer that did the work all the same
+            return np.empty_like(parameter.array), True
         if lane.gradients is None:
             return parameter.gradient, False
         untouched = parameter in lane.untouched
@@ -158,6 +164,8 @@ class Layer:
         takes_maximum: The layer picks the greatest numbers of its input: a monotone layer may be moved behind it.
         vanishes: Outside training the layer hands its input on as it is.
         wants_batch: The layer works best on as many images at once as there are: it multiplies by a large matrix.
+        trainable: False for a layer that was frozen (`Model.freeze`): its parameters stay, and where nothing below it
+            is trained either it runs as outside training.
         rectifies: True for the ReLU family, None for what lets it be seen through (pools, norms), False for the rest.
             It decides the first weights of the layer before.
         buffers: Names of the arrays that are saved with the parameters but not learned.
@@ -171,6 +179,7 @@ class Layer:
     takes_maximum: ClassVar[bool] = False
     vanishes: ClassVar[bool] = False
     wants_batch: bool = False
+    trainable: bool = True
     rectifies: ClassVar[bool | None] = False
     buffers: tuple[str, ...] = ()
 

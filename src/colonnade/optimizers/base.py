@@ -6,6 +6,7 @@ It runs on chunks of them that stay in cache from its first line to its last, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -79,18 +80,23 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self) -> None:
-        """Update every parameter from its gradient."""
+        """Update every parameter from its gradient; those that are frozen stay."""
         self.steps += 1
         position = 0
-        # The runs are asked for anew: another model made of the same layers lays them out elsewhere.
-        for buffer, run in contiguous_runs(self.parameters):
-            for start in range(run.start, run.stop, CHUNK):
-                chunk = slice(start, min(start + CHUNK, run.stop))
-                size = chunk.stop - chunk.start
-                state = {name: array[position : position + size] for name, array in self.state.items()}
-                self.update(buffer.value[chunk], buffer.grad[chunk], state, self._scratch[:, :size])
-                position += size
-            buffer.version += 1
+        for trainable, group in groupby(self.parameters, key=lambda parameter: parameter.trainable):
+            parameters = list(group)
+            if not trainable:
+                position += sum(parameter.size for parameter in parameters)
+                continue
+            # The runs are asked for anew: another model made of the same layers lays them out elsewhere.
+            for buffer, run in contiguous_runs(parameters):
+                for start in range(run.start, run.stop, CHUNK):
+                    chunk = slice(start, min(start + CHUNK, run.stop))
+                    size = chunk.stop - chunk.start
+                    state = {name: array[position : position + size] for name, array in self.state.items()}
+                    self.update(buffer.value[chunk], buffer.grad[chunk], state, self._scratch[:, :size])
+                    position += size
+                buffer.version += 1
 
     def zero_grad(self) -> None:
         """Set the gradients to zero."""

@@ -1,0 +1,8 @@
+"""Composites: they compute nothing, they only say how leaves are wired."""
+
+from .base import Composite, Node, describe
+from .chain import Branches, Chain, Residual
+from .construction import KNOWN, construct
+from .graph import Graph
+
+__all__ = ["KNOWN", "Branches", "Chain", "Composite", "Graph", "Node", "Residual", "construct", "describe"]
