@@ -150,6 +150,11 @@ class Parameter(Tensor):
     def grad(self, gradient: Array) -> None:
         self.grad[...] = gradient
 
+    def add_grad(self, gradient: Array) -> None:
+        """Add to the gradient, unless the parameter is frozen."""
+        if self.trainable:
+            self.gradient += gradient
+
     @property
     def has_grad(self) -> bool:
         """Always: parameters are what is learned."""

@@ -92,7 +92,9 @@ class Block:
         return gradient
 
     def add_grad(self, parameter: Parameter, gradient: Array) -> None:
-        """Add `gradient` to the lane's gradient of `parameter`."""
+        """Add `gradient` to the lane's gradient of `parameter`, unless that is frozen."""
+        if not parameter.trainable:
+            return
         total, untouched = self._claim(parameter)
         if untouched:
             np.copyto(total, gradient)
@@ -103,7 +105,10 @@ class Block:
         """Add the matrix product of `left` and `right` to the gradient of `parameter`, as it lies in memory.
 
         The first product of a lane goes straight to its place; `scratch`, of the parameter's size, takes the others.
+        For a frozen parameter nothing is done.
         """
+        if not parameter.trainable:
+            return
         total, untouched = self._claim(parameter)
         total = total.transpose(parameter.memory_axes)
         shape = (*left.shape[:-1], right.shape[-1])
@@ -114,14 +119,10 @@ class Block:
             np.matmul(left, right, out=product)
             np.add(total, product.reshape(total.shape), out=total)
 
-    def wants(self, parameter: Parameter) -> bool:
-        """Whether the gradient of `parameter` is wanted: a layer may leave out the work where not."""
-        return parameter.trainable
-
     def _claim(self, parameter: Parameter) -> tuple[Array, bool]:
         lane = self._lane
-        if not parameter.trainable:  # a layer that did the work all the same
-            return np.empty_like(parameter.array), True
+        if not parameter.trainable:
+            return np.empty_like(parameter.array), True  # where nobody looks
         if lane.gradients is None:
             return parameter.gradient, False
         untouched = parameter in lane.untouched

@@ -157,9 +157,9 @@ class BatchNorm(Layer):
         positions = math.prod(shape) // self.num_features
         of_grad = state["inverse"]
         if self.bias is not None:
-            self.bias.gradient += sums[0]
+            self.bias.add_grad(sums[0])
         if self.affine:
-            self.weight.gradient += sums[1]
+            self.weight.add_grad(sums[1])
             of_grad = of_grad * self.weight.array
         mean_grad, mean_product = sums / positions
         of_x = -of_grad * state["inverse"] * mean_product

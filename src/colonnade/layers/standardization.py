@@ -339,8 +339,8 @@ class InstanceNorm2d(Standardization):
 
     def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
         if sums is not None and self.weight is not None and self.bias is not None:
-            self.weight.gradient += sums[0]
-            self.bias.gradient += sums[1]
+            self.weight.add_grad(sums[0])
+            self.bias.add_grad(sums[1])
 
     def _add_sum(self, parameter: Parameter, terms: Array, block: Block) -> None:
         if not self.track_running_stats:
