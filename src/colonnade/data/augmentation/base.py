@@ -1,0 +1,114 @@
+"""What an augmentation is: a callable on a batch, with a configuration that makes it again."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import ArgumentError, ShapeError
+from ...ops.layout import Array, channels_first, channels_last
+
+if TYPE_CHECKING:
+    from ..draws import Draws
+
+
+class Augmentation:
+    """A random change of the images of a training batch: `x, targets = augmentation(x, targets, draws)`.
+
+    What happens to an image is given by the numbers drawn for it alone, which come from the seed, the epoch and its
+    position in the data set: neither the other images of its batch nor the number of workers change a bit of it.
+    (:class:`MixUp` and :class:`CutMix` blend an image with another of its batch, and say so.)
+
+    A subclass keeps its constructor's arguments as attributes of the same names, and writes :meth:`images`; one that
+    changes targets too writes `__call__` instead. It draws the same number of times whatever the images are.
+    """
+
+    def __call__(self, x: Array, targets: Array, draws: Draws) -> tuple[Array, Array]:
+        """The changed batch. The arrays handed in are only read; what is unchanged may be handed back as it is.
+
+        Args:
+            x: (n, c, h, w), float32 or float64, pixels in [0, 1].
+            targets: Class numbers (n,), or distributions (n, classes).
+            draws: The random numbers of these n images.
+
+        Raises:
+            ShapeError: No batch of images, or images of a size or channel count that can't be changed so.
+            ArgumentError: Pixels that are not floating point.
+        """
+        return channels_first(self.images(self.laid_out(x), draws)), targets
+
+    def images(self, x: Array, draws: Draws) -> Array:
+        """The changed images.
+
+        Args:
+            x: (n, h, w, c), contiguous; not to be written to.
+            draws: The random numbers of these n images.
+
+        Returns:
+            (n, h_out, w_out, c), contiguous, of x's type.
+        """
+        raise NotImplementedError
+
+    def laid_out(self, x: Array) -> Array:
+        """The batch (n, c, h, w) as it lies in memory, (n, h, w, c); a copy only if it lies otherwise.
+
+        Raises:
+            ShapeError: No batch of images.
+            ArgumentError: Pixels that are not floating point.
+        """
+        if x.ndim != 4:
+            raise ShapeError(f"{type(self).__name__}: expected images of shape (n, c, h, w), got shape {x.shape}.")
+        if x.dtype.kind != "f":
+            raise ArgumentError(f"{type(self).__name__}: expected floating point pixels in [0, 1], got {x.dtype}.")
+        return np.ascontiguousarray(channels_last(x))
+
+    def config(self) -> dict[str, Any]:
+        """The name of the class under `type`, and the arguments, as text, numbers and lists; None is left out.
+
+        :func:`from_config` makes the augmentation again.
+        """
+        given = {name: _plain(value) for name, value in self._arguments().items() if value is not None}
+        return {"type": type(self).__name__, **given}
+
+    def _arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, from the attributes of the same names."""
+        if type(self).__init__ is object.__init__:
+            return {}
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Augmentation):
+        return value.config()
+    return [_plain(each) for each in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+class Compose(Augmentation):
+    """One augmentation after the other.
+
+    Args:
+        transforms: In the order in which they are applied; none at all leaves a batch as it is.
+
+    Raises:
+        ArgumentError: Something that is no augmentation.
+    """
+
+    def __init__(self, transforms: Iterable[Augmentation]) -> None:
+        self.transforms = list(transforms)
+        for transform in self.transforms:
+            if not isinstance(transform, Augmentation):
+                raise ArgumentError(f"Compose: expected augmentations, got {transform!r}.")
+
+    def __call__(self, x: Array, targets: Array, draws: Draws) -> tuple[Array, Array]:
+        """As :meth:`Augmentation.__call__`."""
+        for transform in self.transforms:
+            x, targets = transform(x, targets, draws)
+        return x, targets
