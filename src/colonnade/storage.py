@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -76,6 +78,18 @@ def replace(path: StrPath, content: bytes) -> None:
         ArgumentError: A path that is there and no plain file: renaming over a device or a pipe would destroy it.
         OSError: What the disk says; nothing is left behind.
     """
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: StrPath) -> Iterator[BinaryIO]:
+    """As `replace`, of a content that is written piece by piece: the file takes its place where the block ends well.
+
+    Raises:
+        ArgumentError: A path that is there and no plain file.
+        OSError: What the disk says; nothing is left behind.
+    """
     path = Path(os.path.realpath(path))  # a link stays one, and what it points to is replaced
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: there is no such folder.")
@@ -84,16 +98,25 @@ def replace(path: StrPath, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{_unused()}")
     try:
         with temporary.open("xb") as file:  # made anew, with the permissions that the user's mask grants
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if path.exists():
             temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
-    except BaseException:  # an interrupt included
+    except BaseException as error:  # an interrupt included
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say of which file
+            error.filename = str(path)
         raise
     _sync_folder(path.parent)
+
+
+def remove_leftovers(path: StrPath) -> None:
+    """Remove what processes that were killed while they replaced a file have left beside it."""
+    path = Path(path)
+    for temporary in path.parent.glob(f".{path.name}.{'[0-9a-f]' * 8}"):
+        temporary.unlink(missing_ok=True)
 
 
 def check_writable(folder: StrPath) -> Path:

@@ -10,7 +10,6 @@ import numpy as np
 from . import executor
 from . import plan as planning
 from .composites import Chain, Node, construct, describe
-from .formats.native import load
 from .layers.base import Layer
 from .model import Model
 from .ops.layout import Array
@@ -178,6 +177,8 @@ class Check:
     def saving(self) -> None:
         """A saved model is the same model."""
         import tempfile  # only those who check a layer need it
+
+        from .formats import load
 
         model = self.model("float32")
         model(self.x, training=True)  # moves running statistics

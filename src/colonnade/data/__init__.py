@@ -1,17 +1,60 @@
-"""Data sets: images as arrays of bytes, and the batches a model is fed."""
+"""Data sets, and the batches that a model is fed.
 
+Images stay bytes, in memory or on disk, until it is their turn.
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .datasets import NAMES, Dataset, Examples, load
+    from . import augmentation
+    from .dataset import Dataset
+    from .datasets import NAMES, folder, load
+    from .draws import Draws
+    from .examples import Arrays, Examples
+    from .image_folder import ImageFolder
+    from .loader import Batch, Loader
+    from .official import cifar10, cifar100, digits, fashion_mnist, kmnist, mnist
+    from .stream import Stream
 
-__all__ = ["NAMES", "Dataset", "Examples", "load"]
+# Where each name comes from. It is imported when it is first asked for: training needs the batches alone.
+_PLACES = {
+    "dataset": ["Dataset"],
+    "datasets": ["NAMES", "folder", "load"],
+    "draws": ["Draws"],
+    "examples": ["Arrays", "Examples"],
+    "image_folder": ["ImageFolder"],
+    "loader": ["Batch", "Loader"],
+    "official": ["cifar10", "cifar100", "digits", "fashion_mnist", "kmnist", "mnist"],
+    "stream": ["Stream"],
+}
+
+__all__ = [
+    "NAMES",
+    "Arrays",
+    "Batch",
+    "Dataset",
+    "Draws",
+    "Examples",
+    "ImageFolder",
+    "Loader",
+    "Stream",
+    "augmentation",
+    "cifar10",
+    "cifar100",
+    "digits",
+    "fashion_mnist",
+    "folder",
+    "kmnist",
+    "load",
+    "mnist",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the readers of files when a name of theirs is first asked for: training needs the batches alone."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import datasets
-
-    return getattr(datasets, name)
+    if name == "augmentation":
+        return import_module(".augmentation", __name__)
+    for module, names in _PLACES.items():
+        if name in names:
+            return getattr(import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

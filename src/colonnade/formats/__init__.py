@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 from ..layers.base import Layer
 from ..model import Model
-from . import native
 
 
 def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) -> Model:
@@ -22,8 +20,48 @@ def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) ->
         FileNotFoundError: No such file.
         FileFormatError: A file that is no model, is damaged, or was written by a newer version.
     """
-    if Path(path).suffix.lower() == ".onnx":
+    if os.fspath(path).lower().endswith(".onnx"):
         from . import onnx  # and with it a package that most do without
 
         return onnx.load(path)
+    from . import native  # and with it what only those need who read files
+
     return native.load(path, custom=custom)
+
+
+def export_onnx(
+    model: Model,
+    path: str | os.PathLike[str],
+    *,
+    opset: int = 18,
+    normalization: bool = False,
+    custom: Mapping[type[Layer], Callable[..., str]] | None = None,
+) -> None:
+    """Write a model as an ONNX file, to be run elsewhere, for batches of any size.
+
+    The input is called "input" and the output "output", or, where a graph has several, as there; both are in the
+    paper's order, (n, c, h, w). Numbers that an :class:`~colonnade.Embedding` looks up come as int64. Parameters have
+    the names of the state dict, nodes those of the layers. The names of the classes, and the normalisation if it is
+    not part of the graph, are in the file's metadata, as JSON under `classes` and `normalization`. What only training
+    needs is left out. The file is checked, written beside its place and renamed over it.
+
+    Args:
+        model: Its input's size must be known; it is fixed in the file, all but the number of images.
+        path: Its name ends in `.onnx`.
+        opset: The version of ONNX's operators, 13 or higher.
+        normalization: Begin with the model's own, (x − mean) / std: the graph then takes pixels divided by 255.
+        custom: For each layer class of your own a function that says it in the operators of ONNX. It is called as
+            `function(graph, layer, *inputs)`, with the names of the layer's inputs, and returns that of its output;
+            `graph` is a :class:`~colonnade.formats.onnx.writer.GraphWriter`:
+            `custom={Square: lambda graph, layer, x: graph.node("Mul", x, x)}`.
+
+    Raises:
+        MissingExtraError: The package onnx is not installed.
+        ArgumentError: A model whose input's size is not known, a layer that ONNX can't express and `custom` does not,
+            an opset that is too old or that the package onnx does not know, another ending of the file's name,
+            weights of more than 2 GiB, a normalisation that the model has not.
+        OSError: What the disk says.
+    """
+    from .onnx.exporter import export  # and with it a package that most do without
+
+    export(model, path, opset=opset, normalization=normalization, custom=custom or {})

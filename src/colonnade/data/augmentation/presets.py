@@ -30,6 +30,10 @@ KNOWN: dict[str, type[Augmentation]] = {
 DEEPEST = 32  # a configuration nested further is refused, before Python's stack is at its end
 
 
+def _flip() -> list[Augmentation]:
+    return [RandomHorizontalFlip()]
+
+
 def _light() -> list[Augmentation]:
     return [RandomCrop(padding=2, padding_mode="edge"), RandomHorizontalFlip()]
 
@@ -61,6 +65,7 @@ def _strong() -> list[Augmentation]:
 
 PRESETS: dict[str, Callable[[], list[Augmentation]]] = {
     "none": list,
+    "flip": _flip,
     "light": _light,
     "characters": _characters,
     "objects": _objects,
@@ -73,10 +78,11 @@ def preset(name: str) -> Compose:
     """The augmentation of that name, for images of any size and channel count.
 
     Args:
-        name: `"none"`; `"light"`: moves by up to 2 pixels, and flips; `"characters"`, which know left from right:
-            small turns, moves, scales and shears; `"objects"`, small pictures of 32×32 and about: moves by up to 4
-            pixels, flips, and a square of 8 cut out; `"photographs"`: resized crops, flips, brightness, contrast and
-            saturation; `"strong"`: resized crops, flips, RandAugment and erasing, for long runs on few photographs.
+        name: `"none"`; `"flip"`: left and right; `"light"`: moves by up to 2 pixels, and flips; `"characters"`, which
+            know left from right: small turns, moves, scales and shears; `"objects"`, small pictures of 32×32 and
+            about: moves by up to 4 pixels, flips, and a square of 8 cut out; `"photographs"`: resized crops, flips,
+            brightness, contrast and saturation; `"strong"`: resized crops, flips, RandAugment and erasing, for long
+            runs on few photographs.
 
     Raises:
         ArgumentError: An unknown name.

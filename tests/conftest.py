@@ -1,0 +1,16 @@
+"""What holds for all tests: nothing is fetched from elsewhere, and nothing is kept in the user's own folders."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _on_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ["COLONNADE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["COLONNADE_MIRROR"] = "http://127.0.0.1:9"  # the port of `discard`, where nobody answers
+    yield
+    os.environ.clear()
+    os.environ.update(before)

@@ -1,0 +1,57 @@
+"""Work done ahead."""
+
+import threading
+from contextlib import closing
+
+import pytest
+
+from colonnade.data.prefetch import prefetch
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 5])
+@pytest.mark.parametrize("items", [0, 1, 3, 50])
+def test_results_come_in_the_order_of_the_items(workers, items):
+    assert list(prefetch(lambda n: n * n, range(items), workers, ahead=3)) == [n * n for n in range(items)]
+
+
+def test_without_workers_nothing_is_done_before_it_is_asked_for():
+    done = []
+    results = prefetch(done.append, range(5), workers=0)
+    assert done == []
+    next(results)
+    assert done == [0]
+
+
+def test_no_more_is_begun_than_was_allowed():
+    begun = []
+    with closing(prefetch(lambda n: begun.append(n) or n, range(100), workers=1, ahead=3)) as results:
+        assert [next(results) for _ in range(10)] == list(range(10))
+    assert len(begun) <= 13
+    assert begun == list(range(len(begun)))
+
+
+def test_results_are_made_while_the_caller_is_busy():
+    made = threading.Event()
+    with closing(prefetch(lambda n: made.set() if n == 1 else None, range(3), workers=1, ahead=1)) as results:
+        next(results)
+        assert made.wait(30)
+
+
+def test_error_is_raised_where_its_result_was_due_and_ends_the_threads():
+    def work(number):
+        if number == 3:
+            raise KeyError(number)
+        return number
+
+    results = prefetch(work, range(10), workers=2, ahead=4)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(KeyError, match="3"):
+        next(results)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("colonnade-data")]
+
+
+def test_closing_early_ends_the_threads():
+    results = prefetch(lambda n: n, range(1000), workers=3)
+    next(results)
+    results.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("colonnade-data")]
