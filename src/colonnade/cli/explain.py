@@ -1,0 +1,97 @@
+"""`colonnade explain`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import AsJson, ModelFile, Threads, set_threads
+
+if TYPE_CHECKING:
+    from ..model import Model
+
+SIDE = 224  # the least one of a picture: smaller images are enlarged
+SHOWN = 64  # of a layer's maps
+
+
+def explain(
+    model: ModelFile,
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", show_default=False, help="An image file.")],
+    of_class: Annotated[
+        str | None,
+        typer.Option("--class", metavar="N|NAME", help="The class to explain; by default the likeliest."),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--layer", metavar="NAME", help="The layer to look from; by default the last with maps but pools."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the pictures go.")] = Path("explained"),
+    threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show in pictures where a model looks: Grad-CAM, occlusion, and a layer's feature maps.
+
+    Prints the class, the layer and the files.
+    """
+    import numpy as np
+
+    from .. import explain as explaining
+    from .. import pictures, storage
+    from ..data.images import read_images
+    from ..errors import ArgumentError
+    from ..formats import load
+
+    set_threads(threads)
+    net = load(model)
+    if net.input_shape is None:
+        raise ArgumentError(f"{model}: the model has never seen an image, so it does not know their size.")
+    batch = read_images([image], net.input_shape)
+    pixels, probabilities = batch[0], net.predict_proba(batch)[0]
+    names = net.classes or [str(number) for number in range(len(probabilities))]
+    number = int(probabilities.argmax()) if of_class is None else class_number(net, of_class)
+    layer = layer or explaining.default_layer(net)
+    lost = explaining.occlusion(net, pixels, number)
+    maps = explaining.feature_maps(net, pixels, layer)[:SHOWN]
+    made = {
+        "image": pictures.picture(pixels),
+        "grad-cam": pictures.laid_over(explaining.grad_cam(net, pixels, number, layer), pixels, SIDE),
+        "occlusion": pictures.laid_over(np.maximum(lost, 0) / (lost.max() if lost.max() > 0 else 1.0), pixels, SIDE),
+        "features": pictures.sheet(np.stack([pictures.picture(each) for each in maps])),
+    }
+    folder = storage.check_writable(out)
+    files = {name: folder / f"{image.stem}-{name}.png" for name in made}
+    for name, picture in made.items():
+        storage.replace(files[name], pictures.png(pictures.enlarged(picture, SIDE)))
+    if as_json:
+        answer = {"class": names[number], "number": number, "probability": float(probabilities[number]), "layer": layer}
+        typer.echo(json.dumps(answer | {"files": {name: str(file) for name, file in files.items()}}))
+        return
+    typer.echo(f"class {names[number]} {probabilities[number]:.4f}")
+    typer.echo(f"layer {layer}")
+    for file in files.values():
+        typer.echo(file)
+
+
+def class_number(net: Model, wanted: str) -> int:
+    """The number of a class given by its name, or by the number itself.
+
+    Raises:
+        ArgumentError: There is no such class; the message has the nearest name.
+    """
+    import difflib
+
+    from ..errors import ArgumentError
+
+    names, count = net.classes or [], int(net.output_shape[0])
+    if wanted in names:
+        return names.index(wanted)
+    if wanted.isdecimal() and int(wanted) < count:
+        return int(wanted)
+    near = [] if wanted.isdecimal() else difflib.get_close_matches(wanted, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"expected a name, or a number from 0 to {count - 1}."
+    raise ArgumentError(f"There is no class {wanted!r}: {hint}")

@@ -1,0 +1,321 @@
+"""What a model looks at: Grad-CAM, occlusion, and the feature maps of a layer.
+
+All three are about a model as it is outside training, batch norm with its running statistics and dropout at rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .composites import construct
+from .data.batches import Batches
+from .errors import ArgumentError, ShapeError
+from .executor import Executor
+from .layers import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d, ZeroPad2d
+from .layers.base import Block, Layer
+from .layers.wiring import Fork
+from .model import Model
+from .ops.layout import Array
+from .ops.resampling import linear_matrix
+from .ops.softmax import softmax_forward
+from .steps import Step
+from .tensor import Shape, Tensor
+
+AT_ONCE = 128  # occluded copies of the image that are run together
+# What only summarises or moves the maps of the layer before it.
+POOLS = (AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d, ZeroPad2d)
+
+
+def grad_cam(model: Model, image: ArrayLike, class_number: int | None = None, layer: str | None = None) -> Array:
+    """Where the evidence for a class lies, as seen from one layer: a map (h, w) in [0, 1], as large as the image.
+
+        map = max(0, Σₖ αₖ Aₖ)        αₖ = the mean over positions of ∂ score / ∂ Aₖ
+
+    A is the layer's output (k maps) and the score the class's output, before any softmax of the loss. The map is
+    resized linearly and divided by its greatest value; it is zero where nothing speaks for the class.
+
+    Args:
+        model: One that puts out a number for each class.
+        image: (c, h, w), bytes or numbers, prepared as by `predict`.
+        class_number: The class to explain; by default the likeliest.
+        layer: The name of a layer that puts out maps, "6" or "3.main.0"; by default the last but pools.
+
+    Raises:
+        ArgumentError: No such class or layer, or a model that has seen no image.
+        ShapeError: An image that does not fit, a layer that puts out no maps, or outputs that are no classes.
+
+    Selvaraju et al. 2017, arXiv:1610.02391.
+    """
+    x = _prepared("grad_cam", model, image)
+    if len(model.output_shape) != 1:
+        raise ShapeError(f"grad_cam: expected a number for each class, got outputs of shape {model.output_shape}.")
+    twin = _Twin("grad_cam", model)
+    maps = twin.find(layer).outputs[0]
+    scores = model(x)[0]
+    at_output = np.zeros((1, len(scores)), model.dtype)
+    at_output[0, _class_number("grad_cam", scores, class_number)] = 1
+    executor = twin.run(x)
+    twin.model.backward(at_output)
+    weights = executor.view(maps, "grad")[0].mean(axis=(1, 2))  # (k,)
+    heat = np.maximum(np.tensordot(weights, executor.view(maps, "value")[0], axes=1), 0)
+    heat = _resized(heat, x.shape[2:])
+    greatest = heat.max()
+    return np.asarray(heat / greatest if greatest > 0 else heat)
+
+
+def occlusion(
+    model: Model,
+    image: ArrayLike,
+    class_number: int | None = None,
+    *,
+    size: int | None = None,
+    stride: int | None = None,
+    fill: float = 0.0,
+) -> Array:
+    """How much of a class's probability is lost when a part of the image is covered: a map (h, w), as the image.
+
+    A square is slid over the image. Each pixel has the mean, over the squares that cover it, of the class's
+    probability with nothing covered less that with the square covered: positive where the image speaks for the class.
+
+    Args:
+        model: One that puts out a number for each class.
+        image: (c, h, w), bytes or numbers, prepared as by `predict`.
+        class_number: The class to explain; by default the likeliest.
+        size: The side of the square in pixels; by default a quarter of the image's shorter side.
+        stride: Pixels from one square to the next; by default a quarter of `size`. The last one touches the border.
+        fill: What covers, after normalisation: 0 is the mean colour of the training images.
+
+    Raises:
+        ArgumentError: No such class, a size or stride out of range, or a model that has seen no image.
+        ShapeError: An image that does not fit, or outputs that are no classes.
+
+    Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2.
+    """
+    x = _prepared("occlusion", model, image)
+    height, width = x.shape[2:]
+    size = max(1, min(height, width) // 4) if size is None else size
+    stride = max(1, size // 4) if stride is None else stride
+    if not 1 <= size <= min(height, width):
+        raise ArgumentError(f"occlusion: size must lie between 1 and {min(height, width)}, got {size}.")
+    if stride < 1:
+        raise ArgumentError(f"occlusion: stride must be positive, got {stride}.")
+    whole = _probabilities(model, x)[0]
+    number = _class_number("occlusion", whole, class_number)
+    corners = [(top, left) for top in _places(height, size, stride) for left in _places(width, size, stride)]
+    lost, covered = np.zeros((height, width)), np.zeros((height, width))
+    for start in range(0, len(corners), AT_ONCE):
+        part = corners[start : start + AT_ONCE]
+        copies = np.repeat(x, len(part), axis=0)
+        for copy, (top, left) in zip(copies, part, strict=True):
+            copy[:, top : top + size, left : left + size] = fill
+        for (top, left), probability in zip(part, _probabilities(model, copies)[:, number], strict=True):
+            lost[top : top + size, left : left + size] += whole[number] - probability
+            covered[top : top + size, left : left + size] += 1
+    return lost / np.maximum(covered, 1)
+
+
+def feature_maps(model: Model, image: ArrayLike, layer: str | None = None) -> Array:
+    """What a layer puts out for an image, (k, h, w).
+
+    Args:
+        model: Any that takes images.
+        image: (c, h, w), bytes or numbers, prepared as by `predict`.
+        layer: The layer's name, "6" or "3.main.0"; by default the last that puts out maps, but pools.
+
+    Raises:
+        ArgumentError: No such layer, or a model that has seen no image.
+        ShapeError: An image that does not fit, or a layer that puts out no maps.
+    """
+    x = _prepared("feature_maps", model, image)
+    twin = _Twin("feature_maps", model)
+    maps = twin.find(layer).outputs[0]
+    return np.ascontiguousarray(twin.run(x).view(maps, "value")[0])
+
+
+def map_layers(model: Model) -> list[str]:
+    """The names of the layers that put out maps (k, h, w) of more than one position, in their order.
+
+    Raises:
+        ArgumentError: A model that has seen no image.
+        ShapeError: A model of other inputs than one image.
+    """
+    return [step.name for step in _Twin("map_layers", model).steps if _puts_out_maps(step)]
+
+
+def default_layer(model: Model) -> str:
+    """The last layer that puts out maps, but pools, which only make them coarser.
+
+    Raises:
+        ArgumentError: A model that has seen no image.
+        ShapeError: A model in which no layer puts out maps, or of other inputs than one image.
+    """
+    return _Twin("default_layer", model).find(None).name
+
+
+class _Affine(Layer):
+    """y = x · scale + shift, a number a channel: what batch norm is outside training, with a gradient."""
+
+    reads: ClassVar[set[str]] = set()
+    buffers = ("scale", "shift")
+
+    def __init__(self, num_features: int) -> None:
+        self.num_features = num_features
+        self.scale: Array = np.ones(num_features, np.float32)  # (c,)
+        self.shift: Array = np.zeros(num_features, np.float32)  # (c,)
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        return shape
+
+    def _along(self, vector: Array, array: Array) -> Array:
+        return vector.reshape(-1, *[1] * (array.ndim - 2))
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        np.multiply(x.value, self._along(self.scale, x.value), out=y.value)
+        np.add(y.value, self._along(self.shift, x.value), out=y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if x.has_grad:
+            np.multiply(y.grad, self._along(self.scale, y.grad), out=x.grad)
+
+
+class _Twin:
+    """A copy of a model that does in training what the model does outside, and keeps everything.
+
+    So it can be asked for the value and the gradient at any layer.
+
+    Attributes:
+        steps: The copy's, in the order of the layers.
+    """
+
+    def __init__(self, who: str, model: Model) -> None:
+        self.who = who
+        shape = _input_shape(who, model)
+        steps: list[Step] = []
+        model.unroll([Tensor(shape)], "", steps)
+        running = {step.name: step.layer for step in steps if "running_mean" in step.layer.buffers}
+        kinds = {type(step.layer).__name__: type(step.layer) for step in steps}
+        # A plan may move what is monotone behind a max pool, and what it puts out would be another tensor.
+        custom: dict[str, type[Layer]] = {
+            name: type(name, (kind,), {"monotone": False}) if kind.monotone else kind for name, kind in kinds.items()
+        }
+        custom[_Affine.__name__] = _Affine
+        architecture = model.description()["architecture"]
+        graph = isinstance(architecture, dict)
+        made: Any = construct(_at_rest([architecture] if graph else architecture, kinds), custom)
+        self.model = Model(made[0] if graph else made, dtype=model.dtype, share_memory=False).build(shape)
+        state: dict[str, Any] = {
+            name: array for name, array in model.state_dict().items() if name.rpartition(".")[0] not in running
+        }
+        for name, normalization in running.items():
+            state[f"{name}.scale"], state[f"{name}.shift"] = _scale_and_shift(normalization)
+        self.model.load_state_dict(state)
+        self.steps = self.model.plan((1, *shape), training=True).steps
+
+    def find(self, name: str | None) -> Step:
+        """The step whose output is the layer's: the last of a composite's; by default the last with maps, but pools."""
+        if name is None:
+            found = [step for step in self.steps if _puts_out_maps(step)]
+            found = [step for step in found if not isinstance(step.layer, POOLS)] or found
+            if not found:
+                raise ShapeError(f"{self.who}: no layer puts out maps (k, h, w) of more than one position.")
+            return found[-1]
+        found = [
+            step for step in self.steps if (step.name + ".").startswith(f"{name}.") and not isinstance(step.layer, Fork)
+        ]
+        if not found:
+            import difflib  # few mistype a name
+
+            near = difflib.get_close_matches(name, [step.name for step in self.steps], n=1, cutoff=0)
+            raise ArgumentError(f"{self.who}: expected the name of a layer, such as {near[0]!r}, got {name!r}.")
+        if not _puts_out_maps(found[-1]):
+            shape = found[-1].outputs[0].shape
+            raise ShapeError(f"{self.who}: layer {name} puts out no maps of more than one position, but {shape}.")
+        return found[-1]
+
+    def run(self, x: Array) -> Executor:
+        """Run a batch of one image forward; what holds all values, and after `backward` all gradients."""
+        self.model(x, training=True)
+        executor = self.model.pending
+        assert executor is not None
+        return executor
+
+
+def _puts_out_maps(step: Step) -> bool:
+    shape = step.outputs[0].shape
+    return len(step.outputs) == 1 and len(shape) == 3 and shape[1] * shape[2] > 1
+
+
+def _at_rest(description: Any, kinds: dict[str, type[Layer]]) -> Any:
+    """The description of layers that do in training what these do outside."""
+    if isinstance(description, list):
+        return [_at_rest(each, kinds) for each in description]
+    if not isinstance(description, dict):
+        return description
+    kind = kinds.get(str(description.get("type")))
+    if kind is not None and kind.vanishes:
+        return {"type": "Identity"}
+    if description.get("track_running_stats"):
+        return {"type": "_Affine", "num_features": description["num_features"]}
+    resting = {name: _at_rest(value, kinds) for name, value in description.items()}
+    return resting | ({"dropout": 0.0} if "dropout" in resting else {})
+
+
+def _scale_and_shift(layer: Any) -> tuple[Array, Array]:
+    """What a normalisation multiplies by and adds outside training, a number a channel."""
+    scale = 1 / np.sqrt(layer.running_var.astype(np.float64) + layer.eps)
+    if getattr(layer, "weight", None) is not None:
+        scale = scale * layer.weight.array
+    shift = -layer.running_mean * scale
+    return scale, shift if layer.bias is None else shift + layer.bias.array
+
+
+def _input_shape(who: str, model: Model) -> Shape:
+    shape = model.input_shape
+    if shape is None:
+        raise ArgumentError(f"{who}: the model has never seen an image: build it first.")
+    if len(model.inputs) != 1 or len(shape) != 3:
+        raise ShapeError(f"{who}: expected a model of images (c, h, w), got one of inputs {shape}.")
+    return tuple(shape)
+
+
+def _prepared(who: str, model: Model, image: ArrayLike) -> Array:
+    """The image as a batch of one, as the model takes it."""
+    shape, array = _input_shape(who, model), np.asarray(image)
+    if array.shape != shape:
+        raise ShapeError(f"{who}: expected one image of shape {shape}, got {array.shape}.")
+    return Batches(array[np.newaxis], model.dtype, model.normalization).take(np.zeros(1, np.intp))
+
+
+def _probabilities(model: Model, x: Array) -> Array:
+    outputs = model(x)
+    if outputs.ndim != 2:
+        raise ShapeError(f"occlusion: expected outputs of shape (n, classes), got {outputs.shape}.")
+    softmax_forward(outputs, 1, out=outputs)
+    return np.asarray(outputs)
+
+
+def _class_number(who: str, scores: Array, number: int | None) -> int:
+    if number is None:
+        return int(scores.argmax())
+    if not 0 <= number < len(scores):
+        raise ArgumentError(f"{who}: class_number must lie between 0 and {len(scores) - 1}, got {number}.")
+    return int(number)
+
+
+def _resized(heat: Array, shape: Shape) -> Array:
+    """A map (h, w) in another size, interpolated linearly, as PyTorch does without `align_corners`."""
+    vertical, horizontal = (
+        linear_matrix(before, after, before / after, False, np.float64)
+        for before, after in zip(heat.shape, shape, strict=True)
+    )
+    return np.asarray(vertical @ heat @ horizontal.T)
+
+
+def _places(extent: int, size: int, stride: int) -> Iterator[int]:
+    """Where squares begin, the last one at the border."""
+    yield from range(0, extent - size, stride)
+    yield extent - size

@@ -1,0 +1,78 @@
+"""`colonnade explain`, as a person runs it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import colonnade as cn
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "digit.png"
+    Image.fromarray(cn.data.load("digits").test.x[3, 0]).save(path)
+    return path
+
+
+def test_explain_writes_four_pictures_and_says_where(run, trained, image, tmp_path):
+    result = run("explain", trained / "model.safetensors", image, "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    of_class, layer, *files = result.stdout.splitlines()
+    assert of_class.split()[0] == "class"
+    assert layer == "layer 6"
+    assert files == [
+        str(tmp_path / "out" / f"digit-{name}.png") for name in ("image", "grad-cam", "occlusion", "features")
+    ]
+    for file in files:
+        with Image.open(file) as picture:
+            assert min(picture.size) >= 224
+            assert np.asarray(picture).std() > 0
+
+
+def test_json_is_all_there_is_on_standard_output(run, trained, image, tmp_path):
+    path = trained / "model.safetensors"
+    result = run("explain", path, image, "--class", 7, "--layer", "0", "--out", tmp_path, "--json")
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    probability = cn.load(path).predict_proba(cn.data.load("digits").test.x[3:4])[0, 7]
+    assert (answer["class"], answer["number"], answer["layer"]) == ("7", 7, "0")
+    assert answer["probability"] == pytest.approx(probability, rel=1e-4)
+    assert sorted(answer["files"]) == ["features", "grad-cam", "image", "occlusion"]
+
+
+def test_a_class_is_given_by_its_name_too(run, image, tmp_path):
+    model = cn.zoo.cnn((1, 8, 8), 3)
+    model.classes = ["cat", "dog", "2"]
+    model.save(tmp_path / "model.safetensors")
+    result = run("explain", tmp_path / "model.safetensors", image, "--class", "dog", "--out", tmp_path, "--json")
+    assert json.loads(result.stdout)["number"] == 1
+    result = run("explain", tmp_path / "model.safetensors", image, "--class", "doge", "--out", tmp_path)
+    assert result.returncode == 2
+    assert result.stderr == "error: There is no class 'doge': did you mean dog?\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--class", "10"], "expected a name, or a number from 0 to 9"),
+        (["--class", "-1"], "There is no class '-1'"),
+        (["--layer", "12"], "expected the name of a layer, such as"),
+        (["--layer", "9"], "layer 9 puts out no maps"),
+    ],
+)
+def test_what_the_user_got_wrong_is_one_line_and_status_2(run, trained, image, tmp_path, arguments, message):
+    result = run("explain", trained / "model.safetensors", image, "--out", tmp_path / "out", *arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_image_is_one_line(run, trained, tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    result = run("explain", trained / "model.safetensors", tmp_path / "text.png", "--out", tmp_path / "out")
+    assert result.returncode == 2
+    assert "expected an image" in result.stderr
