@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 import tracemalloc
 from collections.abc import Iterator
 
@@ -171,3 +172,29 @@ def test_the_environment_sets_the_threads(value: str, stdout: str, stderr: str) 
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert run.stdout == stdout
     assert run.stderr.endswith(stderr)
+
+
+def test_blas_has_one_thread_while_any_thread_runs_a_model_and_gets_its_own_back() -> None:
+    seen: list[int] = []
+
+    class Look(cn.Identity):
+        views = set()
+
+        def forward(self, x: object, y: object, block: object) -> None:
+            seen.extend(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+            super().forward(x, y, block)  # type: ignore[arg-type]
+
+    def run() -> None:
+        for _ in range(20):
+            cn.Model([Look()])(np.ones((4, 3)))
+
+    before = [each["num_threads"] for each in threadpool_info()]
+    run()  # this thread comes first
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen
+    assert set(seen) == {1}
+    assert [each["num_threads"] for each in threadpool_info()] == before

@@ -10,7 +10,7 @@ import math
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
@@ -39,7 +39,8 @@ class Workers:
 
     def __init__(self) -> None:
         self._count: int | None = None
-        self._blas: list[Any] | None = None
+        self._libraries: list[Any] | None = None
+        self._before: list[int] = []  # how many threads BLAS had
         self._start_over()
         os.register_at_fork(after_in_child=self._start_over)
 
@@ -48,6 +49,8 @@ class Workers:
         self._jobs: list[queue.SimpleQueue[Callable[[], None]]] = []
         self._done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._busy = threading.Lock()
+        self._holding = threading.Lock()
+        self._holders = 0
 
     @property
     def count(self) -> int:
@@ -64,24 +67,34 @@ class Workers:
     def hold(self) -> Iterator[int]:
         """Hold BLAS to one thread; yields how many workers there are: one, if another thread is using the rest."""
         mine = self._busy.acquire(blocking=False)
-        if not mine:
-            yield 1
-            return
+        with self._holding:
+            if not self._holders:
+                self._before = [library.num_threads for library in self._blas]
+                self._set_blas_threads([1] * len(self._before))
+            self._holders += 1
         try:
-            if self._blas is None:
-                from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
-
-                self._blas = ThreadpoolController().select(user_api="blas").lib_controllers
-            before = [library.num_threads for library in self._blas]
-            for library in self._blas:
-                library.set_num_threads(1)
-            try:
-                yield self.count
-            finally:
-                for library, threads in zip(self._blas, before, strict=True):
-                    library.set_num_threads(threads)
+            yield self.count if mine else 1
         finally:
-            self._busy.release()
+            with self._holding:
+                self._holders -= 1
+                if not self._holders:
+                    self._set_blas_threads(self._before)
+            if mine:
+                self._busy.release()
+
+    @property
+    def _blas(self) -> list[Any]:
+        if self._libraries is None:
+            from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+            self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        return self._libraries
+
+    def _set_blas_threads(self, counts: Sequence[int]) -> None:
+        for library, count in zip(self._blas, counts, strict=True):
+            library.set_num_threads(count)
+            # Since 3.8 threadpoolctl lets only the thread that did so last do it again, and ignores all others.
+            getattr(library, "clear_controlling_thread", lambda: None)()
 
     def run(self, work: Callable[[int], None], workers: int) -> None:
         """Call `work(worker)` on each of so many workers at once, and wait; the first error is raised here."""

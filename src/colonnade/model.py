@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import training
-from .composites import Chain, Composite, Graph, Node, construct, describe
+from .composites import Chain, Composite, Graph, Node, construct_body, describe
 from .composites.chain import nodes
 from .errors import ArgumentError, ShapeError, StateError
 from .executor import WORKERS, Executor, Memory
@@ -265,7 +265,7 @@ class Model(Composite):
             state |= {f"{name}.{key}": getattr(layer, key).copy() for key in layer.buffers}
         return state
 
-    def load_state_dict(self, state: dict[str, ArrayLike]) -> None:
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Take over parameters and running statistics; raises ArgumentError where names or shapes differ."""
         arrays = {name: np.asarray(value) for name, value in state.items()}
         places: dict[str, Array] = {name: parameter.array for name, parameter in self._parameters.items()}
@@ -534,11 +534,11 @@ class Model(Composite):
 
     # Training and using it
 
-    def fit(self, x: Any, y: Any, **options: Any) -> training.History:
+    def fit(self, x: Any, y: Any = None, **options: Any) -> training.History:
         """Train; see :func:`colonnade.training.fit` for the options and what comes back."""
         return training.fit(self, x, y, **options)
 
-    def evaluate(self, x: Any, y: Any, **options: Any) -> training.Evaluation:
+    def evaluate(self, x: Any, y: Any = None, **options: Any) -> training.Evaluation:
         """Loss and accuracy on a labelled set; see :func:`colonnade.training.evaluate`."""
         return training.evaluate(self, x, y, **options)
 
@@ -657,29 +657,62 @@ class Model(Composite):
             "inference_bytes": inference.bytes,
         }
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
-        """A model of its own with the same weights."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What `pickle` and `copy.deepcopy` make a model from: description, weights, and the layers' classes."""
         classes = {type(step.layer).__name__: type(step.layer) for step in self._steps}
-        layers = construct(describe(self.layers), classes)
-        model = Model(
-            layers[0] if isinstance(self.body, Graph) else layers,  # type: ignore[arg-type]
-            seed=self.seed,
-            dtype=self.dtype,
-            share_memory=self.share_memory,
-        )
-        if self.input_shape is not None:
-            model.build(self.input_shape)
-        model.load_state_dict(self.state_dict())  # type: ignore[arg-type]
-        model.classes, model.normalization = self.classes, self.normalization
-        if self.frozen:
-            model.freeze(*self.frozen)
-        return model
+        return _unpickled, (self.description(), self.state_dict(), self.share_memory, classes)
+
+    def _repr_html_(self) -> str:
+        """The layers as a table, for notebooks; as text before the input's shape is known."""
+        from . import notebook
+
+        if self.input_shape is None:
+            return notebook.text(repr(self))
+        table = self.table()
+        rows = [
+            [
+                row["name"],
+                row["type"],
+                "×".join(map(str, row["output_shape"])),
+                f"{row['parameters']:,}",
+                f"{row['flops']:,}",
+            ]
+            for row in table["layers"]
+        ]
+        caption = f"{table['parameters']:,} parameters, {table['flops']:,} FLOPs an image forward"
+        headings = ["layer", "", "output", "parameters", "FLOPs"]
+        return notebook.table(headings, rows, names=3, caption=caption)
 
     def __repr__(self) -> str:
         if isinstance(self.body, Graph):
             return f"Model({self.body!r})"
         lines = "".join(f"  {position}: {layer!r}\n" for position, layer in enumerate(self.layers))
         return f"Model(\n{lines})"
+
+
+def restored(
+    body: Chain | Graph, description: Mapping[str, Any], state: Mapping[str, ArrayLike], share_memory: bool = True
+) -> Model:
+    """The model of which `description` and `state_dict` say this, of a fresh body."""
+    settings = {name: description[name] for name in ("seed", "dtype")}
+    model = Model(body if isinstance(body, Graph) else body.layers, **settings, share_memory=share_memory)
+    if description["input_shape"] is not None:
+        model.build(description["input_shape"])
+    model.load_state_dict(state)
+    model.classes, model.normalization = description["classes"], description["normalization"]
+    if description.get("frozen"):
+        model.freeze(*description["frozen"])
+    return model
+
+
+def _unpickled(
+    description: Mapping[str, Any],
+    state: Mapping[str, ArrayLike],
+    share_memory: bool,
+    classes: Mapping[str, type[Layer]],
+) -> Model:
+    """The model that :meth:`Model.__reduce__` took apart."""
+    return restored(construct_body(description["architecture"], classes), description, state, share_memory)
 
 
 def _float_type(dtype: DTypeLike) -> np.dtype[Any]:

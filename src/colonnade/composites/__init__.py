@@ -2,7 +2,18 @@
 
 from .base import Composite, Node, describe
 from .chain import Branches, Chain, Residual
-from .construction import KNOWN, construct
+from .construction import KNOWN, construct, construct_body
 from .graph import Graph
 
-__all__ = ["KNOWN", "Branches", "Chain", "Composite", "Graph", "Node", "Residual", "construct", "describe"]
+__all__ = [
+    "KNOWN",
+    "Branches",
+    "Chain",
+    "Composite",
+    "Graph",
+    "Node",
+    "Residual",
+    "construct",
+    "construct_body",
+    "describe",
+]

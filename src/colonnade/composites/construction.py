@@ -39,6 +39,16 @@ def construct(
     return [_construct(entry, custom or {}, depth) for entry in architecture]
 
 
+def construct_body(architecture: Any, custom: Mapping[str, type[Layer]] | None = None) -> Chain | Graph:
+    """What a model is made of, from its description: a list is a chain, anything else a graph."""
+    if isinstance(architecture, list):
+        return Chain(construct(architecture, custom))
+    (body,) = construct([architecture], custom)
+    if not isinstance(body, Graph):
+        raise FileFormatError(f"expected a list of layers or a graph, got {type(body).__name__}.")
+    return body
+
+
 def _construct(entry: dict[str, Any], custom: Mapping[str, type[Layer]], depth: int) -> Node:
     kind = entry["type"]
     if kind == "Residual":

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import storage
-from ..composites import Chain, Graph, construct
+from ..composites import Chain, Graph, construct_body
 from ..data.batches import Batches
 from ..errors import ColonnadeError, FileFormatError
 from ..layers.base import Layer
-from ..model import FORMAT_VERSION, Model
+from ..model import FORMAT_VERSION, Model, restored
 from ..ops.layout import Array
 from ..steps import Step
 from ..tensor import Tensor
@@ -41,18 +41,9 @@ def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) ->
             f"{path}: written by a newer version of Colonnade (format {version}, this one reads {FORMAT_VERSION})."
         )
     try:
-        architecture = description["architecture"]
-        graph = isinstance(architecture, dict)
-        layers = construct([architecture] if graph else architecture, {each.__name__: each for each in custom})
-        body = layers[0] if graph and isinstance(layers[0], Graph) else Chain(layers)
+        body = construct_body(description["architecture"], {each.__name__: each for each in custom})
         _require_sizes(body, tensors)
-        model = Model(body if isinstance(body, Graph) else body.layers, seed=description["seed"], dtype=description["dtype"])
-        if description["input_shape"] is not None:
-            model.build(description["input_shape"])
-        model.load_state_dict(tensors)  # type: ignore[arg-type]
-        model.classes, model.normalization = description["classes"], description["normalization"]
-        if description.get("frozen"):
-            model.freeze(*description["frozen"])
+        model = restored(body, description, tensors)
         if model.normalization is not None and model.input_shape is not None:
             one = np.zeros((1, model.input_shape[0]))
             Batches(one, model.dtype, model.normalization)  # raises where it does not fit
