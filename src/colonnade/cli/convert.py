@@ -1,0 +1,33 @@
+"""`colonnade export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Image, ModelFile, image_shape
+
+
+def export(
+    model: ModelFile,
+    out: Annotated[Path, typer.Argument(metavar="OUT.onnx", show_default=False, help="The file to write.")],
+    image: Image = None,
+    opset: Annotated[int, typer.Option("--opset", metavar="N", help="The version of ONNX's operators.")] = 18,
+    normalization: Annotated[
+        bool, typer.Option("--normalization", help="Let the graph normalise: it then takes pixels divided by 255.")
+    ] = False,
+) -> None:
+    """Write a model as an ONNX file, for batches of any size."""
+    from ..errors import ArgumentError
+    from ..formats import export_onnx, load
+
+    net = load(model)
+    shape = image_shape(image)
+    if shape is not None:
+        net.build(shape)
+    if net.input_shape is None:
+        raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
+    export_onnx(net, out, opset=opset, normalization=normalization)
+    typer.echo(f"wrote {out}")

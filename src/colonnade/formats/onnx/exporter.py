@@ -1,0 +1,139 @@
+"""A model as an ONNX file: its steps, one after the other, in the operators of ONNX.
+
+How each layer is said in them stands in :mod:`colonnade.formats.onnx.expressions`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from ... import storage
+from ...composites import Graph
+from ...data.batches import Conversion
+from ...errors import ArgumentError
+from ...layers import Embedding, Identity, Layer
+from ...layers.wiring import Fork
+from ...model import Model
+from ...steps import Step
+from ...tensor import Shape, Tensor
+from .expressions import EXPRESSIONS, same
+from .writer import Expression, GraphWriter
+
+LEAST_OPSET = 13  # since then Softmax goes along one axis, and the operators are much as they are today
+LARGEST = 2**31 - 2**20  # bytes of weights: protobuf takes no message of 2 GiB, and the nodes are in it too
+
+Custom = Mapping[type[Layer], Expression]
+
+
+def export(model: Model, path: str | os.PathLike[str], *, opset: int, normalization: bool, custom: Custom) -> None:
+    """Write the file; see :func:`colonnade.export_onnx`."""
+    if Path(path).suffix.lower() != ".onnx":
+        raise ArgumentError(f"export_onnx: the file's name must end in .onnx, got {os.fspath(path)!r}.")
+    made = describe(model, opset=opset, normalization=normalization, custom=custom)
+    storage.replace(path, made.SerializeToString())
+
+
+def describe(model: Model, *, opset: int, normalization: bool = False, custom: Custom | None = None) -> onnx.ModelProto:
+    """The model in ONNX's own data structure, checked; arguments and errors are those of `export_onnx`."""
+    newest = onnx.defs.onnx_opset_version()
+    if not isinstance(opset, int) or not LEAST_OPSET <= opset <= newest:
+        raise ArgumentError(f"export_onnx: opset must be from {LEAST_OPSET} to {newest}, got {opset!r}.")
+    if model.input_shape is None:
+        raise ArgumentError(
+            "export_onnx: the size of the model's input is not known: run a batch, or call "
+            "model.build((channels, height, width)), first."
+        )
+    state = model.state_dict()
+    if (size := sum(array.nbytes for array in state.values())) > LARGEST:
+        raise ArgumentError(
+            f"export_onnx: an ONNX file holds weights of at most {LARGEST:,} bytes, these take {size:,}."
+        )
+    outputs = model.body.outputs if isinstance(model.body, Graph) and len(model.body.outputs) > 1 else ("output",)
+    # The names of inputs and outputs are what others call the model by: nothing inside may have them.
+    writer = GraphWriter(opset, model.dtype, state, taken=(*model.inputs, *outputs))
+    versions = [helper.make_opsetid("", opset)]
+    made = helper.make_model(
+        _graph(model, outputs, writer, normalization, custom or {}),
+        opset_imports=versions,
+        ir_version=helper.find_min_ir_version_for(versions),
+        producer_name="colonnade",
+    )
+    about = {"classes": model.classes, "normalization": None if normalization else model.normalization}
+    helper.set_model_props(made, {name: json.dumps(value) for name, value in about.items() if value is not None})
+    try:
+        onnx.checker.check_model(made, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        if not custom:
+            raise  # a mistake of ours
+        reason = " ".join(str(error).split())
+        raise ArgumentError(f"export_onnx: the functions in custom made no valid graph ({reason})") from error
+    return made
+
+
+def _graph(
+    model: Model, outputs: Sequence[str], writer: GraphWriter, normalization: bool, custom: Custom
+) -> onnx.GraphProto:
+    """All nodes, with the inputs and outputs."""
+    steps, sources = model._steps, model._sources
+    names: dict[Tensor, str] = {}  # what each tensor is called
+    inputs = []
+    for name, source in zip(model.inputs, sources, strict=True):
+        inputs.append(writer.begin(name, source.shape, whole=_only_looked_up(source, steps)))
+        names[source] = name
+    if normalization:
+        if len(sources) > 1 or model.inputs[0] in writer.whole:
+            raise ArgumentError("export_onnx: normalization is for models of one input, images.")
+        names[sources[0]] = _normalized(model, writer, model.inputs[0], sources[0].shape)
+    for step in steps:
+        made = _expressed(step, [names[tensor] for tensor in step.inputs], writer, custom)
+        names.update(dict.fromkeys(step.outputs, made))
+    ends = [writer.end(names[result], name, result.shape) for name, result in zip(outputs, model._results, strict=True)]
+    return helper.make_graph(writer.nodes, "colonnade", inputs, ends, writer.initializers)
+
+
+def _only_looked_up(tensor: Tensor, steps: Sequence[Step]) -> bool:
+    """Whether none but embeddings read a tensor: it then holds whole numbers."""
+    readers = [step for step in steps if tensor in step.inputs]
+    return bool(readers) and all(
+        type(step.layer) is Embedding
+        or (isinstance(step.layer, Fork | Identity) and all(_only_looked_up(each, steps) for each in step.outputs))
+        for step in readers
+    )
+
+
+def _normalized(model: Model, writer: GraphWriter, name: str, shape: Shape) -> str:
+    """y = (x − mean) / std, by channel: what was done to images in [0, 1] before they came to the model."""
+    if model.normalization is None:
+        raise ArgumentError("export_onnx: normalization was asked for, and the model has none.")
+    Conversion(shape, model.dtype, model.dtype, model.normalization)  # raises where it does not fit
+    writer.step("normalization", shape, shape)
+    mean, std = (
+        writer.constant(each, np.reshape(model.normalization[each], (-1, *[1] * (len(shape) - 1))))
+        for each in ("mean", "std")
+    )
+    return writer.finish(writer.node("Div", writer.node("Sub", name, mean), std))
+
+
+def _expressed(step: Step, read: Sequence[str], writer: GraphWriter, custom: Custom) -> str:
+    """Write the nodes of one step; returns the name of its output."""
+    kind = type(step.layer)
+    expression = custom.get(kind) or EXPRESSIONS.get(kind) or (same if step.layer.vanishes else None)
+    if expression is None:
+        raise ArgumentError(
+            f"export_onnx: layer {step.name}, {kind.__name__}, cannot be expressed in ONNX: "
+            f"say how with custom={{{kind.__name__}: function}}."
+        )
+    writer.step(step.name, step.shape, step.outputs[0].shape)
+    made = expression(writer, step.layer, *read)
+    if not isinstance(made, str):
+        raise ArgumentError(
+            f"export_onnx: the function for {kind.__name__} must return the name of its output, got {made!r}."
+        )
+    return writer.finish(made)

@@ -1,0 +1,176 @@
+"""An ONNX graph in the making."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from ...ops.layout import Array
+from ...tensor import Shape
+
+# What writes one layer: called with the graph, the layer, and the names of its inputs, it returns that of its output.
+Expression = Callable[..., str]
+
+
+class GraphWriter:
+    """What the expression of a layer writes its nodes to.
+
+    A node, and the tensor it puts out, has the layer's name in the model, "3.main.0". Where a layer takes several
+    nodes the last has it, and those before are called by their operators too, "3.main.0/Erf". An initializer has the
+    name that the array has in the state dict.
+
+    Args:
+        opset: The version of the operators.
+        dtype: The model's.
+        state: Its parameters and running statistics, by name.
+        taken: Names that no tensor inside may have.
+
+    Attributes:
+        opset: As given; some operators are newer than others.
+        dtype: As given.
+        shape: Of one image at the input of the layer at hand; at its output, if it has several inputs or none.
+        output_shape: Of one image at its output.
+        whole: The names of the tensors that hold whole numbers, int64.
+        nodes: What was written.
+        initializers: The arrays that the nodes read.
+    """
+
+    def __init__(self, opset: int, dtype: np.dtype[Any], state: Mapping[str, Array], taken: Iterable[str]) -> None:
+        self.opset, self.dtype = opset, dtype
+        self.shape: Shape = ()
+        self.output_shape: Shape = ()
+        self.whole: set[str] = set()
+        self.nodes: list[NodeProto] = []
+        self.initializers: list[TensorProto] = []
+        self._state = state
+        self._tensors = {*taken, *state}  # names that are taken, of tensors
+        self._called: set[str] = set()  # and of nodes
+        self._stored: set[str] = set()  # parameters that are among the initializers
+        self._inputs: list[str] = []
+        self._ends: dict[str, str] = {}  # what an output is called, by what it was called inside
+        self._batch = ""
+        self._name = ""  # of the layer at hand
+        self._first = 0  # of its nodes
+
+    # For the expressions
+
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Write a node, and return the name of its output.
+
+        Args:
+            operator: As ONNX calls it: "Conv".
+            inputs: Names of tensors; "" for an optional one that is left out.
+            attributes: As ONNX calls them.
+        """
+        name = f"{self._name}/{operator}"
+        output = _unused(name, self._tensors)
+        while inputs and not inputs[-1]:
+            inputs = inputs[:-1]  # what is left out at the end needs no place held
+        self.nodes.append(helper.make_node(operator, inputs, [output], _unused(name, self._called), **attributes))
+        return output
+
+    def constant(self, name: str, values: ArrayLike, dtype: DTypeLike | None = None) -> str:
+        """Store an array that is no parameter, and return its name.
+
+        Args:
+            name: What it is.
+            values: Numbers.
+            dtype: Their type; by default the model's for floats, and int64 for whole numbers.
+        """
+        array = np.asarray(values)
+        name = _unused(f"{self._name}/{name}", self._tensors)
+        self._store(name, array.astype(dtype or (np.int64 if array.dtype.kind in "iu" else self.dtype)))
+        return name
+
+    def cast(self, x: str, dtype: DTypeLike) -> str:
+        """A tensor in another type; returns its name."""
+        return self.node("Cast", x, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def parameter(self, name: str) -> str:
+        """The name of the layer's parameter or running statistic that it calls `name`; "" where it has none."""
+        full = f"{self._name}.{name}"
+        if full not in self._state:
+            return ""
+        if full not in self._stored:  # a layer at several places has one
+            self._stored.add(full)
+            self._store(full, self._state[full])
+        return full
+
+    def by_channel(self, name: str) -> str:
+        """As `parameter`, of an array of a number a channel, so that it meets every pixel of that channel."""
+        full = self.parameter(name)
+        if not full or len(self.shape) == 1:
+            return full
+        return self.node("Reshape", full, self.constant("by_channel", [-1, *[1] * (len(self.shape) - 1)]))
+
+    def batch(self) -> str:
+        """The name of an int64 array of one number: how many images there are."""
+        if not self._batch:
+            place, self._name = self._name, "batch"
+            self._batch = self.node("Gather", self.node("Shape", self._inputs[0]), self.constant("axis", [0]))
+            self._name = place
+        return self._batch
+
+    # For the exporter
+
+    def begin(self, name: str, shape: Shape, whole: bool) -> ValueInfoProto:
+        """An input of the graph, of whole numbers or not."""
+        self._inputs.append(name)
+        if whole:
+            self.whole.add(name)
+        return self._declared(name, shape, np.dtype(np.int64) if whole else self.dtype)
+
+    def step(self, name: str, shape: Shape, output_shape: Shape) -> None:
+        """What is written from now on is of the layer of this name."""
+        self._name, self.shape, self.output_shape = name, shape, output_shape
+        self._first = len(self.nodes)
+
+    def finish(self, made: str) -> str:
+        """The layer at hand is written, and puts out `made`; returns what that is called from now on."""
+        for node in self.nodes[self._first :]:
+            if made in node.output:
+                node.name, name = _unused(self._name, self._called), _unused(self._name, self._tensors)
+                self._rename(made, name, self._first)
+                return name
+        return made  # it only hands on what it reads
+
+    def end(self, made: str, name: str, shape: Shape) -> ValueInfoProto:
+        """What was called `made` inside is an output of the graph."""
+        if made in self._inputs or made in self._ends:
+            source = self._ends.get(made, made)
+            self.nodes.append(helper.make_node("Identity", [source], [name], _unused(name, self._called)))
+        else:
+            self._rename(made, name)
+            self._ends[made] = name
+        return self._declared(name, shape, np.dtype(np.int64) if made in self.whole else self.dtype)
+
+    def _declared(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> ValueInfoProto:
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), ["batch", *shape])
+
+    def _store(self, name: str, array: Array) -> None:
+        self.initializers.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
+
+    def _rename(self, old: str, new: str, first: int = 0) -> None:
+        """Call a tensor otherwise in the nodes from `first` on."""
+        for node in self.nodes[first:]:
+            for names in (node.input, node.output):
+                names[:] = [new if each == old else each for each in names]
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """The name, or one like it that is not taken; it is then."""
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free)
+    return free
+
+
+def operator(name: str) -> Expression:
+    """A layer that is one operator of ONNX, without attributes."""
+    return lambda graph, layer, *inputs: graph.node(name, *inputs)

@@ -1,0 +1,129 @@
+"""What is exported to ONNX in the tests, and the numbers it is tried on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import colonnade as cn
+from colonnade.composites import Chain, construct, describe
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
+
+
+def named(node: Any) -> str:
+    """A row of a table as the name of a test."""
+    return repr(node).replace(" ", "").replace("\n", "") if not isinstance(node, tuple) else "x".join(map(str, node))
+
+
+def distinct(rows: list[tuple[Any, Shape]]) -> list[tuple[Any, Shape]]:
+    return list({f"{layer!r} {shape}": (layer, shape) for layer, shape in rows}.values())
+
+
+def with_other_numbers(model: cn.Model, seed: int = 7) -> cn.Model:
+    """The model with weights and running statistics that are nowhere zero or one, as a trained one's are."""
+    rng = np.random.default_rng(seed)
+    state = {}
+    for name, array in model.state_dict().items():
+        if array.dtype.kind == "f":
+            array = rng.uniform(0.5, 2, array.shape) if name.endswith("var") else rng.normal(0.2, 0.4, array.shape)
+        state[name] = array
+    model.load_state_dict(state)
+    return model
+
+
+def batch(shape: Shape, images: int, numbers: int = 0) -> Array:
+    """Images at random; whole numbers where the model looks them up."""
+    rng = np.random.default_rng(images)
+    return rng.integers(0, numbers, (images, *shape)) if numbers else rng.normal(size=(images, *shape))
+
+
+def made(layers: list[Any], shape: Shape) -> cn.Model:
+    """A model of layers of their own, built."""
+    return with_other_numbers(cn.Model(construct(describe(layers)), seed=3).build(shape))
+
+
+def numbers(layer: Any) -> int:
+    """How many numbers there are to look up; 0 where none are."""
+    return layer.num_embeddings if isinstance(layer, cn.Embedding) else 0
+
+
+def of_two(layer: Any) -> cn.Graph:
+    """A layer of two inputs, both made of one: numbers of both signs, zeros among them, and numbers that are not."""
+    return cn.Graph({"left": (cn.Round(), "input"), "right": (cn.Sigmoid(), "input"), "both": (layer, "left", "right")})
+
+
+# What the tables above do not say of the way into ONNX.
+MORE: list[tuple[Any, Shape]] = [
+    (cn.MaxPool2d(2, stride=1, padding=2, dilation=4), (2, 7, 8)),  # more padding than kernel
+    (cn.MaxPool2d(3, 2, 1, ceil_mode=True), (2, 6, 7)),
+    (cn.AvgPool2d((4, 2), (3, 2), (2, 1), ceil_mode=True), (2, 6, 8)),  # beyond the padding in one direction alone
+    (cn.AvgPool2d(4, 3, 2, ceil_mode=True, divisor_override=3), (2, 6, 8)),
+    (cn.AvgPool2d(2, 2, ceil_mode=True), (2, 5, 7)),
+    (cn.AdaptiveAvgPool2d((2, 2)), (2, 6, 8)),
+    (cn.AdaptiveMaxPool2d((2, 4)), (2, 6, 8)),
+    (cn.ConvTranspose2d(2, 3, 2, 1, 1, (1, 0), dilation=2), (2, 4, 3)),
+    (cn.Upsample(scale_factor=4.1), (2, 46, 10)),  # 46 · 4.1 = 188.6, and 10 · 4.1 = 41 but for rounding
+    (cn.Upsample(scale_factor=4.1, mode="bilinear"), (1, 10, 460)),
+    (cn.Upsample(size=(7, 21)), (2, 21, 7)),
+    (cn.Upsample(size=(7, 21), mode="bilinear"), (2, 21, 7)),
+    (cn.Embedding(7, 3), (4,)),
+    (cn.Permute((0, -1, 1, 2)), (2, 3, 4)),
+    (cn.Select(2, -1), (2, 3, 4)),
+    (cn.LayerNorm2d(3), (3, 4, 5)),
+    (cn.LayerNorm2d(3, affine=False), (3, 4, 5)),
+    (cn.LocalResponseNorm(3, 0.1), (7, 3, 4)),
+    (cn.LocalResponseNorm(4, 0.1), (7, 3, 4)),
+    (cn.LocalResponseNorm(3, 0.1), (7,)),
+    (cn.Slice(3, 3, None, -2), (2, 3, 4)),
+    (cn.Slice(2, -2, None), (2, 3, 4)),
+    (cn.Pad((1, 2, 0, 1, 1, 0), value=2.0), (2, 3, 4)),
+    (cn.Pad((1, 2, 0, 1), mode="reflect"), (2, 3, 4)),
+    (cn.Pad((1, 2, 0, 1), mode="replicate"), (2, 3, 4)),
+    (cn.Pad((1, 2, 0, 1), mode="circular"), (2, 3, 4)),
+    (cn.Resize((5, 6), mode="cubic"), (2, 3, 4)),
+    (cn.Resize(5, coordinates="tf_crop_and_resize", region=(0.1, 0.2, 1.3, 0.8), extrapolation_value=3.0), (2, 3, 4)),
+    (cn.Quantize((0.1, 0.3), (2.0, 3.0), -8, 7, dim=-1), (3, 2)),
+    (cn.Dequantize((0.1, 0.2), (1.0, 3.0)), (2, 3, 4)),
+    (cn.Trunc(), (2, 3)),
+    (cn.Threshold(0.1, 0.5), (2, 3)),
+    (cn.Argmin(-1, keepdim=True, select_last=True), (2, 3, 4)),
+    (cn.Amax((1, 3)), (2, 3, 4)),
+    (cn.Argmax(2), (2, 3, 4)),
+    (Chain([cn.Abs(), cn.Log(), cn.Sqrt()]), (2, 3)),  # NaN where the logarithm is negative
+    *((of_two(layer), (2, 3)) for layer in (cn.Sub(), cn.Div(), cn.Pow(), cn.Maximum(), cn.Minimum(), cn.Concat(-1))),
+    *((of_two(layer), (2, 3)) for layer in (cn.Equal(), cn.Less(), cn.LessEqual(), cn.Greater(), cn.GreaterEqual())),
+    *((of_two(layer), (2, 3)) for layer in (cn.LogicalAnd(), cn.LogicalOr(), cn.LogicalXor())),
+    (cn.Graph({"gate": (cn.Tanh(), "input"), "y": (cn.Where(), "gate", "input", "gate")}), (2, 3)),
+    (cn.Graph({"turned": (cn.Permute((0, 2, 1)), "input"), "y": (cn.MatMul(), "input", "turned")}), (3, 4)),
+    (cn.Graph({"c": (cn.Constant((3, 1, 1)),), "y": (cn.Mul(stretch=True), "input", "c", "input")}), (3, 2, 4)),
+    (cn.Graph({"c": (cn.Constant((1, 4), learned=False),), "y": (cn.Concat(1), "c", "input")}), (3, 4)),
+]
+
+
+# Each network of the zoo, small enough to be quick.
+ZOO: dict[str, tuple[Shape, dict[str, Any]]] = {
+    "autoencoder": ((2, 12, 17), {}),
+    "cnn": ((1, 12, 12), {}),
+    "convnext_tiny": ((3, 64, 66), {"depths": (1, 1, 2, 1), "widths": (8, 16, 24, 32)}),
+    "densenet": ((3, 12, 10), {"depth": 22, "growth": 6}),
+    "lenet5": ((1, 14, 14), {}),
+    "mlp": ((2, 9, 8), {"hidden": (30, 20)}),
+    "mobilenet_v2": ((3, 32, 40), {"width": 0.25, "stem": "imagenet"}),
+    "name_model": ((4,), {"embedding": 5, "hidden": 11}),
+    "photo_cnn": ((3, 48, 40), {}),
+    "resnet18": ((3, 40, 33), {"stem": "imagenet"}),
+    "resnet20": ((3, 12, 12), {}),
+    "squeezenet": ((3, 24, 31), {"stem": "imagenet"}),
+    "vgg": ((3, 8, 8), {}),
+    "vit_tiny": ((3, 12, 16), {"width": 24, "depth": 2}),
+}
+
+
+def network(name: str) -> cn.Model:
+    """The small one of that name."""
+    shape, options = ZOO[name]
+    model: cn.Model = getattr(cn.zoo, name)(input_shape=shape, **options)
+    return model

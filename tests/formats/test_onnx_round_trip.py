@@ -1,0 +1,50 @@
+"""What is exported to ONNX comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import colonnade as cn
+from colonnade.errors import FileFormatError
+from tests.formats.exported import MORE, Shape, batch, distinct, made, named, network, numbers
+from tests.test_contract import CHAINS
+from tests.test_contract import LAYERS as CONTRACT_LAYERS
+
+pytest.importorskip("onnx", reason="onnx is not installed")
+
+
+def comes_back(model: cn.Model, path: Path, count: int = 0) -> cn.Model:
+    """What is exported and loaded gives the same numbers; returns it."""
+    cn.export_onnx(model, path / "model.onnx")
+    back = cn.load(path / "model.onnx")
+    x = batch(model.input_shape, 3, count)
+    ours = model(x)
+    np.testing.assert_allclose(back(x), ours, rtol=1e-5, atol=1e-5 * max(1, np.nanmax(np.abs(ours))))
+    return back
+
+
+@pytest.mark.parametrize(("layer", "shape"), distinct([*CONTRACT_LAYERS, *MORE]), ids=named)
+def test_every_layer_comes_back(layer: Any, shape: Shape, tmp_path: Path) -> None:
+    model = made([layer], shape)
+    if not getattr(layer, "track_running_stats", True) and isinstance(layer, cn.BatchNorm1d | cn.BatchNorm2d):
+        with pytest.raises(FileFormatError, match="works along axis 0, the batch"):
+            comes_back(model, tmp_path)
+    else:
+        comes_back(model, tmp_path, numbers(layer))
+
+
+@pytest.mark.parametrize(("layers", "shape"), CHAINS, ids=range(len(CHAINS)))
+def test_every_chain_comes_back(layers: list[Any], shape: Shape, tmp_path: Path) -> None:
+    comes_back(made(layers, shape), tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted({*cn.zoo.__all__} - {"resnet18"}))  # it is large, and as resnet20 in kind
+def test_every_network_of_the_zoo_comes_back_with_its_names(name: str, tmp_path: Path) -> None:
+    model = network(name)
+    back = comes_back(model, tmp_path, count=27 if name == "name_model" else 0).state_dict()
+    if name not in ("convnext_tiny", "vit_tiny"):  # where a Dense of sequences is a product and a sum, of other names
+        assert back.keys() == model.state_dict().keys()
