@@ -1,9 +1,11 @@
 """`colonnade train`, as a person runs it."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,14 @@ def test_train_ends_with_the_test_accuracy(run, tmp_path):
     assert words == "test accuracy"
     assert len(value) == len("0.9876")
     assert 0.9 < float(value) <= 1
+    low, high = map(
+        float,
+        re.fullmatch(
+            r"test accuracy from (0\.\d{4}) to ([01]\.\d{4}) \(95 % Wilson .*, 355 images\)",
+            result.stdout.splitlines()[-2],
+        ).groups(),
+    )
+    assert low < float(value) < high
     assert (tmp_path / "runs" / "digits-cnn" / "model.safetensors").is_file()
 
 
@@ -31,6 +41,7 @@ def test_progress_goes_to_standard_error(run, tmp_path):
 def test_train_leaves_model_metrics_and_checkpoint(trained):
     assert sorted(path.name for path in trained.iterdir()) == [
         "checkpoint.safetensors",
+        "config.toml",
         "metrics.jsonl",
         "model.safetensors",
     ]
@@ -48,6 +59,8 @@ def test_metrics_have_a_line_an_epoch(trained):
             "test_accuracy",
             "seconds",
             "images_per_second",
+            "waiting",
+            "lr",
         }
 
 
@@ -62,8 +75,9 @@ def test_options_reach_the_training(run, tmp_path):
     assert result.returncode == 0, result.stderr
     with safetensors.safe_open(tmp_path / "checkpoint.safetensors", "numpy") as file:
         metadata = json.loads(file.metadata()["run"])
-    assert (metadata["epochs"], metadata["batch_size"], metadata["seed"]) == (1, 64, 3)
-    assert metadata["optimizer"] == "SGD"
+    settings = metadata["settings"]
+    assert (settings["epochs"], settings["batch_size"], settings["seed"]) == (1, 64, 3)
+    assert settings["optimizer"]["type"] == "SGD"
     assert len(cn.load(tmp_path / "model.safetensors").layers) == len(cn.zoo.resnet20().layers)
 
 
@@ -80,7 +94,18 @@ def test_options_reach_the_training(run, tmp_path):
         (["--threads", "0"], "--threads"),
         (["--learning-rate", "1"], "--learning-rate"),
         (["--data", "mnist", "--data-dir", "nowhere"], "nowhere"),
-        (["--data", "mnist"], "COLONNADE_DATA"),
+        (["--schedule", "cycle"], "'--schedule': 'cycle' is not one of 'constant', 'cosine', 'one-cycle'."),
+        (["--augmentation", "lite"], "There is no augmentation 'lite': did you mean 'light'?"),
+        (["--average", "2"], "'--average': Input should be less than or equal to 1, got '2'."),
+        (["--clip", "0"], "fit: clip must be a positive number, got 0.0."),
+        (["--patience", "0"], "'--patience'"),
+        (["--max-time", "soon"], "--max-time: expected a number, alone or with one of s, m, h, got 'soon'."),
+        (["--memory", "2T"], "--memory: expected a number, alone or with one of k, M, G, Ki, Mi, Gi, got '2T'."),
+        (["--memory", "1M"], "more than memory=1,000,000."),
+        (["--accumulate", "0"], "'--accumulate'"),
+        (["--resume"], "runs/digits-cnn/checkpoint.safetensors: there is no such checkpoint to resume."),
+        (["--resume", "--find-lr"], "'--find-lr': a run that is resumed has its learning rate."),
+        (["--config", "nowhere.toml"], "nowhere.toml: No such file or directory"),
     ],
 )
 def test_what_the_user_got_wrong_is_one_line_and_status_2(run, tmp_path, arguments, message):
@@ -108,13 +133,14 @@ def test_a_run_that_diverges_stops_and_names_the_step(run, tmp_path):
     assert not (tmp_path / "model.safetensors").exists()
 
 
-def test_interrupted_run_leaves_its_checkpoint_and_says_where(tmp_path):
+def test_interrupted_run_leaves_its_checkpoint_and_says_how_to_go_on(run, tmp_path):
     # A process whose parent ignores interrupts, as background jobs do, would ignore them too.
     program = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from colonnade.cli.main import main; sys.exit(main())"
     )
-    command = [sys.executable, "-c", program, "train", "--epochs", "1000", "--out", str(tmp_path)]
+    options = ["--epochs", "1000", "--schedule", "constant", "--threads", "1", "--out", str(tmp_path)]
+    command = [sys.executable, "-c", program, "train", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -124,6 +150,127 @@ def test_interrupted_run_leaves_its_checkpoint_and_says_where(tmp_path):
         stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "test accuracy" not in stdout
-    assert stderr.splitlines()[-1].endswith(str(Path(tmp_path, "checkpoint.safetensors")))
     assert "Traceback" not in stderr
     assert (tmp_path / "checkpoint.safetensors").is_file()
+    place, command = stderr.splitlines()[-1].split("; go on with: ")
+    assert re.fullmatch(r"interrupted in epoch \d+, after step \d+ of 23", place)
+    assert command == f"colonnade train --resume --out {tmp_path}"
+    done = len((tmp_path / "metrics.jsonl").read_text().splitlines())
+    again = run(*command.split()[1:], "--max-time", 0.001)  # as it says, but without the patience for 1,000 epochs
+    assert again.returncode == 0, again.stderr
+    assert f"epoch {done + 1}/1000" in again.stderr
+    assert f"ended early: the time was up in epoch {done + 1}" in again.stderr
+    assert again.stderr.splitlines()[-1].endswith(f"; go on with: {command}")
+    assert again.stdout.splitlines()[-1].startswith("test accuracy ")
+
+
+def test_a_resumed_run_takes_its_options_from_its_folder(run, tmp_path):
+    options = ["--epochs", 2, "--batch-size", 100, "--seed", 4, "--lr", 0.002, "--threads", 1]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run("train", *options, "--out", whole).returncode == 0
+    assert run("train", *options, "--out", parts, "--max-time", 0.01).returncode == 0
+    resumed = run("train", "--resume", "--out", parts)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_resume_with_other_options_names_them(run, trained):
+    result = run("train", "--resume", "--out", trained, "--batch-size", 32)
+    assert result.returncode == 2
+    assert "batch_size was 64, is now 32" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_run_is_repeated_from_its_configuration(run, trained, tmp_path):
+    config = tomllib.loads((trained / "config.toml").read_text())
+    assert (config["data"], config["model"], config["epochs"], config["out"]) == ("digits", "cnn", 2, ".")
+    (tmp_path / "config.toml").write_bytes((trained / "config.toml").read_bytes())
+    result = run("train", "--config", tmp_path / "config.toml", "--quiet")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    for name in ("config.toml", "model.safetensors"):
+        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_the_command_line_comes_before_the_file_and_the_file_before_what_suits(run, tmp_path):
+    (tmp_path / "a.toml").write_text(
+        'epochs = 1\nbatch_size = 300\noptimizer = "sgd"\nmax_time = "1h"\nmemory = "1G"\nout = "b"'
+    )
+    result = run("train", "--config", tmp_path / "a.toml", "--batch-size", 200, "--threads", 1)
+    assert result.returncode == 0, result.stderr
+    config = tomllib.loads((tmp_path / "b" / "config.toml").read_text())
+    assert (config["epochs"], config["batch_size"], config["optimizer"], config["lr"]) == (1, 200, "sgd", 0.05)
+    assert (config["max_time"], config["memory"], config["threads"]) == (3600.0, 1e9, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", "there is no option 'epoch': did you mean epochs?"),
+        ("frobnicate = 3", "there is no option 'frobnicate': expected some of data, data_dir, model"),
+        ('epochs = "three"', "epochs must be a whole number, got 'three'."),
+        ("epochs = true", "epochs must be a whole number, got True."),
+        ("epochs = 2.5", "epochs must be a whole number, got 2.5."),
+        ("lr = [1]", "lr must be a number, got [1]."),
+        ("model = 3", "model must be text, got 3."),
+        ("epochs = 0", "fit: epochs must be a positive whole number, got 0."),
+        ('optimizer = "lion"', "optimizer: expected one of sgd, adam, adamw, got 'lion'."),
+        ('schedule = "steps"', "schedule: expected one of constant, cosine, one-cycle, got 'steps'."),
+        ("epochs = = 3", "not a TOML file"),
+    ],
+)
+def test_a_configuration_that_is_wrong_is_one_line_and_status_2(run, tmp_path, text, message):
+    (tmp_path / "a.toml").write_text(text)
+    result = run("train", "--config", tmp_path / "a.toml", "--out", tmp_path / "out")
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_rate_that_is_searched_is_said_used_and_kept(run, tmp_path):
+    result = run("train", "--find-lr", "--epochs", 3, "--threads", 1, "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    rate = tomllib.loads((tmp_path / "config.toml").read_text())["lr"]
+    assert 1e-4 < rate < 1e-1
+    assert f"learning rate {rate:.2g}, found by a range test" in result.stderr
+    assert float(result.stdout.split()[-1]) > 0.9
+
+
+def test_patience_ends_a_run_and_keeps_its_best_epoch(run, tmp_path):
+    options = ["--epochs", 200, "--patience", 2, "--schedule", "constant", "--lr", 0.01, "--threads", 1]
+    result = run("train", *options, "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    best = min(records, key=lambda record: record["test_loss"])
+    assert len(records) == best["epoch"] + 2
+    assert "ended early: 2 epochs brought no better test_loss" in result.stderr
+    assert result.stdout.splitlines()[-1] == f"test accuracy {best['test_accuracy']:.4f}"
+    evaluated = run("evaluate", tmp_path / "model.safetensors")
+    assert evaluated.stdout.splitlines()[-1] == result.stdout.splitlines()[-1]
+
+
+def test_a_model_of_before_stays_where_a_new_run_diverges(run, trained, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes((trained / "model.safetensors").read_bytes())
+    assert run("train", "--optimizer", "sgd", "--lr", 1e30, "--out", tmp_path).returncode == 2
+    assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a disk that is always full")
+def test_a_full_disk_is_one_line_and_the_checkpoint_stays(trained, tmp_path):
+    for path in trained.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    program = (
+        "import os, sys; os.fsync = lambda descriptor: os.write(os.open('/dev/full', os.O_WRONLY), b'x'); "
+        "from colonnade.cli.main import main; sys.exit(main())"
+    )
+    options = ["--resume", "--epochs", "2", "--quiet", "--out", str(tmp_path)]
+    command = [sys.executable, "-c", program, "train", *options]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {tmp_path}")
+    assert "No space left on device" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    for path in trained.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    assert len(list(tmp_path.iterdir())) == 4

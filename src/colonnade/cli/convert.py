@@ -1,4 +1,4 @@
-"""`colonnade export`."""
+"""`colonnade export` and `colonnade import`."""
 
 from __future__ import annotations
 
@@ -30,4 +30,18 @@ def export(
     if net.input_shape is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
     export_onnx(net, out, opset=opset, normalization=normalization)
+    typer.echo(f"wrote {out}")
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="IN.onnx", show_default=False, help="An ONNX file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.safetensors", show_default=False, help="The file to write.")],
+) -> None:
+    """Write the network of an ONNX file as a model of ours, which needs no ONNX any more."""
+    from ..errors import ArgumentError
+    from ..formats.onnx import load
+
+    if out.suffix.lower() != ".safetensors":
+        raise ArgumentError(f"{out}: the name of a model must end in .safetensors.")
+    load(source).save(out)
     typer.echo(f"wrote {out}")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from .options import AsJson, BatchSize, Data, DataDir, ModelFile, Threads, set_threads
+
+if TYPE_CHECKING:
+    from ..metrics import Calibration, ClassReport
 
 
 def evaluate(
@@ -17,17 +21,66 @@ def evaluate(
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Loss and accuracy of a model on the test part of a data set."""
-    from .. import training
+    """Loss and accuracy of a model on the test part of a data set, class by class, and how sure both are."""
+    from .. import metrics, training
     from ..data import load as load_data
     from ..formats import load as load_model
 
     set_threads(threads)
     net = load_model(model)
     images = load_data(data, data_dir)
-    result = training.evaluate(net, images.test.x, images.test.y, batch_size=batch_size)
+    result = training.evaluate(net, images.test, batch_size=batch_size)
+    probabilities = training.predict_proba(net, images.test, batch_size=batch_size)
+    labels, predicted = images.test.targets, probabilities.argmax(axis=1)
+    classes = net.classes or [str(number) for number in range(probabilities.shape[1])]
+    confusion = metrics.confusion_matrix(predicted, labels, len(classes))
+    reports = metrics.class_reports(confusion)
+    calibration = metrics.calibration(probabilities, labels)
+    count = len(labels)
+    interval = metrics.wilson(int((predicted == labels).sum()), count)
     if as_json:
-        typer.echo(json.dumps({"model": str(model), "data": data, **result}))
-    else:
-        typer.echo(f"test loss {result['loss']:.4f}")
-        typer.echo(f"test accuracy {result['accuracy']:.4f}")
+        found = {
+            "model": str(model),
+            "data": data,
+            **result,
+            "interval": interval,
+            "top_5": metrics.top_k(probabilities, labels, 5),
+            "classes": [{"class": name, **report} for name, report in zip(classes, reports, strict=True)],
+            "confusion": confusion.tolist(),
+            "calibration": _calibration(calibration),
+        }
+        typer.echo(json.dumps(found))
+        return
+    for line in _table(classes, reports):
+        typer.echo(line)
+    typer.echo(f"expected calibration error {calibration.ece:.4f}")
+    typer.echo(f"test loss {result['loss']:.4f}")
+    typer.echo(f"test accuracy from {interval[0]:.4f} to {interval[1]:.4f} (95 % Wilson interval, {count:,} images)")
+    typer.echo(f"test accuracy {result['accuracy']:.4f}")
+
+
+def _table(classes: list[str], reports: list[ClassReport]) -> list[str]:
+    """A line a class."""
+    width = max(map(len, ["class", *classes]))
+    lines = [f"{'class'.ljust(width)}  precision  recall      F1  images"]
+    for name, report in zip(classes, reports, strict=True):
+        shares = f"{report['precision']:9.4f}  {report['recall']:.4f}  {report['f1']:.4f}"
+        lines.append(f"{name.ljust(width)}  {shares}  {report['support']:6,}")
+    return lines
+
+
+def _calibration(found: Calibration) -> dict[str, Any]:
+    """As JSON can say it: what an empty bin does not have is null."""
+    bins = [
+        {
+            "from": low,
+            "to": high,
+            "images": int(count),
+            "confidence": float(confidence) if count else None,
+            "accuracy": float(accuracy) if count else None,
+        }
+        for low, high, count, confidence, accuracy in zip(
+            found.edges[:-1].tolist(), found.edges[1:].tolist(), *found[3:], strict=True
+        )
+    ]
+    return {"ece": found.ece, "mce": found.mce, "bins": bins}

@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 from ..errors import ColonnadeError
-from . import evaluate, predict, profile, summary, train
+from . import convert, evaluate, explain, predict, profile, report, summary, train
 
 GOT_WRONG = 2  # the exit status for what the user got wrong
 
 app = typer.Typer(
     name="colonnade",
     help="Convolutional neural networks in pure NumPy.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -24,6 +23,10 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("summary")(summary.summary)
 app.command("profile")(profile.profile)
+app.command("export")(convert.export)
+app.command("import")(convert.import_)
+app.command("report")(report.report)
+app.command("explain")(explain.explain)
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
 
@@ -17,13 +16,10 @@ Maker = Callable[..., "Model"]
 
 
 def networks() -> dict[str, Maker]:
-    """The public functions of :mod:`colonnade.zoo` by name."""
+    """The networks of :mod:`colonnade.zoo` by name."""
     from .. import zoo
 
-    made_here: dict[str, Any] = dict(inspect.getmembers(zoo, inspect.isfunction))
-    return {
-        name: make for name, make in made_here.items() if make.__module__ == zoo.__name__ and not name.startswith("_")
-    }
+    return {name: getattr(zoo, name) for name in zoo.__all__}
 
 
 def network(name: str) -> Maker:

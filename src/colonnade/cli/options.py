@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 Data = Annotated[
-    str, typer.Option("--data", metavar="NAME", help="The data set: digits, mnist, fashion-mnist or cifar10.")
+    str,
+    typer.Option("--data", metavar="NAME|FOLDER", help="A data set by name, or a folder with a folder for each class."),
 ]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Where its files lie; else $COLONNADE_DATA.")
@@ -25,9 +26,9 @@ Image = Annotated[
 ]
 ModelOrName = Annotated[
     str,
-    typer.Argument(metavar="MODEL|NAME", show_default=False, help="A model.safetensors, or a network of the zoo."),
+    typer.Argument(metavar="MODEL|NAME", show_default=False, help="A model.safetensors or .onnx, or a network of the zoo."),
 ]
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A model.safetensors.")]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A model.safetensors or .onnx.")]
 
 
 def image_shape(image: str | None) -> tuple[int, ...] | None:

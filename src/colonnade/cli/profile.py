@@ -57,9 +57,9 @@ def profile(
     if images is None:
         x, targets = np.random.default_rng(0).random((batch_size, *shape), np.float32), None
     else:
-        chosen = np.arange(batch_size) % len(images.train.y)
-        x = Batches(images.train.x, net.dtype, net.normalization or images.normalization).take(chosen)
-        targets = images.train.y[chosen]
+        chosen = np.arange(batch_size) % len(images.train)
+        taken = Batches(images.train.take(chosen), net.dtype, net.normalization or images.normalization)
+        x, targets = taken.take(np.arange(batch_size)), images.train.targets[chosen]
     result = net.profile(x, targets, steps=steps, threads=threads, training=not inference)
     if as_json:
         typer.echo(json.dumps({"model": model, **asdict(result)}))

@@ -1,70 +1,89 @@
-"""The progress of a training run: a bar while it runs, where there is a terminal, and a line an epoch that stays."""
+"""The progress of a training run: bars while it runs, where there is a terminal, and a line an epoch that stays."""
 
 from __future__ import annotations
 
 from types import TracebackType
 
+from rich import progress
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..training import BatchRecord, Callback, EpochRecord
 
 
-class ProgressBar(Callback):
-    """Shows a run on standard error; `with ProgressBar(epochs, title) as bar: fit(..., callbacks=[bar])`.
+class Progress(Callback):
+    """Shows a run on standard error; `with Progress(title) as bars: fit(..., callbacks=[bars])`.
+
+    One bar is the epoch, with the images a second, the mean loss, the accuracy, and the share of the time that steps
+    waited for their images; the other is the whole run. Both tell the time that is left.
 
     Args:
-        epochs: How many the run has.
         title: A line to begin with, once training has begun: until then all there is to say may be an error.
+        quiet: Say nothing at all.
     """
 
-    def __init__(self, epochs: int, title: str) -> None:
-        self.epochs = epochs
+    def __init__(self, title: str, quiet: bool = False) -> None:
         self._title: str | None = title
+        self._quiet = quiet
         self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            TextColumn("loss {task.fields[loss]:.4f}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        self._bars = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.TextColumn("{task.fields[numbers]}"),
+            progress.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=self._console,
             transient=True,
             refresh_per_second=5,  # drawing takes the interpreter's lock from the workers
-            disable=not self._console.is_terminal,
+            disable=quiet or not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=None, epoch=f"1/{epochs}", loss=float("nan"))
+        self._epoch = self._bars.add_task("epoch", total=None, visible=False, numbers="")
+        self._run = self._bars.add_task("run", total=None, visible=False, numbers="")
+        self._epochs = 0
+        self.place = ""  # where the run stands, for a sentence
 
-    def __enter__(self) -> ProgressBar:
-        self._bar.start()
+    def __enter__(self) -> Progress:
+        self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._bars.stop()
 
     def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._console.print(line)
+        """Print a line above the bars."""
+        if not self._quiet:
+            self._console.print(line)
 
     def on_batch_end(self, record: BatchRecord) -> None:
-        """Move the bar."""
+        """Move the bars."""
         if self._title is not None:
             self.say(self._title)
             self._title = None
-        self._bar.update(
-            self._task,
-            total=record.epochs * record.steps,
-            completed=(record.epoch - 1) * record.steps + record.step,
-            epoch=f"{record.epoch}/{record.epochs}",
-            loss=record.loss,
+        self._epochs = record.epochs
+        self.place = f" in epoch {record.epoch}, after step {record.step} of {record.steps}"
+        numbers = f"loss {record.loss:.4f}"
+        if record.accuracy is not None:
+            numbers += f"  accuracy {record.accuracy:.4f}"
+        numbers += f"  {record.images / record.seconds:,.0f} images/s  waiting {record.waiting / record.seconds:.0%}"
+        if record.step == 1:
+            self._bars.reset(self._epoch, total=record.steps)
+        self._bars.update(
+            self._epoch,
+            total=record.steps,
+            completed=record.step,
+            visible=True,
+            description=f"epoch {record.epoch}/{record.epochs}",
+            numbers=numbers,
         )
+        done = (record.epoch - 1) * record.steps + record.step
+        self._bars.update(self._run, total=record.epochs * record.steps, completed=done, visible=True)
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         """Leave a line."""
-        self.say(
-            f"epoch {record['epoch']}/{self.epochs}"
-            f"  train loss {record['train_loss']:.4f}  accuracy {record['train_accuracy']:.4f}"
-            f"  test loss {record['test_loss']:.4f}  accuracy {record['test_accuracy']:.4f}"
-            f"  {record['images_per_second']:,.0f} images/s"
-        )
+        line = f"epoch {record['epoch']}/{self._epochs}"
+        for part in ("train", "test"):
+            loss, accuracy = record[f"{part}_loss"], record[f"{part}_accuracy"]  # type: ignore[literal-required]
+            line += "" if loss is None else f"  {part} loss {loss:.4f}"
+            line += "" if accuracy is None else f"  accuracy {accuracy:.4f}"
+        share = record["waiting"] / record["seconds"]
+        self.say(f"{line}  {record['images_per_second']:,.0f} images/s  waiting {share:.0%}")

@@ -3,65 +3,203 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .options import BatchSize, Data, DataDir, Threads, set_threads
+from ..metrics import wilson
+from ..training.callbacks import Callback, Run
+from .options import DataDir, Threads, set_threads
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..model import Model
+    from .config import Settings
+    from .progress import Progress
 
 
 def train(
-    data: Data = "digits",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME|FOLDER",
+            show_default="digits",
+            help="digits, mnist, fashion-mnist, kmnist, cifar10, cifar100, or a folder with a folder for each class.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
-    model: Annotated[str, typer.Option("--model", metavar="NAME", help="A network of the zoo.")] = "cnn",
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Times through all images.")] = 20,
-    batch_size: BatchSize = 64,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="NAME", help="A network of the zoo; by default one that suits the data."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", metavar="N", min=1, help="Times through all images.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images in a step.")
+    ] = None,
     optimizer: Annotated[
-        Literal["sgd", "adam", "adamw"], typer.Option("--optimizer", help="How the weights learn.")
-    ] = "adamw",
+        Literal["sgd", "adam", "adamw"] | None, typer.Option("--optimizer", help="How the weights learn.")
+    ] = None,
     lr: Annotated[
         float | None,
-        typer.Option("--lr", metavar="X", help="Learning rate; by default one that suits the optimizer."),
+        typer.Option("--lr", metavar="X", help="The greatest learning rate; by default one that suits the optimizer."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Same seed, same bits.")] = 0,
+    schedule: Annotated[
+        Literal["constant", "cosine", "one-cycle"] | None,
+        typer.Option("--schedule", help="How the learning rate goes with time."),
+    ] = None,
+    augmentation: Annotated[
+        str | None,
+        typer.Option(
+            "--augmentation", metavar="NAME", help="none, flip, light, characters, objects, photographs or strong."
+        ),
+    ] = None,
+    average: Annotated[
+        float | None,
+        typer.Option("--average", metavar="X", min=0, max=1, help="Keep a moving average of the weights; 0 for none."),
+    ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option("--label-smoothing", metavar="X", min=0, max=1, help="Share of a target spread over all classes."),
+    ] = None,
+    clip: Annotated[
+        float | None, typer.Option("--clip", metavar="X", help="The greatest norm of the gradients.")
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option("--accumulate", metavar="N", min=1, help="Compute each step in N parts: less memory.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option("--patience", metavar="N", min=1, help="Stop after N epochs without a smaller test loss."),
+    ] = None,
+    max_time: Annotated[
+        str | None, typer.Option("--max-time", metavar="TIME", help="End after so many seconds, or 90m, or 2h.")
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option("--memory", metavar="BYTES", help="Fit into so many bytes, or 500M, or 2G: in parts, if need be."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, show_default="0", help="Same seed, same bits.")
+    ] = None,
     threads: Threads = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", min=0, help="Threads that read images ahead.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where all files go; by default runs/DATA-MODEL."),
     ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its options.")] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file, as each run writes one.")
+    ] = None,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Find a learning rate by a short range test, and train with it.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the result.")] = False,
 ) -> None:
     """Train a network on a data set.
 
-    The last line on standard output is the accuracy on the test part.
+    What is not said is chosen to suit the data. The last line on standard output is the accuracy on the test part.
     """
-    from .. import training
-    from ..data import load
-    from .networks import network
-    from .progress import ProgressBar
+    given = dict(locals())  # every option by its name
+    from dataclasses import replace
 
-    set_threads(threads)
-    make = network(model)
-    dataset = load(data, data_dir)
-    net = make(input_shape=dataset.input_shape, classes=len(dataset.classes), seed=seed)
+    from ..data import load
+    from .config import decide
+    from .networks import network
+    from .progress import Progress
+
+    if resume and find_lr:
+        raise typer.BadParameter("a run that is resumed has its learning rate.", param_hint="'--find-lr'")
+    settings = decide(given, config, resume)
+    set_threads(settings.threads)
+    make = network(settings.model)
+    dataset = load(settings.data, settings.data_dir)
+    net = make(input_shape=dataset.input_shape, classes=len(dataset.classes), seed=settings.seed)
     net.classes = dataset.classes
-    folder = out or Path("runs", f"{data}-{model}")
-    checkpoint = folder / "checkpoint.safetensors"
-    title = f"{model} on {data}: {len(dataset.train.y):,} images to learn from, {len(dataset.test.y):,} held out"
-    with ProgressBar(epochs, title) as bar:
-        try:
-            history = training.fit(
-                net,
-                *dataset.train,
-                epochs=epochs,
-                batch_size=batch_size,
-                optimizer=training.optimizer(optimizer, net.parameters(), lr),
-                validation=dataset.test,
-                normalization=dataset.normalization,
-                out=folder,
-                callbacks=[bar],
-            )
-        except KeyboardInterrupt:
-            bar.say("interrupted" + (f"; what was learned is in {checkpoint}" if checkpoint.exists() else ""))
-            raise typer.Exit(130) from None
-    typer.echo(f"model {folder / 'model.safetensors'}")
-    typer.echo(f"test accuracy {history[-1]['test_accuracy']:.4f}")
+    images = f"{len(dataset.train):,} images to learn from, {len(dataset.test):,} held out"
+    with Progress(f"{settings.model} on {Path(settings.data).name}: {images}", quiet) as progress:
+        if find_lr:
+            settings = replace(settings, lr=_find_rate(net, dataset, settings))
+            progress.say(f"learning rate {settings.lr:.2g}, found by a range test")
+        accuracy = _fit(net, dataset, settings, resume, progress)
+    low, high = wilson(round(accuracy * len(dataset.test)), len(dataset.test))
+    typer.echo(f"model {Path(settings.out, 'model.safetensors')}")
+    typer.echo(f"test accuracy from {low:.4f} to {high:.4f} (95 % Wilson interval, {len(dataset.test):,} images)")
+    typer.echo(f"test accuracy {accuracy:.4f}")
+
+
+def _fit(net: Model, dataset: Dataset, settings: Settings, resume: bool, progress: Progress) -> float:
+    """Train; returns the test accuracy of the weights that are kept."""
+    from .. import training
+    from ..data import augmentation
+    from ..losses import CrossEntropyLoss
+    from ..training.run import TIME_IS_UP
+
+    stopper = training.EarlyStopping(patience=settings.patience) if settings.patience else None
+    callbacks = [*([stopper] if stopper else []), _WriteConfig(settings), progress]
+    go_on = f"go on with: colonnade train --resume --out {quote(settings.out)}"
+    try:
+        history = training.fit(
+            net,
+            dataset.train,
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            optimizer=training.optimizer(settings.optimizer, net.parameters(), settings.lr),
+            loss=CrossEntropyLoss(label_smoothing=settings.label_smoothing),
+            validation=dataset.test,
+            normalization=dataset.normalization,
+            augmentation=None if settings.augmentation == "none" else augmentation.preset(settings.augmentation),
+            schedule=training.schedule(settings.schedule),
+            average=settings.average or None,
+            clip=settings.clip,
+            accumulate=settings.accumulate,
+            memory=settings.memory,
+            max_time=settings.max_time,
+            workers=settings.workers,
+            out=settings.out,
+            resume=resume,
+            callbacks=callbacks,
+        )
+    except KeyboardInterrupt:
+        progress.say(f"interrupted{progress.place}" + (f"; {go_on}" if progress.place else " before the first step"))
+        raise typer.Exit(130) from None
+    if history.stopped:
+        of_time = history.stopped.startswith(TIME_IS_UP)
+        progress.say(f"ended early: {history.stopped}" + (f"; {go_on}" if of_time else ""))
+    kept = history[-1] if stopper is None else history[stopper.epoch - 1]
+    return kept["test_accuracy"] or 0.0
+
+
+def _find_rate(net: Model, dataset: Dataset, settings: Settings) -> float:
+    from .. import training
+
+    found = training.learning_rate_range_test(
+        net,
+        dataset.train,
+        batch_size=settings.batch_size,
+        optimizer=training.optimizer(settings.optimizer, net.parameters()),
+        normalization=dataset.normalization,
+    )
+    return found.suggested
+
+
+class _WriteConfig(Callback):
+    """Leaves the options of a run in its folder, once they are known to be right."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def on_train_begin(self, run: Run) -> None:
+        from dataclasses import replace
+
+        from .. import storage
+        from . import config
+
+        settings = replace(self._settings, accumulate=run.accumulate)  # a budget of memory may have asked for more
+        storage.replace(Path(settings.out, config.FILE), config.text(settings).encode())

@@ -4,107 +4,20 @@ import json
 import os
 import signal
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from colonnade import initializers, storage, training
-from colonnade.data import load
+import colonnade as cn
+from colonnade import storage
+from colonnade.data import Arrays, Stream, load
 from colonnade.errors import ArgumentError, DivergenceError, ShapeError
 from colonnade.losses import CrossEntropyLoss, MSELoss
 from colonnade.optimizers import SGD, AdamW
-from colonnade.tensor import Parameter
-from colonnade.training import Callback, evaluate, fit, predict, predict_proba
-
-
-class SoftmaxRegression:
-    """y = x W on flattened images, all weights zero at first; it notes what it is given."""
-
-    def __init__(self, classes=10, seed=0, dtype="float64"):
-        self.seed = seed
-        self.classes = None
-        self.normalization = None
-        self.position = (0, 0)
-        self.dtype = np.dtype(dtype)
-        self.input_shape = None
-        self.output_shape = (classes,)
-        self.batches = []
-        self.positions = []
-
-    def build(self, input_shape):
-        self.input_shape = tuple(input_shape)
-        self.weight = Parameter((int(np.prod(input_shape)), *self.output_shape), initializers.zeros)
-        self.weight.dtype = self.dtype
-        return self
-
-    def __call__(self, x, training=False):
-        assert x.dtype == self.dtype
-        self.x = x.reshape(len(x), -1).copy()
-        if training:
-            self.batches.append(self.x)
-            self.positions.append(self.position)
-        return self.x @ self.weight.value
-
-    def backward(self, gradient, *, input_gradient=True):
-        self.weight.grad += self.x.T @ gradient
-
-    def zero_grad(self):
-        self.weight.zero_grad()
-
-    def parameters(self):
-        return [self.weight]
-
-    def state_dict(self):
-        return {"0.weight": self.weight.value.copy()}
-
-    def config(self):
-        return [{"type": "SoftmaxRegression", "classes": self.output_shape[0]}]
-
-    def save(self, path):
-        storage.write(path, self.state_dict(), {})
-
-
-class At(Callback):
-    """Does something after one step, or after one epoch."""
-
-    def __init__(self, act, step=None, epoch=None):
-        self.act, self.step, self.epoch = act, step, epoch
-
-    def on_batch_end(self, record):
-        if record.step == self.step and record.epoch == (self.epoch or 1):
-            self.act()
-
-    def on_epoch_end(self, record):
-        if self.step is None and record["epoch"] == self.epoch:
-            self.act()
-
-
-def interrupt():
-    raise KeyboardInterrupt
-
-
-@pytest.fixture
-def data():
-    """Twenty rows whose first number tells which row they are, of three classes."""
-    x = np.random.default_rng(0).normal(size=(20, 4))
-    x[:, 0] = np.arange(20) / 20
-    return x, np.arange(20) % 3
-
-
-@pytest.fixture
-def model():
-    return SoftmaxRegression(classes=3)
-
-
-def rows_seen(model):
-    return [np.rint(batch[:, 0] * 20).astype(int).tolist() for batch in model.batches]
-
-
-def checkpoint(folder):
-    tensors, metadata = storage.read(folder / "checkpoint.safetensors")
-    return tensors, json.loads(metadata["run"])
-
+from colonnade.training import BatchRecord, Callback, evaluate, fit, predict, predict_proba
+from tests.training.softmax_regression import At, SoftmaxRegression, checkpoint, interrupt, rows_seen
 
 # The loop
 
@@ -217,6 +130,8 @@ def test_history_has_a_record_an_epoch(data, model):
         "test_accuracy",
         "seconds",
         "images_per_second",
+        "waiting",
+        "lr",
     }
     assert history[0]["images_per_second"] == pytest.approx(20 / history[0]["seconds"])
     assert len(repr(history).splitlines()) == 4
@@ -242,7 +157,7 @@ def test_callbacks_hear_of_every_step_and_epoch(data, model):
     heard = []
     callback = SimpleNamespace(on_batch_end=heard.append, on_epoch_end=heard.append)
     history = fit(model, *data, epochs=2, batch_size=8, callbacks=[callback, Callback()])
-    places = [(r.epoch, r.epochs, r.step, r.steps, r.images) for r in heard if isinstance(r, training.BatchRecord)]
+    places = [(r.epoch, r.epochs, r.step, r.steps, r.images) for r in heard if isinstance(r, BatchRecord)]
     assert places == [(epoch, 2, step, 3, images) for epoch in (1, 2) for step, images in ((1, 8), (2, 16), (3, 20))]
     assert heard[3] is history[0]
     assert heard[2].loss == history[0]["train_loss"]
@@ -334,8 +249,8 @@ def test_checkpoint_holds_what_is_needed_to_go_on(data, model, tmp_path):
     assert set(tensors) == {f"optimizer.{name}" for name in optimizer.state_dict()}
     for name, array in optimizer.state_dict().items():
         np.testing.assert_array_equal(tensors[f"optimizer.{name}"], array)
-    assert (run["epoch"], run["step"], run["seed"], run["batch_size"], run["images"]) == (2, 3, 3, 8, 20)
-    assert run["config"] == model.config()
+    assert (run["epoch"], run["step"], run["seed"], run["batch_size"], run["data"]["images"]) == (2, 3, 3, 8, 20)
+    assert run["architecture"] == model.config()
     assert [record["epoch"] for record in run["history"]] == [1, 2]
 
 
@@ -368,14 +283,6 @@ def signal_in_the_middle_of_step(model, monkeypatch, step, times=1):
     monkeypatch.setattr(model, "backward", signalled)
 
 
-@pytest.fixture
-def python_handles_interrupts():
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, previous)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="sends itself a POSIX signal")
 @pytest.mark.usefixtures("python_handles_interrupts")
 def test_interrupt_in_the_middle_of_a_step_waits_until_it_is_whole(data, model, tmp_path, monkeypatch):
     signal_in_the_middle_of_step(model, monkeypatch, step=2)
@@ -390,7 +297,6 @@ def test_interrupt_in_the_middle_of_a_step_waits_until_it_is_whole(data, model, 
     np.testing.assert_array_equal(stopped["model.0.weight"], other.weight.value)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends itself a POSIX signal")
 @pytest.mark.usefixtures("python_handles_interrupts")
 def test_second_interrupt_stops_at_once_and_keeps_no_half_step(data, model, tmp_path, monkeypatch):
     signal_in_the_middle_of_step(model, monkeypatch, step=2, times=2)
@@ -413,8 +319,10 @@ def test_full_disk_leaves_the_last_checkpoint_whole(data, model, tmp_path, monke
 
         monkeypatch.setattr(os, "fsync", fail)
 
-    with pytest.raises(OSError, match="No space left"):
-        fit(model, *data, epochs=3, out=tmp_path, callbacks=[At(fill, epoch=1)])
+    with pytest.raises(
+        OSError, match="No space left on device: the checkpoint can't be written; the one before stays whole"
+    ):
+        fit(model, *data, epochs=3, out=tmp_path, callbacks=[At(fill, step=1, epoch=2)])
     assert checkpoint(tmp_path)[1]["epoch"] == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "metrics.jsonl"]
 
@@ -517,6 +425,14 @@ def test_labels_that_the_loss_ignores_are_allowed(data, model):
             "fit: validation: image 1 holds NaN or infinity",
         ),
         ({"normalization": {"mean": [0], "std": [0]}}, ArgumentError, "normalization"),
+        ({"accumulate": 0}, ArgumentError, "fit: accumulate must be a positive whole number, got 0"),
+        ({"clip": -1}, ArgumentError, "fit: clip must be a positive number, got -1"),
+        ({"memory": 0}, ArgumentError, "fit: memory must be a positive number, got 0"),
+        ({"max_time": np.nan}, ArgumentError, "fit: max_time must be a positive number, got nan"),
+        ({"checkpoint_seconds": -1}, ArgumentError, "fit: checkpoint_seconds must not be negative, got -1"),
+        ({"workers": -1}, ArgumentError, "Loader: workers must be a whole number from 0, got -1"),
+        ({"y": None}, ArgumentError, "fit: expected targets y, or x with targets of its own, got ndarray"),
+        ({"x": Arrays(np.zeros((2, 4)), [0, 1])}, ArgumentError, "fit: Arrays has targets of its own, expected no y"),
     ],
 )
 def test_wrong_arguments_are_one_line_and_nothing_is_trained(data, model, change, error, message):
@@ -545,9 +461,152 @@ def test_predicting_nothing_is_refused(data, model):
         predict(model, data[0], batch_size=0)
 
 
-def test_optimizers_are_known_by_name(model):
-    parameters = model.build((4,)).parameters()
-    assert isinstance(training.optimizer("adamw", parameters), AdamW)
-    assert training.optimizer("sgd", parameters, lr=0.2).lr == 0.2
-    with pytest.raises(ArgumentError, match="sgd, adam, adamw, got 'rmsprop'"):
-        training.optimizer("rmsprop", parameters)
+def test_an_optimizer_of_another_model_is_noticed(data, model):
+    other = SoftmaxRegression(3)
+    optimizer = SGD(other.build((4,)).parameters(), lr=0.1)
+    with pytest.raises(ArgumentError, match=r"must learn this model's parameters, got 1 of another model, such as"):
+        fit(model, *data, optimizer=optimizer)
+    assert model.batches == []
+    assert not other.weight.grad.any()
+
+
+# Examples and streams
+
+
+def test_examples_bring_their_targets(data, model):
+    x, y = data
+    other = SoftmaxRegression(3)
+    first = fit(model, Arrays(x, y), validation=Arrays(x, y), epochs=2, batch_size=8)
+    second = fit(other, x, y, validation=(x, y), epochs=2, batch_size=8)
+    assert first.test_loss == second.test_loss
+    assert evaluate(model, Arrays(x, y)) == evaluate(other, x, y)
+    np.testing.assert_array_equal(predict(model, Arrays(x, y)), predict(model, x))
+    np.testing.assert_array_equal(predict_proba(model, Arrays(x)), predict_proba(model, x))
+
+
+def test_a_stream_is_trained_on_as_it_comes(data, model, tmp_path):
+    x, y = data
+
+    def make(epoch):
+        for start in range(epoch, 20, 5):
+            yield x[start : start + 5], y[start : start + 5]
+
+    history = fit(model, Stream(make, steps=3, shape=(4,)), epochs=2, validation=data, out=tmp_path)
+    assert len(history) == 2
+    assert rows_seen(model) == [list(range(start, start + 5)) for start in (1, 6, 11, 2, 7, 12)]
+
+
+def test_waiting_is_told_apart_from_computing(data, model):
+    class Slow(Arrays):
+        def take(self, positions):
+            time.sleep(0.02)
+            return super().take(positions)
+
+    heard = []
+    slow = Slow(*data)
+    slow.in_memory = False
+    callback = SimpleNamespace(on_batch_end=heard.append)
+    history = fit(model, slow, batch_size=5, workers=0, callbacks=[callback])
+    assert [record.waiting >= 0.02 * record.step for record in heard] == [True] * 4
+    assert heard[-1].waiting == history[0]["waiting"] <= history[0]["seconds"] == heard[-1].seconds
+
+
+def test_mixed_images_are_right_by_their_greater_part(model):
+    x, y = np.eye(4)[[0, 1, 2, 0, 1, 2]], np.arange(6) % 3
+
+    def mix(x, targets, draws):
+        return x, 0.9 * np.eye(3)[targets] + 0.1 * np.eye(3)[(targets + 1) % 3]
+
+    history = fit(
+        model, x, y, epochs=50, batch_size=6, augmentation=mix, optimizer=AdamW(model.build((4,)).parameters(), 0.1)
+    )
+    assert history[-1]["train_accuracy"] == 1
+    assert 0.3 < history[-1]["train_loss"] < 0.4  # the entropy of (0.9, 0.1) is 0.325
+
+
+# Parts of a batch, norms, budgets
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        CrossEntropyLoss(),
+        CrossEntropyLoss(weight=[0.1, 1.0, 5.0]),
+        CrossEntropyLoss(ignore_index=1),
+        CrossEntropyLoss(reduction="sum"),
+        lambda y, targets: CrossEntropyLoss()(y, targets),
+    ],
+    ids=["mean", "class weights", "ignored class", "sum", "a function"],
+)
+@pytest.mark.parametrize("parts", [2, 3, 10])
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(data, loss, parts):
+    x, y = data
+    y = np.where(np.arange(20) < 8, 1, y)  # the first parts hold one class alone, which may not count
+    whole, cut = SoftmaxRegression(3), SoftmaxRegression(3)
+    histories = [
+        fit(each, x, y, epochs=3, batch_size=20, shuffle=False, loss=loss, accumulate=accumulate,
+            optimizer=SGD(each.build((4,)).parameters(), lr=0.1))
+        for each, accumulate in ((whole, 1), (cut, parts))
+    ]  # fmt: skip
+    assert len(cut.batches) == 3 * parts
+    np.testing.assert_allclose(cut.weight.value, whole.weight.value, rtol=1e-12)
+    np.testing.assert_allclose(histories[1].train_loss, histories[0].train_loss)
+    assert histories[1].train_accuracy == histories[0].train_accuracy
+
+
+def test_parts_draw_other_random_numbers_and_hold_two_images(data, model):
+    fit(model, *data, batch_size=7, accumulate=7, shuffle=False)
+    assert [len(batch) for batch in model.batches] == [2, 2, 3, 2, 2, 3, 2, 2, 2]
+    assert model.positions[:4] == [(1, 1, 1), (1, 1, 2), (1, 1, 3), (1, 2, 1)]
+
+
+def test_gradients_are_cut_to_a_norm(data, model):
+    fit(model, *data, batch_size=20, clip=0.01, optimizer=SGD(model.build((4,)).parameters(), lr=1.0))
+    assert np.linalg.norm(model.weight.value) == pytest.approx(0.01, rel=1e-3)
+
+
+def digits_model():
+    layers = [cn.Conv2d(1, 16, 3, padding=1), cn.ReLU(), cn.Flatten(), cn.Dense(1024, 10)]
+    return cn.Model(layers, seed=0).build((1, 8, 8))
+
+
+def test_a_batch_is_cut_until_it_fits_the_memory():
+    digits = load("digits")
+    x, y = digits.train.x[:128], digits.train.y[:128]
+    model = digits_model()
+    optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
+    fixed = 3 * sum(parameter.size for parameter in model.parameters()) * 4 + 128 * 64 * 4
+
+    def needed(images):
+        return fixed + model.plan((images, 1, 8, 8), training=True).bytes
+
+    def parts(memory, **options):
+        seen = []
+        callback = SimpleNamespace(on_train_begin=lambda run: seen.append(run.accumulate))
+        fit(model, x, y, optimizer=optimizer, memory=memory, callbacks=[callback], **options)
+        return seen[0]
+
+    assert needed(128) > needed(64) > needed(32)
+    assert parts(needed(128) + 100) == 1
+    assert parts(needed(128) - 100) == 2
+    assert parts(needed(32) + 100) <= 4
+    assert parts(needed(128) + 100, accumulate=3) == 3
+    assert parts(needed(128) + 100, validation=(x, y)) > 1
+    with pytest.raises(
+        ArgumentError, match=r"a step of 2 images at a time needs [\d,]+ bytes, [\d,]+ more than memory="
+    ):
+        fit(model, x, y, optimizer=optimizer, memory=needed(2) - 100)
+
+
+def test_memory_needs_a_model_with_a_plan(data, model):
+    with pytest.raises(ArgumentError, match="memory needs a model that plans its memory"):
+        fit(model, *data, memory=1e9)
+
+
+def test_time_that_is_up_ends_a_run_behind_the_step(data, model):
+    history = fit(model, *data, epochs=1000, batch_size=5, validation=data, max_time=1e-9)
+    assert len(model.batches) == 1
+    assert len(history) == 1
+    assert history[0]["test_accuracy"] is not None
+    assert history.stopped == "the time was up in epoch 1, after step 1 of 4"
+    assert fit(model, *data, max_time=60).stopped is None

@@ -1,0 +1,151 @@
+"""The settings of a run: the command line before a file, the file before what suits the data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import ArgumentError, FileFormatError
+
+BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+AUTO = "auto"
+FILE = "config.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of `colonnade train`, all of them decided; None stands for what is not asked for."""
+
+    data: str
+    data_dir: str | None
+    model: str
+    epochs: int
+    batch_size: int
+    optimizer: str
+    lr: float
+    schedule: str
+    augmentation: str
+    average: float
+    label_smoothing: float
+    clip: float | None
+    accumulate: int
+    patience: int | None
+    max_time: float | None
+    memory: float | None
+    seed: int
+    threads: int | None
+    workers: int | None
+    out: str
+
+
+# What a file may hold: numbers with a unit may be text there, too.
+KINDS: dict[str, tuple[type, ...]] = {
+    field.name: {"str": (str,), "int": (int,), "float": (int, float)}[str(field.type).removesuffix(" | None")]
+    for field in fields(Settings)
+} | {"max_time": (int, float, str), "memory": (int, float, str)}
+SAID = {str: "text", int: "a whole number", float: "a number"}
+
+
+def decide(given: Mapping[str, Any], file: Path | None, resume: bool) -> Settings:
+    """The settings of a run.
+
+    Args:
+        given: What the command line said, by the names of its options; None where one was left out.
+        file: Of `--config`. A resumed run takes the one that it wrote itself, where there is one.
+        resume: Whether to go on with a run.
+
+    Raises:
+        ArgumentError: A key that is no option, or a value of another kind.
+        FileFormatError: A file that is no TOML.
+        OSError: No such file.
+    """
+    said = {name: value for name, value in given.items() if name in KINDS and value is not None}
+    said |= {name: str(value) for name, value in said.items() if isinstance(value, Path)}
+    read = {} if file is None else load(file)
+    if resume and file is None:
+        place = Path(_decided(said, {})["out"], FILE)
+        read = load(place) if place.exists() else {}
+        read.pop("max_time", None)  # is that of a call, not of the run
+    return Settings(**_decided(said, read))
+
+
+def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
+    from ..training import OPTIMIZERS, recipe
+
+    chosen = dict(read) | dict(said)
+    data = chosen.get("data", "digits")
+    suited = recipe(data)
+    settings: dict[str, Any] = dict.fromkeys(KINDS) | {"data": data, "seed": 0, "accumulate": 1} | suited._asdict()
+    if chosen.get("model") == AUTO:
+        del chosen["model"]
+    optimizer = chosen.get("optimizer", suited.optimizer)
+    if optimizer != suited.optimizer and optimizer in OPTIMIZERS:
+        settings["lr"] = OPTIMIZERS[optimizer][1]["lr"]
+    settings |= chosen
+    settings["out"] = settings["out"] or str(Path("runs", f"{Path(data).resolve().name}-{settings['model']}"))
+    for name, units in (("memory", BYTES), ("max_time", SECONDS)):
+        settings[name] = amount(name, settings[name], units)
+    return settings
+
+
+def load(file: Path) -> dict[str, Any]:
+    """The options in a TOML file. Paths in it are relative to the folder that it lies in.
+
+    Raises:
+        ArgumentError: A key that is no option, or a value of another kind.
+        FileFormatError: A file that is no TOML.
+        OSError: No such file.
+    """
+    import tomllib
+
+    from ..training import RECIPES
+
+    try:
+        read = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileFormatError(f"{file}: not a TOML file ({error}).") from None
+    for name, value in read.items():
+        if name not in KINDS:
+            import difflib
+
+            near = difflib.get_close_matches(name, KINDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(KINDS)}."
+            raise ArgumentError(f"{file}: there is no option {name!r}: {hint}")
+        if not isinstance(value, KINDS[name]) or isinstance(value, bool):
+            raise ArgumentError(f"{file}: {name} must be {SAID[KINDS[name][-1]]}, got {value!r}.")
+    for name in ("data", "data_dir", "out"):
+        # A folder may stand beside the file, or wherever data sets lie.
+        if name in read and (name != "data" or (read[name] not in RECIPES and (file.parent / read[name]).is_dir())):
+            read[name] = str(file.parent / read[name])
+    return read
+
+
+def text(settings: Settings) -> str:
+    """The settings as a TOML file that lies in their `out` folder."""
+    import tomli_w
+
+    options = {name: value for name, value in asdict(settings).items() if value is not None}
+    for name in ("data", "data_dir"):
+        if name in options and Path(options[name]).is_dir():
+            options[name] = str(Path(options[name]).resolve())
+    return tomli_w.dumps(options | {"out": "."})
+
+
+def amount(name: str, value: float | str | None, units: Mapping[str, int]) -> float | None:
+    """A number with a unit, such as 2G or 90m, as a number.
+
+    Raises:
+        ArgumentError: Something else.
+    """
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*?)B?", value.strip())
+    if found is None or found[2] not in units:
+        known = ", ".join(unit for unit in units if unit)
+        option = name.replace("_", "-")
+        raise ArgumentError(f"--{option}: expected a number, alone or with one of {known}, got {value!r}.")
+    return float(found[1]) * units[found[2]]

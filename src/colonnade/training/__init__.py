@@ -1,0 +1,42 @@
+"""Training: the loop, what is told of it and done beside it, and what is asked of a model afterwards."""
+
+from .callbacks import Average, BestCheckpoint, Callback, EarlyStopping, Scheduler
+from .inference import evaluate, predict, predict_proba
+from .loggers import CSVLogger, JSONLines, TensorBoard
+from .loop import fit
+from .protocols import Criterion, Learner, Trainable
+from .range_test import RangeTest, learning_rate_range_test
+from .recipes import OPTIMIZERS, RECIPES, SCHEDULES, Recipe, optimizer, recipe, schedule
+from .records import BatchRecord, EpochRecord, Evaluation, History, Mean
+
+__all__ = [
+    "OPTIMIZERS",
+    "RECIPES",
+    "SCHEDULES",
+    "Average",
+    "BatchRecord",
+    "BestCheckpoint",
+    "CSVLogger",
+    "Callback",
+    "Criterion",
+    "EarlyStopping",
+    "EpochRecord",
+    "Evaluation",
+    "History",
+    "JSONLines",
+    "Learner",
+    "Mean",
+    "RangeTest",
+    "Recipe",
+    "Scheduler",
+    "TensorBoard",
+    "Trainable",
+    "evaluate",
+    "fit",
+    "learning_rate_range_test",
+    "optimizer",
+    "predict",
+    "predict_proba",
+    "recipe",
+    "schedule",
+]

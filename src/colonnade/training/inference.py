@@ -1,0 +1,138 @@
+"""What is asked of a model that is not learning: how good it is, and what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..data.batches import Normalization
+from ..data.loader import Batch, Loader
+from ..errors import DivergenceError
+from ..losses import CrossEntropyLoss
+from ..ops.layout import Array
+from ..ops.softmax import softmax_forward
+from .arguments import examples, images, require_fit, require_whole
+from .protocols import Criterion, Trainable
+from .records import Evaluation, Mean
+
+if TYPE_CHECKING:
+    from ..data.examples import Examples
+
+
+def evaluate(
+    model: Trainable,
+    x: ArrayLike | Examples,
+    y: ArrayLike | None = None,
+    *,
+    batch_size: int = 256,
+    loss: Criterion | None = None,
+    normalization: Normalization | None = None,
+    workers: int | None = None,
+) -> Evaluation:
+    """Mean loss and accuracy of a model.
+
+    Args:
+        model: Used as in inference.
+        x: Images, prepared as by `fit`; or examples, which have their targets.
+        y: Targets.
+        batch_size: Images at a time.
+        loss: By default `CrossEntropyLoss()`.
+        normalization: By default the model's own.
+        workers: Threads that read the images; see `colonnade.data.Loader`.
+
+    Raises:
+        ArgumentError: No images, or targets that are no class of the model.
+        ShapeError: Targets of another number than the images, or images that do not fit the model.
+        DivergenceError: NaN or infinity in an image.
+    """
+    given = examples("evaluate", x, y)
+    criterion = CrossEntropyLoss() if loss is None else loss
+    require_fit("evaluate", model, given, criterion)
+    mean = Mean(criterion)
+    for batch, outputs in _outputs("evaluate", model, given, batch_size, normalization, workers):
+        mean.add(criterion(outputs, batch.targets)[0], outputs, batch.targets)
+    return {"loss": mean.loss, "accuracy": mean.accuracy, "n": mean.images}
+
+
+def predict(
+    model: Trainable,
+    x: ArrayLike | Examples,
+    *,
+    batch_size: int = 256,
+    normalization: Normalization | None = None,
+    workers: int | None = None,
+) -> Array:
+    """The class number of each image, (n,), int64: the greatest output, the first of equals.
+
+    Args:
+        model: Used as in inference.
+        x: Images, prepared as by `fit`; or examples.
+        batch_size: Images at a time.
+        normalization: By default the model's own.
+        workers: Threads that read the images; see `colonnade.data.Loader`.
+
+    Raises:
+        ArgumentError: No images.
+        ShapeError: Images that do not fit the model.
+        DivergenceError: NaN or infinity in an image.
+    """
+    made = _outputs("predict", model, images("predict", x), batch_size, normalization, workers)
+    return np.concatenate([outputs.argmax(axis=1) for _, outputs in made])
+
+
+def predict_proba(
+    model: Trainable,
+    x: ArrayLike | Examples,
+    *,
+    batch_size: int = 256,
+    normalization: Normalization | None = None,
+    workers: int | None = None,
+) -> Array:
+    """The probability of each class for each image, (n, classes): the softmax of the outputs.
+
+    Args:
+        model: Ends in logits, as for `CrossEntropyLoss`.
+        x: Images, prepared as by `fit`; or examples.
+        batch_size: Images at a time.
+        normalization: By default the model's own.
+        workers: Threads that read the images; see `colonnade.data.Loader`.
+
+    Raises:
+        ArgumentError: No images.
+        ShapeError: Images that do not fit the model.
+        DivergenceError: NaN or infinity in an image.
+    """
+    probabilities = []
+    made = _outputs("predict_proba", model, images("predict_proba", x), batch_size, normalization, workers)
+    for _, outputs in made:
+        softmax_forward(outputs, 1, out=outputs)
+        probabilities.append(outputs)
+    return np.concatenate(probabilities)
+
+
+def _outputs(
+    who: str,
+    model: Trainable,
+    given: Examples,
+    batch_size: int,
+    normalization: Normalization | None,
+    workers: int | None,
+) -> Iterator[tuple[Batch, Array]]:
+    """The outputs of a model batch by batch, each with what it was made of."""
+    require_whole(who, 1, batch_size=batch_size)
+    loader = Loader(
+        given,
+        int(batch_size),
+        dtype=model.dtype,
+        normalization=model.normalization if normalization is None else normalization,
+        shuffle=False,
+        workers=workers,
+    )
+    try:
+        for batch in loader.epoch(1):
+            yield batch, model(batch.x)
+    except DivergenceError as error:
+        raise DivergenceError(f"{who}: {error}") from None

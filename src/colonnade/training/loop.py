@@ -1,0 +1,169 @@
+"""Training a model: what `fit` is given, checked and put together before the first step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from ..data.batches import Normalization
+from ..data.loader import Augmentation, Loader
+from ..data.stream import Stream
+from ..errors import ArgumentError
+from ..losses import CrossEntropyLoss
+from ..optimizers import AdamW
+from ..schedules import ReduceLROnPlateau, Schedule
+from . import arguments
+from .callbacks import Average, Callback, Scheduler
+from .memory import parts_within
+from .protocols import Criterion, Learner, Trainable
+from .records import History
+from .run import CHECKPOINT, Run
+
+if TYPE_CHECKING:
+    from ..data.examples import Examples
+    from ..storage import StrPath
+
+
+def fit(
+    model: Trainable,
+    x: ArrayLike | Examples | Stream,
+    y: ArrayLike | None = None,
+    *,
+    epochs: int = 1,
+    batch_size: int = 128,
+    optimizer: Learner | None = None,
+    loss: Criterion | None = None,
+    validation: tuple[ArrayLike, ArrayLike] | Examples | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    normalization: Normalization | None = None,
+    augmentation: Augmentation | None = None,
+    schedule: Schedule | ReduceLROnPlateau | Callable[[Any, int], Schedule] | None = None,
+    average: float | None = None,
+    clip: float | None = None,
+    accumulate: int = 1,
+    memory: float | None = None,
+    max_time: float | None = None,
+    workers: int | None = None,
+    out: StrPath | None = None,
+    checkpoint_seconds: float | None = 60.0,
+    resume: bool | StrPath = False,
+    callbacks: Sequence[Callback] = (),
+) -> History:
+    """Train a model.
+
+    Bytes are pixels and are divided by 255; then, for any x, the mean is subtracted and the deviation divided by, if
+    a normalization is given or the model has one. Every image is seen once an epoch. A last batch of a single image
+    is joined to the one before, which so has `batch_size` + 1.
+
+    Args:
+        model: Built from the shape of x if it is not yet.
+        x: Images (n, c, h, w), or (n, ...), bytes or numbers. Or examples, such as `ImageFolder` and `Arrays`, or a
+            `Stream`: they have their targets.
+        y: Targets (n, ...), as the loss wants them: class numbers (n,) for the default.
+        epochs: How many times every image is seen.
+        batch_size: Images in a step.
+        optimizer: By default AdamW with a learning rate of 0.001.
+        loss: By default `CrossEntropyLoss()`.
+        validation: Images and targets to evaluate after every epoch, or examples.
+        shuffle: See the images of each epoch in another order, given by (seed, epoch) alone.
+        seed: Of the order and the augmentation; by default the model's.
+        normalization: `mean` and `std` of each channel, of pixels in [0, 1]. The model keeps it, and `evaluate` and
+            `predict` do the same.
+        augmentation: Changes the training images, see `colonnade.data.augmentation`.
+        schedule: Of the learning rate: a function of the optimizer and the number of all steps that makes one, or
+            one of the optimizer. It goes on after every step, `ReduceLROnPlateau` after every epoch; for a schedule
+            that counts epochs give the callback `Scheduler(schedule, each="epoch")`.
+        average: The decay of an exponential moving average of the weights. Validation sees the average, and it is
+            what the model ends with and what is saved.
+        clip: The greatest norm of all gradients together; those of a greater norm are scaled down.
+        accumulate: Compute a step in so many parts, one after the other, and add up their gradients: the gradient of
+            the whole batch, up to rounding, in less memory. Batch norm sees each part by itself.
+        memory: Bytes that the run may take, apart from Python and the data set. It is known before the first step:
+            the batch is cut into as many parts (`accumulate`) as it takes to fit.
+        max_time: Seconds after which the run ends, within an epoch if need be. It is evaluated and saved, and its
+            checkpoint can be resumed.
+        workers: Threads that read and augment images; see `colonnade.data.Loader`.
+        out: A folder for `metrics.jsonl` and `checkpoint.safetensors`, written after every epoch, and
+            `model.safetensors` at the end. An interrupt (Ctrl-C) waits until the step is done, writes the checkpoint,
+            and is raised again. A `model.safetensors` of before stays until this run has ended well.
+        checkpoint_seconds: Write the checkpoint within an epoch, too, when so many seconds have passed since the
+            last; 0 for every step, None for never.
+        resume: True to go on from the checkpoint in `out`, or its path. What comes out is bit for bit what the run
+            would have given had it never been stopped. Only `epochs` may be another.
+        callbacks: Told after every step and every epoch; see `colonnade.training.Callback`.
+
+    Returns:
+        A record an epoch.
+
+    Raises:
+        ArgumentError: Numbers out of range, no images, targets that are no class of the model, an optimizer of
+            another model, an output folder that can't be written to, more memory needed than given, a checkpoint of
+            another run: all found before the first step, and the model is then as it was.
+        ShapeError: Targets of another number than the images, or images that do not fit the model.
+        FileFormatError: A checkpoint that is damaged, or none.
+        DivergenceError: NaN or infinity in an image, the loss or the weights. The epoch and step are named, and the
+            checkpoint of the last good epoch stays.
+        OSError: What the disk says; the checkpoint of before stays whole.
+    """
+    started = time.perf_counter()
+    seed = model.seed if seed is None else seed
+    criterion = CrossEntropyLoss() if loss is None else loss
+    arguments.require_whole("fit", 1, epochs=epochs, batch_size=batch_size, accumulate=accumulate)
+    arguments.require_whole("fit", 0, seed=seed)
+    arguments.require_positive("fit", clip=clip, memory=memory, max_time=max_time)
+    if checkpoint_seconds is not None and not checkpoint_seconds >= 0:
+        raise ArgumentError(f"fit: checkpoint_seconds must not be negative, got {checkpoint_seconds!r}.")
+    train = x if isinstance(x, Stream) else arguments.examples("fit", x, y)
+    if normalization is None:
+        normalization = model.normalization
+    loader = Loader(
+        train,
+        int(batch_size),
+        dtype=model.dtype,
+        normalization=normalization,
+        augmentation=augmentation,
+        shuffle=shuffle,
+        seed=int(seed),
+        workers=workers,
+    )
+    arguments.require_fit("fit", model, train, criterion)
+    held_out = None if validation is None else arguments.held_out(validation, model, train, criterion)
+    optimizer = AdamW(model.parameters(), lr=1e-3) if optimizer is None else optimizer
+    arguments.require_own(model, optimizer)
+    if memory is not None:
+        average_too, validates = average is not None, held_out is not None
+        accumulate = parts_within(memory, model, optimizer, loader, int(accumulate), average_too, validates)
+    if callable(schedule) and not isinstance(schedule, Schedule | ReduceLROnPlateau):
+        schedule = schedule(optimizer, int(epochs) * len(loader))
+    own: list[Callback] = [] if schedule is None else [Scheduler(schedule)]
+    own += [] if average is None else [Average(average)]
+    run = Run(
+        model,
+        optimizer,
+        criterion,
+        loader,
+        held_out,
+        epochs=int(epochs),
+        accumulate=int(accumulate),
+        clip=clip,
+        callbacks=[*own, *callbacks],
+        workers=workers,
+        evaluated_at_once=256 if memory is None else -(-int(batch_size) // int(accumulate)),
+    )
+    if resume:
+        if resume is not True:
+            run.continue_from(resume)
+        elif out is not None:
+            from pathlib import Path
+
+            run.continue_from(Path(out, CHECKPOINT))
+        else:
+            raise ArgumentError("fit: resume=True needs the folder of the run, fit(out=...), got none.")
+    if out is not None:
+        run.write_to(out, checkpoint_seconds)
+    run.train(None if max_time is None else started + max_time)
+    return run.history

@@ -1,0 +1,85 @@
+"""What the loop needs of a model, a loss and an optimizer: whatever has these methods can be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..ops.layout import Array
+from ..tensor import Parameter, Shape
+
+if TYPE_CHECKING:
+    from ..storage import StrPath
+
+
+class Trainable(Protocol):
+    """What the loop needs of a model; `colonnade.Model` has it."""
+
+    seed: int
+    classes: list[str] | None
+    normalization: dict[str, list[float]] | None
+    position: tuple[int, ...]  # (epoch, step): where random streams, such as those of dropout, stand
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the parameters, the images and the outputs."""
+
+    @property
+    def input_shape(self) -> Shape | None:
+        """Of one image; None before `build`."""
+
+    @property
+    def output_shape(self) -> Shape | None:
+        """Of what is put out for one image; None before `build`."""
+
+    def build(self, input_shape: Shape) -> object:
+        """Make the parameters."""
+
+    def __call__(self, x: Array, training: bool = False) -> Array:
+        """The outputs for a batch."""
+
+    def backward(self, gradient: Array, *, input_gradient: bool = True) -> Array | None:
+        """Add to the parameters' gradients."""
+
+    def zero_grad(self) -> None:
+        """Set the gradients to zero."""
+
+    def parameters(self) -> Sequence[Parameter]:
+        """What is learned."""
+
+    def state_dict(self) -> dict[str, Array]:
+        """Parameters and running statistics by name."""
+
+    def load_state_dict(self, state: Any, /) -> object:
+        """Take over what `state_dict` gave."""
+
+    def config(self) -> Any:
+        """The architecture, as JSON can say it."""
+
+    def save(self, path: StrPath) -> None:
+        """Write the model file."""
+
+
+class Criterion(Protocol):
+    """A loss: the classes of `colonnade.losses`, or any function of outputs and targets."""
+
+    def __call__(self, y: Array, targets: Array, /) -> tuple[float, Array]:
+        """The loss and its gradient at `y`."""
+
+
+class Learner(Protocol):
+    """An optimizer: the classes of `colonnade.optimizers`."""
+
+    lr: float
+    initial_lr: float | None
+
+    def step(self) -> None:
+        """Update the parameters from their gradients."""
+
+    def state_dict(self) -> dict[str, Array]:
+        """What it needs to go on, bit for bit."""
+
+    def load_state_dict(self, state: Mapping[str, Array], /) -> None:
+        """Take over what `state_dict` gave."""

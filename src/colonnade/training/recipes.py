@@ -1,0 +1,111 @@
+"""Optimizers, schedules and whole settings by name: what suits the networks of the zoo and the data sets known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from ..errors import ArgumentError
+from ..optimizers import SGD, Adam, AdamW
+from ..schedules import CosineAnnealingLR, LinearLR, OneCycleLR, Schedule, SequentialLR
+from ..tensor import Parameter
+
+OPTIMIZERS: dict[str, tuple[type[SGD] | type[Adam], dict[str, float]]] = {
+    "sgd": (SGD, {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}),
+    "adam": (Adam, {"lr": 1e-3}),
+    "adamw": (AdamW, {"lr": 1e-3}),
+}
+WARM_UP = 0.05  # share of the steps in which the rate of "cosine" rises
+RISE = 0.2  # the same of "one-cycle"
+
+
+def optimizer(name: str, parameters: Iterable[Parameter], lr: float | None = None) -> SGD | Adam:
+    """An optimizer by name, with settings that suit the networks of the zoo.
+
+    Args:
+        name: `sgd` (momentum 0.9, weight decay 5e-4), `adam` or `adamw`.
+        parameters: What it learns.
+        lr: The learning rate; by default 0.05 for sgd, 0.001 for the others.
+
+    Raises:
+        ArgumentError: Another name, or a negative learning rate.
+    """
+    if name not in OPTIMIZERS:
+        raise ArgumentError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {name!r}.")
+    kind, settings = OPTIMIZERS[name]
+    return kind(parameters, **(settings if lr is None else settings | {"lr": lr}))  # type: ignore[arg-type]
+
+
+def _one_cycle(optimizer: Any, steps: int) -> Schedule:
+    return OneCycleLR(optimizer, optimizer.lr, steps, pct_start=RISE, cycle_momentum=False)
+
+
+def _cosine(optimizer: Any, steps: int) -> Schedule:
+    warm_up = max(1, round(WARM_UP * steps))
+    rise = LinearLR(optimizer, 0.1, 1.0, warm_up)
+    fall = CosineAnnealingLR(optimizer, max(1, steps - warm_up))
+    return SequentialLR(optimizer, [rise, fall], [warm_up])
+
+
+SCHEDULES: dict[str, Callable[[Any, int], Schedule] | None] = {
+    "constant": None,
+    "cosine": _cosine,
+    "one-cycle": _one_cycle,
+}
+
+
+def schedule(name: str) -> Callable[[Any, int], Schedule] | None:
+    """A schedule by name, as `fit` takes it: made once the optimizer and the number of steps are known.
+
+    Args:
+        name: `constant`; `cosine`, which rises for a twentieth of the steps and falls to zero along half a wave;
+            `one-cycle`, which rises from a twenty-fifth for a fifth of the steps and falls to nearly nothing.
+
+    Raises:
+        ArgumentError: Another name.
+    """
+    if name not in SCHEDULES:
+        raise ArgumentError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {name!r}.")
+    return SCHEDULES[name]
+
+
+class Recipe(NamedTuple):
+    """Settings that train well from nothing, found by trying.
+
+    Attributes:
+        model: A network of the zoo.
+        epochs: Times through all images.
+        batch_size: Images in a step.
+        optimizer: By name.
+        lr: The greatest learning rate.
+        schedule: By name.
+        augmentation: A preset of `colonnade.data.augmentation`.
+        average: The decay of the exponential moving average of the weights; 0 for none.
+        label_smoothing: Of `CrossEntropyLoss`.
+    """
+
+    model: str
+    epochs: int
+    batch_size: int
+    optimizer: str
+    lr: float
+    schedule: str
+    augmentation: str
+    average: float
+    label_smoothing: float
+
+
+RECIPES: dict[str, Recipe] = {
+    "digits": Recipe("cnn", 20, 64, "adamw", 0.005, "one-cycle", "characters", 0.0, 0.0),
+    "mnist": Recipe("cnn", 10, 128, "adamw", 0.003, "one-cycle", "characters", 0.0, 0.0),
+    "kmnist": Recipe("cnn", 10, 128, "adamw", 0.003, "one-cycle", "characters", 0.0, 0.0),
+    "fashion-mnist": Recipe("cnn", 10, 128, "sgd", 0.05, "one-cycle", "flip", 0.0, 0.0),
+    "cifar10": Recipe("resnet20", 30, 128, "adamw", 0.003, "one-cycle", "objects", 0.0, 0.0),
+    "cifar100": Recipe("resnet20", 30, 128, "adamw", 0.003, "one-cycle", "objects", 0.0, 0.0),
+}
+PHOTOGRAPHS = Recipe("photo_cnn", 100, 32, "adamw", 0.003, "one-cycle", "photographs", 0.99, 0.1)
+
+
+def recipe(data: str) -> Recipe:
+    """The settings for a data set of that name; any other is taken to be a folder of photographs."""
+    return RECIPES.get(data, PHOTOGRAPHS)

@@ -1,0 +1,159 @@
+"""What is known of a run: a record a step, a record an epoch, and the history of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypedDict
+
+import numpy as np
+
+from .. import metrics
+from ..losses import CrossEntropyLoss, Loss
+from ..ops.layout import Array
+from ..tensor import Shape
+from .protocols import Criterion
+
+
+class EpochRecord(TypedDict):
+    """What is known of an epoch; a line of metrics.jsonl.
+
+    Losses are means over all that counts in the loss, whatever its reduction, accuracies shares of right answers.
+    Those of the training part are taken while the model learns, before each step. None stands for what was not
+    measured: no validation, no class numbers.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float | None
+    test_loss: float | None
+    test_accuracy: float | None
+    seconds: float  # of the training steps and what they waited for, without validation
+    images_per_second: float
+    waiting: float  # seconds of these in which a step waited for its images
+    lr: float  # the learning rate of the last step
+
+
+class BatchRecord(NamedTuple):
+    """Where a run stands after a step. Epochs and steps count from 1."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    images: int  # seen in this epoch
+    loss: float  # mean of this epoch so far
+    accuracy: float | None
+    seconds: float  # of this epoch so far
+    waiting: float  # seconds of these in which a step waited for its images
+    lr: float  # the learning rate of this step
+
+
+class History(list[EpochRecord]):
+    """The epochs of a run; `history[-1]["test_accuracy"]`, or a column: `history.test_accuracy`.
+
+    Attributes:
+        stopped: Why the run ended before its last epoch, in a line; None where it did not.
+    """
+
+    stopped: str | None = None
+
+    def __getattr__(self, name: str) -> list[Any]:
+        if name not in EpochRecord.__annotations__:
+            raise AttributeError(f"History has no column {name!r}: it has {', '.join(EpochRecord.__annotations__)}.")
+        return [record[name] for record in self]  # type: ignore[literal-required]
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        columns = [name.replace("_", " ") for name in EpochRecord.__annotations__]
+        return columns, [["—" if value is None else f"{value:.6g}" for value in record.values()] for record in self]
+
+    def _repr_html_(self) -> str:
+        """The epochs as a table, for notebooks."""
+        from .. import notebook
+
+        return notebook.table(*self._cells())
+
+    def __repr__(self) -> str:
+        columns, rows = self._cells()
+        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+        return "\n".join(
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [columns, *rows]
+        )
+
+
+class Evaluation(TypedDict):
+    """What `evaluate` finds: mean loss, share of right answers (None without class numbers), number of images."""
+
+    loss: float
+    accuracy: float | None
+    n: int
+
+
+class Mean:
+    """Loss and accuracy over the batches seen so far: what the whole of them would give as one batch.
+
+    Args:
+        criterion: Tells what a batch weighs. With class weights that is not its number of images; a loss of another
+            kind is taken to be a mean over them.
+    """
+
+    def __init__(self, criterion: Criterion) -> None:
+        self.images = 0
+        self._criterion = criterion
+        self._loss = 0.0
+        self._weight = 0.0
+        self._correct = 0
+        self._labels = 0
+
+    def add(self, loss: float, outputs: Array, targets: Array, labels: Array | None = None) -> None:
+        """Count a batch.
+
+        Args:
+            loss: Of the batch.
+            outputs: Of the model.
+            targets: What the loss was taken from.
+            labels: The class numbers to tell right answers by, where the targets are mixed from several.
+        """
+        loss = float(loss)  # another's may be a NumPy number, which JSON cannot say
+        known = self._criterion if isinstance(self._criterion, Loss) else None
+        weight = weigh(self._criterion, outputs.shape, targets)
+        self.images += len(outputs)
+        self._loss += loss if known and known.reduction == "sum" else loss * weight
+        self._weight += weight
+        labels = targets if labels is None else labels
+        if metrics.are_labels(labels, outputs):
+            right = metrics.right(outputs, labels)
+            if isinstance(known, CrossEntropyLoss):
+                right = right[known.counted(labels)]
+            self._labels += right.size
+            self._correct += int(np.count_nonzero(right))
+
+    @property
+    def loss(self) -> float:
+        """The mean loss; NaN where nothing counted."""
+        return self._loss / self._weight if self._weight else math.nan
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of right answers, if there were class numbers to tell by."""
+        return self._correct / self._labels if self._labels else None
+
+    def state_dict(self) -> dict[str, float]:
+        """The sums so far, exact also in JSON."""
+        return {
+            "images": self.images,
+            "loss": self._loss,
+            "weight": float(self._weight),
+            "correct": self._correct,
+            "labels": self._labels,
+        }
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Go on from sums of before."""
+        self.images, self._loss, self._weight = int(state["images"]), float(state["loss"]), float(state["weight"])
+        self._correct, self._labels = int(state["correct"]), int(state["labels"])
+
+
+def weigh(criterion: Criterion, shape: Shape, targets: Array) -> float:
+    """What a batch weighs beside others: by what its loss is divided, for outputs of that shape."""
+    return criterion.count(shape, targets) if isinstance(criterion, Loss) else shape[0]

@@ -1,0 +1,422 @@
+"""The training loop.
+
+    for each epoch:  for each batch:  y = model(x);  loss, ∂loss/∂y = L(y, t);  backward;  step
+
+Nothing here prints. What a person sees of a run is a `Callback`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data.loader import Batch, Loader
+from ..errors import ArgumentError, DivergenceError
+from ..optimizers import clip_grad_norm
+from .callbacks import Callback, tell
+from .inference import evaluate
+from .interrupts import Interrupts
+from .protocols import Criterion, Learner, Trainable
+from .records import BatchRecord, EpochRecord, Evaluation, History, Mean, weigh
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..data.examples import Examples
+    from ..storage import StrPath
+    from .checkpoint import Checkpoint
+
+TIME_IS_UP = "the time was up"
+CHECKPOINT, METRICS, MODEL = "checkpoint.safetensors", "metrics.jsonl", "model.safetensors"
+
+
+class Run:
+    """A training run: what changes from step to step, and the files it leaves.
+
+    Args:
+        model: Built.
+        optimizer: Of its parameters.
+        criterion: The loss.
+        loader: Of the training part.
+        held_out: The validation part.
+        epochs: How many there shall be.
+        accumulate: In how many parts a step is computed.
+        clip: The greatest norm of the gradients, or None.
+        callbacks: Told in this order.
+        workers: Threads that read images for validation.
+        evaluated_at_once: Images of a batch of validation.
+
+    Attributes:
+        history: The epochs that are done.
+        epoch: The current epoch, from 1.
+        step: How many of its steps are done.
+        steps: How many it has.
+    """
+
+    def __init__(
+        self,
+        model: Trainable,
+        optimizer: Learner,
+        criterion: Criterion,
+        loader: Loader,
+        held_out: Examples | None,
+        *,
+        epochs: int,
+        accumulate: int = 1,
+        clip: float | None = None,
+        callbacks: Sequence[Callback] = (),
+        workers: int | None = None,
+        evaluated_at_once: int = 256,
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.criterion = criterion
+        self.loader = loader
+        self.held_out = held_out
+        self.epochs = epochs
+        self.accumulate = accumulate
+        self.clip = clip
+        self.callbacks = list(callbacks)
+        self.workers = workers
+        self.evaluated_at_once = evaluated_at_once
+        self.history = History()
+        self.epoch = 1
+        self.step = 0
+        self.steps = len(loader)
+        self._out: Path | None = None
+        self._checkpoint_seconds: float | None = None
+        self._settings: dict[str, Any] = {}
+        self._stored: Checkpoint | None = None
+        self._written = 0.0  # when the last checkpoint was
+        self._kept = ""  # the place in it
+        self._sealed = False  # whether there is to be no other
+        self._interrupts = Interrupts()
+        self._whole = True  # whether no step is half done
+        targets = getattr(loader.examples, "targets", None)
+        self._labelled = targets is not None and targets.dtype.kind in "iu"
+        self._begin_epoch()
+
+    @property
+    def validates(self) -> bool:
+        """Whether the records will have test numbers."""
+        return self.held_out is not None
+
+    def stop(self, reason: str) -> None:
+        """End the run after this step, or this epoch, for good: `history.stopped` will tell the reason."""
+        self.history.stopped = reason
+
+    # The loop
+
+    def train(self, ends: float | None = None) -> None:
+        """Take all steps that are left, and save the model.
+
+        Args:
+            ends: The time, as `time.perf_counter` tells it, after which there is to be no further step.
+        """
+        self._written = time.perf_counter()
+        self._begin()
+        if (given := self.loader.normalization) is not None:
+            self.model.normalization = {name: [float(value) for value in given[name]] for name in ("mean", "std")}
+        try:
+            while self.epoch <= self.epochs and self.history.stopped is None:
+                self._train_epoch(ends)
+        except KeyboardInterrupt:
+            # An impatient second Ctrl-C may have torn a step in two: weights that no step made are not kept.
+            if self._whole and not self._interrupts.forced and self._not_finite() is None:
+                self._write_checkpoint()
+            raise
+        tell(self.callbacks, "on_train_end", self.history)
+        if self._out is not None:
+            self.model.save(self._out / MODEL)
+
+    def _train_epoch(self, ends: float | None) -> None:
+        """The steps of this epoch that are left, and what follows them."""
+        with closing(self.loader.epoch(self.epoch, self.step)) as batches:  # type: ignore[type-var]
+            while self.step < self.steps and self.history.stopped is None:
+                started = time.perf_counter()
+                try:
+                    batch = next(batches)
+                except DivergenceError as error:
+                    raise self._diverged(self.step + 1, str(error)) from None
+                self._take_step(batch, started)
+                if ends is not None and time.perf_counter() >= ends and not self._is_last_step():
+                    self._end_early()
+                    return
+        self._end_epoch()
+
+    def _take_step(self, batch: Batch, started: float) -> None:
+        """One batch: forward, loss, backward, update; whole, whatever interrupts it."""
+        with self._interrupts.held():
+            self._whole = False
+            # Numbers that run away are noticed right here, and named better than by NumPy's warnings.
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._add_gradients(batch)
+                if self.clip is not None:
+                    clip_grad_norm(self.model.parameters(), self.clip)
+                rate = self.optimizer.lr
+                self.optimizer.step()
+            self._seconds += time.perf_counter() - started
+            self._waiting += batch.waited
+            self.step += 1
+            self._whole = True
+            record = BatchRecord(
+                *(self.epoch, self.epochs, self.step, self.steps, self._mean.images, self._mean.loss),
+                *(self._mean.accuracy, self._seconds, self._waiting, rate),
+            )
+            self._rate = rate
+            tell(self.callbacks, "on_batch_end", record)
+            if self._checkpoint_is_due():
+                self._require_finite()
+                self._write_checkpoint()
+
+    def _add_gradients(self, batch: Batch) -> None:
+        """The gradients of a batch, part by part, and the sums that the records are made of."""
+        x, targets = batch.x, batch.targets
+        parts = max(1, min(self.accumulate, len(x) // 2))  # batch norm can't tell the spread of a single image
+        bounds = [len(x) * number // parts for number in range(parts + 1)]
+        total = 0.0 if parts == 1 else weigh(self.criterion, (len(x), *(self.model.output_shape or ())), targets)
+        self.model.zero_grad()
+        for number, (start, stop) in enumerate(pairwise(bounds), 1):
+            place = (self.epoch, self.step + 1)
+            self.model.position = place if parts == 1 else (*place, number)
+            outputs, wanted = self.model(x[start:stop], training=True), targets[start:stop]
+            share = 1.0
+            if parts > 1 and getattr(self.criterion, "reduction", "mean") != "sum":
+                share = weigh(self.criterion, outputs.shape, wanted) / total if total else 1.0
+            if share == 0:  # nothing in this part counts
+                self._mean.add(0.0, outputs, wanted)
+                continue
+            loss, gradient = self.criterion(outputs, wanted)
+            if not math.isfinite(loss):
+                raise self._diverged(self.step + 1, f"the loss became {loss}.")
+            self.model.backward(gradient if share == 1 else gradient * share, input_gradient=False)
+            # Where images were mixed, the answer is right that names the greater part.
+            mixed = self._labelled and wanted.ndim == outputs.ndim
+            self._mean.add(loss, outputs, wanted, wanted.argmax(axis=1) if mixed else None)
+
+    def _end_epoch(self) -> None:
+        """Evaluate, and write down how the epoch went."""
+        with self._as_known():
+            record = self._record()
+            with self._interrupts.held():
+                self.history.append(record)
+                tell(self.callbacks, "on_epoch_end", record)
+        with self._interrupts.held():
+            self._write_checkpoint()
+            self.epoch += 1
+            self._begin_epoch()
+
+    def _end_early(self) -> None:
+        """Time is up: leave the checkpoint of a run that can go on, then end this one."""
+        if self.step == self.steps:
+            self._end_epoch()
+            self.stop(f"{TIME_IS_UP} after epoch {self.epoch - 1}")
+            return
+        self._require_finite()
+        self._write_checkpoint()
+        self._sealed = True
+        self.stop(f"{TIME_IS_UP} in epoch {self.epoch}, after step {self.step} of {self.steps}")
+        with self._as_known():
+            record = self._record()
+            self.history.append(record)
+            tell(self.callbacks, "on_epoch_end", record)
+        self._write_metrics()
+
+    def _record(self) -> EpochRecord:
+        self._require_finite()
+        result: Evaluation | None = None
+        if self.held_out is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                result = evaluate(
+                    self.model,
+                    self.held_out,
+                    loss=self.criterion,
+                    batch_size=self.evaluated_at_once,
+                    workers=self.workers,
+                )
+            if not math.isfinite(result["loss"]):
+                raise self._diverged(self.step, f"the validation loss became {result['loss']}.")
+        return {
+            "epoch": self.epoch,
+            "train_loss": self._mean.loss,
+            "train_accuracy": self._mean.accuracy,
+            "test_loss": None if result is None else result["loss"],
+            "test_accuracy": None if result is None else result["accuracy"],
+            "seconds": self._seconds,
+            "images_per_second": self._mean.images / self._seconds,
+            "waiting": self._waiting,
+            "lr": self._rate,
+        }
+
+    @contextmanager
+    def _as_known(self) -> Iterator[None]:
+        """The model with the weights that it will be known by; until it has its own again, nothing is whole."""
+        changed = False
+        try:
+            with self._interrupts.held():
+                self._whole = False
+                tell(self.callbacks, "on_evaluation_begin")
+                changed = True
+            yield
+        finally:
+            if changed:
+                with self._interrupts.held():
+                    tell(self.callbacks[::-1], "on_evaluation_end")
+                    self._whole = True
+
+    def _begin_epoch(self) -> None:
+        """Count from nothing again."""
+        self.step = 0
+        self._mean = Mean(self.criterion)
+        self._seconds = 0.0
+        self._waiting = 0.0
+        self._rate = self.optimizer.lr
+
+    def _is_last_step(self) -> bool:
+        return self.epoch == self.epochs and self.step == self.steps
+
+    # The files
+
+    def write_to(self, out: StrPath, checkpoint_seconds: float | None) -> None:
+        """Leave files in a folder.
+
+        Args:
+            out: Made if it is not there.
+            checkpoint_seconds: How often the checkpoint is written within an epoch; None for never.
+
+        Raises:
+            ArgumentError: A folder that can't be written to.
+        """
+        from .. import storage
+        from . import checkpoint
+
+        self._settings = self._settings or checkpoint.settings(self)
+        self._out, self._checkpoint_seconds = storage.check_writable(out), checkpoint_seconds
+        for name in (CHECKPOINT, METRICS, MODEL):
+            storage.remove_leftovers(self._out / name)
+
+    def continue_from(self, path: StrPath) -> None:
+        """Go on from a checkpoint, once `train` is called.
+
+        Args:
+            path: Its file, or the folder of its run.
+
+        Raises:
+            FileNotFoundError: No such file.
+            FileFormatError: A file that is damaged, or no checkpoint.
+            ArgumentError: A checkpoint of another run, or one beyond the last epoch.
+        """
+        from . import checkpoint
+
+        self._settings = self._settings or checkpoint.settings(self)
+        self._stored = checkpoint.read(path)
+        checkpoint.require_same(self._stored, self._settings)
+        done = len(self._stored.history)
+        if done > self.epochs:
+            raise ArgumentError(f"fit: {self._stored.path} holds epoch {done}, expected at most epochs={self.epochs}.")
+
+    def _begin(self) -> None:
+        """Have everything be as the checkpoint says, if there is one, and tell the callbacks."""
+        if self._stored is None:
+            tell(self.callbacks, "on_train_begin", self)
+            return
+        before = self.model.state_dict()
+        try:
+            self._load(self._stored)
+        except BaseException:
+            self.model.load_state_dict(before)
+            raise
+
+    def _load(self, stored: Checkpoint) -> None:
+        from . import checkpoint
+
+        place = stored.place
+        with checkpoint.readable(stored):
+            self.history.extend(stored.history)
+            self.history.stopped = place["stopped"]
+            self.model.load_state_dict(stored.part("model."))
+            self.optimizer.load_state_dict(stored.part("optimizer."))
+        tell(self.callbacks, "on_train_begin", self)
+        with checkpoint.readable(stored):
+            for name, callback in checkpoint.stateful(self.callbacks).items():
+                callback.load_state_dict(stored.part(f"{name}.") | place["callbacks"][name])
+            self.epoch, self.step = place["epoch"], place["step"]
+            self._mean.load_state_dict(place["mean"])
+            self._seconds, self._waiting, self._rate = (place[name] for name in ("seconds", "waiting", "lr"))
+        if len(self.history) >= self.epoch:
+            self.epoch += 1
+            self._begin_epoch()
+
+    def _checkpoint_is_due(self) -> bool:
+        return (
+            self._out is not None
+            and self._checkpoint_seconds is not None
+            and self.step < self.steps  # the end of the epoch writes its own
+            and time.perf_counter() - self._written >= self._checkpoint_seconds
+        )
+
+    def _write_checkpoint(self) -> None:
+        """Write down all that another process needs to go on from here, bit for bit, and the metrics so far."""
+        if self._out is None or self._sealed:
+            return
+        from . import checkpoint
+
+        tensors = {f"model.{name}": array for name, array in self.model.state_dict().items()}
+        tensors |= {f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()}
+        states: dict[str, dict[str, Any]] = {}
+        for name, callback in checkpoint.stateful(self.callbacks).items():
+            state = callback.state_dict()
+            arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
+            tensors |= {f"{name}.{key}": array for key, array in arrays.items()}
+            states[name] = {key: value for key, value in state.items() if key not in arrays}
+        place = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "mean": self._mean.state_dict(),
+            "seconds": self._seconds,
+            "waiting": self._waiting,
+            "lr": self._rate,
+            "stopped": self.history.stopped,
+            "callbacks": states,
+        }
+        checkpoint.write(self._out / CHECKPOINT, self._settings, place, self.history, tensors)
+        self._kept = f"epoch {self.epoch}" + (f", step {self.step}" if self.step < self.steps else "")
+        self._write_metrics()
+        self._written = time.perf_counter()
+
+    def _write_metrics(self) -> None:
+        if self._out is None or not self.history:
+            return
+        import json
+
+        from .. import storage
+
+        lines = "".join(json.dumps(record) + "\n" for record in self.history)
+        storage.replace(self._out / METRICS, lines.encode())
+
+    # What goes wrong
+
+    def _not_finite(self) -> str | None:
+        """The name of an array of the model that holds NaN or infinity, if there is one."""
+        for name, array in self.model.state_dict().items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                return name
+        return None
+
+    def _require_finite(self) -> None:
+        # The last loss tells of the weights before its step; what is kept is to hold those after it.
+        name = self._not_finite()
+        if name is not None:
+            raise self._diverged(self.step, f"{name} is no longer finite.")
+
+    def _diverged(self, step: int, what: str) -> DivergenceError:
+        message = f"fit: epoch {self.epoch}, step {step}: {what}"
+        if self._out is not None and self._kept:
+            message += f" {self._out / CHECKPOINT} holds {self._kept}."
+        return DivergenceError(message)
