@@ -255,11 +255,11 @@ class Plan:
 
         def replaces_its_input(step: Step) -> bool:
             """Whether keeping the step's output in place of its input costs nothing and saves making it again."""
+            if not step.layer.in_place or len(step.inputs) != 1:
+                return False
             tensor = step.inputs[0]
             return (
-                step.layer.in_place
-                and len(step.inputs) == 1
-                and tensor not in self.crossing
+                tensor not in self.crossing
                 and tensor not in read
                 and readers[tensor] == 1
                 and not producer[tensor].layer.cheap

@@ -39,11 +39,13 @@ def block(
 
 
 def unwritten(wanted: dict[str, Scratch], x: Array) -> dict[str, Array]:
-    """Arrays that a layer asks for, full of NaN or True."""
-    return {
-        name: np.full(asked.shape, True if asked.dtype == np.bool_ else np.nan, asked.dtype or x.dtype)
-        for name, asked in wanted.items()
-    }
+    """Arrays that a layer asks for, full of NaN or, where there is none, of ones in every bit."""
+
+    def fill(dtype: np.dtype[Any]) -> Any:
+        return np.nan if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max
+
+    dtypes = {name: np.dtype(asked.dtype or x.dtype) for name, asked in wanted.items()}
+    return {name: np.full(asked.shape, fill(dtypes[name]), dtypes[name]) for name, asked in wanted.items()}
 
 
 def passes(

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from colonnade.errors import ArgumentError, ShapeError
+from colonnade.layers.adaptive import AdaptiveMaxPool2d
 from colonnade.layers.base import Layer
 from colonnade.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from colonnade.ops.adaptive import regular_window
+from colonnade.ops.window import Window
 from tests.layers.passes import laid, passes
 
 Array = np.ndarray[Any, Any]
@@ -52,6 +55,33 @@ def test_average_pool_agrees_with_torch(kernel: Any, padding: Any, ceil_mode: bo
 @pytest.mark.parametrize("output_size", [1, 3, (2, 5), (None, 1), (4, None), (9, 8)])
 def test_adaptive_pool_agrees_with_torch(output_size: Any) -> None:
     torch_agrees(AdaptiveAvgPool2d(output_size), images(2, 3, 7, 5))
+
+
+@pytest.mark.parametrize("output_size", [1, 2, 3, (2, 5), (None, 1), (4, None), (9, 8)])
+@pytest.mark.parametrize("size", [(7, 5), (6, 8), (13, 13)])
+def test_adaptive_max_pool_agrees_with_torch(output_size: Any, size: tuple[int, int]) -> None:
+    torch_agrees(AdaptiveMaxPool2d(output_size), images(2, 3, *size))
+
+
+@pytest.mark.parametrize(
+    ("size", "outputs", "kernel", "stride"),
+    [((7, 5), (1, 1), (7, 5), (7, 5)), ((14, 6), (7, 3), (2, 2), (2, 2)), ((13, 13), (6, 6), (3, 3), (2, 2))],
+)
+def test_adaptive_windows_that_are_regular_are_seen_to_be(size: Any, outputs: Any, kernel: Any, stride: Any) -> None:
+    assert regular_window(size, outputs) == Window(kernel, stride)
+    assert regular_window((7, 5), (3, 3)) is None
+    assert regular_window((3, 3), (6, 6)) is None
+
+
+def test_a_window_of_more_positions_than_a_byte_counts_has_its_maximum_found() -> None:
+    torch_agrees(MaxPool2d(17), images(2, 3, 17, 17))
+    torch_agrees(MaxPool2d(17, 1), images(1, 2, 18, 19))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"divisor_override": 3}, {"ceil_mode": True}])
+def test_an_average_of_the_whole_image_agrees_with_torch(arguments: dict[str, Any]) -> None:
+    for channels in (3, 40):
+        torch_agrees(AvgPool2d((6, 5), **arguments), images(2, channels, 6, 5))
 
 
 @pytest.mark.parametrize("channels", [3, 20])

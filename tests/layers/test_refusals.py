@@ -56,6 +56,15 @@ from colonnade.errors import ArgumentError, ShapeError
         ),
         (lambda: cn.LayerNorm((3, 0)), r"LayerNorm: normalized_shape must hold positive sizes, got \(3, 0\)\."),
         (lambda: cn.LayerNorm(3, eps=-1), r"LayerNorm: eps must be zero or more, got -1\."),
+        (lambda: cn.LayerNorm2d(0), r"LayerNorm2d: num_channels must be positive, got 0\."),
+        (lambda: cn.LayerNorm2d(3, eps=-1), r"LayerNorm2d: eps must be zero or more, got -1\."),
+        (
+            lambda: cn.Permute((0, 2, 2)),
+            r"Permute: dims must be each axis once, the batch's 0 first, got \(0, 2, 2\)\.",
+        ),
+        (lambda: cn.Permute((1, 0)), r"Permute: dims must be each axis once, the batch's 0 first, got \(1, 0\)\."),
+        (lambda: cn.Select(1, 0.5), r"Select: dim and index must be whole numbers, got 1 and 0\.5\."),
+        (lambda: cn.Permute(()), r"Permute: dims must be each axis once, the batch's 0 first, got \(\)\."),
         (
             lambda: cn.GroupNorm(0, 4),
             r"GroupNorm: num_groups and num_channels must be positive, got 0 and 4\.",
@@ -140,6 +149,32 @@ def test_arguments_out_of_range(make: Any, message: str) -> None:
             r"LayerNorm: images are normalised whole, all of \(c, h, w\): got normalized_shape \(4,\) and an input of "
             r"shape \(3, 4, 4\)\.",
         ),
+        (
+            cn.LayerNorm2d(4),
+            (4, 2),
+            r"LayerNorm2d: expected images \(c, h, w\), got an input of shape \(4, 2\)\.",
+        ),
+        (
+            cn.LayerNorm2d(4),
+            (3, 2, 2),
+            r"LayerNorm2d: expected 4 channels, got an input of shape \(3, 2, 2\)\.",
+        ),
+        (
+            cn.Permute((0, 2, 1)),
+            (3, 4, 5),
+            r"Permute: expected one image of 2 axes, got an input of shape \(3, 4, 5\)\.",
+        ),
+        (
+            cn.Select(0, 0),
+            (3, 4),
+            r"Select: expected an axis of one image, from 1, that has others, got dim=0 and \(3, 4\)\.",
+        ),
+        (
+            cn.Select(1, 0),
+            (3,),
+            r"Select: expected an axis of one image, from 1, that has others, got dim=1 and \(3,\)\.",
+        ),
+        (cn.Select(2, 4), (3, 4), r"Select: axis 2 has 4 places, got index=4\."),
         (cn.GroupNorm(2, 4), (6, 2), r"GroupNorm: expected 4 channels, got an input of shape \(6, 2\)\."),
         (
             cn.InstanceNorm2d(3),

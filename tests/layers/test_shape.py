@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from colonnade.errors import ShapeError
-from colonnade.layers.shape import Flatten, Identity
+from colonnade.layers.shape import Flatten, Identity, Permute, Select
 from tests.layers.passes import laid, passes
 
 Array = np.ndarray[Any, Any]
@@ -77,3 +77,32 @@ def test_identity_changes_nothing(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(y, x)
     np.testing.assert_array_equal(grad_x, grad_y)
     assert Identity().views == BOTH
+
+
+@pytest.mark.parametrize(
+    ("dims", "shape"),
+    [((0, 2, 1), (2, 3, 4)), ((0, 3, 1, 2), (2, 3, 4, 5)), ((0, -1, -2), (2, 3, 4)), ((0, 1), (2, 3))],
+    ids=str,
+)
+def test_permute_is_numpys_transpose_and_its_gradient_the_way_back(
+    dims: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    x = numbers(shape)
+    grad_y = laid(np.random.default_rng(1).normal(size=x.transpose(dims).shape))
+    y, grad_x = passes(Permute(dims), x, grad_y)
+    np.testing.assert_array_equal(y, x.transpose(dims))
+    np.testing.assert_array_equal(grad_x.transpose(dims), grad_y)
+
+
+@pytest.mark.parametrize(
+    ("dim", "index", "shape"), [(1, 0, (2, 3, 4)), (2, -1, (2, 3, 4)), (-1, 2, (2, 3, 4, 5))], ids=str
+)
+def test_select_takes_one_place_and_sends_the_gradient_there_alone(
+    dim: int, index: int, shape: tuple[int, ...]
+) -> None:
+    x = numbers(shape)
+    grad_y = laid(np.random.default_rng(1).normal(size=x.take(index, dim).shape))
+    y, grad_x = passes(Select(dim, index), x, grad_y)
+    np.testing.assert_array_equal(y, x.take(index, dim))
+    np.testing.assert_array_equal(grad_x.take(index, dim), grad_y)
+    assert np.count_nonzero(grad_x) == grad_y.size

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import colonnade as cn
-from colonnade.ops import convolution
+from colonnade.ops import convolution, depthwise
 from tests import reference
 
 # kernel, stride, padding, dilation, groups, channels in and out: odd sizes on purpose
@@ -52,11 +52,72 @@ def test_convolution_and_its_gradients_are_the_papers_sums(settings: dict[str, A
     passes(settings, (2, 4, 7, 8), 6)
 
 
-def test_depthwise_convolution_is_the_papers_sum() -> None:
-    for stride in (1, 2):
-        for multiplier in (1, 2):
-            settings = {"kernel": 3, "stride": stride, "padding": 1, "dilation": 1, "groups": 5}
-            passes(settings, (2, 5, 6, 7), 5 * multiplier)
+DEPTHWISE: list[dict[str, Any]] = [
+    {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation, "groups": 3}
+    for kernel in (1, 2, 3, (3, 2), 5)
+    for stride in (1, 2, (2, 3), 4)
+    for padding in (0, 1, (0, 2), 5)
+    for dilation in (1, 2, (1, 3))
+]
+DEPTHWISE_SIZE = (7, 8)
+
+
+def fits(settings: dict[str, Any]) -> bool:
+    kernel, padding, dilation = (reference.pair(settings[name]) for name in ("kernel", "padding", "dilation"))
+    return all(dilation[i] * (kernel[i] - 1) < DEPTHWISE_SIZE[i] + 2 * padding[i] for i in (0, 1))
+
+
+@pytest.mark.parametrize("multiplier", [1, 2])
+def test_depthwise_convolution_and_its_gradients_are_the_papers_sums(multiplier: int) -> None:
+    for settings in filter(fits, DEPTHWISE):
+        passes(settings, (2, 3, *DEPTHWISE_SIZE), 3 * multiplier)
+
+
+@pytest.mark.parametrize(("channels", "width"), [(1, 12), (40, 12), (130, 12), (130, 11), (800, 6), (1600, 5)])
+def test_depthwise_runs_of_any_length_give_the_same(channels: int, width: int) -> None:
+    for run in (1, 100, 768, 10**6):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(depthwise, "RUN", run)
+            layer = cn.Conv2d(2 * channels, 2 * channels, 3, 2, 1, groups=2 * channels)
+            assert layer.depthwise is not None
+            model = cn.Model([layer], dtype="float64")
+            x = np.random.default_rng(0).normal(size=(1, 2 * channels, 4, width))
+            y = model(x, training=True)
+            found = (y, model.backward(y), layer.weight.grad)
+            if run == 1:
+                first = found
+            for ours, theirs in zip(found, first, strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_many_outputs_of_each_channel_are_products() -> None:
+    assert cn.Conv2d(4, 32, 3, groups=4).depthwise is not None
+    assert cn.Conv2d(4, 36, 3, groups=4).depthwise is None
+    assert cn.Conv2d(1, 8, 3).depthwise is None
+    settings = {"kernel": 3, "stride": 1, "padding": 1, "dilation": 1, "groups": 2}
+    passes(settings, (2, 2, 6, 7), 18)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_merged_groups_give_the_papers_sums(stride: int, padding: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def merging(merged: int) -> Any:
+        def choose(window: Any, size: Any, channels_in: int, channels_out: int, groups: int) -> convolution.Product:
+            return convolution.Product(window, 1, window, groups // merged, merged)
+
+        return choose
+
+    for merged in (1, 2, 3, 6):
+        monkeypatch.setattr("colonnade.layers.convolution.product", merging(merged))
+        settings = {"kernel": (3, 2), "stride": stride, "padding": padding, "dilation": 1, "groups": 6}
+        passes(settings, (2, 12, 6, 7), 18)
+        passes({**settings, "kernel": 1}, (2, 12, 6, 7), 18)
+
+
+def test_narrow_groups_are_merged_and_wide_ones_are_not() -> None:
+    window = cn.Conv2d(4, 4, 3, padding=1).window
+    assert convolution.product(window, (28, 28), 128, 128, 32).merged > 1
+    assert convolution.product(window, (28, 28), 1024, 1024, 32).merged == 1
 
 
 @pytest.mark.parametrize("numbers", [1, 200, 5000])

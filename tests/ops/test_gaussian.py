@@ -18,6 +18,17 @@ def exact_tail(a: np.ndarray) -> np.ndarray:
     return np.array([math.erfc(each / math.sqrt(2)) / 2 for each in a.astype(float)])
 
 
+def test_gelu_in_float32_is_right_to_the_last_digits_beside_one() -> None:
+    x = np.concatenate([np.linspace(-20, 20, 40_001), np.geomspace(1e-12, 8, 2001)]).astype(np.float32)
+    y, slope = np.empty_like(x), np.empty_like(x)
+    gelu_forward(x, y, slope, *scratch(x))
+    exact = x.astype(float)
+    below = exact_tail(-exact)
+    np.testing.assert_allclose(y, exact * below, rtol=3e-7, atol=2e-7)
+    density = np.exp(-(exact**2) / 2) / math.sqrt(2 * math.pi)
+    np.testing.assert_allclose(slope, below + exact * density, rtol=0, atol=4e-7)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 5e-16), ("float32", 3e-7)])
 def test_the_tail_is_right_to_the_last_digits_everywhere(dtype: str, tolerance: float) -> None:
     a = np.concatenate([np.linspace(0, FARTHEST, 20_001), np.geomspace(1e-12, FARTHEST, 2001)]).astype(dtype)

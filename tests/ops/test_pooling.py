@@ -55,18 +55,23 @@ WINDOWS = [
 
 def pooled(x: Array, window: Window, y: Array) -> None:
     outputs = y.transpose(0, 2, 3, 1)
-    pooling.max_pool2d_forward(pooling.seen(x.transpose(0, 2, 3, 1), window, outputs), outputs)
+    pooling.max_pool2d_forward(pooling.seen(x.transpose(0, 2, 3, 1), x.shape[2:], window, outputs), outputs)
 
 
-def max_backward(x: Array, y: Array, grad_y: Array, window: Window) -> Array:
-    images, channels, height, width = y.shape
+def max_backward(x: Array, y: Array, grad_y: Array, window: Window, by_phase: bool = False) -> Array:
+    size, image, outputs = x.shape[2:], x.transpose(0, 2, 3, 1), y.transpose(0, 2, 3, 1)
     out = unwritten(*x.shape)
-    positions = len(pooling.positions(window, x.shape[2:], (height, width)))
-    winners = np.ones((images, positions, height, width, channels), bool)
-    pooling.max_pool2d_winners(x, y, window, winners)
-    take = np.full((images, height, width, channels), np.nan)
-    routes = pooling.max_pool2d_routes(winners, window, out, take)
-    pooling.max_pool2d_backward(grad_y, routes, window, out, take)
+    target = out.transpose(0, 2, 3, 1)
+    if by_phase:
+        image, target = (np.full(pooling.sorted_shape(window, x.shape), np.nan) for _ in range(2))
+        pooling.sort_columns(x.transpose(0, 2, 3, 1), image)
+    winners = np.full(outputs.shape, 77, pooling.winner_dtype(window))
+    mask, take = np.ones(outputs.shape, bool), np.full(outputs.shape, np.nan)
+    pooling.max_pool2d_winners(image, size, outputs, window, winners, mask)
+    routes = pooling.max_pool2d_routes(window, size, target, take)
+    pooling.max_pool2d_backward(grad_y.transpose(0, 2, 3, 1), winners, routes, window, size, target, take, mask)
+    if by_phase:
+        pooling.unsort_columns(target, out.transpose(0, 2, 3, 1))
     return out
 
 
@@ -83,7 +88,9 @@ def test_max_pool_of_every_geometry_is_the_naive_loops() -> None:
 
         grad_y = images(*y.shape) + 0.25
         expected = reference.max_pool2d_backward(x, grad_y, *arguments)
-        np.testing.assert_allclose(max_backward(x, y, grad_y, window), expected, atol=1e-14, err_msg=str(arguments))
+        for by_phase in (False, True):
+            gradient = max_backward(x, y, grad_y, window, by_phase=by_phase)
+            np.testing.assert_allclose(gradient, expected, atol=1e-14, err_msg=str(arguments))
 
 
 @pytest.mark.parametrize("divisor_override", [None, 5])

@@ -2,74 +2,158 @@
 
 from .activation import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from .adaptive import AdaptiveMaxPool2d
+from .arithmetic import Div, Maximum, Minimum, Pow, Sub, Where
 from .attention import MultiheadAttention
 from .base import Block, Layer, Scratch
 from .channel_dropout import Dropout2d
+from .comparison import Equal, Greater, GreaterEqual, Less, LessEqual, LogicalAnd, LogicalOr, LogicalXor
 from .convolution import Conv2d
 from .dense import Dense
 from .dropout import Dropout
 from .embedding import Embedding
+from .functions import (
+    CELU,
+    Abs,
+    Affine,
+    Ceil,
+    Cos,
+    Erf,
+    Exp,
+    Floor,
+    Log,
+    LogicalNot,
+    Power,
+    Reciprocal,
+    Round,
+    Sign,
+    Sin,
+    Softsign,
+    Sqrt,
+    Threshold,
+    Trunc,
+)
 from .gates import GELU, Hardsigmoid, Hardswish, Mish, SiLU
+from .local_response import LocalResponseNorm
 from .log_softmax import LogSoftmax
+from .matmul import MatMul
 from .normalization import BatchNorm1d, BatchNorm2d
 from .pieces import ELU, SELU, Hardtanh, PReLU, ReLU6, Softplus
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from .quantization import Dequantize, Quantize
+from .rearrangement import Expand, IndexSelect, Pad, Reshape, Slice, Tile
+from .reduction import Amax, Amin, Argmax, Argmin, LogSumExp, Mean, Prod, Sum
 from .resampling import PixelShuffle, Upsample, ZeroPad2d
+from .resizing import Resize
 from .sequence import Conv1d
 from .sequence_pooling import AvgPool1d, MaxPool1d
-from .shape import Flatten, Identity, Unflatten
-from .standardization import GroupNorm, InstanceNorm2d, LayerNorm
+from .shape import Flatten, Identity, Permute, Select, Unflatten
+from .standardization import GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d
 from .transposed_convolution import ConvTranspose2d
 from .wiring import Add, Concat, Constant, Mul
 
 __all__ = [
-    "Add",
+    "Abs",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
+    "Add",
+    "Affine",
+    "Amax",
+    "Amin",
+    "Argmax",
+    "Argmin",
     "AvgPool1d",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "Block",
+    "CELU",
+    "Ceil",
     "Concat",
     "Constant",
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
+    "Cos",
     "Dense",
+    "Dequantize",
+    "Div",
     "Dropout",
     "Dropout2d",
     "ELU",
     "Embedding",
+    "Equal",
+    "Erf",
+    "Exp",
+    "Expand",
     "Flatten",
+    "Floor",
     "GELU",
+    "Greater",
+    "GreaterEqual",
     "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "Identity",
+    "IndexSelect",
     "InstanceNorm2d",
     "Layer",
     "LayerNorm",
+    "LayerNorm2d",
     "LeakyReLU",
+    "Less",
+    "LessEqual",
+    "LocalResponseNorm",
+    "Log",
     "LogSoftmax",
+    "LogSumExp",
+    "LogicalAnd",
+    "LogicalNot",
+    "LogicalOr",
+    "LogicalXor",
+    "MatMul",
     "MaxPool1d",
     "MaxPool2d",
+    "Maximum",
+    "Mean",
+    "Minimum",
     "Mish",
     "Mul",
     "MultiheadAttention",
     "PReLU",
+    "Pad",
+    "Permute",
     "PixelShuffle",
+    "Pow",
+    "Power",
+    "Prod",
+    "Quantize",
     "ReLU",
     "ReLU6",
+    "Reciprocal",
+    "Reshape",
+    "Resize",
+    "Round",
     "SELU",
     "Scratch",
+    "Select",
     "SiLU",
     "Sigmoid",
+    "Sign",
+    "Sin",
+    "Slice",
     "Softmax",
     "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Sub",
+    "Sum",
     "Tanh",
+    "Threshold",
+    "Tile",
+    "Trunc",
     "Unflatten",
     "Upsample",
+    "Where",
     "ZeroPad2d",
 ]

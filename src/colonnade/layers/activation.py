@@ -63,11 +63,11 @@ class LeakyReLU(Activation):
     Shapes: any (n, ...), the output as the input.
 
     Args:
-        negative_slope: Between 0 and 1: the output then tells on which side the input was.
+        negative_slope: Any finite number.
         inplace: Without effect, as in :class:`ReLU`.
 
     Raises:
-        ArgumentError: A slope outside that range.
+        ArgumentError: A slope that is not finite.
 
     Maas et al. 2013, Rectifier nonlinearities improve neural network acoustic models.
     """
@@ -75,20 +75,28 @@ class LeakyReLU(Activation):
     rectifies = True
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        if not 0 <= negative_slope <= 1:
-            raise ArgumentError(f"LeakyReLU: negative_slope must lie between 0 and 1, got {negative_slope}.")
+        if not math.isfinite(negative_slope):
+            raise ArgumentError(f"LeakyReLU: negative_slope must be finite, got {negative_slope}.")
         self.negative_slope, self.inplace = negative_slope, inplace
+        if negative_slope < 0:
+            self.monotone = False
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"scaled" if direction == "forward" else "factor": Scratch((math.prod(shape),))}
 
+    def saved(self, shape: Shape) -> dict[str, Scratch]:
+        # Of a slope below zero the output does not tell on which side the input was.
+        return {} if self.negative_slope >= 0 else {"side": Scratch((shape[0], math.prod(shape[1:])), np.bool_)}
+
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         scaled = laid_like(x.value, block.scratch["scaled"])
-        activation.leaky_relu_forward(x.value, self.negative_slope, y.value, scaled)
+        side = laid_like(x.value, block.saved["side"]) if "side" in block.saved else None
+        activation.leaky_relu_forward(x.value, self.negative_slope, y.value, scaled, side)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         factor = laid_like(y.value, block.scratch["factor"])
-        activation.leaky_relu_backward(y.value, y.grad, self.negative_slope, x.grad, factor)
+        side = y.value if self.negative_slope >= 0 else laid_like(y.value, block.saved["side"])
+        activation.leaky_relu_backward(side, y.grad, self.negative_slope, x.grad, factor)
 
 
 class Tanh(Activation):

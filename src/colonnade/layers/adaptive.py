@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-import math
+from typing import ClassVar, NamedTuple
 
-from ..ops.adaptive import adaptive_max_pool2d_backward, adaptive_max_pool2d_forward, bounds
+import numpy as np
+from numpy.typing import NDArray
+
+from ..ops import adaptive, pooling
+from ..ops.layout import Array, channels_last
+from ..ops.window import Pair, Window
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Scratch
-from .pooling import AdaptivePooling
+from .pooling import AdaptivePooling, max_backward, max_forward, max_scratch
+
+
+class Copies(NamedTuple):
+    """The rows and columns that are copied where windows differ in size; see `adaptive.side_by_side`."""
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
 
 
 class AdaptiveMaxPool2d(AdaptivePooling):
@@ -26,18 +38,48 @@ class AdaptiveMaxPool2d(AdaptivePooling):
     After torch.nn.AdaptiveMaxPool2d.
     """
 
-    reads = {"input"}
+    # As MaxPool2d: where the maxima are is saved.
+    reads: ClassVar[set[str]] = set()
+    cheap = False
+    takes_maximum = True
+
+    def _windows(self, shape: Shape) -> tuple[Window, Pair, Copies | None]:
+        """The window, the size of the images that it moves over, and what is copied to make these."""
+        size = (shape[2], shape[3])
+        outputs = (self.sizes[0] or size[0], self.sizes[1] or size[1])
+        window = adaptive.regular_window(size, outputs)
+        if window is not None:
+            return window, size, None
+        rows, height = adaptive.side_by_side(size[0], outputs[0])
+        columns, width = adaptive.side_by_side(size[1], outputs[1])
+        return Window((height, width), (height, width)), (len(rows), len(columns)), Copies(rows, columns)
+
+    def _outputs(self, shape: Shape) -> Shape:
+        return (shape[0], self.sizes[0] or shape[2], self.sizes[1] or shape[3], shape[1])
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        if direction == "forward":
-            return {}
-        images, channels, *size = shape
-        spans = [bounds(each, wanted or each) for each, wanted in zip(size, self.sizes, strict=True)]
-        largest = math.prod(max(stop - start for start, stop in span) for span in spans)
-        return {"space": Scratch((images * largest * channels,))}
+        images, channels, _, across = shape
+        window, (height, width), copies = self._windows(shape)
+        spaces = max_scratch(window, (images, channels, height, width), self._outputs(shape), direction)
+        if copies is not None:
+            spaces["between"] = Scratch((images, height, across, channels))
+            spaces["copies"] = Scratch((images, height, width, channels))
+        return spaces
+
+    def saved(self, shape: Shape) -> dict[str, Scratch]:
+        return {"winners": Scratch(self._outputs(shape), pooling.winner_dtype(self._windows(shape)[0]))}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        adaptive_max_pool2d_forward(x.value, y.value)
+        window, _, copies = block.once("windows", lambda: self._windows(x.value.shape))
+        image = channels_last(x.value)
+        if copies is not None:
+            adaptive.lay_side_by_side(image, *copies, block.scratch["between"], block.scratch["copies"])
+            image = block.scratch["copies"]
+        max_forward(image, window, channels_last(y.value), block)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        adaptive_max_pool2d_backward(x.value, y.grad, x.grad, block.scratch["space"])
+        window, _, copies = block.once("windows", lambda: self._windows(x.grad.shape))
+        target: Array = channels_last(x.grad)
+        max_backward(channels_last(y.grad), window, target if copies is None else block.scratch["copies"], block)
+        if copies is not None:
+            adaptive.gather_back(block.scratch["copies"], *copies, block.scratch["between"], target)

@@ -176,7 +176,7 @@ class Layer:
     in_place: ClassVar[bool] = False
     cheap: ClassVar[bool] = False
     views: ClassVar[set[str]] = set()
-    monotone: ClassVar[bool] = False
+    monotone: bool = False
     takes_maximum: ClassVar[bool] = False
     vanishes: ClassVar[bool] = False
     wants_batch: bool = False

@@ -15,6 +15,7 @@ from ..ops.convolution import (
     columns_size,
     conv2d_backward_input,
     conv2d_forward,
+    grouped,
     narrow,
     pad,
     product,
@@ -27,7 +28,11 @@ from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
 from .arguments import count, pair
 from .base import Block, Direction, Layer, Scratch, State
+from .depthwise import Depthwise
 from .normalization import BatchNorm2d
+
+# A depthwise convolution with more outputs of each channel is the faster as products, however narrow.
+LARGEST_MULTIPLIER = 8
 
 
 class Conv2d(Layer):
@@ -93,6 +98,9 @@ class Conv2d(Layer):
         )
         self.bias = Parameter((out_channels,), initializers.zeros) if bias else None
         self.turned = self.window.turned()
+        # One channel a group makes for products too narrow; see ops/depthwise.py.
+        alone = groups == in_channels > 1 and out_channels <= LARGEST_MULTIPLIER * in_channels
+        self.depthwise = Depthwise(self.window, in_channels, out_channels // in_channels) if alone else None
 
     def _window(self) -> Window:
         kernel = pair("Conv2d", "kernel_size", self.kernel_size, 1)
@@ -126,7 +134,10 @@ class Conv2d(Layer):
 
     def _kernels(self) -> Array:
         """The kernels as they lie in memory, (g, c_out/g, k_h, k_w, c_in/g); a view."""
-        laid = channels_last(self.weight.array)
+        return self._by_group(self.weight.array)
+
+    def _by_group(self, weight: Array) -> Array:
+        laid = channels_last(weight)
         return laid.reshape(self.groups, self.out_channels // self.groups, *laid.shape[1:])
 
     def _forward_product(self, shape: Shape) -> Product:
@@ -141,10 +152,11 @@ class Conv2d(Layer):
 
     @staticmethod
     def _matrix(state: State, name: str, kernel: Array, product: Product) -> Array:
-        """Kernels (g, c_out/g, k_h, k_w, c_in/g), widened, as columns (g, K, t · c_out/g)."""
-        if product.together > 1:
-            groups, depth, height, _, inner = kernel.shape
-            shape = (groups, product.together * depth, height, product.wide.kernel[1], inner)
+        """Kernels (g, c_out/g, k_h, k_w, c_in/g), widened, as columns (g / merged, K, t · merged · c_out/g)."""
+        if not product.as_it_is:
+            _, depth, height, _, inner = kernel.shape
+            columns = product.together * product.merged * depth
+            shape = (product.groups, columns, height, product.wide.kernel[1], product.merged * inner)
             if name not in state:
                 state[name] = np.empty(shape, kernel.dtype)
             widen(kernel, product, state[name])
@@ -158,16 +170,30 @@ class Conv2d(Layer):
             state["seen"] = seen
 
     def _prepare(self, state: State, shape: Shape, kernel: Array, bias: Array | None) -> None:
-        state["kernel"] = self._matrix(state, "wide", kernel, self._forward_product(shape))
+        if self.depthwise:
+            state["kernel"] = self.depthwise.kernels(self._vectors(kernel), shape, state.get("kernel"))
+        else:
+            state["kernel"] = self._matrix(state, "wide", kernel, self._forward_product(shape))
         if bias is not None:
             outputs = (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
             bias = np.tile(bias, repeats(outputs, self.out_channels))
         state["bias"] = bias
 
+    @staticmethod
+    def _vectors(kernel: Array) -> Array:
+        """Kernels of one channel each, (g, c_out/g, k_h, k_w, 1), as (c_out, k_h, k_w); a view."""
+        return kernel.reshape(-1, *kernel.shape[2:4])
+
     def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
-        product = self._backward_product(shape)
-        if product is not None:
-            kernel = self._kernels()
+        if self.depthwise:
+            kernel, made = self._vectors(self._kernels()), state.get("turned_kernel")
+            state["turned_kernel"] = self.depthwise.kernels_back(kernel, shape, made)
+            return
+        product, kernel = self._backward_product(shape), self._kernels()
+        if product is None:
+            single = self._scattered(shape)
+            state["scattered_kernel"] = self._matrix(state, "scattered", kernel, single).transpose(0, 2, 1)
+        else:
             if "turned" not in state:
                 groups, depth, height, width, inner = kernel.shape
                 state["turned"] = np.empty((groups, inner, height, width, depth), kernel.dtype)
@@ -175,25 +201,34 @@ class Conv2d(Layer):
             state["turned_kernel"] = self._matrix(state, "turned_wide", state["turned"], product)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        images, _, height, width = shape
+        spaces = self.depthwise.scratch(shape, direction) if self.depthwise else self._product_scratch(shape, direction)
+        if direction == "backward" and self.bias is not None:
+            # A product with ones sums columns many times faster than `sum`.
+            positions = math.prod(self.window.output_size((height, width)))
+            spaces["ones"] = Scratch((1, images * positions))
+            spaces["bias"] = Scratch((1, self.out_channels))
+        return spaces
+
+    def _product_scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         spaces: dict[str, Scratch] = {}
         images, channels, height, width = shape
         forward = self._forward_product(shape)
         columns = 0 if self.window.pointwise else columns_size(forward.wide, shape)
-        if any(self.window.padding):
-            spaces["padded"] = Scratch((images, *self.window.padded_size((height, width)), channels))
+        if self._copied(self.window, forward):
+            depth = channels // forward.groups
+            size = self.window.padded_size((height, width))
+            spaces["padded"] = Scratch((forward.groups, images, *size, depth))
         if direction == "backward":
-            wide = forward.together * self.out_channels, math.prod(forward.wide.kernel) * channels // self.groups
+            wide = forward.together * self.out_channels, math.prod(forward.wide.kernel) * channels // forward.groups
             spaces["kernel"] = Scratch(wide)
             outputs = (images, self.out_channels, *self.window.output_size((height, width)))
-            if self.bias is not None:
-                # A product with ones sums columns many times faster than `sum`.
-                spaces["ones"] = Scratch((1, images * outputs[2] * outputs[3]))
-                spaces["bias"] = Scratch((1, self.out_channels))
             backward = self._backward_product(shape)
             if backward is not None:
-                if any(backward.window.padding):
+                if self._copied(backward.window, backward):
                     size = backward.window.padded_size((outputs[2], outputs[3]))
-                    spaces["padded_grad"] = Scratch((images, *size, self.out_channels))
+                    depth = self.out_channels // backward.groups
+                    spaces["padded_grad"] = Scratch((backward.groups, images, *size, depth))
                 if not backward.window.pointwise:
                     columns = max(columns, columns_size(backward.wide, outputs))
             elif not self.window.pointwise:
@@ -202,20 +237,27 @@ class Conv2d(Layer):
             spaces["columns"] = Scratch((columns,))
         return spaces
 
+    @staticmethod
+    def _copied(window: Window, product: Product) -> bool:
+        """Whether the images are copied before their windows are: for a border, or to have groups apart."""
+        return any(window.padding) or (product.groups > 1 and not window.pointwise)
+
     def _tiles(self, values: Array, product: Product, padded: str, block: Block) -> list[Tile]:
         """The tiles of a block's images (n, h, w, c), or of their padded copy."""
         if product.window.pointwise:
-            matrix = values.reshape(-1, self.groups, values.shape[3] // self.groups).transpose(1, 0, 2)
+            matrix = values.reshape(-1, product.groups, values.shape[3] // product.groups).transpose(1, 0, 2)
             return [Tile(matrix, matrix, matrix, slice(None))]
-        if any(product.window.padding):
-            values = block.scratch[padded]
-        return tiles(values, product.wide, self.groups, block.scratch["columns"])
+        images = block.scratch[padded] if self._copied(product.window, product) else grouped(values, 1)
+        return tiles(images, product.wide, block.scratch["columns"])
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values, outputs, windows = block.once("forward", lambda: self._forward_views(x.value, y.value, block))
-        if any(self.window.padding):
-            pad(values, self.window, block.scratch["padded"])
-        conv2d_forward(windows, block.state["kernel"], outputs)
+        if self.depthwise:
+            self.depthwise.forward(x.value, y.value, block.state["kernel"], block)
+        else:
+            values, outputs, windows = block.once("forward", lambda: self._forward_views(x.value, y.value, block))
+            if "padded" in block.scratch:
+                pad(values, self.window, block.scratch["padded"])
+            conv2d_forward(windows, block.state["kernel"], outputs)
         bias = block.state["bias"]
         if bias is not None:
             rows = block.once("rows", lambda: channels_last(y.value).reshape(-1, bias.size))
@@ -224,31 +266,42 @@ class Conv2d(Layer):
     def _forward_views(self, x: Array, y: Array, block: Block) -> tuple[Array, Array, list[Tile]]:
         product = self._forward_product(x.shape)
         values = channels_last(x)
-        return values, by_group(y, self.groups, product.together), self._tiles(values, product, "padded", block)
+        return values, by_group(y, product.groups, product.together), self._tiles(values, product, "padded", block)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        product = self._forward_product(x.value.shape)
-        values, grad_y, windows = block.once("backward", lambda: self._forward_views(x.value, y.grad, block))
-        if any(self.window.padding):
-            pad(values, self.window, block.scratch["padded"])
-        for tile in windows:
-            if tile.columns is not tile.windows:
-                np.copyto(tile.columns, tile.windows)
-            grad_outputs = grad_y[:, tile.rows].transpose(0, 2, 1)
-            if product.together == 1:
-                block.add_product(self.weight, grad_outputs, tile.matrix, block.scratch["kernel"])
-            else:
-                wide = block.scratch["kernel"].reshape(1, product.together * self.out_channels, *tile.columns.shape[4:])
-                np.matmul(grad_outputs, tile.matrix, out=wide.reshape(1, wide.shape[1], -1))
-                narrow(wide, product, channels_last(block.grad(self.weight))[None])
+        if self.depthwise:
+            gradient = block.grad(self.weight)[:, 0]
+            self.depthwise.backward_weight(x.value, y.grad, gradient, block)
+        else:
+            self._backward_weight(x, y, block)
         if self.bias is not None:
             ones = block.scratch["ones"]
             ones.fill(1)
             block.add_product(
                 self.bias, ones, channels_last(y.grad).reshape(-1, self.out_channels), block.scratch["bias"]
             )
-        if x.has_grad:
+        if x.has_grad and self.depthwise:
+            self.depthwise.backward_input(y.grad, x.grad, block.state["turned_kernel"], block)
+        elif x.has_grad:
             self._backward_input(x, y, block)
+
+    def _backward_weight(self, x: Tensor, y: Tensor, block: Block) -> None:
+        product = self._forward_product(x.value.shape)
+        values, grad_y, windows = block.once("backward", lambda: self._forward_views(x.value, y.grad, block))
+        if "padded" in block.scratch:
+            pad(values, self.window, block.scratch["padded"])
+        for tile in windows:
+            if tile.columns is not tile.windows:
+                np.copyto(tile.columns, tile.windows)
+            grad_outputs = grad_y[:, tile.rows].transpose(0, 2, 1)
+            if product.as_it_is:
+                block.add_product(self.weight, grad_outputs, tile.matrix, block.scratch["kernel"])
+            else:
+                wide = block.scratch["kernel"].reshape(
+                    product.groups, -1, *product.wide.kernel, self.in_channels // product.groups
+                )
+                np.matmul(grad_outputs, tile.matrix, out=wide.reshape(*wide.shape[:2], -1))
+                narrow(wide, product, self._by_group(block.grad(self.weight)))
 
     def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
         product = self._backward_product(x.grad.shape)
@@ -257,20 +310,23 @@ class Conv2d(Layer):
             return
         grad_y = channels_last(y.grad)
         windows = block.once("turned", lambda: self._tiles(grad_y, product, "padded_grad", block))
-        if any(product.window.padding):
+        if "padded_grad" in block.scratch:
             pad(grad_y, product.window, block.scratch["padded_grad"])
-        conv2d_forward(windows, block.state["turned_kernel"], by_group(x.grad, self.groups, product.together))
+        conv2d_forward(windows, block.state["turned_kernel"], by_group(x.grad, product.groups, product.together))
+
+    def _scattered(self, shape: Shape) -> Product:
+        """The product whose columns are scattered: that of the forward pass, one output at a time."""
+        return self._forward_product(shape)._replace(together=1, wide=self.window)
 
     def _scatter(self, x: Tensor, y: Tensor, block: Block) -> None:
-        grad_x = channels_last(x.grad)
-        padded = block.scratch["padded"] if any(self.window.padding) else grad_x
-        windows = block.once("scattered", lambda: tiles(padded, self.window, self.groups, block.scratch["columns"]))
-        kernels = self._kernels()
-        conv2d_backward_input(windows, kernels.reshape(*kernels.shape[:2], -1), by_group(y.grad, self.groups), padded)
-        if padded is not grad_x:
+        grad_x, groups = channels_last(x.grad), self._scattered(x.grad.shape).groups
+        padded = block.scratch.get("padded", grouped(grad_x, 1))
+        windows = block.once("scattered", lambda: tiles(padded, self.window, block.scratch["columns"]))
+        conv2d_backward_input(windows, block.state["scattered_kernel"], by_group(y.grad, groups), padded)
+        if "padded" in block.scratch:
             top, _, left, _ = self.window.padding
             _, height, width, _ = grad_x.shape
-            np.copyto(grad_x, padded[:, top : top + height, left : left + width])
+            np.copyto(grouped(grad_x, groups), padded[:, :, top : top + height, left : left + width])
 
     def fold(self, following: Layer) -> Layer | None:
         if isinstance(following, BatchNorm2d) and following.track_running_stats:

@@ -34,23 +34,25 @@ class GELU(Elementwise):
     # The slope is made of what the output is made of. Saved in place of the input, it takes no more memory.
     reads: ClassVar[set[str]] = set()
     cheap = False
+    arrays: ClassVar[dict[Direction, int]] = {"forward": 4}
 
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         if approximate not in ("none", "tanh"):
             raise ArgumentError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}.")
         self.approximate = approximate
 
-    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        count = 4 if self.approximate == "none" else 3
-        return {"arrays": Scratch((count, math.prod(shape)))} if direction == "forward" else {}
-
     def saved(self, shape: Shape) -> dict[str, Scratch]:
         return {"slope": Scratch((shape[0], math.prod(shape[1:])))}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        run = gaussian.gelu_forward if self.approximate == "none" else gaussian.gelu_tanh_forward
-        slope = laid_like(x.value, block.saved["slope"]) if block.training else None
-        run(x.value, y.value, slope, *self.parts(x.value, block))
+        exact = self.approximate == "none"
+        run, count = (gaussian.gelu_forward, 4) if exact else (gaussian.gelu_tanh_forward, 3)
+        if block.training:
+            for values, out, slope, *scratch in self.runs(block, "forward", x.value, y.value, block.saved["slope"]):
+                run(values, out, slope, *scratch[:count])
+        else:
+            for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
+                run(values, out, None, *scratch[:count])
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         gaussian.gelu_backward(y.grad, laid_like(y.grad, block.saved["slope"]), x.grad)
@@ -67,10 +69,12 @@ class SiLU(Elementwise):
     arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        gates.silu_forward(x.value, y.value, *self.parts(x.value, block))
+        for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
+            gates.silu_forward(values, out, *scratch)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        gates.silu_backward(x.value, y.grad, x.grad, *self.parts(x.value, block))
+        for values, grad_y, out, *scratch in self.runs(block, "backward", x.value, y.grad, x.grad):
+            gates.silu_backward(values, grad_y, out, *scratch)
 
 
 class Mish(Elementwise):
@@ -84,10 +88,12 @@ class Mish(Elementwise):
     arrays: ClassVar[dict[Direction, int]] = {"forward": 2, "backward": 3}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        gates.mish_forward(x.value, y.value, *self.parts(x.value, block))
+        for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
+            gates.mish_forward(values, out, *scratch)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        gates.mish_backward(x.value, y.grad, x.grad, *self.parts(x.value, block))
+        for values, grad_y, out, *scratch in self.runs(block, "backward", x.value, y.grad, x.grad):
+            gates.mish_backward(values, grad_y, out, *scratch)
 
 
 class Hardswish(Elementwise):
@@ -102,10 +108,12 @@ class Hardswish(Elementwise):
     masks: ClassVar[dict[Direction, int]] = {"backward": 1}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        gates.hardswish_forward(x.value, y.value, *self.parts(x.value, block))
+        for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
+            gates.hardswish_forward(values, out, *scratch)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        gates.hardswish_backward(x.value, y.grad, x.grad, *self.parts(x.value, block))
+        for values, grad_y, out, *scratch in self.runs(block, "backward", x.value, y.grad, x.grad):
+            gates.hardswish_backward(values, grad_y, out, *scratch)
 
 
 class Hardsigmoid(Activation):

@@ -34,10 +34,12 @@ class ELU(Elementwise):
         self.alpha = alpha
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        pieces.elu_forward(x.value, self.alpha, self.scale, y.value, *self.parts(x.value, block))
+        for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
+            pieces.elu_forward(values, self.alpha, self.scale, out, *scratch)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        pieces.elu_backward(x.value, y.grad, self.alpha, self.scale, x.grad, *self.parts(x.value, block))
+        for values, grad_y, out, *scratch in self.runs(block, "backward", x.value, y.grad, x.grad):
+            pieces.elu_backward(values, grad_y, self.alpha, self.scale, out, *scratch)
 
 
 class SELU(ELU):
@@ -79,10 +81,12 @@ class Softplus(Elementwise):
         self.beta, self.threshold = beta, threshold
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        pieces.softplus_forward(x.value, self.beta, self.threshold, y.value, *self.parts(x.value, block))
+        for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
+            pieces.softplus_forward(values, self.beta, self.threshold, out, *scratch)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        pieces.softplus_backward(x.value, y.grad, self.beta, self.threshold, x.grad, *self.parts(x.value, block))
+        for values, grad_y, out, *scratch in self.runs(block, "backward", x.value, y.grad, x.grad):
+            pieces.softplus_backward(values, grad_y, self.beta, self.threshold, out, *scratch)
 
 
 class Hardtanh(Activation):
@@ -160,9 +164,13 @@ class PReLU(Elementwise):
             raise ShapeError(f"PReLU: expected {self.num_parameters} channels, got an input of shape {shape}.")
         return shape
 
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        # Whole blocks: w is repeated along them.
+        return {"arrays": Scratch((self.arrays[direction], math.prod(shape)))}
+
     def _views(self, block: Block, *arrays: Array) -> list[Array]:
         """The arrays, then scratch in their order, channels last or, for sequences (n, c, ...), in axis 1."""
-        views = [*arrays, *self.parts(arrays[0], block)]
+        views = [*arrays, *(laid_like(arrays[0], flat) for flat in block.scratch["arrays"])]
         return [channels_last(view) if view.ndim == 4 else view for view in views]
 
     def _weight(self, axes: int) -> Array:

@@ -112,24 +112,46 @@ class MaxPool2d(WindowPooling):
         self.window = self._window(kernel_size, stride, padding, dilation)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        return {"take": Scratch(self._outputs(shape))} if direction == "backward" else {}
+        return max_scratch(self.window, shape, self._outputs(shape), direction)
 
     def saved(self, shape: Shape) -> dict[str, Scratch]:
-        images, height, width, channels = self._outputs(shape)
-        positions = len(pooling.positions(self.window, shape[2:], (height, width)))
-        return {"winners": Scratch((images, positions, height, width, channels), np.bool_)}
+        return {"winners": Scratch(self._outputs(shape), pooling.winner_dtype(self.window))}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        outputs = channels_last(y.value)
-        views = block.once("seen", lambda: pooling.seen(channels_last(x.value), self.window, outputs))
-        pooling.max_pool2d_forward(views, outputs)
-        if block.training:
-            pooling.max_pool2d_winners(x.value, y.value, self.window, block.saved["winners"])
+        max_forward(channels_last(x.value), self.window, channels_last(y.value), block)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        winners, take = block.saved["winners"], block.scratch["take"]
-        routes = block.once("routes", lambda: pooling.max_pool2d_routes(winners, self.window, x.grad, take))
-        pooling.max_pool2d_backward(y.grad, routes, self.window, x.grad, take)
+        max_backward(channels_last(y.grad), self.window, channels_last(x.grad), block)
+
+
+def max_scratch(window: Window, shape: Shape, outputs: Shape, direction: Direction) -> dict[str, Scratch]:
+    """What the next two need, for images (n, c, h, w) and outputs (n, h_out, w_out, c)."""
+    spaces = {"mask": Scratch(outputs, np.bool_)}
+    if direction == "backward":
+        spaces["take"] = Scratch(outputs)
+    if pooling.sorts_columns(window):
+        spaces["sorted"] = Scratch(pooling.sorted_shape(window, shape))
+    return spaces
+
+
+def max_forward(x: Array, window: Window, y: Array, block: Block) -> None:
+    """The maxima of images (n, h, w, c) in y (n, h_out, w_out, c), and in training where they were."""
+    size, image = (x.shape[1], x.shape[2]), block.scratch.get("sorted", x)
+    if image is not x:
+        pooling.sort_columns(x, image)
+    pooling.max_pool2d_forward(block.once("seen", lambda: pooling.seen(image, size, window, y)), y)
+    if block.training:
+        pooling.max_pool2d_winners(image, size, y, window, block.saved["winners"], block.scratch["mask"])
+
+
+def max_backward(grad_y: Array, window: Window, grad_x: Array, block: Block) -> None:
+    """The gradient at the images from that at the maxima, of the shapes of :func:`max_forward`."""
+    size, image = (grad_x.shape[1], grad_x.shape[2]), block.scratch.get("sorted", grad_x)
+    take, mask = block.scratch["take"], block.scratch["mask"]
+    routes = block.once("routes", lambda: pooling.max_pool2d_routes(window, size, image, take))
+    pooling.max_pool2d_backward(grad_y, block.saved["winners"], routes, window, size, image, take, mask)
+    if image is not grad_x:
+        pooling.unsort_columns(image, grad_x)
 
 
 class AvgPool2d(WindowPooling):
@@ -172,6 +194,8 @@ class AvgPool2d(WindowPooling):
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images, height, width, channels = self._outputs(shape)
+        if self._global(shape):
+            return {"means": Scratch((images, 1, shape[3], channels))}
         if channels <= pooling.FEW_CHANNELS and pooling.tiles_exactly(self.window, (shape[2], shape[3])):
             # Who gets these rows takes averages by a matrix product.
             return {"rows": Scratch((images, height, width * self.window.kernel[1], channels))}
@@ -185,19 +209,35 @@ class AvgPool2d(WindowPooling):
             "share", lambda: pooling.shares(self.window, size, outputs, self.count_include_pad, override, x.dtype)
         )
 
+    def _global(self, shape: Shape) -> bool:
+        """Whether one window sees the whole image: then this is AdaptiveAvgPool2d(1), but for d."""
+        return self.window.kernel == shape[2:] and not any(self.window.padding)
+
+    def _rows_and_columns(self, x: Array, block: Block) -> tuple[Array, Array]:
+        height, width = self.window.kernel
+        share = 1 / (self.divisor_override or height * width)
+        vertical = block.once("vertical", lambda: np.full((1, height), share, x.dtype))
+        return vertical, block.once("horizontal", lambda: np.ones((1, width), x.dtype))
+
     def _matrix(self, x: Array) -> Array:
         share = 1.0 / (self.divisor_override or self.window.kernel[0] * self.window.kernel[1])
         return pooling.tile_matrix(self.window, x.shape[1], share, x.dtype)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if "rows" in block.scratch:
+        if "means" in block.scratch:
+            matrices = self._rows_and_columns(x.value, block)
+            pooling.adaptive_avg_pool2d_forward(x.value, *matrices, y.value, block.scratch["means"])
+        elif "rows" in block.scratch:
             matrix = block.once("matrix", lambda: self._matrix(x.value))
             pooling.avg_pool2d_tiles_forward(x.value, self.window, matrix, y.value, block.scratch["rows"])
         else:
             pooling.avg_pool2d_forward(x.value, self.window, self._share(x.value, y.value, block), y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if "rows" in block.scratch:
+        if "means" in block.scratch:
+            matrices = self._rows_and_columns(x.grad, block)
+            pooling.adaptive_avg_pool2d_backward(y.grad, *matrices, x.grad, block.scratch["means"])
+        elif "rows" in block.scratch:
             turned = block.once("turned", lambda: np.ascontiguousarray(self._matrix(x.grad).T))
             pooling.avg_pool2d_tiles_backward(y.grad, turned, x.grad, block.scratch["rows"])
         else:

@@ -1,4 +1,4 @@
-"""Layers that change the shape and no number: Identity, Flatten, Unflatten."""
+"""Layers that change the shape and no number: Identity, Flatten, Unflatten, Permute, Select."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
+from ..ops.layout import Array
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer
 
@@ -124,3 +125,85 @@ class Unflatten(Reshaping):
         images = [each for each in (shape, self.build(shape, np.random.default_rng(0))) if len(each) == 3]
         # Images lie channels-last: unless they have but one channel or one pixel, the copy transposes.
         return len(images) != 1 or images[0][0] == 1 or images[0][1] * images[0][2] == 1
+
+
+class Permute(Layer):
+    """The axes in another order: y[n, …] = x[n, …] with axis `dims[i]` of x as axis i of y.
+
+    Args:
+        dims: The axes of x in their new order, counted with the batch as axis 0, which stays the first; negative
+            from the end.
+
+    Raises:
+        ArgumentError: Something other than each axis once, or another axis than the batch's in front.
+        ShapeError: An input of another number of axes.
+
+    After torch.permute.
+    """
+
+    reads: ClassVar[set[str]] = set()
+    rectifies = None
+
+    def __init__(self, dims: Sequence[int]) -> None:
+        self.dims = tuple(dims)
+        whole = all(isinstance(axis, int | np.integer) for axis in self.dims)
+        axes = [axis + len(self.dims) if axis < 0 else axis for axis in self.dims] if whole else []
+        if not axes or axes[0] != 0 or sorted(axes) != [*range(len(axes))]:
+            raise ArgumentError(f"Permute: dims must be each axis once, the batch's 0 first, got {dims!r}.")
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) + 1 != len(self.dims):
+            raise ShapeError(
+                f"Permute: expected one image of {len(self.dims) - 1} axes, got an input of shape {shape}."
+            )
+        return tuple((0, *shape)[axis] for axis in self.dims[1:])
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        np.copyto(y.value, x.value.transpose(self.dims))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        np.copyto(x.grad.transpose(self.dims), y.grad)
+
+
+class Select(Layer):
+    """y = x[:, …, index, …]: one place along an axis, which is then gone.
+
+    Args:
+        dim: The axis, counted with the batch as axis 0; negative from the end.
+        index: The place; negative from the end.
+
+    Raises:
+        ArgumentError: What is no whole number.
+        ShapeError: An axis that one image does not have, one that is its only axis, or a place that is not on it.
+
+    After torch.select.
+    """
+
+    reads: ClassVar[set[str]] = set()
+    rectifies = None
+
+    def __init__(self, dim: int, index: int) -> None:
+        if not all(isinstance(each, int | np.integer) for each in (dim, index)):
+            raise ArgumentError(f"Select: dim and index must be whole numbers, got {dim!r} and {index!r}.")
+        self.dim, self.index = int(dim), int(index)
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        axis = self.dim + len(shape) + 1 if self.dim < 0 else self.dim
+        if not 1 <= axis <= len(shape) or len(shape) < 2:
+            raise ShapeError(
+                f"Select: expected an axis of one image, from 1, that has others, got dim={self.dim} and {shape}."
+            )
+        if not -shape[axis - 1] <= self.index < shape[axis - 1]:
+            raise ShapeError(f"Select: axis {axis} has {shape[axis - 1]} places, got index={self.index}.")
+        return (*shape[: axis - 1], *shape[axis:])
+
+    def _place(self, array: Array) -> Array:
+        place: Array = np.moveaxis(array, self.dim, 0)[self.index]
+        return place
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        np.copyto(y.value, self._place(x.value))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        x.grad.fill(0)
+        np.copyto(self._place(x.grad), y.grad)

@@ -1,4 +1,4 @@
-"""Normalisations that see one image at a time: LayerNorm, GroupNorm, InstanceNorm2d."""
+"""Normalisations that see one image at a time: LayerNorm, LayerNorm2d, GroupNorm, InstanceNorm2d."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import numpy as np
 
 from .. import initializers
 from ..errors import ArgumentError, ShapeError
-from ..ops.layout import Array, channels_last
+from ..ops.layout import Array, channels_last, repeats
 from ..ops.standardization import (
-    Means,
-    group_means,
-    row_means,
-    standardize,
-    standardize_backward,
-    standardize_forward,
+    Channels,
+    group_norm_backward,
+    group_norm_center,
+    group_norm_forward,
+    layer_norm_backward,
+    layer_norm_forward,
 )
 from ..tensor import Parameter, Shape, Tensor
 from .base import Block, Direction, Layer, Scratch, State
 
+# About so many numbers go through all passes together, while they are in the second-level cache.
+TOGETHER = 65536
+# But so many images at least: each tile adds to gradients as large as an image may be.
+LEAST = 4
+
 
 class Standardization(Layer):
-    """What these share: y = γ · (x − μ) / √(σ² + ε) + β.
-
-    A subclass says in `view` how an array is seen, in `means` how μ and σ² are taken of that, and in `vector` how γ
-    and β are seen beside it.
-    """
+    """What these share: y = γ · (x − μ) / √(σ² + ε) + β, for some rows or images after the others."""
 
     in_place = True
     cheap = True
@@ -38,64 +39,57 @@ class Standardization(Layer):
     bias: Parameter | None
 
     def view(self, array: Array) -> Array:
-        """The array for `standardize`; a view."""
+        """The array as the ops see it, its first axis that of what is normalised by itself; a view."""
         raise NotImplementedError
 
-    def together(self, shape: Shape) -> int:
-        """How many numbers, or positions, a mean is taken of, for an input of `shape`."""
+    def alone(self, shape: Shape) -> int:
+        """How many numbers of an input of `shape` stand at one place of the view's first axis."""
         raise NotImplementedError
 
-    def means(self, view: Array, ones: Array) -> Array:
-        """The means of such a view, as they broadcast to it; `ones` holds as many as `together` says."""
-        raise NotImplementedError
-
-    def vector(self, array: Array, view: Array) -> Array:
-        """γ, β, or the gradient of one, so that it broadcasts to such a view; a view."""
-        raise NotImplementedError
+    def _tile(self, shape: Shape) -> Shape:
+        size = self.alone(shape)
+        return (min(math.prod(shape) // size, max(LEAST, TOGETHER // size)), size)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        size = math.prod(shape)
-        spaces = {"ones": Scratch((self.together(shape),)), "products": Scratch((size,))}
-        return spaces | ({"standard": Scratch((size,))} if direction == "backward" else {})
+        names = ("centred", "products") if direction == "backward" else ("products",)
+        return {name: Scratch(self._tile(shape)) for name in names}
 
-    def _means(self, block: Block) -> Means:
-        ones = block.scratch["ones"]
-        ones.fill(1)
-        return lambda view: self.means(view, ones)
+    def _tiles(self, block: Block, name: str, *arrays: Array) -> list[list[Array]]:
+        """Tiles of the arrays as `view` sees them, with the scratch arrays beside them; made once, under that name."""
 
-    def _seen(self, parameter: Parameter | None, view: Array) -> Array | None:
-        return None if parameter is None else self.vector(parameter.array, view)
+        def make() -> list[list[Array]]:
+            views, step = [self.view(array) for array in arrays], len(block.scratch["products"])
+            made = []
+            for start in range(0, len(views[0]), step):
+                tile = [view[start : start + step] for view in views]
+                spaces = [space[: len(tile[0])].reshape(tile[0].shape) for space in block.scratch.values()]
+                made.append(tile + spaces)
+            return made
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values = self.view(x.value)
-        products = block.scratch["products"].reshape(values.shape)
-        weight, bias = self._seen(self.weight, values), self._seen(self.bias, values)
-        standardize_forward(values, self._means(block), self.eps, weight, bias, self.view(y.value), products)
+        return block.once(name, make)
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values, grad_y, means = self.view(x.value), self.view(y.grad), self._means(block)
-        standard, products = (block.scratch[name].reshape(values.shape) for name in ("standard", "products"))
-        inverse = standardize(values, means, self.eps, standard, products)
-        if self.weight is not None:
-            np.multiply(grad_y, standard, out=products)
-            self._add_sum(self.weight, products, block)
-        if self.bias is not None:
-            self._add_sum(self.bias, grad_y, block)
+    def _backward_tiles(self, x: Tensor, y: Tensor, block: Block) -> list[list[Any]]:
+        """x, grad_y, grad_x or None, and the scratch of each tile."""
         if x.has_grad:
-            weight = self._seen(self.weight, values)
-            standardize_backward(standard, inverse, grad_y, means, weight, self.view(x.grad), products)
+            return self._tiles(block, "tiles", x.value, y.grad, x.grad)
+        return [[x, grad_y, None, *rest] for x, grad_y, *rest in self._tiles(block, "tiles", x.value, y.grad)]
 
-    def _add_sum(self, parameter: Parameter, terms: Array, block: Block) -> None:
-        """Add the sum of `terms` over the axes along which the parameter is repeated."""
-        gradient = self.vector(block.grad(parameter), terms)
-        if terms.ndim == 3:  # images: a product with ones adds up columns faster than `sum`
-            gradient += np.matmul(block.scratch["ones"], terms).sum(axis=0)
-        else:
-            repeated = tuple(axis for axis, size in enumerate(gradient.shape) if size == 1)
-            gradient += terms.sum(axis=repeated, keepdims=True)
+    def _vector(self, parameter: Parameter | None) -> Array | None:
+        """γ or β as it lies in memory, flat."""
+        return None if parameter is None else _flat(parameter.array)
+
+    def _add_gradients(self, block: Block, of_weight: Array, of_bias: Array) -> None:
+        for parameter, gradient in ((self.weight, of_weight), (self.bias, of_bias)):
+            if parameter is not None:
+                total = _flat(block.grad(parameter))
+                total += gradient
 
     def multiplications(self, shape: Shape) -> int:
         return math.prod(shape)
+
+
+def _flat(array: Array) -> Array:
+    return (array.transpose(1, 2, 0) if array.ndim == 3 else array).reshape(-1)
 
 
 class LayerNorm(Standardization):
@@ -159,17 +153,92 @@ class LayerNorm(Standardization):
         rows = channels_last(array) if array.ndim == 4 else array
         return rows.reshape(-1, math.prod(self.normalized_shape))
 
-    def together(self, shape: Shape) -> int:
+    def alone(self, shape: Shape) -> int:
         return math.prod(self.normalized_shape)
 
-    def means(self, view: Array, ones: Array) -> Array:
-        return row_means(view, ones)
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        weight, bias = self._vector(self.weight), self._vector(self.bias)
+        for values, outputs, _ in self._tiles(block, "tiles", x.value, y.value):
+            layer_norm_forward(values, self.eps, weight, bias, outputs)
 
-    def vector(self, array: Array, view: Array) -> Array:
-        return (array.transpose(1, 2, 0) if array.ndim == 3 else array).reshape(1, -1)
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        weight = self._vector(self.weight)
+        for values, grad_y, grad_x, *spaces in self._backward_tiles(x, y, block):
+            self._add_gradients(block, *layer_norm_backward(values, grad_y, self.eps, weight, grad_x, *spaces))
 
 
-class GroupNorm(Standardization):
+class LayerNorm2d(LayerNorm):
+    """y = γ · (x − μ) / √(σ² + ε) + β, with μ and σ² of the channels of each pixel by itself.
+
+    Shapes: x and y (n, num_channels, h, w).
+
+    Args:
+        num_channels: Channels.
+        eps: ε, added to the variance.
+        affine: Whether to learn γ and β.
+
+    Attributes:
+        weight: γ of each channel, (num_channels,), or None.
+        bias: β, likewise.
+
+    Raises:
+        ArgumentError: A number of channels below one, or a negative ε.
+        ShapeError: An input that is no image, or of other channels.
+
+    Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545. After torchvision's layer of the name.
+    """
+
+    def __init__(self, num_channels: int, eps: float = 1e-6, affine: bool = True) -> None:
+        if num_channels < 1:
+            raise ArgumentError(f"LayerNorm2d: num_channels must be positive, got {num_channels}.")
+        _check_eps("LayerNorm2d", eps)
+        super().__init__(num_channels, eps, affine)
+        self.num_channels, self.affine = num_channels, affine
+
+    def config(self) -> dict[str, Any]:
+        return {"num_channels": self.num_channels, "eps": self.eps, "affine": self.affine}
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) != 3:
+            raise ShapeError(f"LayerNorm2d: expected images (c, h, w), got an input of shape {shape}.")
+        _check_channels("LayerNorm2d", self.num_channels, shape)
+        return shape
+
+
+class ChannelStandardization(Standardization):
+    """What GroupNorm and InstanceNorm2d share: what is normalised together is a group of an image's channels."""
+
+    groups: int
+    channels: int
+
+    def _channels(self, array: Array) -> Channels:
+        row = repeats(array.shape, self.channels) if array.ndim == 4 else None
+        return Channels(self.channels, self.groups, row)
+
+    # Images are seen as (n, rows, r · c), all else as (n, c, positions).
+
+    def view(self, array: Array) -> Array:
+        if array.ndim == 4:
+            row = repeats(array.shape, self.channels) * self.channels
+            return channels_last(array).reshape(len(array), -1, row)
+        return array.reshape(len(array), self.channels, -1)
+
+    def alone(self, shape: Shape) -> int:
+        return math.prod(shape[1:])
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        weight, bias, channels = self._vector(self.weight), self._vector(self.bias), self._channels(x.value)
+        for values, outputs, squares in self._tiles(block, "tiles", x.value, y.value):
+            group_norm_forward(values, channels, self.eps, weight, bias, outputs, squares)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        weight, channels = self._vector(self.weight), self._channels(x.value)
+        for values, grad_y, grad_x, *spaces in self._backward_tiles(x, y, block):
+            gradients = group_norm_backward(values, grad_y, channels, self.eps, weight, grad_x, *spaces)
+            self._add_gradients(block, *gradients)
+
+
+class GroupNorm(ChannelStandardization):
     """y = γ · (x − μ) / √(σ² + ε) + β, with μ and σ² of each group of channels of each image.
 
     Shapes: x and y (n, num_channels, ...).
@@ -202,6 +271,7 @@ class GroupNorm(Standardization):
             )
         _check_eps("GroupNorm", eps)
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
+        self.groups, self.channels = num_groups, num_channels
         self.weight = Parameter((num_channels,), initializers.ones) if affine else None
         self.bias = Parameter((num_channels,), initializers.zeros) if affine else None
 
@@ -209,26 +279,8 @@ class GroupNorm(Standardization):
         _check_channels("GroupNorm", self.num_channels, shape)
         return shape
 
-    # Images are seen as (n, h · w, c), all else as (n, g, c/g, positions).
 
-    def view(self, array: Array) -> Array:
-        if array.ndim == 4:
-            return channels_last(array).reshape(len(array), -1, self.num_channels)
-        return array.reshape(len(array), self.num_groups, self.num_channels // self.num_groups, -1)
-
-    def together(self, shape: Shape) -> int:
-        return math.prod(shape[2:]) if len(shape) == 4 else math.prod(shape[1:]) // self.num_groups
-
-    def means(self, view: Array, ones: Array) -> Array:
-        if view.ndim == 3:
-            return group_means(view, ones, self.num_groups)
-        return row_means(view.reshape(-1, ones.size), ones).reshape(*view.shape[:2], 1, 1)
-
-    def vector(self, array: Array, view: Array) -> Array:
-        return array if view.ndim == 3 else array.reshape(1, *view.shape[1:3], 1)
-
-
-class InstanceNorm2d(Standardization):
+class InstanceNorm2d(ChannelStandardization):
     """y = γ · (x − μ) / √(σ² + ε) + β, with μ and σ² of each channel of each image over its rows and columns.
 
     With `track_running_stats` the running statistics stand for μ and σ² outside training; after each training batch
@@ -269,6 +321,7 @@ class InstanceNorm2d(Standardization):
             raise ArgumentError(f"InstanceNorm2d: momentum must lie between 0 and 1, got {momentum}.")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
+        self.groups = self.channels = num_features
         self.weight = Parameter((num_features,), initializers.ones) if affine else None
         self.bias = Parameter((num_features,), initializers.zeros) if affine else None
         if track_running_stats:
@@ -285,32 +338,19 @@ class InstanceNorm2d(Standardization):
             raise ShapeError(f"InstanceNorm2d: expected more than one pixel a channel, got an input of shape {shape}.")
         return shape
 
-    def view(self, array: Array) -> Array:
-        return channels_last(array).reshape(len(array), -1, self.num_features)
-
-    def together(self, shape: Shape) -> int:
-        return shape[2] * shape[3]
-
-    def means(self, view: Array, ones: Array) -> Array:
-        return group_means(view, ones, self.num_features)
-
-    def vector(self, array: Array, view: Array) -> Array:
-        return array
-
     def sums(self, training: bool) -> Shape | None:
         # Forward: the images' means and variances. Backward: the gradients at γ and β, which a layer with sums adds up
         # here, as it has none in its lanes.
         return (2, self.num_features) if training and self.track_running_stats else None
 
     def sum_forward(self, x: Tensor, block: Block) -> None:
-        values, means = self.view(x.value), self._means(block)
-        deviations = block.scratch["products"].reshape(values.shape)
-        mean = means(values)
-        np.subtract(values, mean, out=deviations)
-        np.multiply(deviations, deviations, out=deviations)
-        count = values.shape[1]
-        block.sums[0] += mean.sum(axis=(0, 1))
-        block.sums[1] += means(deviations).sum(axis=(0, 1)) * (count / (count - 1))
+        channels, count = self._channels(x.value), math.prod(x.value.shape[2:])
+        for values, squares in self._tiles(block, "tiles", x.value):
+            mean = channels.sums(values) / count
+            np.subtract(values, channels.spread(mean), out=squares)
+            np.square(squares, out=squares)
+            block.sums[0] += mean.sum(axis=0)
+            block.sums[1] += channels.sums(squares).sum(axis=0) / (count - 1)
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
         if sums is not None and self.momentum:
@@ -321,30 +361,30 @@ class InstanceNorm2d(Standardization):
         if block.training or not self.track_running_stats:
             super().forward(x, y, block)
             return
-        values, outputs = self.view(x.value), self.view(y.value)
+        values, outputs, channels = self.view(x.value), self.view(y.value), self._channels(x.value)
         inverse = 1 / np.sqrt(self.running_var + self.eps)
         scale = inverse if self.weight is None else inverse * self.weight.array
-        np.subtract(values, self.running_mean, out=outputs)
-        np.multiply(outputs, scale, out=outputs)
+        np.subtract(values, channels.spread(self.running_mean[None]), out=outputs)
+        np.multiply(outputs, channels.spread(scale[None]), out=outputs)
         if self.bias is not None:
-            np.add(outputs, self.bias.array, out=outputs)
+            np.add(outputs, channels.spread(self.bias.array[None]), out=outputs)
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values, grad_y, means = self.view(x.value), self.view(y.grad), self._means(block)
-        standard, products = (block.scratch[name].reshape(values.shape) for name in ("standard", "products"))
-        standardize(values, means, self.eps, standard, products)
-        np.multiply(grad_y, standard, out=products)
-        for total, terms in zip(block.sums, (products, grad_y), strict=True):
-            total += np.matmul(block.scratch["ones"], terms).sum(axis=0)
+        channels = self._channels(x.value)
+        for values, grad_y, centred, products in self._tiles(block, "tiles", x.value, y.grad):
+            inverse = group_norm_center(values, channels, self.eps, centred, products)
+            np.multiply(grad_y, centred, out=products)
+            block.sums[0] += (channels.sums(products) * inverse).sum(axis=0)
+            block.sums[1] += channels.sums(grad_y).sum(axis=0)
 
     def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
         if sums is not None and self.weight is not None and self.bias is not None:
             self.weight.add_grad(sums[0])
             self.bias.add_grad(sums[1])
 
-    def _add_sum(self, parameter: Parameter, terms: Array, block: Block) -> None:
+    def _add_gradients(self, block: Block, of_weight: Array, of_bias: Array) -> None:
         if not self.track_running_stats:
-            super()._add_sum(parameter, terms, block)
+            super()._add_gradients(block, of_weight, of_bias)
 
 
 def _check_eps(layer: str, eps: float) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import initializers
 from ..errors import ArgumentError, ShapeError
-from ..ops.convolution import Tile, by_group, columns_size, conv2d_backward_input, tiles
-from ..ops.layout import Array, channels_last
+from ..ops.convolution import Tile, by_group, columns_size, conv2d_backward_input, grouped, tiles
+from ..ops.layout import Array, channels_last, repeats
 from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor
 from .arguments import pair
@@ -124,7 +124,7 @@ class ConvTranspose2d(Layer):
         frame = self._frame(height, width)
         columns = columns_size(self.window, (images, self.out_channels, *frame.reached))
         spaces = {"columns": Scratch((columns,))}
-        if frame.output != frame.reached:
+        if any((*self.border, *self.extra)):  # of one size they may still lie apart
             spaces["frame"] = Scratch((images, *frame.size, self.out_channels))
         if direction == "backward":
             spaces["kernel"] = Scratch(self.weight.shape)
@@ -136,7 +136,7 @@ class ConvTranspose2d(Layer):
 
     def _tiles(self, x: Array, image: Array, block: Block) -> list[Tile]:
         high, wide = self._frame(x.shape[2], x.shape[3]).reached
-        return tiles(image[:, :high, :wide], self.window, self.groups, block.scratch["columns"])
+        return tiles(grouped(image[:, :high, :wide], self.groups), self.window, block.scratch["columns"])
 
     def _inner(self, frame: Array, y: Array) -> Array:
         top, left = self.border
@@ -150,7 +150,9 @@ class ConvTranspose2d(Layer):
         if frame is not outputs:
             np.copyto(outputs, self._inner(frame, outputs))
         if self.bias is not None:
-            np.add(outputs, self.bias.array, out=outputs)
+            repeated = repeats(y.value.shape, self.out_channels)
+            rows = outputs.reshape(-1, repeated * self.out_channels)
+            np.add(rows, np.tile(self.bias.array, repeated), out=rows)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         grad_y = channels_last(y.grad)
@@ -167,7 +169,8 @@ class ConvTranspose2d(Layer):
             if x.has_grad:
                 np.matmul(tile.matrix, kernel, out=by_group(x.grad, self.groups)[:, tile.rows])
         if self.bias is not None:
-            block.add_grad(self.bias, grad_y.sum(axis=(0, 1, 2)))
+            positions = grad_y.reshape(-1, self.out_channels)
+            block.add_grad(self.bias, np.matmul(np.ones(len(positions), positions.dtype), positions))
 
     def multiplications(self, shape: Shape) -> int:
         return shape[1] * shape[2] * self.weight.size

@@ -25,16 +25,22 @@ def relu_backward(y: Array, grad_y: Array, out: Array, mask: Array) -> None:
     np.multiply(grad_y, mask, out=out)
 
 
-def leaky_relu_forward(x: Array, negative_slope: float, out: Array, scaled: Array) -> None:
-    """y = max(x, slope · x), for a slope of at most 1. `scaled` is scratch."""
+def leaky_relu_forward(x: Array, negative_slope: float, out: Array, scaled: Array, side: Array | None = None) -> None:
+    """y = x where x > 0, else slope · x. `scaled` is scratch; `side` takes x > 0, if there is one."""
+    if side is not None:
+        np.greater(x, 0, out=side)
     np.multiply(x, negative_slope, out=scaled)
-    np.maximum(x, scaled, out=out)
+    (np.maximum if negative_slope <= 1 else np.minimum)(x, scaled, out=out)
 
 
-def leaky_relu_backward(y: Array, grad_y: Array, negative_slope: float, out: Array, factor: Array) -> None:
-    """grad_x = grad_y where y > 0, else slope · grad_y. `factor` is scratch."""
-    np.greater(y, 0, out=factor)
-    np.maximum(factor, negative_slope, out=factor)
+def leaky_relu_backward(side: Array, grad_y: Array, negative_slope: float, out: Array, factor: Array) -> None:
+    """grad_x = grad_y where x > 0, else slope · grad_y. `side` is positive there alone; `factor` is scratch."""
+    np.greater(side, 0, out=factor)
+    if 0 <= negative_slope <= 1:
+        np.maximum(factor, negative_slope, out=factor)
+    else:
+        np.multiply(factor, 1 - negative_slope, out=factor)
+        np.add(factor, negative_slope, out=factor)
     np.multiply(grad_y, factor, out=out)
 
 

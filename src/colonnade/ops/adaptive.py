@@ -1,12 +1,14 @@
-"""Maxima over as many windows as are asked for."""
+"""Windows of which only the number is given: where they lie, and images in which they lie side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .layout import Array, channels_last
+from .layout import Array
+from .window import Pair, Window
 
 
 def bounds(size: int, outputs: int) -> list[tuple[int, int]]:
@@ -14,33 +16,42 @@ def bounds(size: int, outputs: int) -> list[tuple[int, int]]:
     return [(i * size // outputs, -((i + 1) * size // -outputs)) for i in range(outputs)]
 
 
-def _cells(x: Array, y: Array) -> Iterator[tuple[Array, tuple[int, int]]]:
-    """Each window of x, (n, rows, columns, c), and its place in y; both channels-last."""
-    for i, (top, bottom) in enumerate(bounds(x.shape[1], y.shape[1])):
-        for j, (left, right) in enumerate(bounds(x.shape[2], y.shape[2])):
-            yield x[:, top:bottom, left:right], (i, j)
+def regular_window(size: Pair, outputs: Pair) -> Window | None:
+    """The window that sees the same as it moves by a stride, if there is one: for one output, say, or half the size."""
+    kernel, stride = [], []
+    for length, count in zip(size, outputs, strict=True):
+        found = bounds(length, count)
+        starts, sizes = [start for start, _ in found], {stop - start for start, stop in found}
+        steps = {after - before for before, after in pairwise(starts)} or sizes.copy()
+        if len(sizes) > 1 or len(steps) > 1 or steps == {0}:
+            return None
+        kernel.append(sizes.pop())
+        stride.append(steps.pop())
+    return Window((kernel[0], kernel[1]), (stride[0], stride[1]))
 
 
-def adaptive_max_pool2d_forward(x: Array, out: Array) -> None:
-    """The maximum of each window: x (n, c, h, w), out (n, c, h_out, w_out). A NaN is the maximum."""
-    y = channels_last(out)
-    for window, (i, j) in _cells(channels_last(x), y):
-        np.max(window, axis=(1, 2), out=y[:, i, j])
+def side_by_side(size: int, outputs: int) -> tuple[NDArray[np.intp], int]:
+    """Which rows to copy so that windows of equal length lie one behind the other, and that length.
 
-
-def adaptive_max_pool2d_backward(x: Array, grad_y: Array, out: Array, space: Array) -> None:
-    """The gradient of each window goes to its maximum, and of equal ones to the first in row-major order.
-
-    `space` is flat scratch that holds the largest window of all images.
+    Windows differ in length by one at most. A shorter one repeats its last row, which never is the first maximum.
     """
-    gradient, grad_x = channels_last(grad_y), channels_last(out)
-    images, channels = np.ogrid[: len(x), : x.shape[1]]
-    grad_x.fill(0)
-    windows = zip(_cells(channels_last(x), gradient), _cells(grad_x, gradient), strict=True)
-    for (window, (i, j)), (target, _) in windows:
-        flat = space[: window.size].reshape(window.shape)
-        np.copyto(flat, window)
-        first = flat.reshape(len(x), -1, x.shape[1]).argmax(axis=1)  # (n, c)
-        rows, columns = np.divmod(first, window.shape[2])
-        # Windows may overlap, but each image and channel has one maximum in each.
-        target[images, rows, columns, channels] += gradient[:, i, j]
+    found = bounds(size, outputs)
+    length = max(stop - start for start, stop in found)
+    rows = [min(start + place, stop - 1) for start, stop in found for place in range(length)]
+    return np.array(rows, np.intp), length
+
+
+def lay_side_by_side(x: Array, rows: NDArray[np.intp], columns: NDArray[np.intp], between: Array, out: Array) -> None:
+    """Copy rows and columns: x (n, h, w, c), between (n, rows, w, c), out (n, rows, columns, c)."""
+    np.take(x, rows, axis=1, out=between, mode="clip")
+    np.take(between, columns, axis=2, out=out, mode="clip")
+
+
+def gather_back(grad: Array, rows: NDArray[np.intp], columns: NDArray[np.intp], between: Array, out: Array) -> None:
+    """Add the gradient at each copy to that of what it was copied from; arguments as in :func:`lay_side_by_side`."""
+    between.fill(0)
+    for place, column in enumerate(columns):
+        between[:, :, column] += grad[:, :, place]
+    out.fill(0)
+    for place, row in enumerate(rows):
+        out[:, row] += between[:, place]

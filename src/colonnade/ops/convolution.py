@@ -6,7 +6,7 @@ one window in one group, and a row of the column matrix is one output position.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,39 +28,56 @@ PEAK, HALF_PEAK, RUN, NUMBER = 145.0, 12.0, 12.0, 0.12
 
 
 class Product(NamedTuple):
-    """How a convolution becomes one matrix product.
+    """How a convolution becomes matrix products, one for each group or for some of them merged.
 
     Neighbouring outputs of a row share most of their windows. Where there are few channels it pays to compute some
     together, as the channels of one output with a wider window: fewer and longer runs are copied, and the product is
-    wider; the price is that the wide kernel is part zeros.
+    wider; the price is that the wide kernel is part zeros. For the same price small groups are merged into one whose
+    kernel has theirs down its diagonal.
 
     Attributes:
         window: The window as the layer has it.
         together: How many neighbouring outputs of a row are computed at once; it divides their number.
         wide: The window that covers the windows of all of them.
+        groups: How many groups are left.
+        merged: How many of the layer's groups make up one of these.
     """
 
     window: Window
     together: int
     wide: Window
+    groups: int
+    merged: int
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether the kernel is the layer's own, without zeros."""
+        return self.together == self.merged == 1
 
 
 @lru_cache(maxsize=1024)
 def product(window: Window, size: Pair, channels_in: int, channels_out: int, groups: int) -> Product:
     """The cheapest product for a convolution of images of `size`, by the costs above."""
     width = window.output_size(size)[1]
-    single = groups == 1 and window.dilation[1] == 1 and not window.pointwise
-    choices = [t for t in range(1, min(width, 32) + 1) if width % t == 0] if single else [1]
+    wider = [t for t in range(1, min(width, 32) + 1) if width % t == 0]
+    if window.dilation[1] > 1 or window.pointwise:
+        wider = [1]
+    # Computing neighbours together needs a single group: the channels of an output lie side by side.
+    choices = [(t, groups) for t in wider]
+    choices += [(1, merged) for merged in range(1, groups) if groups % merged == 0]
 
-    def cost(together: int) -> float:
+    def cost(choice: Pair) -> float:
+        together, merged = choice
+        left = groups // merged
         height, wide = _widened(window, together).kernel
-        columns = together * channels_out // groups
+        columns = together * channels_out // left
         speed = PEAK * columns / (columns + HALF_PEAK)
-        run = wide * channels_in
-        return height * (2 * run * columns / speed + RUN + run * NUMBER) / together
+        run = wide * channels_in // left
+        copying = 0.0 if window.pointwise else RUN + run * NUMBER
+        return left * height * (2 * run * columns / speed + copying) / together
 
-    best = min(choices, key=cost)
-    return Product(window, best, _widened(window, best))
+    together, merged = min(choices, key=cost)
+    return Product(window, together, _widened(window, together), groups // merged, merged)
 
 
 def _widened(window: Window, together: int) -> Window:
@@ -74,23 +91,32 @@ def widen(kernel: Array, product: Product, wide: Array) -> None:
 
     Args:
         kernel: (g, c_out/g, k_h, k_w, c_in/g).
-        product: How many, and how far apart.
-        wide: Written: (g, t · c_out/g, k_h, k_w', c_in/g).
+        product: How many are computed together, and how far apart they are; how many of the g groups are merged, m.
+        wide: Written: (g/m, t · m · c_out/g, k_h, k_w', m · c_in/g).
     """
-    _, depth, _, width, _ = kernel.shape
     wide.fill(0)
-    for number in range(product.together):
-        start = number * product.window.stride[1]
-        wide[:, number * depth : (number + 1) * depth, :, start : start + width] = kernel
+    for place, own in _places(wide, product, kernel):
+        place[...] = own
 
 
 def narrow(wide: Array, product: Product, kernel: Array) -> None:
     """The gradient at the kernel from that at the wide one: `kernel` is added to, of the shapes of :func:`widen`."""
-    _, depth, _, width, _ = kernel.shape
+    for place, own in _places(wide, product, kernel):
+        np.add(own, place, out=own)
+
+
+def _places(wide: Array, product: Product, kernel: Array) -> Iterator[tuple[Array, Array]]:
+    """Where the kernel stands in the wide one, for each of the neighbours, and the kernel in that shape: views."""
+    merged, (_, depth, height, width, inner) = product.merged, kernel.shape
     for number in range(product.together):
         start = number * product.window.stride[1]
-        part = wide[:, number * depth : (number + 1) * depth, :, start : start + width]
-        np.add(kernel, part, out=kernel)
+        place = wide[:, number * merged * depth : (number + 1) * merged * depth, :, start : start + width]
+        if merged == 1:
+            yield place, kernel
+        else:  # the blocks on the diagonal: of the merged groups each sees its own inputs only
+            blocks = place.reshape(product.groups, merged, depth, height, width, merged, inner)
+            own = kernel.reshape(product.groups, merged, depth, height, width, inner)
+            yield np.einsum("gmdhwmi->gmdhwi", blocks), own
 
 
 class Tile(NamedTuple):
@@ -120,27 +146,25 @@ def tile_shape(window: Window, shape: Sequence[int]) -> Pair:
     return min(images, rows // height), height
 
 
-def tiles(padded: Array, window: Window, groups: int, columns: Array) -> list[Tile]:
+def tiles(padded: Array, window: Window, columns: Array) -> list[Tile]:
     """Cut the windows of `padded` into tiles.
 
     Args:
-        padded: (n, h, w, c) with its border.
+        padded: (g, n, h, w, c/g) with its border, from :func:`pad` or :func:`grouped`.
         window: How the kernel moves.
-        groups: g.
         columns: Flat scratch that holds one tile.
     """
-    images, _, _, channels = padded.shape
+    groups, images, _, _, depth = padded.shape
     height_stride, width_stride = window.stride
     height_dilation, width_dilation = window.dilation
     # Writeable: the backward pass adds to the windows of a gradient.
-    windows = sliding_window_view(padded, window.extent, axis=(1, 2), writeable=True)
-    windows = windows[:, ::height_stride, ::width_stride, :, ::height_dilation, ::width_dilation]
-    # (n, h_out, w_out, c, k_h, k_w) → (g, n, h_out, w_out, k_h, k_w, c/g)
-    windows = windows.transpose(0, 1, 2, 4, 5, 3)
-    windows = np.moveaxis(windows.reshape(*windows.shape[:5], groups, channels // groups), 5, 0)
-    _, _, height, width, kernel_height, kernel_width, depth = windows.shape
+    windows = sliding_window_view(padded, window.extent, axis=(2, 3), writeable=True)
+    windows = windows[:, :, ::height_stride, ::width_stride, :, ::height_dilation, ::width_dilation]
+    # (g, n, h_out, w_out, c/g, k_h, k_w) → (g, n, h_out, w_out, k_h, k_w, c/g)
+    windows = windows.transpose(0, 1, 2, 3, 5, 6, 4)
+    _, _, height, width, kernel_height, kernel_width, _ = windows.shape
     inner = Window(window.kernel, window.stride, (0, 0, 0, 0), window.dilation)
-    step_images, step_rows = tile_shape(inner, (images, channels, padded.shape[1], padded.shape[2]))
+    step_images, step_rows = tile_shape(inner, (images, groups * depth, padded.shape[2], padded.shape[3]))
     length = kernel_height * kernel_width * depth
     made = []
     for image in range(0, images, step_images):
@@ -160,15 +184,29 @@ def columns_size(window: Window, shape: Sequence[int]) -> int:
     return images * rows * width * window.kernel[0] * window.kernel[1] * shape[1]
 
 
+def grouped(x: Array, groups: int) -> Array:
+    """Images (n, h, w, c) as (g, n, h, w, c/g), a view."""
+    if groups == 1:
+        return x[None]
+    return x.reshape(*x.shape[:3], groups, -1).transpose(3, 0, 1, 2, 4)
+
+
 def pad(x: Array, window: Window, padded: Array) -> None:
-    """Copy `x` (n, h, w, c) into the middle of `padded`, and zeros around it."""
+    """Copy images into the middle of `padded`, and zeros around them.
+
+    Args:
+        x: (n, h, w, c).
+        window: Tells where they go.
+        padded: Written: (g, n, h, w, c/g), with the border. If the groups are apart in memory, the runs that are
+            copied when windows are laid out are k_w · c/g long rather than c/g.
+    """
     top, bottom, left, right = window.padding
-    height, width = padded.shape[1], padded.shape[2]
-    padded[:, :top] = 0
-    padded[:, height - bottom :] = 0
-    padded[:, top : height - bottom, :left] = 0
-    padded[:, top : height - bottom, width - right :] = 0
-    padded[:, top : height - bottom, left : width - right] = x
+    height, width = padded.shape[2], padded.shape[3]
+    padded[:, :, :top] = 0
+    padded[:, :, height - bottom :] = 0
+    padded[:, :, top : height - bottom, :left] = 0
+    padded[:, :, top : height - bottom, width - right :] = 0
+    padded[:, :, top : height - bottom, left : width - right] = grouped(x, len(padded))
 
 
 def by_group(y: Array, groups: int, together: int = 1) -> Array:
@@ -204,7 +242,7 @@ def conv2d_backward_input(tiles: list[Tile], kernel: Array, grad_y: Array, grad_
         tiles: Tiles whose windows are views into `grad_padded`.
         kernel: (g, c_out/g, K).
         grad_y: (g, positions, c_out/g).
-        grad_padded: Overwritten: the gradient at the padded input, (n, h, w, c).
+        grad_padded: Overwritten: the gradient at the padded input, (g, n, h, w, c/g).
     """
     grad_padded.fill(0)
     for tile in tiles:

@@ -10,8 +10,9 @@ Scratch arrays lie in memory order, (n, h_out, w_out, c).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -98,11 +99,57 @@ class Seen(NamedTuple):
     parts: list[tuple[Array, Array]]
 
 
-def seen(x: Array, window: Window, y: Array) -> Seen:
-    """The views that a pool from `x`, (n, h, w, c), to `y`, (n, h_out, w_out, c), combines."""
-    found = positions(window, x.shape[1:3], y.shape[1:3])
-    whole = [x[position.pixels] for position in found if position.everywhere]
-    return Seen(whole, [(y[at.windows], x[at.pixels]) for at in found if not at.everywhere])
+def seen(x: Array, size: Pair, window: Window, y: Array) -> Seen:
+    """The views that a pool combines.
+
+    Args:
+        x: Images of `size`, (n, h, w, c), or their columns sorted; see :func:`sort_columns`.
+        size: (h, w).
+        window: How the window moves.
+        y: (n, h_out, w_out, c).
+    """
+    found = positions(window, size, (y.shape[1], y.shape[2]))
+    whole = [_pixels(x, position) for position in found if position.everywhere]
+    return Seen(whole, [(y[at.windows], _pixels(x, at)) for at in found if not at.everywhere])
+
+
+def _pixels(image: Array, position: Position) -> Array:
+    """What a position sees, of images or of images whose columns are sorted."""
+    if image.ndim == 4:
+        return image[position.pixels]
+    images, rows, columns = position.pixels
+    start, phase = divmod(columns.start, columns.step)
+    return image[images, rows, phase, start : start + len(range(columns.start, columns.stop, columns.step))]
+
+
+def sorts_columns(window: Window) -> bool:
+    """Whether it pays to sort columns first: several windows see a pixel, and of no two neighbours the same."""
+    return window.stride[1] > 1 and math.prod(window.kernel) > math.prod(window.stride)
+
+
+def sorted_shape(window: Window, shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of images (n, c, h, w) with their columns sorted."""
+    images, channels, height, width = shape
+    return images, height, window.stride[1], -(-width // window.stride[1]), channels
+
+
+def sort_columns(x: Array, out: Array) -> None:
+    """Put the columns that are equal modulo the stride side by side: what a position sees is then one long run.
+
+    Args:
+        x: (n, h, w, c).
+        out: Written: (n, h, phases, columns of a phase, c); of the last column of a phase that has one less, nothing.
+    """
+    for phase in range(out.shape[2]):
+        columns = x[:, :, phase :: out.shape[2]]
+        np.copyto(out[:, :, phase, : columns.shape[2]], columns)
+
+
+def unsort_columns(x: Array, out: Array) -> None:
+    """The way back from :func:`sort_columns`: x (n, h, phases, columns of a phase, c), out (n, h, w, c)."""
+    for phase in range(x.shape[2]):
+        columns = out[:, :, phase :: x.shape[2]]
+        np.copyto(columns, x[:, :, phase, : columns.shape[2]])
 
 
 def _combine(combine: np.ufunc, views: Seen, start: float, y: Array) -> None:
@@ -144,73 +191,80 @@ def max_pool2d_forward(views: Seen, out: Array) -> None:
     _combine(np.maximum, views, -math.inf, out)
 
 
-def max_pool2d_winners(x: Array, y: Array, window: Window, winners: Array) -> None:
+def winner_dtype(window: Window) -> np.dtype[Any]:
+    """The smallest type that can number a window's positions."""
+    return np.min_scalar_type(math.prod(window.kernel))
+
+
+def max_pool2d_winners(x: Array, size: Pair, y: Array, window: Window, winners: Array, mask: Array) -> None:
     """Which position of each window holds its maximum; of equal ones the first in row-major order.
 
+    Positions are numbered from the last, which is 1: the first that equals the maximum has the greatest number, and a
+    window where none does has its maximum at the last (or a NaN), at no cost.
+
     Args:
-        x: The input, (n, c, h, w).
-        y: The output, (n, c, h_out, w_out).
+        x: The input as :func:`seen` takes it.
+        size: (h, w).
+        y: The output, (n, h_out, w_out, c).
         window: How the window moves.
-        winners: Written: bool, (n, positions, h_out, w_out, c).
+        winners: Written: the numbers, of y's shape.
+        mask: Scratch, bools of that shape.
     """
-    x, y = channels_last(x), channels_last(y)
-    found = positions(window, x.shape[1:3], y.shape[1:3])
-    if not found:
-        return  # all windows lie in the padding: nobody wins
-    taken = winners[:, len(found) - 1]
-    for number, (windows, pixels, everywhere) in enumerate(found[:-1]):
-        winner = winners[:, number]
-        if not everywhere:
-            winner.fill(False)
-        np.equal(x[pixels], y[windows], out=winner[windows])
-        if number == 0:
-            np.copyto(taken, winner)
+    found = positions(window, size, (y.shape[1], y.shape[2]))
+    winners.fill(1)
+    for number, at in zip(range(len(found), 1, -1), found, strict=False):
+        equal, won = mask[at.windows], winners[at.windows]
+        np.equal(_pixels(x, at), y[at.windows], out=equal)
+        if winners.itemsize == 1:
+            numbered = equal.view(winners.dtype)
+            np.multiply(numbered, number, out=numbered)
+            np.maximum(won, numbered, out=won)
         else:
-            np.greater(winner, taken, out=winner)  # where it is one and none was before
-            np.logical_or(taken, winner, out=taken)
-    if len(found) > 1:
-        np.logical_not(taken, out=taken)  # a window with no winner yet has it here: no need to look
-    else:
-        taken.fill(True)
+            np.maximum(won, np.multiply(equal, number, dtype=won.dtype), out=won)
 
 
 class Route(NamedTuple):
     """How the gradient travels back to one position of the windows; all are views.
 
     Attributes:
-        winner: Which windows have their maximum at the position.
+        number: The position's, as :func:`max_pool2d_winners` counts.
         part: What `take` holds of those windows that have the position inside the image.
         pixels: Where it goes.
     """
 
-    winner: Array
+    number: int
     part: Array
     pixels: Array
 
 
-def max_pool2d_routes(winners: Array, window: Window, out: Array, take: Array) -> list[Route]:
-    """The ways back of :func:`max_pool2d_backward`, of which see the arguments."""
-    grad_x = channels_last(out)
-    found = positions(window, grad_x.shape[1:3], winners.shape[2:4])
-    return [Route(winners[:, number], take[at.windows], grad_x[at.pixels]) for number, at in enumerate(found)]
+def max_pool2d_routes(window: Window, size: Pair, out: Array, take: Array) -> list[Route]:
+    """The ways back of :func:`max_pool2d_backward`, of which see the arguments; `out` is of images of `size`."""
+    found = positions(window, size, (take.shape[1], take.shape[2]))
+    numbers = range(len(found), 0, -1)
+    return [Route(number, take[at.windows], _pixels(out, at)) for number, at in zip(numbers, found, strict=True)]
 
 
-def max_pool2d_backward(grad_y: Array, routes: list[Route], window: Window, out: Array, take: Array) -> None:
+def max_pool2d_backward(
+    grad_y: Array, winners: Array, routes: list[Route], window: Window, size: Pair, out: Array, take: Array, mask: Array
+) -> None:
     """The gradient of each window goes to its winner.
 
     Args:
-        grad_y: The gradient at the output, (n, c, h_out, w_out).
-        routes: From :func:`max_pool2d_routes`, with what :func:`max_pool2d_winners` found.
+        grad_y: The gradient at the output, (n, h_out, w_out, c).
+        winners: From :func:`max_pool2d_winners`.
+        routes: From :func:`max_pool2d_routes`.
         window: How the window moves.
-        out: Takes the gradient at the input, (n, c, h, w).
-        take: Scratch, (n, h_out, w_out, c): a mask multiplies fast only where all arrays are contiguous.
+        size: (h, w).
+        out: Takes the gradient at the input, in the order of :func:`seen`.
+        take: Scratch of grad_y's shape: a mask multiplies fast only where all arrays are contiguous.
+        mask: Scratch, bools of that shape.
     """
-    grad_y, grad_x = channels_last(grad_y), channels_last(out)
     apart = _apart(window)
-    if not (apart and _covers(window, grad_x.shape[1:3], grad_y.shape[1:3])):
-        grad_x.fill(0)
-    for winner, part, pixels in routes:
-        np.multiply(grad_y, winner, out=take)
+    if not (apart and _covers(window, size, (grad_y.shape[1], grad_y.shape[2]))):
+        out.fill(0)
+    for number, part, pixels in routes:
+        np.equal(winners, number, out=mask)
+        np.multiply(grad_y, mask, out=take)
         _hand_back(part, pixels, apart)
 
 
@@ -239,7 +293,7 @@ def shares(
 def avg_pool2d_forward(x: Array, window: Window, share: Array | float, out: Array) -> None:
     """The average of each window: x (n, c, h, w), out (n, c, h_out, w_out); `share` from :func:`shares`."""
     y = channels_last(out)
-    _combine(np.add, seen(channels_last(x), window, y), 0.0, y)
+    _combine(np.add, seen(channels_last(x), (x.shape[2], x.shape[3]), window, y), 0.0, y)
     np.multiply(y, share, out=y)
 
 
@@ -277,7 +331,8 @@ def avg_pool2d_tiles_forward(x: Array, window: Window, matrix: Array, out: Array
         rows: Scratch, (n, h_out, w, c).
     """
     height = (window.kernel[0], 1)
-    _combine(np.add, seen(channels_last(x), window._replace(kernel=height, stride=height), rows), 0.0, rows)
+    tall = window._replace(kernel=height, stride=height)
+    _combine(np.add, seen(channels_last(x), (x.shape[2], x.shape[3]), tall, rows), 0.0, rows)
     np.matmul(rows.reshape(-1, matrix.shape[0]), matrix, out=channels_last(out).reshape(-1, matrix.shape[1]))
 
 

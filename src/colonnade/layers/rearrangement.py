@@ -1,0 +1,283 @@
+"""Layers that move numbers and compute none: Reshape, Slice, IndexSelect, Pad, Expand, Tile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError
+from ..ops import rearrangement
+from ..ops.layout import Array, laid_like
+from ..tensor import Shape, Tensor
+from .base import Block, Direction, Layer, Scratch
+from .wiring import sum_to
+
+MODES = ("constant", "reflect", "replicate", "circular")
+
+
+class Rearrangement(Layer):
+    """What these share: backward reads neither side, and the layer before sees through them."""
+
+    reads: ClassVar[set[str]] = set()
+    cheap = True
+    rectifies = None
+
+    def axis(self, dim: int, shape: Shape) -> int:
+        """An axis of a batch of images of `shape`, counted from its front; raises ShapeError."""
+        axis = dim + len(shape) + 1 if dim < 0 else dim
+        if not 1 <= axis <= len(shape):
+            raise ShapeError(
+                f"{type(self).__name__}: dim must be an axis of one image, 1 to {len(shape)}, got {dim} for an "
+                f"input of shape {shape}."
+            )
+        return axis
+
+
+class Reshape(Rearrangement):
+    """The numbers of each image in another shape, the last axis running fastest.
+
+    Shapes: x (n, ...), y (n, *shape).
+
+    Args:
+        shape: Of one image; one size may be −1, for what is left.
+
+    Raises:
+        ArgumentError: Sizes that are not positive, or more than one −1.
+        ShapeError: An input of another number of numbers.
+
+    Flatten and Unflatten join or part single axes.
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.shape = tuple(shape)
+        if self.shape.count(-1) > 1 or not all(size == -1 or size >= 1 for size in self.shape):
+            raise ArgumentError(f"Reshape: shape must hold positive sizes, and -1 at most once, got {shape!r}.")
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        count = math.prod(shape)
+        known = math.prod(size for size in self.shape if size != -1)
+        made = tuple(count // known if size == -1 else size for size in self.shape)
+        if math.prod(made) != count:
+            raise ShapeError(f"Reshape: expected as many numbers as in {self.shape}, got an input of shape {shape}.")
+        return made
+
+    def only_copies(self, shape: Shape, direction: Direction) -> bool:
+        made = self.build(shape, np.random.default_rng(0))
+        # Images lie channels-last: those of one channel or one pixel in the plain order all the same.
+        plain = [len(each) != 3 or each[0] == 1 or each[1] * each[2] == 1 for each in (shape, made)]
+        return all(plain) or made == shape
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        images = len(shape) == 4 and len(self.shape) == 3
+        return {"plain": Scratch((math.prod(shape),))} if images else {}
+
+    def _copy(self, source: Array, target: Array, block: Block) -> None:
+        if "plain" in block.scratch:  # neither side is laid out in this order
+            plain = block.scratch["plain"]
+            np.copyto(plain.reshape(source.shape), source)
+            np.copyto(target, plain.reshape(target.shape))
+        elif source.ndim == 4:
+            np.copyto(target.reshape(source.shape), source)
+        else:
+            np.copyto(target, source.reshape(target.shape))
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        self._copy(x.value, y.value, block)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        self._copy(y.grad, x.grad, block)
+
+
+class Slice(Rearrangement):
+    """y = x[:, …, start:end:step, …], as in Python.
+
+    Args:
+        dim: The axis, counted with the batch as axis 0; negative from the end.
+        start: The first place; negative from the end.
+        end: The place after the last, likewise; None for all that follow.
+        step: From one place to the next; negative to go backwards.
+
+    Raises:
+        ArgumentError: A step of zero.
+        ShapeError: An axis that one image does not have, or a slice of nothing.
+    """
+
+    def __init__(self, dim: int, start: int | None, end: int | None = None, step: int = 1) -> None:
+        if step == 0:
+            raise ArgumentError(f"Slice: step must not be zero, got {step}.")
+        self.dim, self.start, self.end, self.step = dim, start, end, step
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        axis = self.axis(self.dim, shape)
+        size = len(range(shape[axis - 1])[self.start : self.end : self.step])
+        if not size:
+            raise ShapeError(
+                f"Slice: nothing lies from {self.start} to {self.end} in steps of {self.step} along axis {axis} of an "
+                f"input of shape {shape}."
+            )
+        return (*shape[: axis - 1], size, *shape[axis:])
+
+    def _part(self, array: Array) -> Array:
+        index = rearrangement.along(self.dim % array.ndim, slice(self.start, self.end, self.step))
+        part: Array = array[index]
+        return part
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        np.copyto(y.value, self._part(x.value))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        x.grad.fill(0)
+        np.copyto(self._part(x.grad), y.grad)
+
+
+class IndexSelect(Rearrangement):
+    """y[:, …, i, …] = x[:, …, index[i], …].
+
+    Args:
+        dim: The axis, counted with the batch as axis 0; negative from the end.
+        index: The places, in any order, any number of times; negative from the end.
+
+    Raises:
+        ArgumentError: No place at all.
+        ShapeError: An axis that one image does not have, or a place that is not on it.
+
+    After torch.index_select.
+    """
+
+    def __init__(self, dim: int, index: Sequence[int]) -> None:
+        self.dim, self.index = dim, tuple(index)
+        if not self.index:
+            raise ArgumentError("IndexSelect: index must hold at least one place, got none.")
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        axis = self.axis(self.dim, shape)
+        size = shape[axis - 1]
+        if outside := [place for place in self.index if not -size <= place < size]:
+            raise ShapeError(f"IndexSelect: axis {axis} has {size} places, got {outside[0]} in index.")
+        return (*shape[: axis - 1], len(self.index), *shape[axis:])
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        rearrangement.index_select_forward(x.value, self.dim % x.value.ndim, self.index, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        rearrangement.index_select_backward(y.grad, self.dim % y.grad.ndim, self.index, x.grad)
+
+
+class Pad(Rearrangement):
+    """A border around each image, of one number or of what is beside it.
+
+    Args:
+        padding: How much before and after, the last axis first, then the one before it …: (left, right, top, bottom).
+        mode: "constant"; "reflect": mirrored at the edge, which is not repeated; "replicate": the edge again and
+            again; "circular": what is at the other end.
+        value: The number, for "constant".
+
+    Raises:
+        ArgumentError: An odd or negative number of sides, or another mode.
+        ShapeError: An input of too few axes, or too small for so wide a border of its own numbers.
+
+    After torch.nn.functional.pad. Around pixels, of zeros, there is the faster ZeroPad2d.
+    """
+
+    def __init__(self, padding: Sequence[int], mode: str = "constant", value: float = 0.0) -> None:
+        self.padding, self.mode, self.value = tuple(padding), mode, value
+        if not self.padding or len(self.padding) % 2 or min(self.padding) < 0:
+            raise ArgumentError(f"Pad: padding must be pairs of numbers, zero or more, got {padding!r}.")
+        if mode not in MODES:
+            raise ArgumentError(f"Pad: mode must be one of {', '.join(MODES)}, got {mode!r}.")
+
+    def _borders(self, axes: int) -> list[tuple[int, int]]:
+        """Of the axes after the batch, first to last."""
+        pairs = list(zip(self.padding[::2], self.padding[1::2], strict=True))[::-1]
+        return [(0, 0)] * (axes - len(pairs)) + pairs
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(self.padding) > 2 * len(shape):
+            raise ShapeError(f"Pad: expected at least {len(self.padding) // 2} axes, got an input of shape {shape}.")
+        borders = self._borders(len(shape))
+        for size, border in zip(shape, borders, strict=True):
+            most = {"reflect": size - 1, "circular": size}.get(self.mode)
+            if most is not None and max(border) > most:
+                raise ShapeError(
+                    f"Pad: a border by {self.mode!r} is at most {most} wide on an axis of {size}, got {max(border)}."
+                )
+        return tuple(before + size + after for size, (before, after) in zip(shape, borders, strict=True))
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        if direction == "forward" or self.mode == "constant":
+            return {}
+        return {"gathered": Scratch((shape[0] * math.prod(self.build(shape[1:], np.random.default_rng(0))),))}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        rearrangement.pad_forward(x.value, self._borders(x.value.ndim - 1), self.mode, self.value, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        scratch = block.scratch.get("gathered")
+        gathered = None if scratch is None else laid_like(y.grad, scratch)
+        rearrangement.pad_backward(y.grad, self._borders(y.grad.ndim - 1), self.mode, x.grad, gathered)
+
+
+class Expand(Rearrangement):
+    """Axes of length 1 stretched, as NumPy broadcasts: every number is there many times.
+
+    Args:
+        shape: Of one image, as many axes as the input has; −1 leaves one as it is.
+
+    Raises:
+        ArgumentError: A size that is neither positive nor −1.
+        ShapeError: An input of other axes, or one that can't be stretched so.
+
+    After torch.Tensor.expand.
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.shape = tuple(shape)
+        if not all(size == -1 or size >= 1 for size in self.shape):
+            raise ArgumentError(f"Expand: shape must hold positive sizes or -1, got {shape!r}.")
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        fits = len(shape) == len(self.shape)
+        if not fits or any(
+            size not in (1, wanted) and wanted != -1 for size, wanted in zip(shape, self.shape, strict=True)
+        ):
+            raise ShapeError(f"Expand: expected an input that stretches to {self.shape}, got one of shape {shape}.")
+        return tuple(size if wanted == -1 else wanted for size, wanted in zip(shape, self.shape, strict=True))
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        np.copyto(y.value, x.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        sum_to(y.grad, x.grad)
+
+
+class Tile(Rearrangement):
+    """Each image several times side by side.
+
+    Args:
+        repeats: How often along each of its axes.
+
+    Raises:
+        ArgumentError: A number below one.
+        ShapeError: An input of another number of axes.
+
+    After torch.tile.
+    """
+
+    def __init__(self, repeats: Sequence[int]) -> None:
+        self.repeats = tuple(repeats)
+        if not all(count >= 1 for count in self.repeats):
+            raise ArgumentError(f"Tile: repeats must be positive, got {repeats!r}.")
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) != len(self.repeats):
+            raise ShapeError(f"Tile: expected {len(self.repeats)} axes beside the batch, got {shape} for one image.")
+        return tuple(size * count for size, count in zip(shape, self.repeats, strict=True))
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        rearrangement.tile_forward(x.value, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        rearrangement.tile_backward(y.grad, x.grad)

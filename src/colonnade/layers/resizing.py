@@ -1,0 +1,136 @@
+"""Resize: an image of another size, in every way that ONNX knows."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+
+from ..errors import ArgumentError
+from ..ops import resizing
+from ..ops.layout import Array
+from ..ops.resampling import index_matrix, resample_backward, resample_forward
+from ..tensor import Shape, Tensor
+from .arguments import pair
+from .base import Block, Direction, Scratch
+from .resampling import Resampling
+
+COORDINATES = (
+    *("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"),
+    "tf_crop_and_resize",
+)
+ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+
+
+class Resize(Resampling):
+    """An image of another size, its pixels weighted means of those around their places.
+
+    Shapes: x (n, c, h, w), y (n, c, h_out, w_out).
+
+    Args:
+        size: (h_out, w_out), or one number for both.
+        scales: How many pixels of the output make one of the input, each way; by default the sizes' ratio.
+        mode: "nearest", "linear" or "cubic".
+        coordinates: How places of the output become places of the input: "half_pixel", "half_pixel_symmetric",
+            "pytorch_half_pixel", "align_corners", "asymmetric" or "tf_crop_and_resize".
+        nearest_mode: For "nearest": "round_prefer_floor", "round_prefer_ceil", "floor" or "ceil".
+        cubic_coeff: For "cubic": the slope of the kernel at its end.
+        exclude_outside: Give pixels outside the image no weight, rather than to take those at its edge.
+        antialias: Smooth what is made smaller.
+        region: For "tf_crop_and_resize": the part of the image, (top, left, bottom, right), the whole being
+            (0, 0, 1, 1).
+        extrapolation_value: What is there outside the image, likewise.
+
+    Raises:
+        ArgumentError: An argument out of its range.
+        ShapeError: An input that is no image.
+
+    After the operator Resize of ONNX. `Upsample` is torch.nn.Upsample.
+    """
+
+    def __init__(
+        self,
+        size: int | tuple[int, int],
+        scales: tuple[float, float] | None = None,
+        mode: str = "nearest",
+        coordinates: str = "half_pixel",
+        nearest_mode: str = "round_prefer_floor",
+        cubic_coeff: float = -0.75,
+        exclude_outside: bool = False,
+        antialias: bool = False,
+        region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+        extrapolation_value: float = 0.0,
+    ) -> None:
+        self.outputs = pair("Resize", "size", size, 1)
+        for name, value, known in (
+            ("mode", mode, ("nearest", "linear", "cubic")),
+            ("coordinates", coordinates, COORDINATES),
+            ("nearest_mode", nearest_mode, ROUNDINGS),
+        ):
+            if value not in known:
+                raise ArgumentError(f"Resize: {name} must be one of {', '.join(known)}, got {value!r}.")
+        if scales is not None and (len(scales) != 2 or not all(0 < scale < math.inf for scale in scales)):
+            raise ArgumentError(f"Resize: scales must be two positive numbers, got {scales!r}.")
+        if len(region) != 4 or not all(map(math.isfinite, region)):
+            raise ArgumentError(f"Resize: region must be four numbers, got {region!r}.")
+        self.size, self.scales, self.mode, self.coordinates, self.nearest_mode = (
+            size,
+            scales,
+            mode,
+            coordinates,
+            nearest_mode,
+        )
+        self.cubic_coeff, self.exclude_outside, self.antialias = cubic_coeff, exclude_outside, antialias
+        self.region, self.extrapolation_value = tuple(region), extrapolation_value
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        return (self._image(shape)[0], *self.outputs)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        images, channels, _, width = shape
+        return {"rows": Scratch((images, self.outputs[0], width, channels))}
+
+    def _scale(self, axis: int, size: int) -> float:
+        return self.outputs[axis] / size if self.scales is None else self.scales[axis]
+
+    def _positions(self, axis: int, size: int) -> Array:
+        region = (self.region[axis], self.region[axis + 2])
+        return resizing.sources(size, self.outputs[axis], self._scale(axis, size), self.coordinates, region)
+
+    def _matrix(self, axis: int, x: Array) -> Array:
+        """The matrix (outputs, inputs) of one direction; what lies outside the image has no weights."""
+        size = x.shape[2 + axis]
+        positions = self._positions(axis, size)
+        if self.mode == "nearest":
+            matrix = index_matrix(resizing.nearest_places(positions, size, self.nearest_mode), size, np.float64)
+        else:
+            shrink = min(self._scale(axis, size), 1.0) if self.antialias else 1.0
+            cubic = self.mode == "cubic"
+            kernel = partial(resizing.cubic, a=self.cubic_coeff) if cubic else resizing.triangle
+            matrix = resizing.interpolation_matrix(
+                positions, size, kernel, 2 if cubic else 1, shrink, self.exclude_outside
+            )
+        matrix[self._outside(axis, size)] = 0
+        return matrix.astype(x.dtype)
+
+    def _outside(self, axis: int, size: int) -> Array:
+        """Which rows or columns of the output lie outside the image, (outputs,)."""
+        if self.coordinates != "tf_crop_and_resize":
+            return np.zeros(self.outputs[axis], np.bool_)
+        positions = self._positions(axis, size)
+        outside: Array = (positions < 0) | (positions > size - 1)
+        return outside
+
+    def _matrices(self, x: Array, block: Block) -> tuple[Array, Array]:
+        return block.once("vertical", lambda: self._matrix(0, x)), block.once("horizontal", lambda: self._matrix(1, x))
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        resample_forward(x.value, *self._matrices(x.value, block), y.value, block.scratch["rows"])
+        if self.extrapolation_value:
+            height, width = x.value.shape[2:]
+            y.value[:, :, self._outside(0, height)] = self.extrapolation_value
+            y.value[:, :, :, self._outside(1, width)] = self.extrapolation_value
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        resample_backward(y.grad, *self._matrices(x.grad, block), x.grad, block.scratch["rows"])

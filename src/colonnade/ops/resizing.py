@@ -1,0 +1,95 @@
+"""Resizing along one axis as a matrix: where each number of the output looks, and with what weights.
+
+The forward and backward pass with two such matrices stand in :mod:`colonnade.ops.resampling`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from .layout import Array
+
+
+def sources(size: int, outputs: int, scale: float, coordinates: str, region: tuple[float, float] = (0.0, 1.0)) -> Array:
+    """Where in the input each output lies, (outputs,), in the words of ONNX Resize.
+
+    Args:
+        size: Pixels in.
+        outputs: Pixels out.
+        scale: How many of these make one of those.
+        coordinates: "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric" or
+            "tf_crop_and_resize".
+        region: Start and end of the part that is resized, for the last, the whole being 0 to 1.
+    """
+    steps = np.arange(outputs, dtype=np.float64)
+    if coordinates == "asymmetric":
+        return steps / scale
+    if coordinates == "align_corners":
+        exact = size * scale
+        return np.zeros(outputs) if exact == 1 else steps * ((size - 1) / (exact - 1))
+    if coordinates == "tf_crop_and_resize":
+        start, end = region
+        if outputs == 1:
+            return np.full(1, (start + end) * (size - 1) / 2)
+        return start * (size - 1) + steps * ((end - start) * (size - 1) / (outputs - 1))
+    if coordinates == "pytorch_half_pixel" and outputs == 1:
+        return np.zeros(1)
+    centres: Array = (steps + 0.5) / scale - 0.5
+    if coordinates == "half_pixel_symmetric":
+        centres += size / 2 * (1 - outputs / (size * scale))
+    return centres
+
+
+def nearest_places(positions: Array, size: int, rounding: str) -> Array:
+    """The pixel at each position: "round_prefer_floor", "round_prefer_ceil", "floor" or "ceil", within the image."""
+    rounded = {
+        "round_prefer_floor": lambda: np.ceil(positions - 0.5),
+        "round_prefer_ceil": lambda: np.floor(positions + 0.5),
+        "floor": lambda: np.floor(positions),
+        "ceil": lambda: np.ceil(positions),
+    }[rounding]()
+    places: Array = np.clip(rounded, 0, size - 1).astype(np.intp)
+    return places
+
+
+def triangle(distance: Array) -> Array:
+    """max(1 − |d|, 0): the weights of linear interpolation."""
+    weights: Array = np.maximum(1 - np.abs(distance), 0)
+    return weights
+
+
+def cubic(distance: Array, a: float) -> Array:
+    """The weights of cubic convolution. Keys 1981, Cubic convolution interpolation for digital image processing."""
+    d = np.abs(distance)
+    near = (a + 2) * d**3 - (a + 3) * d**2 + 1
+    far = a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a
+    weights: Array = np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+    return weights
+
+
+def interpolation_matrix(
+    positions: Array, size: int, kernel: Callable[[Array], Array], reach: int, shrink: float, exclude_outside: bool
+) -> Array:
+    """The matrix (outputs, size) that takes weighted means of the pixels around each position.
+
+    Args:
+        positions: (outputs,).
+        size: Pixels in.
+        kernel: The weight at a distance.
+        reach: How many pixels away it ends.
+        shrink: Below 1 the kernel is drawn out by 1/shrink: smoothing, for making smaller.
+        exclude_outside: Give pixels outside the image no weight, rather than to take those at its edge.
+    """
+    span = math.ceil(reach / shrink)
+    places = np.floor(positions).astype(np.intp)[:, None] + np.arange(1 - span, span + 1)  # (outputs, 2 · span)
+    weights = kernel((places - positions[:, None]) * shrink)
+    if exclude_outside:
+        weights = np.where((places < 0) | (places >= size), 0.0, weights)
+    total = weights.sum(axis=1, keepdims=True)
+    weights = weights / np.where(total == 0, 1.0, total)
+    matrix = np.zeros((len(positions), size))
+    np.add.at(matrix, (np.arange(len(positions))[:, None], np.clip(places, 0, size - 1)), weights)
+    return matrix
