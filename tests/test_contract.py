@@ -14,6 +14,9 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Conv2d(2, 3, 3), (2, 5, 6)),
     (cn.Conv2d(2, 4, (3, 2), stride=2, padding=1, dilation=2, groups=2, bias=False), (2, 7, 6)),
     (cn.Conv2d(3, 3, 3, padding="same", groups=3), (3, 5, 4)),
+    (cn.Conv2d(3, 6, 3, stride=2, padding=1, groups=3), (3, 5, 4)),
+    (cn.Conv2d(4, 8, (2, 3), stride=(2, 1), padding=(0, 2), dilation=(2, 1), groups=4, bias=False), (4, 7, 6)),
+    (cn.Conv2d(8, 8, 3, padding=1, groups=4), (8, 4, 5)),
     (cn.Conv2d(3, 5, 1), (3, 4, 4)),
     (cn.Conv2d(1, 2, 3, padding=3), (1, 4, 5)),
     (cn.Dense(6, 4), (6,)),
@@ -31,6 +34,8 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.AdaptiveAvgPool2d((3, 2)), (2, 5, 4)),
     (cn.ReLU(), (2, 3, 4)),
     (cn.LeakyReLU(0.1), (2, 3, 4)),
+    (cn.LeakyReLU(2.5), (2, 3, 4)),
+    (cn.LeakyReLU(-0.5), (2, 3, 4)),
     (cn.Tanh(), (2, 3, 4)),
     (cn.Sigmoid(), (7,)),
     (cn.Softmax(dim=1), (5,)),
@@ -46,6 +51,7 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.ConvTranspose2d(2, 3, 3), (2, 4, 3)),
     (cn.ConvTranspose2d(4, 6, 3, 2, 1, 1, 2), (4, 4, 3)),
     (cn.ConvTranspose2d(2, 3, (2, 3), (1, 2), 0, (1, 2), dilation=(2, 3), bias=False), (2, 4, 3)),
+    (cn.ConvTranspose2d(2, 3, 3, 3, 1, 2), (2, 4, 3)),
     (cn.MaxPool1d(2), (2, 7)),
     (cn.MaxPool1d(3, 2, 1, ceil_mode=True), (2, 8)),
     (cn.AvgPool1d(2), (2, 8)),
@@ -60,6 +66,8 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.LayerNorm((3, 5)), (3, 5)),
     (cn.LayerNorm((2, 3, 4)), (2, 3, 4)),
     (cn.LayerNorm(5, elementwise_affine=False), (5,)),
+    (cn.LayerNorm2d(4), (4, 3, 2)),
+    (cn.LayerNorm2d(4, eps=1e-2, affine=False), (4, 3, 2)),
     (cn.GroupNorm(2, 4), (4, 3, 2)),
     (cn.GroupNorm(2, 4), (4, 3)),
     (cn.GroupNorm(2, 6, affine=False), (6,)),
@@ -97,6 +105,75 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Unflatten(1, (2, -1)), (6, 4)),
     (cn.Unflatten(1, (1, 6)), (6,)),
     (cn.Unflatten(2, (2, 2)), (3, 4, 5)),
+    (cn.Permute((0, 2, 1)), (3, 4)),
+    (cn.Permute((0, 2, 3, 1)), (3, 4, 2)),
+    (cn.Permute((0, -1, 1, 2)), (3, 4, 2)),
+    (cn.Select(1, 0), (3, 4)),
+    (cn.Select(-1, -2), (3, 4, 2)),
+    (cn.Affine(0.7, -0.2), (2, 3, 4)),
+    (cn.Abs(), (2, 3, 4)),
+    (cn.Exp(), (2, 3, 4)),
+    (cn.Reciprocal(), (2, 3, 4)),
+    (cn.Erf(), (2, 3, 4)),
+    (cn.Sin(), (2, 3)),
+    (cn.Cos(), (2, 3)),
+    (cn.Softsign(), (2, 3, 4)),
+    (cn.Power(2), (2, 3, 4)),
+    (cn.Power(3), (7,)),
+    (cn.CELU(0.7), (2, 3, 4)),
+    (cn.Threshold(0.4, -1.0), (2, 3, 4)),
+    (cn.Sign(), (2, 3, 4)),
+    (cn.Floor(), (2, 3, 4)),
+    (cn.Ceil(), (7,)),
+    (cn.Round(), (2, 3)),
+    (cn.Trunc(), (2, 3, 4)),
+    (cn.LogicalNot(), (2, 3, 4)),
+    (cn.Sum(), (2, 3, 4)),
+    (cn.Sum(dim=(2, 3), keepdim=True), (2, 3, 4)),
+    (cn.Mean(dim=-1), (2, 3, 4)),
+    (cn.Mean(dim=1), (5,)),
+    (cn.Prod(dim=(1, 3)), (2, 3, 4)),
+    (cn.Prod(dim=2, keepdim=True), (3, 4)),
+    (cn.Amax(dim=2), (2, 3, 4)),
+    (cn.Amin(dim=(1, 2), keepdim=True), (3, 4)),
+    (cn.LogSumExp(dim=1), (2, 3, 4)),
+    (cn.LogSumExp(dim=1, keepdim=True), (5,)),
+    (cn.Permute((0, 2, 3, 1)), (2, 3, 4)),
+    (cn.Permute((0, 2, 1)), (3, 4)),
+    (cn.Select(2, -1), (2, 3, 4)),
+    (cn.Select(1, 0), (3, 4)),
+    (cn.LayerNorm2d(3), (3, 2, 4)),
+    (cn.Reshape((4, 3, 2)), (2, 3, 4)),
+    (cn.Reshape((4, -1)), (2, 3, 4)),
+    (cn.Reshape((2, 3, 2)), (12,)),
+    (cn.Reshape((2, 6)), (3, 4)),
+    (cn.Reshape((2, 3, 2, 2)), (2, 3, 4)),
+    (cn.Slice(3, 1, None, 2), (2, 3, 4)),
+    (cn.Slice(-1, None, 0, -1), (5,)),
+    (cn.IndexSelect(1, (2, 0, 2)), (3, 4)),
+    (cn.IndexSelect(2, (1, -1)), (2, 3, 4)),
+    (cn.Pad((1, 2)), (2, 3, 4)),
+    (cn.Pad((1, 0, 2, 1, 1, 0), value=0.5), (2, 3, 4)),
+    (cn.Pad((1, 2, 2, 1), "reflect"), (2, 3, 4)),
+    (cn.Pad((3, 1, 0, 2), "replicate"), (2, 3, 4)),
+    (cn.Pad((2, 1), "circular"), (3, 4)),
+    (cn.Expand((3, -1, 4)), (3, 1, 4)),
+    (cn.Expand((3, 2)), (1, 2)),
+    (cn.Tile((2, 1, 3)), (2, 3, 2)),
+    (cn.Tile((2, 2)), (2, 3)),
+    (cn.Dequantize(0.3, 2.0), (2, 3)),
+    (cn.Dequantize((0.3, 0.5), (1.0, 2.0)), (2, 3, 4)),
+    (cn.Resize((5, 3)), (2, 3, 4)),
+    (cn.Resize((6, 3), mode="linear", antialias=True), (2, 3, 4)),
+    (cn.Resize((7, 9), (2.5, 2.25), "cubic", exclude_outside=True), (2, 3, 4)),
+    (
+        cn.Resize(
+            4, mode="linear", coordinates="tf_crop_and_resize", region=(0.2, -0.4, 1.2, 0.8), extrapolation_value=0.5
+        ),
+        (2, 3, 4),
+    ),
+    (cn.LocalResponseNorm(3, 0.5), (5, 2, 3)),
+    (cn.LocalResponseNorm(4, 0.5, 0.6, 2.0), (5,)),
     (cn.Residual([cn.Conv2d(2, 2, 3, padding=1), cn.Tanh()]), (2, 3, 4)),
     (cn.Residual([cn.Conv2d(2, 4, 1), cn.BatchNorm2d(4)], [cn.Conv2d(2, 4, 1)]), (2, 3, 4)),
     (cn.Branches([cn.Conv2d(2, 3, 1)], [cn.Tanh()], []), (2, 3, 4)),
@@ -138,6 +215,97 @@ CHAINS: list[tuple[list[Any], tuple[int, ...]]] = [
         (2, 6, 6),
     ),
 ]
+
+
+def of_two(layer: cn.Layer, *more: str) -> cn.Graph:
+    """A graph in which a layer of several inputs reads two different functions of one, and positive ones."""
+    return cn.Graph(
+        {
+            "left": (cn.Exp(), "input"),
+            "right": (cn.Affine(0.25, 1.5), "input"),
+            "third": (cn.Sin(), "input"),
+            "join": (layer, "left", "right", *more),
+            **({} if more else {"end": (cn.Add(), "join", "third")}),
+        }
+    )
+
+
+def stretched(layer: cn.Layer) -> cn.Graph:
+    """As `of_two`, one of the inputs being a number a channel."""
+    return cn.Graph(
+        {
+            "left": (cn.Exp(), "input"),
+            "right": (cn.Mean(dim=(2, 3), keepdim=True), "left"),
+            "moved": (cn.Affine(0.5, 0.3), "right"),
+            "join": (layer, "left", "moved"),
+        }
+    )
+
+
+def product(right: Any) -> cn.Graph:
+    return cn.Graph({"left": (cn.Sin(), "input"), "right": (right, "input"), "y": (cn.MatMul(), "left", "right")})
+
+
+GRAPHS: dict[str, tuple[cn.Graph, tuple[int, ...]]] = {
+    "Sub": (of_two(cn.Sub()), (2, 3, 4)),
+    "Sub stretched": (stretched(cn.Sub(stretch=True)), (2, 3, 4)),
+    "Div": (of_two(cn.Div()), (2, 3, 4)),
+    "Div stretched": (stretched(cn.Div(stretch=True)), (2, 3, 4)),
+    "Pow": (of_two(cn.Pow()), (2, 3)),
+    "Pow stretched": (stretched(cn.Pow(stretch=True)), (2, 3, 4)),
+    "Maximum": (of_two(cn.Maximum()), (2, 3, 4)),
+    "Maximum of three": (of_two(cn.Maximum(), "third"), (5,)),
+    "Minimum": (stretched(cn.Minimum(stretch=True)), (2, 3, 4)),
+    "Where": (
+        cn.Graph(
+            {
+                "mean": (cn.Mean(dim=(2, 3), keepdim=True), "input"),
+                "exp": (cn.Exp(), "input"),
+                "which": (cn.Greater(stretch=True), "input", "mean"),
+                "y": (cn.Where(stretch=True), "which", "exp", "mean"),
+            }
+        ),
+        (2, 3, 4),
+    ),
+    **{
+        layer.__name__: (of_two(layer()), (2, 3))
+        for layer in (cn.Equal, cn.Less, cn.LessEqual, cn.Greater, cn.GreaterEqual)
+    },
+    **{layer.__name__: (of_two(layer()), (2, 3)) for layer in (cn.LogicalAnd, cn.LogicalOr, cn.LogicalXor)},
+    "Log and Sqrt": (
+        cn.Graph({"exp": (cn.Exp(), "input"), "sqrt": (cn.Sqrt(), "exp"), "log": (cn.Log(), "sqrt")}),
+        (2, 3, 4),
+    ),
+    "Power": (cn.Graph({"exp": (cn.Exp(), "input"), "power": (cn.Power(0.7), "exp")}), (2, 3)),
+    "MatMul": (product(cn.Permute((0, 2, 1))), (3, 4)),
+    "MatMul of stacks": (product(cn.Permute((0, 1, 3, 2))), (2, 3, 4)),
+    "MatMul stretched": (
+        cn.Graph(
+            {
+                "left": (cn.Slice(1, 0, 1), "input"),
+                "right": (cn.Permute((0, 1, 3, 2)), "input"),
+                "y": (cn.MatMul(), "left", "right"),
+            }
+        ),
+        (2, 3, 4),
+    ),
+    "MatMul of deeper stacks": (
+        cn.Graph(
+            {
+                "parted": (cn.Unflatten(1, (2, 2)), "input"),
+                "one": (cn.Slice(2, 1, 2), "parted"),
+                "turned": (cn.Permute((0, 1, 2, 4, 3)), "one"),
+                "y": (cn.MatMul(), "parted", "turned"),
+            }
+        ),
+        (4, 3, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_layer_of_several_inputs_keeps_the_contract(name: str) -> None:
+    cn.testing.check_layer(*GRAPHS[name])
 
 
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: str(value).replace(" ", ""))

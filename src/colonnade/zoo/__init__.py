@@ -1,0 +1,30 @@
+"""Models that everybody knows, by name. Each takes one image's shape, the number of classes and Model's options.
+
+Where PyTorch's torchvision has the same network, the parameters have its names.
+"""
+
+from .autoencoder import autoencoder
+from .convnext import convnext_tiny
+from .densenet import densenet
+from .language import name_model
+from .mobile import mobilenet_v2, squeezenet
+from .plain import cnn, lenet5, mlp, photo_cnn, vgg
+from .residual import resnet18, resnet20
+from .transformer import vit_tiny
+
+__all__ = [
+    "autoencoder",
+    "cnn",
+    "convnext_tiny",
+    "densenet",
+    "lenet5",
+    "mlp",
+    "mobilenet_v2",
+    "name_model",
+    "photo_cnn",
+    "resnet18",
+    "resnet20",
+    "squeezenet",
+    "vgg",
+    "vit_tiny",
+]
