@@ -6,13 +6,21 @@ import colonnade as cn
 
 PUBLIC = {
     # Models
-    "Model", "Residual", "Branches", "load",
+    "Model", "Residual", "Branches", "export_onnx", "from_torch", "load", "load_torch", "to_torch",
     # Layers
     "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Block", "Conv1d",
     "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Dropout2d", "ELU", "Embedding", "Flatten", "GELU", "GroupNorm",
-    "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "InstanceNorm2d", "Layer", "LayerNorm", "LeakyReLU",
-    "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish", "MultiheadAttention", "PReLU", "PixelShuffle", "ReLU", "ReLU6",
-    "SELU", "Scratch", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "Unflatten", "Upsample", "ZeroPad2d",
+    "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "InstanceNorm2d", "Layer", "LayerNorm", "LayerNorm2d", "LeakyReLU",
+    "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish", "MultiheadAttention", "PReLU", "Permute", "PixelShuffle", "ReLU", "ReLU6",
+    "SELU", "Scratch", "Select", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "Unflatten", "Upsample", "ZeroPad2d",
+    # Layers of several inputs, and what wires them
+    "Add", "Concat", "Constant", "Div", "Equal", "Graph", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
+    "LogicalOr", "LogicalXor", "MatMul", "Maximum", "Minimum", "Mul", "Pow", "Sub", "Where",
+    # Layers that networks from elsewhere are put together from
+    "Abs", "Affine", "Amax", "Amin", "Argmax", "Argmin", "CELU", "Ceil", "Cos", "Dequantize", "Erf", "Exp", "Expand",
+    "Floor", "IndexSelect", "LocalResponseNorm", "Log", "LogSumExp", "LogicalNot", "Mean", "Pad", "Power", "Prod",
+    "Quantize", "Reciprocal", "Reshape", "Resize", "Round", "Sign", "Sin", "Slice", "Softsign", "Sqrt", "Sum",
+    "Threshold", "Tile", "Trunc",
     # Losses
     "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss",
     # Optimizers, and what stands beside them
@@ -22,11 +30,11 @@ PUBLIC = {
     "ChainedScheduler", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "OneCycleLR",
     "ReduceLROnPlateau", "SequentialLR", "StepLR",
     # Training
-    "evaluate", "fit", "predict", "predict_proba",
+    "cached_features", "evaluate", "fit", "predict", "predict_proba",
     # Tensors, threads, errors
     "Parameter", "Tensor", "get_threads", "set_threads", "ColonnadeError",
     # Modules
-    "data", "errors", "initializers", "testing", "zoo",
+    "data", "errors", "explain", "initializers", "plot", "testing", "zoo",
     "__version__",
 }  # fmt: skip
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import training
 from .composites import Chain, Composite, Graph, Node, construct_body, describe
 from .composites.chain import nodes
 from .errors import ArgumentError, ShapeError, StateError
@@ -25,6 +24,9 @@ from .steps import Step
 from .tensor import Parameter, ParameterBuffer, Shape, Tensor, contiguous_runs
 
 if TYPE_CHECKING:
+    import torch
+
+    from . import training
     from .profiling import Profile
 
 FORMAT_VERSION = 1
@@ -536,18 +538,26 @@ class Model(Composite):
 
     def fit(self, x: Any, y: Any = None, **options: Any) -> training.History:
         """Train; see :func:`colonnade.training.fit` for the options and what comes back."""
+        from . import training  # who only predicts by calling the model needs none of it
+
         return training.fit(self, x, y, **options)
 
     def evaluate(self, x: Any, y: Any = None, **options: Any) -> training.Evaluation:
         """Loss and accuracy on a labelled set; see :func:`colonnade.training.evaluate`."""
+        from . import training
+
         return training.evaluate(self, x, y, **options)
 
     def predict(self, x: Any, **options: Any) -> Array:
         """The number of the likeliest class of each image, (n,)."""
+        from . import training
+
         return training.predict(self, x, **options)
 
     def predict_proba(self, x: Any, **options: Any) -> Array:
         """The probability of every class for each image, (n, classes): the softmax of the output."""
+        from . import training
+
         return training.predict_proba(self, x, **options)
 
     def profile(self, x: ArrayLike, targets: ArrayLike | None = None, **options: Any) -> Profile:
@@ -575,6 +585,12 @@ class Model(Composite):
         from . import storage  # and with it what only those need who read or write files
 
         storage.write(path, self.state_dict(), {"colonnade": json.dumps(self.description())})
+
+    def to_torch(self) -> torch.nn.Module:
+        """The model as a module of PyTorch; see :func:`colonnade.to_torch`."""
+        from .formats.pytorch import to_torch  # the one look upwards: formats know models
+
+        return to_torch(self)
 
     def description(self) -> dict[str, Any]:
         """Everything but the weights, as JSON-able data."""
