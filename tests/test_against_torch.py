@@ -89,6 +89,7 @@ LAYERS = [
     (cn.Conv1d(4, 4, 3, stride=2, padding=3, dilation=2, groups=4), (4, 9)),
     (cn.Conv1d(4, 6, 1), (4, 9)),
     (cn.ConvTranspose2d(3, 4, 3), (3, 5, 4)),
+    (cn.ConvTranspose2d(3, 4, 3, 3, 1, 2), (3, 4, 5)),
     (cn.ConvTranspose2d(3, 4, 4, stride=2, padding=1, bias=False), (3, 5, 4)),
     (cn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2), (4, 5, 4)),
     (cn.ConvTranspose2d(4, 6, (2, 3), (1, 3), (0, 1), (1, 2), dilation=(2, 1)), (4, 5, 4)),

@@ -158,7 +158,8 @@ from .schedules import (
 from .tensor import Parameter, Tensor
 
 if TYPE_CHECKING:
-    from . import explain, plot, training, zoo
+    from . import explain, plot, zoo
+    from . import training as training
     from .training import evaluate, fit, predict, predict_proba
 
 __version__ = "0.1.0"

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
+from ..errors import MissingExtraError
 from ..layers.base import Layer
 from ..model import Model
+from .pytorch import from_torch, load_torch, to_torch
+
+__all__ = ["export_onnx", "from_torch", "load", "load_torch", "to_torch"]
 
 
 def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) -> Model:
@@ -62,6 +66,15 @@ def export_onnx(
             weights of more than 2 GiB, a normalisation that the model has not.
         OSError: What the disk says.
     """
-    from .onnx.exporter import export  # and with it a package that most do without
+    require_onnx("export_onnx")
+    from .onnx.exporter import export
 
     export(model, path, opset=opset, normalization=normalization, custom=custom or {})
+
+
+def require_onnx(who: str) -> None:
+    """Raise MissingExtraError where the package onnx, which most do without, is not installed."""
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(f'{who} needs the package onnx: pip install "colonnade[onnx]".') from None

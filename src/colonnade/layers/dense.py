@@ -29,7 +29,8 @@ class Dense(Layer):
 
     Raises:
         ArgumentError: A size below one.
-        ShapeError: An input whose last axis is not in_features long.
+        ShapeError: An input whose last axis is not in_features long, or images: they lie channels-last in memory, and
+            over the channels of each pixel there is the faster Conv2d(in_features, out_features, 1).
 
     Derived in docs/math/dense.md.
     """
@@ -44,7 +45,7 @@ class Dense(Layer):
         self.bias = Parameter((out_features,), initializers.zeros) if bias else None
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        if not shape or shape[-1] != self.in_features:
+        if not shape or shape[-1] != self.in_features or len(shape) == 3:
             hint = " (a Flatten before it?)" if len(shape) == 3 else ""
             raise ShapeError(f"Dense: expected {self.in_features} input features, got an input of shape {shape}{hint}.")
         return (*shape[:-1], self.out_features)

@@ -86,7 +86,7 @@ class Elementwise(Wiring):
 
 
 class Add(Elementwise):
-    """y = x₁ + x₂ + …
+    """The sum y = x₁ + x₂ + … of tensors.
 
     Args:
         stretch: Take axes of length 1 too, each stretched to the others' length as NumPy does.

@@ -1,0 +1,196 @@
+"""The graph that a conversion builds: layers are put into it, tensors come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ... import layers
+from ...layers.base import Layer
+from ...layers.wiring import Wiring
+from ...tensor import Shape
+from .modules import over_channels
+from .tracing import warn
+from .values import CHANNELS_LAST, NOTHING, Array, Batch, Tensor, Turned, Unconvertible, Value, Weights
+
+
+class Building:
+    """Nodes by name, and the weights of their layers.
+
+    Args:
+        inputs: The names of the graph's inputs.
+
+    Attributes:
+        nodes: As a Graph takes them.
+        name: Of the call at hand, for the node that it becomes.
+        weights: The arrays of each layer, by the layer's own names.
+    """
+
+    def __init__(self, inputs: Sequence[str]) -> None:
+        self.nodes: dict[str, tuple[Any, ...]] = {}
+        self.name = ""
+        self.weights: Weights = {}
+        self._inputs = inputs
+        self._turned: dict[Turned, Value] = {}
+        self._constants: dict[Any, Value] = {}
+        self._owners: dict[Any, tuple[Layer, str]] = {}  # of a parameter or buffer
+        self._warned: set[str] = set()
+
+    def put(self, layer: Layer, *operands: Any, name: str | None = None) -> Tensor:
+        """Put a layer that reads `operands` into the graph; returns the tensor that it makes."""
+        return self.weighed(layer, {}, *operands, name=name)
+
+    def weighed(self, layer: Layer, arrays: dict[str, Array], *operands: Any, name: str | None = None) -> Tensor:
+        """The same, for a layer with weights; by default it has the name of the module that holds them."""
+        turned = [operand.value for operand in operands if isinstance(operand, Turned) and operand.images]
+        if turned and len(turned) == len(operands) and (instead := over_channels(layer, arrays)):
+            made = self._node(*instead, turned, name)
+            return Turned(made, CHANNELS_LAST, f"{made.name}_permute")
+        values = [self.value(operand) for operand in operands]
+        if not _are_rows(layer, values):
+            return self._node(layer, arrays, values, name)
+        height, width, features = values[0].known
+        rows = self._node(layers.Reshape((height * width, features)), {}, values, None)
+        made = self._node(layer, arrays, [rows], name)
+        return self._node(layers.Reshape((height, width, made.known[1])), {}, [made], None)
+
+    def _node(self, layer: Layer, arrays: dict[str, Array], values: Sequence[Value], name: str | None) -> Value:
+        layer = self._own(layer, arrays)
+        holders = {array.path.removesuffix(f".{key}") for key, array in arrays.items()}
+        if name is None and len(holders) == 1 and all(array.path.endswith(f".{key}") for key, array in arrays.items()):
+            name = holders.pop()
+        name = self._unused(name or self.name)
+        shape = self._shape(layer, [value.shape for value in values])
+        self.nodes[name] = (layer, *(value.name for value in values))
+        return Value(name, shape)
+
+    def constant(self, array: Array, rank: int) -> Value:
+        """An array as a tensor of the graph, for a batch of `rank` axes."""
+        shape = tuple(array.tensor.shape)
+        if len(shape) > rank or (len(shape) == rank and shape[0] != 1):
+            raise Unconvertible(f"{array.path} of shape {shape} can't be the same for every image")
+        if len(shape) == rank:
+            shape = shape[1:]
+        shape = (*[1] * (rank - 1 - len(shape)), *shape)
+        weight = Array(array.path, array.tensor.reshape(shape), array.parameter)
+        key = (array.path, shape, weight.tensor.stride(), weight.tensor.data_ptr())  # the very same numbers
+        if array.parameter is None or key not in self._constants:
+            layer = layers.Constant(shape, learned=array.parameter is not None)
+            self._constants[key] = self._node(layer, {"weight": weight}, [], array.path)
+        return self._constants[key]
+
+    def turned(self, value: Value, dims: tuple[int, ...]) -> Tensor:
+        """The tensor with its axes in another order; images with channels last only when somebody must have it so."""
+        if dims == tuple(range(len(dims))):
+            return value
+        if dims == CHANNELS_LAST or dims[0] != 0:
+            return Turned(value, dims, self.name)
+        return self.put(layers.Permute(dims), value)
+
+    def value(self, x: Any) -> Value:
+        """A tensor that has an axis for the batch; raises Unconvertible for anything else."""
+        if isinstance(x, Value):
+            return x
+        if isinstance(x, Turned) and x.dims[0] == 0:
+            if x not in self._turned:
+                self._turned[x] = self._node(layers.Permute(x.dims), {}, [x.value], x.name)
+            return self._turned[x]
+        if isinstance(x, Array):
+            raise Unconvertible(f"{x.path} is the same for every image: expand it to the batch, x.shape[0], first")
+        if isinstance(x, Turned):
+            raise Unconvertible("the axis of the batch must come first")
+        raise Unconvertible(f"expected a tensor, got {describe(x)}")
+
+    def pair(self, left: Any, right: Any) -> tuple[Any, Any]:
+        """Two tensors that are calculated with element by element, of which one may be an array or a number."""
+        if not isinstance(left, Value | Turned) and isinstance(right, Value | Turned):
+            right, left = self.pair(right, left)
+            return left, right
+        left = left if isinstance(left, Turned) and left.images else self.value(left)
+        if isinstance(right, bool | int | float):
+            right = Array("number", torch.tensor(float(right), dtype=torch.float64))
+        if isinstance(right, Array):
+            return left, self._beside(left, right)
+        if isinstance(left, Turned) and isinstance(right, Turned) and right.images:
+            return left, right
+        left, right = self.value(left), self.value(right)
+        if left.shape is not None and right.shape is not None and left.rank != right.rank:
+            raise Unconvertible(
+                f"expected tensors of as many axes each, got {left.shape} and {right.shape} for one image"
+            )
+        return left, right
+
+    def _beside(self, tensor: Tensor, array: Array) -> Tensor:
+        """An array, to be calculated with beside a tensor, element by element."""
+        if isinstance(tensor, Value):
+            return self.constant(array, tensor.rank)
+        rank = len(tensor.dims)
+        if array.tensor.ndim > rank:
+            raise Unconvertible(f"{array.path} has more axes than the tensor that it meets")
+        whole = array.tensor.reshape(*[1] * (rank - array.tensor.ndim), *array.tensor.shape)
+        turned_back = whole.permute([tensor.dims.index(axis) for axis in range(rank)])
+        made = self.constant(Array(array.path, turned_back, array.parameter), rank)
+        return Turned(made, tensor.dims, f"{made.name}_permute")
+
+    def join(self, kind: Any, left: Any, right: Any) -> Tensor:
+        """Put a layer of two tensors, element by element."""
+        left, right = self.pair(left, right)
+        shapes = [each.value.shape if isinstance(each, Turned) else each.shape for each in (left, right)]
+        return self.put(kind(stretch=None in shapes or shapes[0] != shapes[1]), left, right)
+
+    def warn(self, message: str) -> None:
+        """Warn of something that is left out, once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            warn(f"{message} (first at {self.name})")
+
+    def _own(self, layer: Layer, arrays: dict[str, Array]) -> Layer:
+        """Give a layer its weights; the one that has them already, where the same is called again."""
+        if not arrays:
+            return layer
+        sources = {name: array.source for name, array in arrays.items()}
+        owners = {self._owners[source] for source in sources.values() if source in self._owners}
+        for owner, path in owners:
+            before = self.weights[owner]
+            same = before.keys() == sources.keys() and all(
+                sources[name] is array.source for name, array in before.items()
+            )
+            if same and type(owner) is type(layer) and owner.config() == layer.config():
+                return owner
+            raise Unconvertible(f"its weights belong to another layer too, as {path}")
+        for name, source in sources.items():
+            if arrays[name].parameter is not None or not isinstance(layer, layers.Constant):
+                self._owners[source] = (layer, arrays[name].path)
+        self.weights[layer] = arrays
+        return layer
+
+    def _unused(self, name: str) -> str:
+        made, number = name, 0
+        while made in self.nodes or made in self._inputs:
+            number += 1
+            made = f"{name}_{number}"
+        return made
+
+    def _shape(self, layer: Any, shapes: Sequence[Shape | None]) -> Shape | None:
+        """Of one image, at the layer's output."""
+        if None in shapes:
+            return None
+        if isinstance(layer, Wiring):
+            return layer.join(shapes)  # type: ignore[arg-type]
+        return layer.build(shapes[0], np.random.default_rng(0))  # type: ignore[no-any-return]
+
+
+def _are_rows(layer: Layer, values: Sequence[Value]) -> bool:
+    """Whether a layer goes over the last axis of (height, width, features): images it would take for (c, h, w)."""
+    last = type(layer) is layers.Dense or (type(layer) is layers.LayerNorm and len(layer.normalized_shape) == 1)
+    return last and values[0].shape is not None and len(values[0].shape) == 3
+
+
+def describe(x: Any) -> str:
+    """What was found where a tensor was expected."""
+    if isinstance(x, Batch | int | float | str) or x is None:
+        return repr(x)
+    return "what has no counterpart" if x is NOTHING else type(x).__name__

@@ -1,0 +1,325 @@
+"""Functions of PyTorch that calculate, as layers.
+
+A function here has the name and the arguments of the one in PyTorch; `graph` is where it puts its layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ... import layers
+from ...layers.base import Layer
+from .axes import transpose
+from .values import Array, Tensor, Unconvertible, Value, array_of
+
+if TYPE_CHECKING:
+    from .importer import Importer
+
+Convert = Callable[..., Any]
+
+
+def number_of(x: Any) -> float | None:
+    """A number, or the only one of an array that is not learned; None for a tensor."""
+    if isinstance(x, Array):
+        return x.number
+    return x if isinstance(x, int | float) else None
+
+
+def affine(graph: Importer, x: Any, scale: float, shift: float) -> Tensor:
+    return graph.put(layers.Affine(scale, shift), x)
+
+
+def join(kind: Callable[..., Layer]) -> Callable[[Importer, Any, Any], Tensor]:
+    """A function of two tensors, element by element, of which one may be an array or a number."""
+
+    def convert(graph: Importer, input: Any, other: Any) -> Tensor:
+        return graph.join(kind, input, other)
+
+    return convert
+
+
+def add(graph: Importer, input: Any, other: Any, alpha: float = 1) -> Tensor:
+    if (number := number_of(other)) is not None:
+        return affine(graph, input, 1, alpha * number)
+    if (number := number_of(input)) is not None:
+        return affine(graph, other, alpha, number)
+    if alpha != 1:
+        other = affine(graph, other, alpha, 0)
+    return join(layers.Add)(graph, input, other)
+
+
+def sub(graph: Importer, input: Any, other: Any, alpha: float = 1) -> Tensor:
+    if (number := number_of(other)) is not None:
+        return affine(graph, input, 1, -alpha * number)
+    if (number := number_of(input)) is not None:
+        return affine(graph, other, -alpha, number)
+    if alpha != 1:
+        other = affine(graph, other, alpha, 0)
+    return join(layers.Sub)(graph, input, other)
+
+
+def rsub(graph: Importer, input: Any, other: Any, alpha: float = 1) -> Tensor:
+    return sub(graph, other, input, alpha)
+
+
+def mul(graph: Importer, input: Any, other: Any) -> Tensor:
+    for x, y in ((input, number_of(other)), (other, number_of(input))):
+        if y is not None:
+            return affine(graph, x, y, 0)
+    return join(layers.Mul)(graph, input, other)
+
+
+def div(graph: Importer, input: Any, other: Any, rounding_mode: None = None) -> Tensor:
+    if rounding_mode is not None:
+        raise Unconvertible(f"rounding_mode must be None, got {rounding_mode!r}")
+    if (number := number_of(other)) is not None:
+        return affine(graph, input, 1 / number, 0)
+    if (number := number_of(input)) is not None:
+        inverse = graph.put(layers.Reciprocal(), other)
+        return inverse if number == 1 else affine(graph, inverse, number, 0)
+    return join(layers.Div)(graph, input, other)
+
+
+def neg(graph: Importer, input: Any) -> Tensor:
+    return affine(graph, input, -1, 0)
+
+
+def power(graph: Importer, input: Any, exponent: Any) -> Tensor:
+    if (number := number_of(exponent)) is not None:
+        return graph.put(layers.Power(number), input)
+    return join(layers.Pow)(graph, input, exponent)
+
+
+def square(graph: Importer, input: Any) -> Tensor:
+    return power(graph, input, 2)
+
+
+def rsqrt(graph: Importer, input: Any) -> Tensor:
+    return graph.put(layers.Reciprocal(), graph.put(layers.Sqrt(), input))
+
+
+def clamp(graph: Importer, input: Any, min: float | None = None, max: float | None = None) -> Tensor:
+    x = graph.value(input)
+    if number_of(min) is None is not min or number_of(max) is None is not max:
+        raise Unconvertible("bounds must be numbers")
+    if min is not None and max is not None:
+        return graph.put(layers.Hardtanh(min, max), x)
+    if min is not None:
+        return graph.put(layers.Threshold(min, min), x)
+    if max is not None:
+        return neg(graph, graph.put(layers.Threshold(-max, -max), neg(graph, x)))
+    return x
+
+
+def matmul(graph: Importer, input: Any, other: Any) -> Tensor:
+    return graph.put(layers.MatMul(), *graph.pair(input, other))
+
+
+def where(graph: Importer, condition: Any, input: Any, other: Any) -> Tensor:
+    which, left = graph.pair(condition, input)
+    return graph.put(layers.Where(stretch=True), which, left, graph.pair(which, other)[1])
+
+
+# Activations
+
+
+def logsigmoid(graph: Importer, input: Any) -> Tensor:
+    return neg(graph, graph.put(layers.Softplus(), neg(graph, input)))
+
+
+def softmax(graph: Importer, input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    return _normalized(layers.Softmax, graph, input, dim)
+
+
+def log_softmax(graph: Importer, input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    return _normalized(layers.LogSoftmax, graph, input, dim)
+
+
+def _normalized(kind: Callable[[int], Layer], graph: Importer, input: Any, dim: int | None) -> Tensor:
+    if dim is None:
+        raise Unconvertible("dim must be given")
+    return graph.put(kind(dim), input)
+
+
+def prelu(graph: Importer, input: Any, weight: Any) -> Tensor:
+    return graph.weighed(layers.PReLU(array_of(weight).tensor.numel()), {"weight": weight}, input)
+
+
+def dropout(kind: Callable[[float], Layer]) -> Convert:
+    def convert(graph: Importer, input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+        if training:  # the module was followed as it is outside training
+            raise Unconvertible("it is at work outside training too: pass training=self.training")
+        return graph.put(kind(p), input)
+
+    return convert
+
+
+def stochastic_depth(graph: Importer, input: Any, p: float, mode: str, training: bool = True) -> Any:
+    if p:
+        graph.warn("Colonnade has no stochastic depth: every path is always there, in training too")
+    return input
+
+
+# Pools and sizes
+
+
+def max_pool(kind: Callable[..., Layer]) -> Convert:
+    def convert(
+        graph: Importer, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+        ceil_mode: bool = False, return_indices: bool = False,
+    ) -> Tensor:  # fmt: skip
+        if return_indices:
+            raise Unconvertible("return_indices must be False, got True")
+        layer = kind(kernel_size, stride or None, padding, dilation, ceil_mode=ceil_mode)
+        return graph.put(layer, input)
+
+    return convert
+
+
+def adaptive_max_pool2d(graph: Importer, input: Any, output_size: Any, return_indices: bool = False) -> Tensor:
+    if return_indices:
+        raise Unconvertible("return_indices must be False, got True")
+    return graph.put(layers.AdaptiveMaxPool2d(output_size), input)
+
+
+def adaptive_avg_pool1d(graph: Importer, input: Any, output_size: Any) -> Tensor:
+    if output_size not in (1, (1,), [1]):
+        raise Unconvertible(f"output_size must be 1, got {output_size}")
+    return graph.put(layers.Mean(2, keepdim=True), input)
+
+
+def interpolate(
+    graph: Importer, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+    align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False,
+) -> Tensor:  # fmt: skip
+    if antialias:
+        raise Unconvertible("antialias must be False, got True")
+    x = graph.value(input)
+    if mode in ("nearest", "bilinear"):
+        if isinstance(size, Sequence):
+            size = tuple(size)
+        return graph.put(layers.Upsample(size, scale_factor, mode, align_corners, recompute_scale_factor), x)
+    if mode != "bicubic" or size is None:
+        raise Unconvertible("mode must be 'nearest', 'bilinear' or, with a size, 'bicubic'")
+    coordinates = "align_corners" if align_corners else "half_pixel"
+    return graph.put(layers.Resize(size, mode="cubic", coordinates=coordinates), x)
+
+
+def pad(graph: Importer, input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    x, sides = graph.value(input), tuple(pad)
+    if x.shape is not None and len(sides) // 2 > len(x.shape):
+        raise Unconvertible("the axis of the batch can't be padded")
+    if mode == "constant" and not value and len(sides) == 4 and (x.shape is None or len(x.shape) == 3):
+        left, right, top, bottom = sides
+        return graph.put(layers.ZeroPad2d((left, right, top, bottom)), x)
+    return graph.put(layers.Pad(sides, mode, value or 0.0), x)
+
+
+# Layers whose weights are handed to them
+
+
+def weights_of(**arrays: Any) -> dict[str, Array]:
+    return {name: array_of(array) for name, array in arrays.items() if array is not None}
+
+
+def linear(graph: Importer, input: Any, weight: Any, bias: Any = None) -> Tensor:
+    outputs, inputs = array_of(weight).tensor.shape
+    return graph.weighed(layers.Dense(inputs, outputs, bias is not None), weights_of(weight=weight, bias=bias), input)
+
+
+def convolution(kind: Callable[..., Layer]) -> Convert:
+    def convert(
+        graph: Importer, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+        dilation: Any = 1, groups: int = 1,
+    ) -> Tensor:  # fmt: skip
+        outputs, inputs, *kernel_size = array_of(weight).tensor.shape
+        size = tuple(kernel_size)
+        stride, padding, dilation = (tuple(x) if isinstance(x, list) else x for x in (stride, padding, dilation))
+        layer = kind(inputs * groups, outputs, size, stride, padding, dilation, groups, bias is not None)
+        return graph.weighed(layer, weights_of(weight=weight, bias=bias), input)
+
+    return convert
+
+
+def conv_transpose2d(
+    graph: Importer, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+) -> Tensor:  # fmt: skip
+    inputs, outputs, *kernel_size = array_of(weight).tensor.shape
+    stride, padding, output_padding, dilation = (
+        tuple(x) if isinstance(x, list) else x for x in (stride, padding, output_padding, dilation)
+    )
+    layer = layers.ConvTranspose2d(
+        inputs, outputs * groups, (kernel_size[0], kernel_size[1]), stride, padding, output_padding, groups,
+        bias is not None, dilation,
+    )  # fmt: skip
+    return graph.weighed(layer, weights_of(weight=weight, bias=bias), input)
+
+
+def embedding(graph: Importer, input: Any, weight: Any, padding_idx: int | None = None, **options: Any) -> Tensor:
+    if any(options.get(name) for name in ("max_norm", "scale_grad_by_freq")):
+        raise Unconvertible("max_norm and scale_grad_by_freq are not supported")
+    numbers, width = array_of(weight).tensor.shape
+    return graph.weighed(layers.Embedding(numbers, width, padding_idx), {"weight": weight}, input)
+
+
+def layer_norm(
+    graph: Importer, input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None,
+    eps: float = 1e-5, cudnn_enable: bool = True,
+) -> Tensor:  # fmt: skip
+    if weight is None and bias is not None:
+        raise Unconvertible("a bias needs a weight")
+    layer = layers.LayerNorm(tuple(normalized_shape), eps, weight is not None, bias is not None)
+    return graph.weighed(layer, weights_of(weight=weight, bias=bias), input)
+
+
+def group_norm(
+    graph: Importer, input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Tensor:  # fmt: skip
+    x = graph.value(input)
+    if (weight is None) != (bias is None):
+        raise Unconvertible("weight and bias must be there both, or neither")
+    channels = x.known[0] if weight is None else array_of(weight).tensor.numel()
+    return graph.weighed(
+        layers.GroupNorm(num_groups, channels, eps, weight is not None), weights_of(weight=weight, bias=bias), x
+    )
+
+
+def scaled_dot_product_attention(
+    graph: Importer, query: Any, key: Any, value: Any, attn_mask: None = None, dropout_p: float = 0.0,
+    is_causal: bool = False, scale: float | None = None,
+) -> Tensor:  # fmt: skip
+    if attn_mask is not None or is_causal or dropout_p:
+        raise Unconvertible("masks and dropout are not supported")
+    query, key, value = (graph.value(each) for each in (query, key, value))
+    factor = query.known[-1] ** -0.5 if scale is None else scale
+    scores = matmul(graph, affine(graph, query, factor, 0), transpose(graph, key, -2, -1))
+    return matmul(graph, graph.put(layers.Softmax(-1), scores), value)
+
+
+# Many numbers become one
+
+
+def reduction(kind: Callable[..., Layer]) -> Convert:
+    def convert(graph: Importer, input: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
+        if dim is None or dim == ():
+            raise Unconvertible("the images of a batch would be mixed: dim must be given")
+        return graph.put(kind(dim, keepdim), input)
+
+    return convert
+
+
+def extreme(kind: Callable[..., Layer], place: Callable[..., Layer], of_two: Callable[..., Layer]) -> Convert:
+    """`max` and `min`: of two tensors, or along an axis, and then the places too."""
+
+    def convert(graph: Importer, input: Any, dim: Any = None, keepdim: bool = False, other: Any = None) -> Any:
+        if isinstance(dim, Value | Array) or other is not None:
+            return join(of_two)(graph, input, dim if other is None else other)
+        x = graph.value(input)
+        if dim is None:
+            raise Unconvertible("the images of a batch would be mixed: dim must be given")
+        return graph.put(kind(dim, keepdim), x), graph.put(place(dim, keepdim), x)
+
+    return convert

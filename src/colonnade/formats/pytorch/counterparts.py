@@ -1,0 +1,294 @@
+"""Modules for what PyTorch has as functions, or not at all, so that a model can go there and come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ...errors import ArgumentError
+
+
+class Operation(nn.Module):
+    """One function of tensors, by the name and with the arguments of the layer that it is in Colonnade.
+
+    Args:
+        kind: The layer's class.
+        arguments: What its constructor takes.
+    """
+
+    def __init__(self, kind: str, **arguments: Any) -> None:
+        super().__init__()
+        self.kind, self.arguments = kind, arguments
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the layer does."""
+        return OPERATIONS[self.kind](*inputs, **self.arguments)
+
+    def extra_repr(self) -> str:
+        """The function and its arguments."""
+        return ", ".join([self.kind, *(f"{name}={value!r}" for name, value in self.arguments.items())])
+
+
+class Constant(nn.Module):
+    """An array that is the same for every image: learned, or a buffer. Its input only says how many images there are.
+
+    Args:
+        shape: Of each image.
+        learned: Whether it is a parameter.
+    """
+
+    def __init__(self, shape: Sequence[int], learned: bool = True) -> None:
+        super().__init__()
+        self.shape, self.learned = tuple(shape), learned
+        if learned:
+            self.weight = nn.Parameter(torch.zeros(self.shape))
+        else:
+            self.register_buffer("weight", torch.zeros(self.shape))
+
+    def forward(self, x: Any) -> Any:
+        """The array for each image of x."""
+        return self.weight.expand(x.shape[0], *self.shape)
+
+
+class SelfAttention(nn.MultiheadAttention):
+    """MultiheadAttention of a sequence to itself."""
+
+    def forward(self, x: Any) -> Any:
+        """As the layer: x is query, key and value."""
+        return super().forward(x, x, x, need_weights=False)[0]
+
+
+class Embedding(nn.Embedding):
+    """Embedding of whole numbers of any type, as Colonnade has it."""
+
+    def forward(self, x: Any) -> Any:
+        """The vector of each number."""
+        return super().forward(x.long())
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """LayerNorm of the channels of each pixel."""
+
+    def forward(self, x: Any) -> Any:
+        """Of x (n, c, h, w)."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Residual(nn.Module):
+    """main(x) + shortcut(x)."""
+
+    def __init__(self, main: nn.Sequential, shortcut: nn.Sequential) -> None:
+        super().__init__()
+        self.main, self.shortcut = main, shortcut
+
+    def forward(self, x: Any) -> Any:
+        """The sum of both paths."""
+        return self.main(x) + self.shortcut(x)
+
+
+class Branches(nn.Module):
+    """Paths side by side, their outputs concatenated along the channels."""
+
+    def __init__(self, *paths: nn.Sequential) -> None:
+        super().__init__()
+        for number, path in enumerate(paths):
+            self.add_module(str(number), path)
+
+    def forward(self, x: Any) -> Any:
+        """The outputs of all paths."""
+        return torch.cat([path(x) for path in self.children()], dim=1)
+
+
+class Graph(nn.Module):
+    """Modules wired as the nodes of a graph; the parts of a name like "layer1.0.conv" are modules within modules.
+
+    Args:
+        nodes: By name, the module and the names of what it reads. The same module may stand at several nodes.
+        inputs: Names of the inputs.
+        outputs: Names of the nodes whose results are the graph's.
+
+    Raises:
+        ArgumentError: A node whose name PyTorch does not allow.
+    """
+
+    def __init__(
+        self, nodes: dict[str, tuple[nn.Module, tuple[str, ...]]], inputs: Sequence[str], outputs: Sequence[str]
+    ) -> None:
+        super().__init__()
+        self._inputs, self._outputs = tuple(inputs), tuple(outputs)
+        self._calls: list[tuple[str, str, tuple[str, ...]]] = []  # the node, where its module is, what it reads
+        places: dict[nn.Module, str] = {}
+        for name, (module, reads) in nodes.items():
+            if module not in places:
+                self._place(name, module)
+            self._calls.append((name, places.setdefault(module, name), reads))
+
+    def _place(self, name: str, module: nn.Module) -> None:
+        *within, last = name.split(".")
+        parent: nn.Module = self
+        try:
+            for part in within:
+                if part not in parent._modules:
+                    parent.add_module(part, nn.Module())
+                parent = parent.get_submodule(part)
+            if isinstance(parent, nn.Sequential | Graph) and parent is not self:
+                raise KeyError("it lies in another node")
+            held = parent._modules.get(last)
+            if held is not None and (type(held) is not nn.Module or isinstance(module, nn.Sequential | Graph)):
+                raise KeyError("another lies in it")
+            parent.add_module(last, module)
+            for part, each in {} if held is None else held._modules.items():
+                module.add_module(part, each)
+        except KeyError as error:
+            raise ArgumentError(f"to_torch: PyTorch does not allow a node called {name!r} ({error.args[0]}).") from None
+
+    def calls(self) -> list[tuple[str, nn.Module, tuple[str, ...]]]:
+        """The nodes in their order: name, module, names of what it reads."""
+        return [(name, self.get_submodule(place), reads) for name, place, reads in self._calls]
+
+    def forward(self, *inputs: Any) -> Any:
+        """The output, or a tuple of them."""
+        values = dict(zip(self._inputs, inputs, strict=True))
+        for name, module, reads in self.calls():
+            values[name] = module(*(values[each] for each in reads)) if reads else module(inputs[0])
+        outputs = tuple(values[name] for name in self._outputs)
+        return outputs if len(outputs) > 1 else outputs[0]
+
+
+def _axes(x: Any, dim: int | Sequence[int] | None) -> tuple[int, ...]:
+    if dim is None:
+        return tuple(range(1, x.ndim))
+    return (dim,) if isinstance(dim, int) else tuple(dim)
+
+
+def _product(x: Any, dim: int | Sequence[int] | None, keepdim: bool) -> Any:
+    for axis in sorted((axis % x.ndim for axis in _axes(x, dim)), reverse=True):
+        x = x.prod(axis, keepdim=keepdim)
+    return x
+
+
+def _place_of(find: Callable[..., Any], x: Any, dim: int, keepdim: bool, select_last: bool) -> Any:
+    if not select_last:
+        return find(x, dim, keepdim).to(x.dtype)
+    return (x.shape[dim] - 1 - find(x.flip(dim), dim, keepdim)).to(x.dtype)
+
+
+def _places(x: Any, dim: int, places: Sequence[int]) -> Any:
+    return x.index_select(dim, torch.tensor(places, device=x.device) % x.shape[dim])
+
+
+def _logic(function: Callable[..., Any]) -> Callable[..., Any]:
+    """1 for true, 0 for false."""
+    return lambda *x, stretch=False: function(*x).to(x[0].dtype)
+
+
+def _several(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *x, stretch=False: reduce(function, x)
+
+
+def _along(value: float | Sequence[float], x: Any, dim: int) -> Any:
+    """Numbers for the places along an axis, so that they broadcast to x."""
+    if not isinstance(value, Sequence):
+        return value
+    return torch.tensor(value, dtype=x.dtype, device=x.device).reshape(-1, *[1] * (x.ndim - 1 - dim % x.ndim))
+
+
+def _quantize(x: Any, scale: Any, zero_point: Any, low: float, high: float, dim: int) -> Any:
+    return (torch.round(x / _along(scale, x, dim)) + _along(zero_point, x, dim)).clamp(low, high)
+
+
+def _dequantize(x: Any, scale: Any, zero_point: Any, dim: int) -> Any:
+    return (x - _along(zero_point, x, dim)) * _along(scale, x, dim)
+
+
+# In Colonnade's words, the ways to resize that PyTorch has: mode, coordinates, nearest_mode (of "nearest" alone).
+RESIZINGS: dict[tuple[str, str, str], dict[str, Any]] = {
+    ("nearest", "asymmetric", "floor"): {"mode": "nearest"},
+    ("nearest", "half_pixel", "round_prefer_ceil"): {"mode": "nearest-exact"},
+    ("linear", "half_pixel", ""): {"mode": "bilinear", "align_corners": False},
+    ("linear", "pytorch_half_pixel", ""): {"mode": "bilinear", "align_corners": False},
+    ("linear", "align_corners", ""): {"mode": "bilinear", "align_corners": True},
+    ("cubic", "half_pixel", ""): {"mode": "bicubic", "align_corners": False},
+    ("cubic", "align_corners", ""): {"mode": "bicubic", "align_corners": True},
+}
+
+
+def resizing(arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """What `interpolate` takes for a Resize of these arguments, or None where it knows no such."""
+    mode = arguments["mode"]
+    plain = (
+        arguments["scales"] is None
+        and not arguments["antialias"]
+        and not arguments["exclude_outside"]
+        and (mode != "cubic" or arguments["cubic_coeff"] == -0.75)
+    )
+    key = (mode, arguments["coordinates"], arguments["nearest_mode"] if mode == "nearest" else "")
+    return RESIZINGS.get(key) if plain else None
+
+
+def _resize(x: Any, **arguments: Any) -> Any:
+    options: Any = resizing(arguments)
+    return functional.interpolate(x, arguments["size"], **options)
+
+
+# What each Operation does, by the name of the layer that it is in Colonnade.
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "Abs": torch.abs,
+    "Add": _several(torch.add),
+    "Affine": lambda x, scale, shift: scale * x + shift,
+    "Amax": lambda x, dim, keepdim: x.amax(_axes(x, dim), keepdim),
+    "Amin": lambda x, dim, keepdim: x.amin(_axes(x, dim), keepdim),
+    "Argmax": lambda x, dim, keepdim, select_last: _place_of(torch.argmax, x, dim, keepdim, select_last),
+    "Argmin": lambda x, dim, keepdim, select_last: _place_of(torch.argmin, x, dim, keepdim, select_last),
+    "Ceil": torch.ceil,
+    "Concat": lambda *x, dim: torch.cat(x, dim),
+    "Cos": torch.cos,
+    "Dequantize": _dequantize,
+    "Div": _several(torch.div),
+    "Equal": _logic(torch.eq),
+    "Erf": torch.erf,
+    "Exp": torch.exp,
+    "Expand": lambda x, shape: x.expand(-1, *shape),
+    "Floor": torch.floor,
+    "Greater": _logic(torch.gt),
+    "GreaterEqual": _logic(torch.ge),
+    "IndexSelect": lambda x, dim, index: _places(x, dim, index),
+    "Less": _logic(torch.lt),
+    "LessEqual": _logic(torch.le),
+    "Log": torch.log,
+    "LogSumExp": lambda x, dim, keepdim: x.logsumexp(_axes(x, dim), keepdim),
+    "LogicalAnd": _logic(torch.logical_and),
+    "LogicalNot": _logic(torch.logical_not),
+    "LogicalOr": _logic(torch.logical_or),
+    "LogicalXor": _logic(torch.logical_xor),
+    "MatMul": torch.matmul,
+    "Maximum": _several(torch.maximum),
+    "Mean": lambda x, dim, keepdim: x.mean(_axes(x, dim), keepdim),
+    "Minimum": _several(torch.minimum),
+    "Mul": _several(torch.mul),
+    "Pad": lambda x, padding, mode, value: functional.pad(x, padding, mode, value if mode == "constant" else None),
+    "Permute": lambda x, dims: x.permute(dims),
+    "Pow": _several(torch.pow),
+    "Power": lambda x, exponent: x.pow(exponent),
+    "Prod": _product,
+    "Quantize": _quantize,
+    "Reciprocal": torch.reciprocal,
+    "Reshape": lambda x, shape: x.reshape(x.shape[0], *shape),
+    "Resize": _resize,
+    "Round": torch.round,
+    "Select": lambda x, dim, index: x.select(dim, index),
+    "Sign": torch.sign,
+    "Sin": torch.sin,
+    "Slice": lambda x, dim, start, end, step: _places(x, dim, range(x.shape[dim])[start:end:step]),
+    "Sqrt": torch.sqrt,
+    "Sub": _several(torch.sub),
+    "Sum": lambda x, dim, keepdim: x.sum(_axes(x, dim), keepdim),
+    "Tile": lambda x, repeats: x.tile((1, *repeats)),
+    "Trunc": torch.trunc,
+    "Where": lambda which, x, y, stretch=False: torch.where(which != 0, x, y),
+}

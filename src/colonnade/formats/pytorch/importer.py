@@ -1,0 +1,351 @@
+"""A module of PyTorch as a model: its forward pass is followed, and a layer put for each call."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from ... import layers
+from ...composites import Chain, Graph, Node
+from ...errors import ArgumentError, ColonnadeError, ShapeError
+from ...model import Model
+from ...tensor import Shape
+from . import counterparts
+from .building import Building, describe
+from .functions import FUNCTIONS
+from .modules import COMPOUND, MODULES, arrays_of, check, known
+from .state import to_array
+from .structure import structure
+from .tracing import needed, trace, warn_of_more_in_training
+from .values import (
+    Array,
+    Batch,
+    Nothing,
+    Turned,
+    Unconvertible,
+    UnknownSizes,
+    Value,
+    Weights,
+)
+
+# What wraps a module, and where the module is.
+WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
+# Functions that make of a parameter the same numbers in another shape, or ask for its shape.
+RESHAPING = {
+    "dim",
+    "flatten",
+    "getattr",
+    "permute",
+    "reshape",
+    "size",
+    "squeeze",
+    "transpose",
+    "unflatten",
+    "unsqueeze",
+    "view",
+}
+# Of a function that is no method: where it may come from, for its name to be trusted. None: built in.
+TRUSTED = {None, "_operator", "builtins", "math", "operator", "torch", "torchvision"}
+
+
+def convert(module: Any, input_shape: Sequence[Any] | None) -> Model:
+    """See :func:`colonnade.formats.pytorch.from_torch`."""
+    if not isinstance(module, nn.Module):
+        raise ArgumentError(f"from_torch: expected a torch.nn.Module, got {type(module).__name__}.")
+    while type(module).__name__ in WRAPPERS:
+        module = getattr(module, WRAPPERS[type(module).__name__])
+    dtype = _dtype_of(module)
+    weights: Weights = {}
+    body = structure(module, weights)
+    model = None if body is None else _model(body, dtype, input_shape)
+    if model is None:
+        body, weights = _followed(module, input_shape)
+        model = Model(body, dtype=dtype)
+        if input_shape is not None:
+            model.build(input_shape)
+    _load(model, weights)
+    return model
+
+
+def _model(body: Node, dtype: str, input_shape: Sequence[Any] | None) -> Model | None:
+    """The model of a whole structure; None where it does not fit the shape, and following the module may say more."""
+    try:
+        model = Model(
+            body.layers if isinstance(body, Chain) else body if isinstance(body, Graph) else [body], dtype=dtype
+        )
+        return model if input_shape is None else model.build(input_shape)
+    except ArgumentError:
+        return None
+
+
+def _dtype_of(module: nn.Module) -> str:
+    """Of the model; raises where there are no numbers to copy."""
+    types = set()
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+            raise ArgumentError(f"from_torch: {name} has no shape yet: run a batch through the module first.")
+        if tensor.is_meta:
+            raise ArgumentError(f"from_torch: {name} is on the device 'meta', where there are no numbers.")
+        if tensor.is_complex():
+            raise ArgumentError(f"from_torch: {name} holds complex numbers.")
+        types.add(tensor.dtype)
+    return "float64" if torch.float64 in types else "float32"
+
+
+def _load(model: Model, weights: Weights) -> None:
+    """Copy the weights, and freeze what requires no gradient."""
+    state, frozen = {}, set()
+    for step in model._steps:
+        parameters = dict(step.layer.parameters())
+        for name, array in weights.get(step.layer, {}).items():
+            state[f"{step.name}.{name}"] = to_array(array.tensor)
+            if name in parameters and array.parameter is not None and not array.parameter.requires_grad:
+                frozen.add(f"{step.name}.{name}")
+    model.load_state_dict(state)
+    if frozen:
+        model.freeze(*frozen)
+
+
+def _followed(module: nn.Module, input_shape: Sequence[Any] | None) -> tuple[Graph, Weights]:
+    try:
+        check(module)
+    except Unconvertible as reason:
+        raise ArgumentError(f"from_torch: {type(module).__name__} can't be converted: {reason}.") from None
+    traced, tensors = trace(module, training=False)
+    calls = needed(traced)
+    warn_of_more_in_training(module, calls)
+    importer = Importer(module, calls, tensors, input_shape)
+    return importer.run(), importer.weights
+
+
+class Importer(Building):
+    """Goes through the calls of a forward pass, and puts a layer for each into a graph.
+
+    Args:
+        module: The module that was followed.
+        calls: Its calls.
+        tensors: Those that its forward pass makes by itself, by the names that the calls have for them.
+        input_shape: One image's, one of each input, or None.
+    """
+
+    def __init__(
+        self, module: nn.Module, calls: Sequence[fx.Node], tensors: dict[str, Any], input_shape: Sequence[Any] | None
+    ) -> None:
+        self.module, self.calls, self.tensors = module, calls, tensors
+        self._values: dict[fx.Node, Any] = {}
+        self._shapes = self._find_inputs(input_shape)
+        super().__init__(list(self._shapes))
+
+    def _find_inputs(self, input_shape: Sequence[Any] | None) -> dict[str, Shape | None]:
+        names = []
+        for node in self.calls:
+            if node.op != "placeholder":
+                continue
+            name = str(node.target)
+            if name.startswith("*"):
+                raise ArgumentError(f"from_torch: forward must not take a variable number of arguments, {name}.")
+            if node.args:  # what it is by default
+                self._values[node] = node.args[0]
+            else:
+                names.append(name)
+        if input_shape is None:
+            return dict.fromkeys(names)
+        try:
+            given = [input_shape] if len(names) == 1 else list(input_shape)
+            shapes = [tuple(int(size) for size in shape) for shape in given]
+        except TypeError:
+            shapes = []
+        if len(shapes) != len(names) or any(min(shape, default=1) < 1 for shape in shapes):
+            raise ShapeError(f"from_torch: expected a shape for each input ({', '.join(names)}), got {input_shape}.")
+        return dict(zip(names, shapes, strict=True))
+
+    def run(self) -> Graph:
+        """The graph."""
+        outputs: list[Any] = []
+        for node in self.calls:
+            if node.op == "placeholder":
+                if node not in self._values:
+                    self._values[node] = Value(str(node.target), self._shapes[str(node.target)])
+            elif node.op == "output":
+                outputs = self._outputs(self._given(node.args)[0])
+            else:
+                with self._place(node):
+                    self._values[node] = self._call(node)
+        needed = {value.name for value in outputs}
+        for name in reversed(self.nodes):
+            if name in needed:
+                needed.update(self.nodes[name][1:])
+        nodes = {name: entry for name, entry in self.nodes.items() if name in needed}
+        try:
+            return Graph(nodes, self._inputs, [value.name for value in outputs])
+        except ArgumentError as error:
+            raise ArgumentError(f"from_torch: {error}") from None
+
+    def _outputs(self, result: Any) -> list[Value]:
+        several = list(result.values()) if isinstance(result, dict) else result
+        outputs = list(several) if isinstance(several, tuple | list) else [several]
+        for number, output in enumerate(outputs):
+            if isinstance(output, Turned):
+                self.name = "output"
+                outputs[number] = output = self.value(output)
+            if not isinstance(output, Value):
+                raise ArgumentError(
+                    f"from_torch: {type(self.module).__name__} must return tensors, got {describe(output)}."
+                )
+            if output.name in self._inputs or output in outputs[:number]:
+                self.name = "output"
+                outputs[number] = self.put(layers.Identity(), output)
+        return outputs
+
+    @contextmanager
+    def _place(self, node: fx.Node) -> Iterator[None]:
+        """Say where in the module something can't be converted."""
+        stack = list((node.meta.get("nn_module_stack") or {}).values())
+        within = str(stack[-1][0]) if stack else ""
+        if node.op in ("call_module", "get_attr"):
+            self.name = str(node.target)
+            what = self.name
+            if node.op == "call_module":
+                what += f" ({_class_name(self.module.get_submodule(self.name))})"
+        else:
+            self.name = f"{within}.{_function_name(node.target)}" if within else _function_name(node.target)
+            what = f"{_function_name(node.target)} in {within or type(self.module).__name__}"
+        try:
+            yield
+        except (Unconvertible, ColonnadeError) as reason:
+            kind = ShapeError if isinstance(reason, ShapeError) else ArgumentError
+            raise kind(f"from_torch: {what} can't be converted: {str(reason).rstrip('.')}.") from None
+
+    def _given(self, arguments: Any) -> Any:
+        return fx.node.map_arg(arguments, lambda node: self._values[node])
+
+    def _call(self, node: fx.Node) -> Any:
+        args, kwargs = self._given(node.args), self._given(node.kwargs)
+        if node.op == "get_attr":
+            tensor: Any = self.tensors.get(str(node.target), self.module)
+            for part in str(node.target).split(".") if tensor is self.module else ():
+                tensor = getattr(tensor, part)
+            return Array(str(node.target), tensor, tensor if isinstance(tensor, nn.Parameter) else None)
+        if node.op == "call_module":
+            return self.call_module(str(node.target), *args, **kwargs)
+        return self.call_function(node.target, *args, **kwargs)
+
+    def call_module(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        """What a module within the one at hand makes of `args`."""
+        module = self.module.get_submodule(path)
+        check(module)
+        kind = known(module)
+        if kind in COMPOUND:
+            return _bound(COMPOUND[kind], self, module, path, *args, **kwargs)
+        if kind not in MODULES:
+            raise Unconvertible("Colonnade has no such layer")
+        values = [*args, *kwargs.values()]
+        if len(values) != 1 and kind is not counterparts.Operation:
+            raise Unconvertible(f"expected one input, got {len(values)}")
+        layer = MODULES[kind](module)
+        if kind is counterparts.Constant:
+            values = []
+        return self.weighed(layer, arrays_of(layer, module, path), *values, name=path)
+
+    def call_function(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """What a function, or the method of that name, makes of `args`."""
+        name = _function_name(function)
+        if name in ("_assert", "_assert_is_none"):
+            if args[0] is False:
+                raise Unconvertible(f"the module refuses this input: {args[1]}")
+            return None
+        if not isinstance(function, str) and _origin(function) not in TRUSTED:
+            raise Unconvertible("Colonnade does not know this function")
+        if name == "getitem" and isinstance(args[0], tuple | list | dict | UnknownSizes):
+            return args[0][args[1]]
+        tensors = list(_tensors((args, kwargs)))
+        if not tensors:  # numbers, such as the sizes of a shape
+            return _evaluated(function, args, kwargs)
+        if any(isinstance(each, Nothing) for each in tensors):
+            raise Unconvertible("it uses what Colonnade's layer does not put out")
+        if all(isinstance(each, Array) for each in tensors):
+            learned = any(each.parameter is not None for each in tensors)
+            if not learned or (name in RESHAPING and len(tensors) == 1):
+                return self._of_arrays(function, tensors[0], learned, args, kwargs)
+        if name not in FUNCTIONS:
+            raise Unconvertible("Colonnade has no layer for it")
+        return _bound(FUNCTIONS[name], self, *args, **kwargs)
+
+    def _of_arrays(self, function: Any, first: Array, learned: bool, args: Any, kwargs: Any) -> Any:
+        """What PyTorch itself makes of arrays that are the same for every image."""
+
+        def tensors(each: Any) -> Any:
+            return each.tensor if isinstance(each, Array) else each
+
+        with torch.no_grad():
+            result = _evaluated(function, _mapped(args, tensors), _mapped(kwargs, tensors))
+        if not isinstance(result, torch.Tensor):
+            return result
+        return Array(first.path, result, first.parameter if learned else None)
+
+
+def _function_name(function: Any) -> str:
+    """Of a function or method, without the underscore of what works in place."""
+    name = function if isinstance(function, str) else getattr(function, "__name__", type(function).__name__)
+    return str(name).rstrip("_")
+
+
+def _origin(function: Any) -> str | None:
+    module = getattr(function, "__module__", None)
+    return None if module is None else str(module).partition(".")[0]
+
+
+def _class_name(module: nn.Module) -> str:
+    kind = type(module)
+    return f"torch.nn.{kind.__name__}" if kind.__module__.startswith("torch.nn") else kind.__name__
+
+
+def _tensors(arguments: Any) -> Iterator[Any]:
+    """Everything in nested arguments that stands for a tensor, or for the number of images."""
+    if isinstance(arguments, Value | Array | Turned | Batch | Nothing):
+        yield arguments
+    elif isinstance(arguments, slice):
+        yield from _tensors((arguments.start, arguments.stop, arguments.step))
+    elif isinstance(arguments, dict):
+        yield from _tensors(list(arguments.values()))
+    elif isinstance(arguments, tuple | list):
+        for each in arguments:
+            yield from _tensors(each)
+
+
+def _mapped(arguments: Any, function: Any) -> Any:
+    if isinstance(arguments, dict):
+        return {name: _mapped(each, function) for name, each in arguments.items()}
+    if isinstance(arguments, tuple | list):
+        return type(arguments)(_mapped(each, function) for each in arguments)
+    return function(arguments)
+
+
+def _evaluated(function: Any, args: Any, kwargs: Any) -> Any:
+    """What a function, or the method of that name, makes of what is known already."""
+    try:
+        return (
+            getattr(args[0], function)(*args[1:], **kwargs) if isinstance(function, str) else function(*args, **kwargs)
+        )
+    except Exception as error:
+        raise Unconvertible(f"it fails ({_one_line(error)})") from None
+
+
+def _bound(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call; arguments that the function here does not take are no mistake of ours."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+        return function(*args, **kwargs)
+    except (TypeError, ValueError, IndexError) as error:
+        if isinstance(error, ColonnadeError):
+            raise
+        raise Unconvertible(f"it was called with other arguments than Colonnade knows ({_one_line(error)})") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200].rstrip(". ") or type(error).__name__

@@ -1,0 +1,248 @@
+"""Which layer each module of `torch.nn` is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from ... import layers
+from ...composites.construction import KNOWN
+from ...layers.activation import Activation
+from ...layers.base import Layer
+from ...layers.elementwise import Elementwise
+from ...layers.functions import Stepwise
+from ...layers.wiring import Elementwise as ElementwiseOfSeveral
+from . import counterparts
+from .values import NOTHING, Array, Tensor, Unconvertible, Value
+
+if TYPE_CHECKING:
+    from .importer import Importer
+
+# Of a module, the layer. Many are of the same name, with arguments that the module keeps under theirs.
+Make = Callable[[Any], Layer]
+
+
+def alike(kind: type[Layer]) -> Make:
+    """For modules whose arguments are the layer's: PyTorch keeps them as attributes of their names."""
+    names = list(inspect.signature(kind).parameters)
+
+    def make(module: nn.Module) -> Layer:
+        arguments = {name: getattr(module, name) for name in names if hasattr(module, name)}
+        if "bias" in arguments:  # an argument that says whether, an attribute that is the parameter or None
+            arguments["bias"] = arguments["bias"] is not None
+        return kind(**arguments)
+
+    return make
+
+
+def _only(**expected: Any) -> Callable[[Make], Make]:
+    """Refuse modules of which some attributes are not as expected."""
+
+    def restrict(make: Make) -> Make:
+        def restricted(module: nn.Module) -> Layer:
+            for name, value in expected.items():
+                if getattr(module, name) != value:
+                    raise Unconvertible(f"{name} must be {value!r}, got {getattr(module, name)!r}")
+            return make(module)
+
+        return restricted
+
+    return restrict
+
+
+def _pad(mode: str) -> Make:
+    return lambda module: layers.Pad(_sides(module.padding), mode, getattr(module, "value", 0.0))
+
+
+def _sides(padding: Any) -> tuple[int, ...]:
+    return tuple(padding)
+
+
+def _softmax(kind: type[layers.Softmax] | type[layers.LogSoftmax]) -> Make:
+    def make(module: Any) -> Layer:
+        if module.dim is None:
+            raise Unconvertible("dim must be given")
+        return kind(module.dim)
+
+    return make
+
+
+@_only(batch_first=True, _qkv_same_embed_dim=True, bias_k=None, bias_v=None, add_zero_attn=False)
+def _attention(module: Any) -> Layer:
+    return layers.MultiheadAttention(
+        module.embed_dim, module.num_heads, module.dropout, module.in_proj_bias is not None
+    )
+
+
+def _norm_of_channels(module: Any) -> Layer:
+    return layers.LayerNorm2d(module.normalized_shape[0], module.eps, module.elementwise_affine)
+
+
+def _mean_of_sequence(module: Any) -> Layer:
+    if module.output_size not in (1, (1,)):
+        raise Unconvertible(f"output_size must be 1, got {module.output_size}")
+    return layers.Mean(dim=2, keepdim=True)
+
+
+SAME = (
+    *("AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "CELU", "Conv1d", "Conv2d"),
+    *("ConvTranspose2d", "Dropout", "Dropout2d", "ELU", "Flatten", "GELU", "GroupNorm", "Hardsigmoid", "Hardswish"),
+    *("Hardtanh", "Identity", "InstanceNorm2d", "LayerNorm", "LeakyReLU", "LocalResponseNorm", "MaxPool1d"),
+    *("MaxPool2d", "Mish", "PReLU", "PixelShuffle", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus"),
+    *("Softsign", "Tanh", "Threshold", "Unflatten", "Upsample", "ZeroPad2d"),
+)
+
+MODULES: dict[type[nn.Module], Make] = {
+    **{getattr(nn, name): alike(getattr(layers, name)) for name in SAME},
+    nn.Linear: alike(layers.Dense),
+    nn.Embedding: _only(max_norm=None, scale_grad_by_freq=False)(alike(layers.Embedding)),
+    nn.AdaptiveMaxPool2d: _only(return_indices=False)(alike(layers.AdaptiveMaxPool2d)),
+    nn.AdaptiveAvgPool1d: _mean_of_sequence,
+    nn.Softmax: _softmax(layers.Softmax),
+    nn.LogSoftmax: _softmax(layers.LogSoftmax),
+    nn.Softmax2d: lambda module: layers.Softmax(1),
+    nn.ZeroPad1d: _pad("constant"),
+    **{getattr(nn, f"ConstantPad{axes}d"): _pad("constant") for axes in (1, 2)},
+    **{getattr(nn, f"ReflectionPad{axes}d"): _pad("reflect") for axes in (1, 2)},
+    **{getattr(nn, f"ReplicationPad{axes}d"): _pad("replicate") for axes in (1, 2)},
+    **{getattr(nn, f"CircularPad{axes}d"): _pad("circular") for axes in (1, 2)},
+    counterparts.Operation: lambda module: KNOWN[module.kind](**module.arguments),
+    counterparts.Constant: alike(layers.Constant),
+    counterparts.Embedding: alike(layers.Embedding),
+    counterparts.LayerNorm2d: _norm_of_channels,
+    counterparts.SelfAttention: _attention,
+}
+
+
+def _attend(graph: Importer, module: Any, path: str, query: Value, key: Value, value: Value, **options: Any) -> Any:
+    """Attention of a sequence to itself; the weights, which PyTorch hands out too, are not there."""
+    if not query == key == value:
+        raise Unconvertible("query, key and value must be the same tensor")
+    for name, given in options.items():
+        if given not in {"need_weights": (True, False), "average_attn_weights": (True, False)}.get(name, (None, False)):
+            raise Unconvertible(f"{name} is not supported")
+    layer = _attention(module)
+    return graph.weighed(layer, arrays_of(layer, module, path), query, name=path), NOTHING
+
+
+def _encoder_layer(
+    graph: Importer, module: Any, path: str, src: Tensor, src_mask: None = None, src_key_padding_mask: None = None,
+    is_causal: bool = False,
+) -> Tensor:  # fmt: skip
+    """A layer of a transformer's encoder, as the modules it consists of."""
+    if src_mask is not None or src_key_padding_mask is not None or is_causal:
+        raise Unconvertible("masks are not supported")
+
+    def call(name: str, *tensors: Any) -> Any:
+        return graph.call_module(f"{path}.{name}", *tensors)
+
+    def attention(x: Any) -> Any:
+        return call("dropout1", call("self_attn", x, x, x)[0])
+
+    def feed_forward(x: Any) -> Any:
+        hidden = call("linear1", x)
+        if isinstance(module.activation, nn.Module):
+            hidden = call("activation", hidden)
+        else:
+            graph.name = f"{path}.activation"
+            hidden = graph.call_function(module.activation, hidden)
+        return call("dropout2", call("linear2", call("dropout", hidden)))
+
+    def add(x: Any, y: Any) -> Tensor:
+        return graph.put(layers.Add(), x, y, name=f"{path}.add")
+
+    if module.norm_first:
+        x = add(src, attention(call("norm1", src)))
+        return add(x, feed_forward(call("norm2", x)))
+    x = call("norm1", add(src, attention(src)))
+    normed: Tensor = call("norm2", add(x, feed_forward(x)))
+    return normed
+
+
+def _encoder(
+    graph: Importer, module: Any, path: str, src: Tensor, mask: None = None, src_key_padding_mask: None = None,
+    is_causal: None = None,
+) -> Tensor:  # fmt: skip
+    """The layers of a transformer's encoder, one after the other."""
+    if mask is not None or src_key_padding_mask is not None or is_causal:
+        raise Unconvertible("masks are not supported")
+    for number in range(len(module.layers)):
+        src = graph.call_module(f"{path}.layers.{number}", src)
+    return src if module.norm is None else graph.call_module(f"{path}.norm", src)
+
+
+def _log_sigmoid(graph: Importer, module: Any, path: str, x: Tensor) -> Any:
+    return graph.call_function(nn.functional.logsigmoid, x)
+
+
+# Modules that are several layers, or that take more than one tensor.
+COMPOUND: dict[type[nn.Module], Callable[..., Any]] = {
+    nn.LogSigmoid: _log_sigmoid,
+    nn.MultiheadAttention: _attend,
+    nn.TransformerEncoder: _encoder,
+    nn.TransformerEncoderLayer: _encoder_layer,
+}
+
+HARMLESS = {"extra_repr", "reset_parameters"}  # what a subclass may have of its own and still compute the same
+HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+
+
+def known(module: nn.Module) -> type[nn.Module] | None:
+    """The class in the tables that a module is, or that it is a subclass of which computes the same."""
+    own: set[str] = set()
+    for each in type(module).__mro__:
+        if each in MODULES or each in COMPOUND:
+            changed = {name for name in own if hasattr(each, name) and not name.startswith("__")}
+            return each if changed <= HARMLESS else None
+        own |= vars(each).keys()
+    return None
+
+
+def layer_of(module: nn.Module) -> Layer | None:
+    """The one layer that a module is, or None; raises Unconvertible for arguments that the layer has not."""
+    kind = known(module)
+    if kind not in MODULES:
+        return None
+    check(module)
+    return MODULES[kind](module)
+
+
+def check(module: nn.Module) -> None:
+    """Raise Unconvertible for a module that is changed from outside."""
+    if nn.utils.parametrize.is_parametrized(module):
+        raise Unconvertible("its weights are parametrized: call torch.nn.utils.parametrize.remove_parametrizations")
+    if any(getattr(module, hooks) for hooks in HOOKS):
+        raise Unconvertible("it has a forward hook, of which from_torch can't know what it does: remove it")
+
+
+def arrays_of(layer: Layer, module: nn.Module, path: str) -> dict[str, Array]:
+    """What a layer has of its module, by the layer's names."""
+    found = {}
+    for name in (*(name for name, _ in layer.parameters()), *layer.buffers):
+        tensor: Any = module
+        for part in name.split("."):
+            tensor = getattr(tensor, part)
+        found[name] = Array(f"{path}.{name}", tensor, tensor if isinstance(tensor, nn.Parameter) else None)
+    return found
+
+
+# Functions of each number by itself, whatever the order of the axes.
+POINTWISE = (Activation, Elementwise, Stepwise, ElementwiseOfSeveral, layers.Dropout, layers.Identity)
+
+
+def over_channels(layer: Layer, arrays: dict[str, Array]) -> tuple[Layer, dict[str, Array]] | None:
+    """What does the same for images as they are that `layer` does for images whose channels were moved last."""
+    if isinstance(layer, POINTWISE) and not isinstance(layer, layers.PReLU):
+        return layer, arrays
+    if isinstance(layer, layers.Dense):
+        weight = arrays["weight"]
+        kernel = Array(weight.path, weight.tensor[:, :, None, None], weight.parameter)
+        return layers.Conv2d(layer.in_features, layer.out_features, 1, bias="bias" in arrays), arrays | {
+            "weight": kernel
+        }
+    if isinstance(layer, layers.LayerNorm) and len(layer.normalized_shape) == 1 and len(arrays) != 1:
+        return layers.LayerNorm2d(layer.normalized_shape[0], layer.eps, bool(arrays)), arrays
+    return None

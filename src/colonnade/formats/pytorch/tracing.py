@@ -1,0 +1,96 @@
+"""The calls of a module's forward pass, which torch.fx follows."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from torch import fx, nn
+
+from ...errors import ArgumentError
+from .modules import known
+
+
+class Tracer(fx.Tracer):
+    """Follows a forward pass down to the modules that the tables have, and remembers where it is."""
+
+    place = ""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether to look no further into a module."""
+        return known(m) is not None or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        """As PyTorch's own; where it fails, `place` says in which module."""
+        before, self.place = self.place, self.path_of_module(m)
+        result = super().call_module(m, forward, args, kwargs)
+        self.place = before
+        return result
+
+
+def trace(module: nn.Module, training: bool) -> tuple[fx.Graph, dict[str, Any]]:
+    """All calls of a forward pass, as in training or as outside it; and the tensors that it made by itself, by name."""
+    modes = [(each, each.training) for each in module.modules()]
+    attributes = set(vars(module))
+    tracer = Tracer()
+    try:
+        module.train(training)
+        graph = tracer.trace(module, concrete_args=defaults(module))
+        return graph, {name: vars(module)[name] for name in vars(module).keys() - attributes}
+    except Exception as error:
+        where = f" in {tracer.place} ({type(module.get_submodule(tracer.place)).__name__})" if tracer.place else ""
+        reason = str(error).strip().splitlines()
+        raise ArgumentError(
+            f"from_torch: torch.fx can't follow {type(module).__name__}{where}: "
+            f"{reason[0].rstrip('.') if reason else type(error).__name__}."
+        ) from None
+    finally:  # the module is as it was
+        for each, mode in modes:
+            each.training = mode
+        for name in vars(module).keys() - attributes:
+            del vars(module)[name]
+
+
+def defaults(module: nn.Module) -> dict[str, Any]:
+    """Arguments of `forward` that are taken as they are by default: whatever is no tensor."""
+    arguments = inspect.signature(module.forward).parameters.values()
+    return {
+        each.name: each.default
+        for each in arguments
+        if each.default is None or isinstance(each.default, bool | int | float | str)
+    }
+
+
+def needed(traced: fx.Graph) -> list[fx.Node]:
+    """The calls that the output is made from, and those that check something."""
+    needed: set[fx.Node] = set()
+    for node in reversed(traced.nodes):
+        if node.op in ("placeholder", "output") or node in needed or "_assert" in str(node.target):
+            needed.update((node, *node.all_input_nodes))
+    return [node for node in traced.nodes if node in needed]
+
+
+def warn_of_more_in_training(module: nn.Module, calls: Sequence[fx.Node]) -> None:
+    """Warn where other calls are made in training than the `calls` outside it."""
+    try:
+        training = needed(trace(module, training=True)[0])
+        alike = [(node.op, node.target) for node in training] == [(node.op, node.target) for node in calls]
+    except ArgumentError:
+        alike = False
+    if not alike:
+        warn(f"{type(module).__name__} does more in training than outside it; that is left out")
+
+
+def warn(message: str) -> None:
+    """Warn whoever called Colonnade."""
+    warnings.warn(f"from_torch: {message}.", UserWarning, stacklevel=_levels_to_the_caller())
+
+
+def _levels_to_the_caller() -> int:
+    """How far up whoever called Colonnade stands."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("colonnade"):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -1,0 +1,137 @@
+"""What goes through a network while its conversion follows it: no numbers, only where they will come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ...layers.base import Layer
+from ...tensor import Shape
+
+
+class Unconvertible(Exception):  # noqa: N818 - it is no error yet: who catches it knows the place and says so
+    """Something that has no counterpart in Colonnade, and the reason."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor with an axis for the batch: what a node of the graph puts out, or an input.
+
+    Attributes:
+        name: The node's or input's.
+        shape: Of one image; None where the shapes are not known.
+    """
+
+    name: str
+    shape: Shape | None
+
+    @property
+    def known(self) -> Shape:
+        """The shape of one image; raises Unconvertible where it is not known."""
+        if self.shape is None:
+            raise Unconvertible("it depends on shapes: give from_torch the input_shape")
+        return self.shape
+
+    @property
+    def rank(self) -> int:
+        """How many axes there are, the batch's included."""
+        return len(self.known) + 1
+
+    def axis(self, dim: int) -> int:
+        """An axis counted from the front, of one image; raises Unconvertible for another."""
+        axis = dim + self.rank if dim < 0 else dim
+        if not 1 <= axis < self.rank:
+            raise Unconvertible(f"dim must be an axis of one image, 1 to {self.rank - 1}, got {dim}")
+        return axis
+
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """A tensor that is the same whatever the batch: a parameter or buffer of the module, or what was made of one.
+
+    Attributes:
+        path: Its name in the state dict.
+        tensor: Its numbers.
+        parameter: The parameter that it is, perhaps in another shape; None for what is not learned.
+    """
+
+    path: str
+    tensor: Any
+    parameter: nn.Parameter | None = None
+
+    @property
+    def source(self) -> Any:
+        """What holds the numbers: the parameter, or else the tensor."""
+        return self.tensor if self.parameter is None else self.parameter
+
+    @property
+    def number(self) -> float | None:
+        """The only number of an array that is not learned."""
+        return float(self.tensor) if self.parameter is None and self.tensor.numel() == 1 else None
+
+
+Weights = dict[Layer, dict[str, Array]]  # of each layer, by its own names
+
+
+def array_of(x: Any) -> Array:
+    """An array of the module's own; raises Unconvertible for anything else."""
+    if not isinstance(x, Array):
+        raise Unconvertible("its weights must be parameters or buffers of the module")
+    return x
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A Value whose axes stand in another order, before anything is done about it.
+
+    Images whose channels were moved last are mostly only so until they are moved back, and lie channels-last in
+    memory anyway. Where the batch's axis is not in front, the tensor must be selected from to become a Value.
+
+    Attributes:
+        value: What it is of.
+        dims: The axes of `value` in their new order.
+        name: Of the node that moves the axes, if there must be one.
+    """
+
+    value: Value
+    dims: tuple[int, ...]
+    name: str
+
+    @property
+    def images(self) -> bool:
+        """Whether these are images with channels moved last, (n, h, w, c)."""
+        return self.dims == CHANNELS_LAST
+
+
+CHANNELS_LAST = (0, 2, 3, 1)
+
+
+Tensor = Value | Turned
+
+
+class Batch:
+    """The number of images, which is not known."""
+
+    def __repr__(self) -> str:
+        return "the number of images"
+
+
+BATCH = Batch()
+
+
+class UnknownSizes:
+    """The shape of a tensor of which only the axis of the batch is known."""
+
+    def __getitem__(self, axis: Any) -> Batch:
+        if axis == 0 and isinstance(axis, int):
+            return BATCH
+        raise Unconvertible("it depends on shapes: give from_torch the input_shape")
+
+
+class Nothing:
+    """What a module puts out beside its output, and Colonnade does not, such as the weights of an attention."""
+
+
+NOTHING = Nothing()

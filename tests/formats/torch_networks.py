@@ -1,0 +1,243 @@
+"""Networks written in PyTorch in the many ways that people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tests import zoo_torch
+
+
+class Function(nn.Module):
+    """A function of tensors as a module, of float64."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.register_buffer("precision", torch.zeros((), dtype=torch.float64))
+
+    def forward(self, x: Any) -> Any:
+        return self.function(x)
+
+
+class SqueezeAndExcitation(nn.Module):
+    """Gates of each channel, by functions and arithmetic rather than by modules."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, channels, 3, padding=1)
+        self.down, self.up = nn.Conv2d(channels, channels // 2, 1), nn.Conv2d(channels // 2, channels, 1)
+        self.scale = nn.Parameter(torch.ones(channels, 1, 1))
+        self.register_buffer("mean", torch.tensor([0.4, 0.5, 0.6]).reshape(1, 3, 1, 1))
+
+    def forward(self, x: Any, mask: Any = None) -> Any:
+        x = functional.relu_(self.conv((x - self.mean) / 0.25))
+        gate = torch.sigmoid(self.up(functional.silu(self.down(functional.adaptive_avg_pool2d(x, 1)))))
+        x = x * gate * self.scale
+        if mask is not None:
+            x = x * mask
+        return functional.dropout(x.mean((2, 3)), 0.0, self.training)
+
+
+class Attention(nn.Module):
+    """Attention by hand, the three parts of it cut from one product with the batch's axis out of the way."""
+
+    def __init__(self, width: int, heads: int, fused: bool) -> None:
+        super().__init__()
+        self.heads, self.fused = heads, fused
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x: Any) -> Any:
+        n, t, d = x.shape
+        qkv = self.qkv(x).reshape(n, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        if self.fused:
+            q, k, v = qkv.unbind(0)
+            x = functional.scaled_dot_product_attention(q, k, v)
+        else:
+            q, k, v = qkv[0] * (d // self.heads) ** -0.5, qkv[1], qkv[2]
+            x = (q @ k.transpose(-2, -1)).softmax(dim=-1) @ v
+        return self.proj(x.transpose(1, 2).reshape(n, t, d))
+
+
+class SmallTransformer(nn.Module):
+    """Patches, a class token, attention by hand and an encoder of PyTorch's own."""
+
+    def __init__(self, width: int = 12, fused: bool = True, norm_first: bool = True) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, 4, 4)
+        self.token = nn.Parameter(torch.randn(1, 1, width))
+        self.position = nn.Parameter(torch.randn(1, 7, width) * 0.1)
+        self.norm, self.attention = nn.LayerNorm(width), Attention(width, 3, fused)
+        layer = nn.TransformerEncoderLayer(width, 2, 16, 0.0, "gelu", batch_first=True, norm_first=norm_first)
+        self.encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(width), enable_nested_tensor=False)
+        self.head = nn.Linear(width, 5)
+
+    def forward(self, x: Any) -> Any:
+        x = self.patches(x)
+        n, c, h, w = x.shape
+        torch._assert(h * w < self.position.shape[1], "more patches than positions")
+        x = x.view(n, c, h * w).transpose(1, 2)
+        x = torch.cat((self.token.expand(n, -1, -1), x), dim=1)
+        x = x + self.position[:, : h * w + 1]
+        x = x + self.attention(self.norm(x))
+        return self.head(self.encoder(x)[:, 0])
+
+
+class ShuffleUnit(nn.Module):
+    """Half of the channels through a path, then all of them shuffled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, 2, 1, bias=False)
+        self.path = nn.Sequential(nn.Conv2d(4, 4, 3, 1, 1, groups=4), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+
+    def forward(self, x: Any) -> Any:
+        x = self.first(x)
+        left, right = x.chunk(2, dim=1)
+        x = torch.cat((left, self.path(right)), dim=1)
+        n, c, h, w = x.size()
+        return x.view(n, 2, c // 2, h, w).transpose(1, 2).contiguous().view(n, -1, h, w)
+
+
+class ChannelsLastBlock(nn.Module):
+    """A block of ConvNeXt as its authors write it, with channels moved last and back."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.norm = nn.LayerNorm(channels, eps=1e-6)
+        self.pwconv1, self.pwconv2 = nn.Linear(channels, 2 * channels), nn.Linear(2 * channels, channels)
+        self.gamma = nn.Parameter(torch.randn(channels))
+
+    def forward(self, x: Any) -> Any:
+        y = self.dwconv(x).permute(0, 2, 3, 1)
+        y = self.pwconv2(functional.gelu(self.pwconv1(self.norm(y))))
+        return x + (self.gamma * y).permute(0, 3, 1, 2)
+
+
+class Weights(nn.Module):
+    def __init__(self, outputs: int, inputs: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(outputs, inputs)), nn.Parameter(torch.randn(outputs))
+
+    def forward(self, x: Any) -> Any:
+        return functional.linear(functional.relu(x), self.weight, self.bias)
+
+
+class Shared(nn.Module):
+    """One convolution and one batch norm that run twice, one pool at two sizes, and weights handed to a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 1)
+        self.conv, self.norm = nn.Conv2d(6, 6, 3, padding=1), nn.GroupNorm(2, 6)
+        self.pool = nn.MaxPool2d(2)
+        self.last = Weights(4, 6)
+
+    def forward(self, x: Any) -> Any:
+        x = self.first(x)
+        x = self.norm(self.conv(x)).relu()
+        x = self.pool(self.norm(self.conv(x)).relu())
+        x = self.pool(x).flatten(2).mean(-1)
+        return self.last(x)
+
+
+class TwoInputsTwoOutputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(5, 4), nn.Linear(3, 4)
+
+    def forward(self, a: Any, b: Any) -> Any:
+        a, b = self.left(a), torch.tanh(self.right(b))
+        return {"product": a * b, "difference": torch.sub(a, b, alpha=0.5)}
+
+
+class Unpooling(nn.Module):
+    """Down and up again, with a bridge."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.InstanceNorm2d(4, affine=True), nn.LeakyReLU(0.1))
+        self.bottom = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(4, 8, 3, padding=1), nn.ELU())
+        self.up = nn.ConvTranspose2d(8, 4, 2, 2)
+        self.last = nn.Conv2d(12, 2, 1)
+
+    def forward(self, x: Any) -> Any:
+        x = self.down(x)
+        y = self.bottom(x)
+        wide = functional.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
+        z = torch.cat([x, self.up(y) + x, functional.interpolate(wide[:, 4:], size=(8, 12), mode="nearest")], 1)
+        return self.last(z)
+
+
+class Within(nn.Module):
+    """A module within another, called with `times` times the same tensor."""
+
+    def __init__(self, inner: nn.Module, times: int = 1) -> None:
+        super().__init__()
+        self.inner, self.times = inner, times
+
+    def forward(self, x: Any) -> Any:
+        return self.inner(*[x] * self.times)
+
+
+class AttentionWeights(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        y, weights = self.attention(x, x, x)
+        return y.mean(2) + weights.mean(2)
+
+
+class Anything(nn.Module):
+    def forward(self, *x: Any) -> Any:
+        return x[0]
+
+
+class NoTensor(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x, "text"
+
+
+class OnlySquare(nn.Module):
+    def forward(self, x: Any) -> Any:
+        torch._assert(x.shape[2] == x.shape[3], "expected a square")
+        return x * 2
+
+
+# By name: how it is made, one image's shape, and whether the shape must be known for it to be converted.
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], bool]] = {
+    "sequential": (
+        lambda: nn.Sequential(
+            nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
+            nn.Flatten(),
+            nn.Linear(96, 7),
+        ),
+        (3, 10, 10),
+        False,
+    ),
+    "named-sequential": (lambda: zoo_torch.autoencoder(2, 4, False), (2, 8, 12), False),
+    "resnet18": (lambda: zoo_torch.ResNet18(3, 7, True), (3, 40, 33), False),
+    "mobilenet_v2": (lambda: zoo_torch.mobilenet_v2(3, 7, True, 0.25), (3, 40, 44), False),
+    "densenet": (lambda: zoo_torch.densenet(3, 7, 22, 6), (3, 12, 10), False),
+    "squeezenet": (lambda: zoo_torch.squeezenet(3, 7, True), (3, 24, 31), False),
+    "convnext": (lambda: zoo_torch.convnext(3, 7, 4, (1, 1, 2, 1), (8, 16, 24, 32)), (3, 64, 66), True),
+    "vit": (lambda: zoo_torch.VisionTransformer(3, 7, 4, 13, 24, 2, 3), (3, 12, 16), True),
+    "squeeze-and-excitation": (lambda: SqueezeAndExcitation(6), (3, 7, 5), True),
+    "transformer": (lambda: SmallTransformer(), (3, 8, 12), True),
+    "transformer-unfused": (lambda: SmallTransformer(fused=False, norm_first=False), (3, 8, 12), True),
+    "shuffle": (ShuffleUnit, (3, 8, 6), True),
+    "channels-last": (
+        lambda: nn.Sequential(nn.Conv2d(3, 5, 2, 2), ChannelsLastBlock(5), ChannelsLastBlock(5)),
+        (3, 8, 6),
+        False,
+    ),
+    "shared": (Shared, (3, 12, 8), False),
+    "unpooling": (Unpooling, (3, 8, 12), False),
+}
