@@ -87,6 +87,19 @@ def test_without_the_package_the_line_says_how_to_install_it(
     assert 'pip install "colonnade[onnx]"' in capsys.readouterr().err
 
 
+def test_the_size_of_an_image_can_be_said(run: Run, tmp_path: Path) -> None:
+    from tests.formats.onnx_graphs import graph, op
+
+    source = tmp_path / "in.onnx"
+    source.write_bytes(graph(op("Relu", "x"), ("N", 3, "H", "W")).SerializeToString())
+    result = run("import", source, tmp_path / "out.safetensors")
+    assert result.returncode == 2
+    assert "say how large an image is" in result.stderr
+    result = run("import", source, tmp_path / "out.safetensors", "--input", "3,5,6")
+    assert result.returncode == 0, result.stderr
+    assert cn.load(tmp_path / "out.safetensors").input_shape == (3, 5, 6)
+
+
 def table(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     assert main(["summary", str(path), "--json"]) == 0
     shown: dict[str, object] = json.loads(capsys.readouterr().out)

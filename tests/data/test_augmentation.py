@@ -229,7 +229,9 @@ def test_presets_take_images_of_any_size(name, shape):
 def test_an_unknown_preset_is_refused():
     with pytest.raises(ArgumentError, match="There is no augmentation 'photograph': did you mean 'photographs'"):
         preset("photograph")
-    with pytest.raises(ArgumentError, match=r"expected one of none, flip, light, characters, objects, photographs, strong\."):
+    with pytest.raises(
+        ArgumentError, match=r"expected one of none, flip, light, characters, objects, photographs, strong\."
+    ):
         preset("xyz")
 
 

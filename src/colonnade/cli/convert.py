@@ -36,6 +36,7 @@ def export(
 def import_(
     source: Annotated[Path, typer.Argument(metavar="IN.onnx", show_default=False, help="An ONNX file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.safetensors", show_default=False, help="The file to write.")],
+    image: Image = None,
 ) -> None:
     """Write the network of an ONNX file as a model of ours, which needs no ONNX any more."""
     from ..errors import ArgumentError
@@ -43,5 +44,5 @@ def import_(
 
     if out.suffix.lower() != ".safetensors":
         raise ArgumentError(f"{out}: the name of a model must end in .safetensors.")
-    load(source).save(out)
+    load(source, input_shape=image_shape(image)).save(out)
     typer.echo(f"wrote {out}")

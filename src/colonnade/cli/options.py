@@ -26,7 +26,9 @@ Image = Annotated[
 ]
 ModelOrName = Annotated[
     str,
-    typer.Argument(metavar="MODEL|NAME", show_default=False, help="A model.safetensors or .onnx, or a network of the zoo."),
+    typer.Argument(
+        metavar="MODEL|NAME", show_default=False, help="A model.safetensors or .onnx, or a network of the zoo."
+    ),
 ]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A model.safetensors or .onnx.")]
 

@@ -1,0 +1,56 @@
+"""ONNX: models in and out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...errors import FileFormatError
+from ...model import Model
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+def load(path: str | os.PathLike[str], *, input_shape: Sequence[int] | None = None) -> Model:
+    """The network in an ONNX file as a model: it plans, trains and saves as any other, without ONNX.
+
+    The first axis of its inputs must be the batch, of any size or a fixed one; all other sizes must be known. Names of
+    weights are kept where they are like "conv1.weight"; other layers are called as their nodes. Arrays that are
+    combined with images are learned, if the file holds them, and are more than one number. Numbers are computed in
+    float32, or in float64 if an input is; whole numbers are exact up to 2²⁴. docs/onnx.md says which operators there
+    are.
+
+    Args:
+        path: The file. Data that lies outside of it is read from its own folder, and no other.
+        input_shape: One image's, (c, h, w), for a file that leaves it open.
+
+    Raises:
+        MissingExtraError: The package onnx is not installed.
+        FileNotFoundError: No such file.
+        FileFormatError: No ONNX file, a damaged one, or a network that we cannot run: the first node that is none of
+            ours is named, with its operator and the reason.
+    """
+    from .. import require_onnx
+
+    require_onnx("load")
+    from .importer import Importer
+    from .reading import read
+
+    source = read(path)
+    try:
+        return Importer(source, input_shape=input_shape).model()
+    except FileFormatError as error:
+        raise FileFormatError(f"{os.fspath(path)}: {error}") from None
+
+
+def import_model(model: ModelProto | bytes, *, input_shape: Sequence[int] | None = None) -> Model:
+    """As :func:`load`, of a model in memory: the bytes of a file, or the object of the package onnx."""
+    from .. import require_onnx
+
+    require_onnx("import_model")
+    from .importer import Importer
+    from .reading import parse
+
+    return Importer(parse(model), input_shape=input_shape).model()

@@ -1,0 +1,30 @@
+"""How each operator of ONNX becomes layers of ours: one function each, by the operator's name."""
+
+from . import (
+    axes,
+    elementwise,
+    normalization,
+    parts,
+    products,
+    quantization,
+    reductions,
+    repetition,
+    resizing,
+    windows,
+)
+from .elementwise import Conversion
+
+CONVERSIONS: dict[str, Conversion] = {
+    **axes.CONVERSIONS,
+    **elementwise.CONVERSIONS,
+    **normalization.CONVERSIONS,
+    **parts.CONVERSIONS,
+    **products.CONVERSIONS,
+    **quantization.CONVERSIONS,
+    **reductions.CONVERSIONS,
+    **repetition.CONVERSIONS,
+    **resizing.CONVERSIONS,
+    **windows.CONVERSIONS,
+}
+
+__all__ = ["CONVERSIONS"]

@@ -1,0 +1,203 @@
+"""Operators that take a tensor apart, put tensors together, or put a border around one."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .... import layers
+from ..folding import bounds, slices, whole
+from ..values import Batch, Images, Known, Layout, UnsupportedError, Value
+from .elementwise import Conversion
+
+if TYPE_CHECKING:
+    from ..call import Call
+
+
+from .axes import in_words
+
+MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+
+
+def concat(call: Call) -> Value:
+    values = [call.value(place) for place in range(len(call.inputs))]
+    images = [each for each in values if isinstance(each, Images)]
+    layout = images[0].layout
+    axis = layout.axis(call.attribute("axis", 1))
+    dim = layout.dim(axis)
+    parts: list[Images] = []
+    for value in values:
+        if isinstance(value, Known):
+            if value.array.size == 0 and value.array.dtype != object:
+                continue
+            beside = f"it puts a constant of shape {value.array.shape} beside {in_words(layout.shape)}"
+            if value.array.dtype == object or value.array.ndim != layout.rank:
+                raise UnsupportedError(beside)
+            own = layout.resized({axis: value.array.shape[axis]})
+            array = call.importer.per_image(value.array, own)
+            if array.shape != own.image:
+                raise UnsupportedError(beside)
+            value = call.importer.constant(array, Layout((1, *own.image), 0), value.name, value.dtype)
+            value = Images(value.node, own, value.dtype)
+        if value.layout.resized({axis: 1}) != layout.resized({axis: 1}):
+            raise UnsupportedError(f"it puts {in_words(value.layout.shape)} beside {in_words(layout.shape)}")
+        parts.append(value)
+    if len(parts) == 1:
+        return parts[0]
+    made = layout.resized({axis: sum(each.layout.sizes[axis] for each in parts)})
+    return call.emit(layers.Concat(dim), *parts, layout=made, dtype=images[0].dtype)
+
+
+def cut(call: Call, x: Images, axis: int, part: slice, name: str = "") -> Images:
+    """A slice along one axis, as a layer if it is not all."""
+    size = x.layout.sizes[axis]
+    places = range(size)[part]
+    if places == range(size):
+        return x
+    layer = layers.Slice(x.layout.dim(axis), part.start, part.stop, part.step or 1)
+    return call.emit(layer, x, layout=x.layout.resized({axis: len(places)}), names=[name or call.name])
+
+
+def slice_(call: Call) -> Value:
+    x = call.data()
+    inputs = [call.optional(place) for place in range(1, len(call.inputs))]
+    for axis, (start, end, step) in slices(call.node, x.layout.rank, *inputs).items():
+        if axis == x.layout.batch:
+            images = call.importer.images
+            places = x.layout.sizes[axis] * (images or 1)
+            to_the_end = isinstance(end, Batch) or end >= (places if images else 2**31 - 1)
+            if start != 0 or step != 1 or not to_the_end:
+                raise UnsupportedError(f"it cuts axis {axis}, the batch")
+            continue
+        if isinstance(start, Batch) or isinstance(end, Batch):
+            raise UnsupportedError(f"it cuts axis {axis} by the batch's size")
+        part = bounds(start, end, step, x.layout.sizes[axis])
+        if not range(x.layout.sizes[axis])[part]:
+            return _nothing(call, x, axis)
+        x = cut(call, x, axis, part)
+    return x
+
+
+def _nothing(call: Call, x: Images, axis: int) -> Known:
+    """A part without numbers: it depends on nothing."""
+    images = call.importer.images
+    if x.layout.batch is not None and images is None:
+        raise UnsupportedError(f"it leaves nothing of axis {axis}")
+    sizes = [size * (images or 1) if place == x.layout.batch else size for place, size in enumerate(x.layout.sizes)]
+    return Known(np.zeros([0 if place == axis else size for place, size in enumerate(sizes)], x.dtype))
+
+
+def split(call: Call) -> list[Value | None]:
+    x = call.data()
+    axis = x.layout.axis(call.attribute("axis", 0))
+    x.layout.dim(axis)
+    total, count = x.layout.sizes[axis], len(call.node.outputs)
+    sizes = call.attribute("split") if call.opset < 13 else call.optional(1)
+    if sizes is None:
+        chunk = -(-total // call.attribute("num_outputs", count))
+        sizes = [min(chunk, total - start) for start in range(0, total, chunk)]
+    sizes = [int(each) for each in np.ravel(sizes)]
+    if sum(sizes) != total or len(sizes) != count or min(sizes) < 0:
+        raise UnsupportedError(f"it parts {total} into {sizes}")
+    starts = np.cumsum([0, *sizes])
+    parts: list[Value | None] = [None] * count
+    for number in filter(call.needed, range(count)):
+        part = slice(int(starts[number]), int(starts[number + 1]))
+        parts[number] = cut(call, x, axis, part) if sizes[number] else _nothing(call, x, axis)
+    return parts
+
+
+def gather(call: Call) -> Value:
+    table, index = call.value(0), call.value(1)
+    if isinstance(table, Known) or (isinstance(index, Images) and index.content is None):
+        return _look_up(call)
+    x, places = call.data(), call.known(1)
+    axis = x.layout.axis(call.attribute("axis", 0))
+    dim = x.layout.dim(axis)
+    flat = [int(each) for each in places.ravel()]
+    outside = [each for each in flat if not -x.layout.sizes[axis] <= each < x.layout.sizes[axis]]
+    if outside or not flat:
+        raise UnsupportedError(f"it takes the places {outside} of an axis of {x.layout.sizes[axis]}")
+    start = flat[0] % x.layout.sizes[axis]
+    if flat == list(range(flat[0], flat[0] + len(flat))) and start + len(flat) <= x.layout.sizes[axis]:
+        picked = cut(call, x, axis, slice(start, start + len(flat)))
+    else:
+        made = x.layout.resized({axis: len(flat)})
+        picked = call.emit(layers.IndexSelect(dim, flat), x, layout=made)
+    before = picked.layout.without([axis])
+    layout = before.with_ones([axis + number for number in range(places.ndim)])
+    layout = layout.resized({axis + number: each for number, each in enumerate(places.shape)})
+    return call.importer.reshaped(picked, layout)
+
+
+def _look_up(call: Call) -> Value:
+    """Rows of a table that the images name: an embedding."""
+    table, index = call.known(0), call.data(1)
+    if call.attribute("axis", 0) != 0 or table.ndim < 1:
+        raise UnsupportedError("a table is looked up along its first axis only")
+    width = math.prod(table.shape[1:])
+    batch = index.layout
+    layout = Layout((*batch.sizes, width), batch.batch, batch.outer, batch.inner)
+    made = call.emit(
+        layers.Embedding(len(table), width),
+        index,
+        layout=layout,
+        names=call.names(0),
+        dtype=table.dtype,
+        weights={"weight": table.reshape(len(table), width)},
+    )
+    rows = Layout((*batch.sizes, *table.shape[1:]), batch.batch, batch.outer, batch.inner)
+    return call.importer.reshaped(made, rows)
+
+
+def pad(call: Call) -> Value:
+    x = call.data()
+    rank = x.layout.rank
+    if call.opset < 11:
+        pads, value = call.attribute("pads", call.attribute("paddings")), call.attribute("value", 0.0)
+        axes = None
+    else:
+        pads, axes = whole(call.known(1)), call.optional(3)
+        filled = call.optional(2)
+        value = 0.0 if filled is None or not filled.size else float(filled.reshape(()))
+    named = list(range(rank)) if axes is None else [x.layout.axis(int(axis)) for axis in axes.ravel()]
+    if len(pads) != 2 * len(named):
+        raise UnsupportedError(f"it names {len(pads)} borders of {len(named)} axes")
+    borders = {axis: (pads[place], pads[place + len(named)]) for place, axis in enumerate(named)}
+    if call.attribute("mode", "constant") not in MODES:
+        raise UnsupportedError(f"its mode is {call.attribute('mode')!r}")
+    return padded(call, x, borders, MODES[call.attribute("mode", "constant")], value)
+
+
+def padded(
+    call: Call, x: Images, borders: dict[int, tuple[int, int]], mode: str = "constant", value: float = 0.0
+) -> Images:
+    """With borders around some axes, as ONNX counts them; negative ones are cut off."""
+    for axis, (before, after) in borders.items():
+        if before < 0 or after < 0:
+            x = cut(call, x, axis, slice(max(0, -before), x.layout.sizes[axis] - max(0, -after)), f"{call.name}.crop")
+    wide = {axis: (max(0, before), max(0, after)) for axis, (before, after) in borders.items()}
+    wide = {axis: border for axis, border in wide.items() if any(border)}
+    if not wide:
+        return x
+    layout = x.layout.resized({axis: x.layout.sizes[axis] + sum(border) for axis, border in wide.items()})
+    dims = {x.layout.dim(axis): border for axis, border in wide.items()}
+    count = len(call.image_of(x))
+    sides = [each for dim in range(count, min(dims) - 1, -1) for each in dims.get(dim, (0, 0))]
+    if count == 3 and mode == "constant" and value == 0 and len(sides) <= 4:
+        left, right, top, bottom = [*sides, 0, 0][:4]
+        layer: layers.Layer = layers.ZeroPad2d((left, right, top, bottom))
+    else:
+        layer = layers.Pad(sides, mode, value)
+    return call.emit(layer, x, layout=layout, names=[f"{call.name}.pad"])
+
+
+CONVERSIONS: dict[str, Conversion] = {
+    "Concat": concat,
+    "Gather": gather,
+    "Pad": pad,
+    "Slice": slice_,
+    "Split": split,
+}

@@ -1,0 +1,139 @@
+"""Images of another size: Resize, and Upsample, as it was called before."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .... import layers
+from ..folding import MOST_NUMBERS
+from ..values import Images, Layout, UnsupportedError, Value
+from .elementwise import Conversion
+
+if TYPE_CHECKING:
+    from ..call import Call
+
+
+def upsample(call: Call) -> Value:
+    x = call.plain()
+    scales = call.attribute("scales") if call.opset < 9 else call.known(1)
+    return _resized(call, x, [float(each) for each in np.ravel(scales)], None, "asymmetric", "floor")
+
+
+def resize(call: Call) -> Value:
+    x = call.plain()
+    if call.opset < 11:
+        scales = [float(each) for each in call.known(1).ravel()]
+        return _resized(call, x, scales, None, "asymmetric", "floor")
+    rank = x.layout.rank
+    axes = [x.layout.axis(axis) for axis in call.attribute("axes", range(rank))]
+    given = call.optional(2)
+    scales = [1.0] * rank
+    sizes: list[int] | None = None
+    if given is not None and given.size:
+        for axis, scale in zip(axes, given.ravel(), strict=True):
+            scales[axis] = float(scale)
+    else:
+        # The first size may hold that of the batch.
+        wanted = dict(zip(axes, call.known(3).ravel().tolist(), strict=True))
+        sizes = [size if axis == 0 else int(wanted.get(axis, size)) for axis, size in enumerate(x.layout.sizes)]
+        policy = call.attribute("keep_aspect_ratio_policy", "stretch")
+        if policy != "stretch":
+            ratios = [sizes[axis] / x.layout.sizes[axis] for axis in axes]
+            ratio = min(ratios) if policy == "not_larger" else max(ratios)
+            scales = [ratio if axis in axes else 1.0 for axis in range(rank)]
+            sizes = [int(scale * size + 0.5) for scale, size in zip(scales, x.layout.sizes, strict=True)]
+        else:
+            scales = [size / own for size, own in zip(sizes, x.layout.sizes, strict=True)]
+    coordinates = call.attribute("coordinate_transformation_mode", "half_pixel")
+    region = None
+    if coordinates == "tf_crop_and_resize":
+        roi = call.known(1).ravel()
+        region = [0.0] * rank + [1.0] * rank
+        for place, axis in enumerate(axes):
+            region[axis], region[axis + rank] = float(roi[place]), float(roi[place + len(axes)])
+    rounding = call.attribute("nearest_mode", "round_prefer_floor")
+    return _resized(call, x, scales, sizes, coordinates, rounding, region)
+
+
+def _resized(
+    call: Call,
+    x: Images,
+    scales: list[float],
+    sizes: list[int] | None,
+    coordinates: str,
+    rounding: str,
+    region: list[float] | None = None,
+) -> Images:
+    own = x.layout.sizes
+    if len(scales) != len(own) or not all(0 < scale < math.inf for scale in scales):
+        raise UnsupportedError(f"it makes images of {own[1:]} larger by {scales}")
+    made = sizes or [math.floor(size * scale) for size, scale in zip(own, scales, strict=True)]
+    if len(own) not in (3, 4) or made[1] != own[1] or scales[0] != 1:
+        raise UnsupportedError(
+            f"it makes a tensor of {own[1:]} one of {made[1:]}: the pixels of images only have other sizes"
+        )
+    if min(made) < 1 or max(wanted * size for wanted, size in zip(made, own, strict=True)) > MOST_NUMBERS:
+        raise UnsupportedError(f"it makes a tensor of {own[1:]} one of {made[1:]}")
+    rows = len(own) == 4
+    high, wide = (made[2], made[3]) if rows else (1, made[2])
+    ratio = (scales[2], scales[3]) if rows else (1.0, scales[2])
+    image = x if rows else call.importer.reshaped(x, Layout((*own[:2], 1, own[2]), 0))
+    layer = _layer(call, (high, wide), ratio, coordinates, rounding, region, sizes is not None)
+    y = call.emit(layer, image, layout=Layout((*own[:2], high, wide), 0))
+    return y if rows else call.importer.reshaped(y, Layout((*own[:2], wide), 0))
+
+
+def _layer(
+    call: Call,
+    size: tuple[int, int],
+    scales: tuple[float, float],
+    coordinates: str,
+    rounding: str,
+    region: list[float] | None,
+    by_size: bool,
+) -> layers.Layer:
+    """An Upsample where it says the same, else a Resize."""
+    mode = call.attribute("mode", "nearest")
+    antialias, outside = (bool(call.attribute(name, 0)) for name in ("antialias", "exclude_outside"))
+    larger = all(scale >= 1 and scale == int(scale) for scale in scales)
+    if (
+        mode == "nearest"
+        and larger
+        and (coordinates, rounding)
+        in (
+            ("asymmetric", "floor"),
+            ("half_pixel", "round_prefer_floor"),
+            ("half_pixel", "round_prefer_ceil"),
+        )
+    ):
+        return layers.Upsample(scale_factor=scales)
+    squares = coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and min(size) > 1)
+    if mode in ("linear", "bilinear") and not (antialias or outside):
+        if squares:
+            return layers.Upsample(size, mode="bilinear") if by_size else layers.Upsample(None, scales, "bilinear")
+        if coordinates == "align_corners" and by_size:
+            return layers.Upsample(size, mode="bilinear", align_corners=True)
+    half = None if region is None else len(region) // 2
+    part = (0.0, 0.0, 1.0, 1.0)
+    if region is not None and half is not None:
+        starts, ends = region[2:half], region[half + 2 :]
+        rows = len(starts) == 2
+        part = (starts[0], starts[1], ends[0], ends[1]) if rows else (0.0, starts[0], 1.0, ends[0])
+    return layers.Resize(
+        size,
+        scales,
+        {"bilinear": "linear"}.get(mode, mode),
+        coordinates,
+        rounding,
+        call.attribute("cubic_coeff_a", -0.75),
+        outside,
+        antialias,
+        part,
+        call.attribute("extrapolation_value", 0.0),
+    )
+
+
+CONVERSIONS: dict[str, Conversion] = {"Resize": resize, "Upsample": upsample}

@@ -1,0 +1,226 @@
+"""An ONNX file, checked, as the few things that an import needs of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.inliner
+from google.protobuf.message import DecodeError
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+
+from ...errors import FileFormatError
+from ...ops.layout import Array
+from .tensors import kind_of, to_array
+
+LEAST_OPSET = 1
+STANDARD = ("", "ai.onnx")  # the two names of ONNX's own set of operators
+# A function of the file may call others, each twice: they must not unfold without end.
+MOST_NODES = 100_000
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator at its place in the graph.
+
+    Attributes:
+        operator: Its name: "Conv".
+        name: What the file calls this one; may be empty.
+        inputs: The names of the values it reads; empty for one that is left out.
+        outputs: Likewise.
+        attributes: By name; tensors as arrays.
+        opset: The version of the set of operators.
+        proto: As it stands in the file.
+    """
+
+    operator: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+    opset: int
+    proto: NodeProto
+
+    def __str__(self) -> str:
+        called = self.name or next(iter(self.outputs), "")
+        return f"node {called!r}, operator {self.operator} of opset {self.opset}"
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the graph.
+
+    Attributes:
+        name: Of the value.
+        dtype: Of its numbers.
+        shape: Sizes, or the names of unknown ones.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checked file.
+
+    Attributes:
+        nodes: In an order in which they can be run.
+        constants: Arrays by name.
+        inputs: What the graph is given.
+        outputs: What it makes.
+        metadata: Text by name.
+    """
+
+    nodes: list[Node]
+    constants: dict[str, Array]
+    inputs: list[Port]
+    outputs: list[Port]
+    metadata: dict[str, str]
+
+
+def read(path: str | os.PathLike[str]) -> Source:
+    """The file at `path`.
+
+    Raises:
+        FileNotFoundError: No such file.
+        FileFormatError: No ONNX file, a damaged one, or one of an opset that we do not know.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file.")
+    if not path.is_file():
+        raise FileFormatError(
+            f"{path}: expected an ONNX file, got {'a folder' if path.is_dir() else 'a device or pipe'}."
+        )
+    try:
+        return parse(path.read_bytes(), path.parent)
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from None
+
+
+def parse(content: bytes | ModelProto, folder: Path | None = None) -> Source:
+    """The model in some bytes, or in ONNX's own object, which is not changed.
+
+    Args:
+        content: The bytes of a file, or the model.
+        folder: Where data may lie that is not in the file itself; None for nowhere.
+    """
+    try:
+        return _parsed(content, folder)
+    except UnicodeDecodeError as error:  # wherever a name is looked at
+        raise FileFormatError(f"no ONNX file, or a damaged one: a name is no text ({_one_line(error)}).") from None
+
+
+def _parsed(content: bytes | ModelProto, folder: Path | None) -> Source:
+    model = ModelProto()
+    if isinstance(content, ModelProto):
+        model.CopyFrom(content)
+    else:
+        try:
+            model.ParseFromString(content)
+        except (DecodeError, ValueError) as error:
+            raise FileFormatError(f"no ONNX file, or a truncated one ({_one_line(error)}).") from None
+    if not model.HasField("graph"):
+        raise FileFormatError("no ONNX file: it holds no graph.")
+    opset = _opset(model)
+    constants = _take_constants(model.graph, folder)
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        raise FileFormatError(f"not a valid ONNX model ({_one_line(error)}).") from None
+    if model.functions:
+        model = _unfolded(model)
+    graph = model.graph
+    if graph.sparse_initializer:
+        raise FileFormatError(f"sparse tensors can't be read: {graph.sparse_initializer[0].values.name!r}.")
+    return Source(
+        [_node(node, opset, folder) for node in graph.node],
+        constants,
+        [_port(each) for each in graph.input if each.name not in constants],
+        [_port(each) for each in graph.output],
+        {entry.key: entry.value for entry in model.metadata_props},
+    )
+
+
+def _opset(model: ModelProto) -> int:
+    versions = {each.domain: each.version for each in model.opset_import}
+    opset: int | None = max((version for domain, version in versions.items() if domain in STANDARD), default=None)
+    newest = onnx.defs.onnx_opset_version()
+    if opset is None:
+        raise FileFormatError("no ONNX model: it names no version of ONNX's operators.")
+    if not LEAST_OPSET <= opset <= newest:
+        raise FileFormatError(f"expected an opset from {LEAST_OPSET} to {newest}, got {opset}.")
+    return opset
+
+
+def _take_constants(graph: GraphProto, folder: Path | None) -> dict[str, Array]:
+    """The arrays that the graph begins with. In the graph empty ones are left: the checker would copy them all."""
+    constants: dict[str, Array] = {}
+    for tensor in graph.initializer:
+        if not tensor.name or tensor.name in constants:
+            raise FileFormatError(f"every tensor needs a name of its own, got {tensor.name!r} twice or empty.")
+        constants[tensor.name] = to_array(tensor, f"tensor {tensor.name!r}", folder)
+    empty = [
+        TensorProto(name=each.name, data_type=each.data_type, dims=[0], raw_data=b"") for each in graph.initializer
+    ]
+    del graph.initializer[:]
+    graph.initializer.extend(empty)
+    return constants
+
+
+def _unfolded(model: ModelProto) -> ModelProto:
+    """The model with its own functions written out where they are called."""
+    bodies = {(function.domain, function.name): function.node for function in model.functions}
+    counts: dict[tuple[str, str], int] = {}
+
+    def count(nodes: Sequence[NodeProto], depth: int) -> int:
+        if depth > len(bodies):
+            raise FileFormatError("its functions call themselves.")
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            if key in bodies and key not in counts:
+                counts[key] = count(bodies[key], depth + 1)
+            total += counts.get(key, 1)
+        return total
+
+    if count(model.graph.node, 0) > MOST_NODES:
+        raise FileFormatError(f"its functions unfold to more than {MOST_NODES:,} nodes.")
+    unfolded: ModelProto = onnx.inliner.inline_local_functions(model)
+    return unfolded
+
+
+def _node(proto: NodeProto, opset: int, folder: Path | None) -> Node:
+    # One line, whatever the file says.
+    kind, domain = (" ".join(text.split()) for text in (proto.op_type, proto.domain))
+    operator = kind if domain in STANDARD else f"{domain}.{kind}"
+    node = Node(operator, proto.name, tuple(proto.input), tuple(proto.output), {}, opset, proto)
+    for attribute in proto.attribute:
+        if attribute.type == AttributeProto.TENSOR:
+            node.attributes[attribute.name] = to_array(attribute.t, f"{node}, {attribute.name}", folder)
+        elif attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
+            raise FileFormatError(f"{node} can't be run: graphs within a graph.")
+        else:
+            value = onnx.helper.get_attribute_value(attribute)
+            node.attributes[attribute.name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return node
+
+
+def _port(info: ValueInfoProto) -> Port:
+    if not info.type.HasField("tensor_type"):
+        raise FileFormatError(f"{info.name!r} must be a tensor, got {info.type.WhichOneof('value') or 'nothing'}.")
+    tensor = info.type.tensor_type
+    kind_of(tensor.elem_type, repr(info.name))
+    shape = tuple(size.dim_value if size.HasField("dim_value") else size.dim_param or "?" for size in tensor.shape.dim)
+    return Port(info.name, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), shape)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

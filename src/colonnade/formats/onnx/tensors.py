@@ -1,0 +1,110 @@
+"""Arrays from what a file says of them: never more memory than there are bytes, and no path out of the folder."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from ...errors import FileFormatError
+from ...ops.layout import Array
+
+# Bits of a number, where that is not what NumPy says.
+BITS = {
+    **dict.fromkeys(("UINT4", "INT4", "FLOAT4E2M1"), 4),
+    **dict.fromkeys(("UINT2", "INT2"), 2),
+}
+REFUSED = ("UNDEFINED", "STRING", "COMPLEX64", "COMPLEX128")
+
+
+def to_array(tensor: TensorProto, owner: str, folder: Path | None) -> Array:
+    """The array that a tensor of the file holds.
+
+    Args:
+        tensor: As it stands in the file.
+        owner: What to call it in errors.
+        folder: Where data may lie that is not in the file itself; None for nowhere.
+
+    Raises:
+        FileFormatError: Text or complex numbers, negative sizes, another number of bytes than the shape asks for, or
+            data outside the folder.
+    """
+    kind = kind_of(tensor.data_type, owner)
+    shape = tuple(tensor.dims)
+    if any(size < 0 for size in shape):
+        raise FileFormatError(f"{owner}: sizes must not be negative, got {shape}.")
+    bits = BITS.get(kind) or 8 * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    count = math.prod(shape)
+    expected = -(-count * bits // 8)
+    if tensor.data_location == TensorProto.EXTERNAL:
+        held = TensorProto(dims=shape, data_type=tensor.data_type)
+        held.raw_data = _outside(tensor, owner, folder, expected)
+        return numpy_helper.to_array(held)
+    if tensor.HasField("raw_data"):
+        there, wanted, unit = len(tensor.raw_data), expected, "bytes"
+    else:
+        fields = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)
+        there, unit = max(len(each) for each in fields), "numbers"
+        wanted = -(-count * bits // 8) if kind in BITS else count
+    if there != wanted:
+        raise FileFormatError(f"{owner}: a shape of {shape} takes {wanted} {unit}, the file holds {there}.")
+    return numpy_helper.to_array(tensor)
+
+
+def kind_of(data_type: int, owner: str) -> str:
+    """The name of a type of numbers; raises FileFormatError for what is none."""
+    if data_type not in TensorProto.DataType.values():
+        raise FileFormatError(f"{owner}: numbers of an unknown type, {data_type}.")
+    kind: str = TensorProto.DataType.Name(data_type)
+    if kind in REFUSED:
+        raise FileFormatError(f"{owner}: expected numbers, got a tensor of {kind}.")
+    return kind
+
+
+def _outside(tensor: TensorProto, owner: str, folder: Path | None, expected: int) -> bytes:
+    """Bytes from another file of the same folder."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    if folder is None:
+        raise FileFormatError(f"{owner}: its data lies in another file, {location!r}, and the model was given without.")
+    path = _inside(location, owner, folder)
+    try:
+        offset = int(entries.get("offset") or 0)
+        length = int(entries.get("length") or expected)
+    except ValueError:
+        raise FileFormatError(f"{owner}: expected whole numbers for offset and length, got {entries}.") from None
+    # Links are not followed: between the check and the reading one might be put there.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        raise FileFormatError(f"{owner}: its data should lie in {path}: {error.strerror}.") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise FileFormatError(f"{owner}: {path} is no plain file.")
+    with os.fdopen(descriptor, "rb") as file:
+        if length != expected or offset < 0 or offset + length > status.st_size:
+            raise FileFormatError(
+                f"{owner}: expected {expected} bytes, the file names {length} at {offset} of {path}, which has "
+                f"{status.st_size}."
+            )
+        file.seek(offset)
+        return file.read(length)
+
+
+def _inside(location: str, owner: str, folder: Path) -> Path:
+    """The path of a file in the folder, or in one below; raises for any other, and where a link is on the way."""
+    windows, posix = PureWindowsPath(location), PurePosixPath(location)
+    outside = windows.is_absolute() or windows.drive or windows.root or posix.is_absolute() or ".." in windows.parts
+    if not location or "\0" in location or outside:
+        raise FileFormatError(f"{owner}: its data must lie in the model's own folder, the file names {location!r}.")
+    path = folder
+    for part in posix.parts:
+        path = path / part
+        if path.is_symlink():
+            raise FileFormatError(f"{owner}: its data must lie in the model's own folder, {path} is a link.")
+    return path
