@@ -65,6 +65,9 @@ def read(path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
     try:
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Another package may have taught NumPy types of its own, of which nothing here knows.
+            if foreign := [name for name, array in tensors.items() if array.dtype.kind not in "biuf"]:
+                raise TypeError(f"{foreign[0]} holds {tensors[foreign[0]].dtype}")
             return tensors, file.metadata() or {}
     # A hostile header comes out as any of these: the library's own, or NumPy's at shapes or types it can't hold.
     except (SafetensorError, ValueError, TypeError, AttributeError, OverflowError, MemoryError) as error:
