@@ -44,13 +44,11 @@ def to_array(tensor: Any) -> Array:
 
 def _read_safetensors(path: Path) -> dict[str, Array]:
     try:
-        arrays = storage.read(path)[0]
-        # Some packages teach NumPy more types of floating point numbers, which it calls void.
-        return {name: array.astype(np.float32) if array.dtype.kind == "V" else array for name, array in arrays.items()}
+        return storage.read(path)[0]
     except FileFormatError as error:
         import safetensors
 
-        try:  # the library stops at types that NumPy has not, of which bfloat16 is common
+        try:  # there are types that NumPy has not, of which bfloat16 is common
             parts = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
             return {name: _numbers(part["dtype"], part["data"]).reshape(part["shape"]) for name, part in parts}
         except (safetensors.SafetensorError, ValueError, OSError):
