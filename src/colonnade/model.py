@@ -612,29 +612,9 @@ class Model(Composite):
             input_shape: One image's shape, (c, h, w); not needed once the model is built.
             batch_size: Images in the batch that the bytes are given for.
         """
-        table = self.table(input_shape, batch_size)
-        rows = [("layer", "", "output", "parameters", "FLOPs", "kept bytes")]
-        for row in table["layers"]:
-            output = "×".join(map(str, row["output_shape"]))
-            numbers = (f"{row[name]:,}" for name in ("parameters", "flops", "kept_bytes"))
-            rows.append((row["name"], row["type"], output, *numbers))
-        widths = [max(len(row[column]) for row in rows) for column in range(6)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if column < 3 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
-        lines.insert(1, "─" * max(map(len, lines)))
-        lines.append(lines[1])
-        inputs = table["input_shape"] if len(self.inputs) > 1 else [table["input_shape"]]
-        written = ", ".join("×".join(map(str, shape)) for shape in inputs)
-        lines.append(f"input {written}, a batch of {batch_size}")
-        lines.append(f"parameters {table['parameters']:,}, {table['parameter_bytes']:,} bytes and as many gradients")
-        lines.append(f"FLOPs of one image, forward: {table['flops']:,}")
-        lines.append(f"memory: training {table['training_bytes']:,} bytes, inference {table['inference_bytes']:,}")
-        return "\n".join(lines)
+        from . import summary  # most models are never looked at so
+
+        return summary.text(self.table(input_shape, batch_size))
 
     def table(self, input_shape: Sequence[int] | None = None, batch_size: int = 1) -> dict[str, Any]:
         """What `summary` prints, as data."""
@@ -680,24 +660,9 @@ class Model(Composite):
 
     def _repr_html_(self) -> str:
         """The layers as a table, for notebooks; as text before the input's shape is known."""
-        from . import notebook
+        from . import notebook, summary
 
-        if self.input_shape is None:
-            return notebook.text(repr(self))
-        table = self.table()
-        rows = [
-            [
-                row["name"],
-                row["type"],
-                "×".join(map(str, row["output_shape"])),
-                f"{row['parameters']:,}",
-                f"{row['flops']:,}",
-            ]
-            for row in table["layers"]
-        ]
-        caption = f"{table['parameters']:,} parameters, {table['flops']:,} FLOPs an image forward"
-        headings = ["layer", "", "output", "parameters", "FLOPs"]
-        return notebook.table(headings, rows, names=3, caption=caption)
+        return notebook.text(repr(self)) if self.input_shape is None else summary.html(self.table())
 
     def __repr__(self) -> str:
         if isinstance(self.body, Graph):

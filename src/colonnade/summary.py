@@ -1,0 +1,53 @@
+"""The table of a model's layers, as a person reads it: in a terminal, or in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from . import notebook
+
+LEFT = 3  # columns of names; numbers stand to the right
+
+
+def text(table: dict[str, Any]) -> str:
+    """What :meth:`colonnade.Model.table` says, in lines.
+
+    Args:
+        table: As it returns it.
+    """
+    rows = [("layer", "", "output", "parameters", "FLOPs", "kept bytes")]
+    for row in table["layers"]:
+        numbers = (f"{row[name]:,}" for name in ("parameters", "flops", "kept_bytes"))
+        rows.append((row["name"], row["type"], _sizes(row["output_shape"]), *numbers))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < LEFT else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "─" * max(map(len, lines)))
+    lines.append(lines[1])
+    shape = table["input_shape"]
+    inputs = shape if shape and isinstance(shape[0], list) else [shape]
+    lines.append(f"input {', '.join(map(_sizes, inputs))}, a batch of {table['batch_size']}")
+    lines.append(f"parameters {table['parameters']:,}, {table['parameter_bytes']:,} bytes and as many gradients")
+    lines.append(f"FLOPs of one image, forward: {table['flops']:,}")
+    lines.append(f"memory: training {table['training_bytes']:,} bytes, inference {table['inference_bytes']:,}")
+    return "\n".join(lines)
+
+
+def html(table: dict[str, Any]) -> str:
+    """The same for a notebook."""
+    rows = [
+        [row["name"], row["type"], _sizes(row["output_shape"]), f"{row['parameters']:,}", f"{row['flops']:,}"]
+        for row in table["layers"]
+    ]
+    caption = f"{table['parameters']:,} parameters, {table['flops']:,} FLOPs an image forward"
+    return notebook.table(["layer", "", "output", "parameters", "FLOPs"], rows, names=LEFT, caption=caption)
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))
