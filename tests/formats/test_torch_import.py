@@ -597,7 +597,7 @@ def test_without_torch_one_line_says_how_to_install_it() -> None:
         "    except cn.errors.MissingExtraError as error: print(error)"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    said = 'needs PyTorch, which is not installed: pip install "colonnade[torch]"'
+    said = "needs PyTorch, which is not installed: pip install torch"
     assert run.stdout.splitlines() == [f"from_torch: it {said}", f"to_torch: it {said}"]
 
 

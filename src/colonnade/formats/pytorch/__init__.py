@@ -93,6 +93,4 @@ def _require_torch(who: str) -> None:
     try:
         import torch  # noqa: F401
     except ImportError:
-        raise MissingExtraError(
-            f'{who}: it needs PyTorch, which is not installed: pip install "colonnade[torch]"'
-        ) from None
+        raise MissingExtraError(f"{who}: it needs PyTorch, which is not installed: pip install torch") from None

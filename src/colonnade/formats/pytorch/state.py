@@ -72,7 +72,7 @@ def _read(path: Path) -> dict[str, Array]:
         import torch
     except ImportError:
         raise MissingExtraError(
-            f'load_torch: {path} needs PyTorch, which is not installed: pip install "colonnade[torch]"'
+            f"load_torch: {path} needs PyTorch, which is not installed: pip install torch"
         ) from None
     size = path.stat().st_size
     _require_plain(path)
