@@ -67,18 +67,20 @@ class Workers:
     def hold(self) -> Iterator[int]:
         """Hold BLAS to one thread; yields how many workers there are: one, if another thread is using the rest."""
         mine = self._busy.acquire(blocking=False)
-        with self._holding:
-            if not self._holders:
-                self._before = [library.num_threads for library in self._blas]
-                self._set_blas_threads([1] * len(self._before))
-            self._holders += 1
         try:
-            yield self.count if mine else 1
-        finally:
             with self._holding:
-                self._holders -= 1
                 if not self._holders:
-                    self._set_blas_threads(self._before)
+                    self._before = [library.num_threads for library in self._blas]
+                    self._set_blas_threads([1] * len(self._before))
+                self._holders += 1
+            try:
+                yield self.count if mine else 1
+            finally:
+                with self._holding:
+                    self._holders -= 1
+                    if not self._holders:
+                        self._set_blas_threads(self._before)
+        finally:
             if mine:
                 self._busy.release()
 
