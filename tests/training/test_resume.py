@@ -364,7 +364,8 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
     while True:
         resume = "resume" if (folder / "checkpoint.safetensors").exists() else "anew"
         process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder), resume], env=environment)
-        if kills < 20:
+        # At least twenty, and on until enough have come in the middle: how many do is up to the machine.
+        if kills < 20 or places <= 10 or not torn:
             # The clock starts when it has got further than the last: starting takes longer than all the rest.
             deadline = time.monotonic() + 60
             while process.poll() is None and time.monotonic() < deadline and stamp(folder) in (before, None):
@@ -379,7 +380,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
         before = stamp(folder)
         places += checkpoint(folder)[1]["step"] not in (0, 5)
         torn += any(path.name.startswith(".") for path in folder.iterdir())
-    assert kills == 20
+    assert kills >= 20
     assert places > 10  # in the middle of an epoch
     assert torn > 0  # in the middle of a file
     _, history = train(tmp_path / "whole", epochs=40, callbacks=[])
