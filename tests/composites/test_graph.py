@@ -133,6 +133,32 @@ def test_a_graph_is_held_to_the_contract_of_a_layer(node: cn.Graph, shape: tuple
     cn.testing.check_layer(node, shape)
 
 
+PAIRS = [cn.Add, cn.Sub, cn.Mul, cn.Div, cn.Maximum, cn.Minimum, cn.Pow, cn.MatMul, cn.Concat]
+
+
+@pytest.mark.parametrize("reads", [("moving", "still"), ("still", "moving")])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_an_input_whose_gradient_nobody_wants_is_left_out_and_changes_no_other(
+    pair: Any, reads: tuple[str, str]
+) -> None:
+    x = np.abs(np.random.default_rng(0).normal(size=(6, 4, 4))) + 0.5
+    gradients = []
+    for input_gradient in (True, False):  # with it every tensor has a gradient, without it `still` has none
+        nodes = {
+            "dense": (cn.Dense(4, 4), "input"),
+            "moving": (cn.Sigmoid(), "dense"),
+            "still": (cn.Constant((4, 4), learned=False),),
+            "pair": (pair(), *reads),
+        }
+        model = cn.Model(cn.Graph(nodes), dtype="float64", seed=1).build((4, 4))
+        model["still"].weight[...] = np.linspace(0.2, 0.8, 16).reshape(4, 4)
+        y = model(x, training=True)
+        model.backward(np.cos(np.arange(y.size)).reshape(y.shape), input_gradient=input_gradient)
+        gradients.append([parameter.grad.copy() for parameter in model.parameters()])
+    assert all(one.tobytes() == other.tobytes() for one, other in zip(*gradients, strict=True))
+    assert all(gradient.any() for gradient in gradients[0])
+
+
 def random_graph(rng: np.random.Generator) -> tuple[cn.Graph, Callable[[Any, dict[str, Any]], Any]]:
     """A graph of some nodes, each reading any before it, and the same in PyTorch as a function of its parameters."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
