@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
+from .ops.layout import ALIGNMENT
+
 Key = TypeVar("Key", bound=Hashable)
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 
 class Span(NamedTuple):

@@ -22,7 +22,7 @@ import numpy as np
 from .errors import ArgumentError, StateError
 from .layers.base import Block, Direction, Lane, Scratch, State
 from .layers.wiring import Wiring
-from .ops.layout import Array, channels_first
+from .ops.layout import Array, channels_first, empty
 from .plan import Call, Kind, Plan, Segment
 from .steps import Step
 from .tensor import Shape, Tensor
@@ -176,12 +176,12 @@ class Memory:
         replaced = self.batch.nbytes < plan.batch_bytes
         if replaced:
             self.batch = np.empty(0, np.uint8)  # let go of the old one first
-            self.batch = np.empty(plan.batch_bytes, np.uint8)
+            self.batch = empty(plan.batch_bytes, np.uint8)
         for worker in range(plan.workers):
             if worker == len(self.workers):
                 self.workers.append(np.empty(0, np.uint8))
             if self.workers[worker].nbytes < plan.worker_bytes:
-                self.workers[worker] = np.empty(plan.worker_bytes, np.uint8)
+                self.workers[worker] = empty(plan.worker_bytes, np.uint8)
                 replaced = True
         return replaced
 

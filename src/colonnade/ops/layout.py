@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
 
 # A vector of one number a channel is repeated to rows of at least so many numbers before it is multiplied with or added
 # to images: NumPy takes some 60 ns to begin a row, the time of 500 numbers.
 ROW_NUMBERS = 16384
+
+# A cache line, and the widest vector register, in bytes.
+ALIGNMENT = 64
+
+
+def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
+    """As `np.empty`, at the start of a cache line.
+
+    NumPy aligns to 16 bytes. A load of 64 bytes then reads two lines: a sum of arrays in cache takes up to twice as
+    long, and a product of matrices by OpenBLAS's small kernels half as long again.
+    """
+    dtype = np.dtype(dtype)
+    shape = (shape,) if isinstance(shape, int) else shape
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def channels_last(x: Array) -> Array:
