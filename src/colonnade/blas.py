@@ -1,4 +1,4 @@
-"""The kernels that OpenBLAS multiplies with, named for it where it does not know the processor.
+"""The library that NumPy multiplies with, and its kernels, named for it where it does not know the processor.
 
 OpenBLAS looks at the processor once, when NumPy is first imported. Those of AMD from Zen 5 on it may not know (0.3.31
 does not), and then takes its AVX2 kernels; with the AVX-512 kernels that these processors can run, a product of
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import lru_cache
 from itertools import takewhile
+from typing import Any
 
 VARIABLE = "OPENBLAS_CORETYPE"
 SWITCH = "COLONNADE_CORETYPE"
@@ -48,3 +50,22 @@ def kernels(processor: str) -> str | None:
     family = facts.get("cpu family", "")
     unknown = facts.get("vendor_id") == "AuthenticAMD" and family.isdecimal() and int(family) >= FIRST_UNKNOWN_FAMILY
     return "SKYLAKEX" if unknown and NEEDED.issubset(facts.get("flags", "").split()) else None
+
+
+# As threadpoolctl spells them: the kernels that multiply small matrices without packing them first.
+IN_PLACE = {"skylakex", "cooperlake", "sapphirerapids"}
+
+
+@lru_cache(maxsize=1)
+def libraries() -> list[Any]:
+    """The BLAS libraries that are loaded, as threadpoolctl's controllers; NumPy must be imported."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+@lru_cache(maxsize=1)
+def multiplies_in_place() -> bool:
+    """Whether NumPy's library multiplies small matrices from where they lie: OpenBLAS does with AVX-512."""
+    own = [library for library in libraries() if "numpy" in library.filepath] or libraries()
+    return bool(own) and all(str(getattr(library, "architecture", "")).lower() in IN_PLACE for library in own)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from .blas import libraries
 from .errors import ArgumentError, StateError
 from .layers.base import Block, Direction, Lane, Scratch, State
 from .layers.wiring import Wiring
@@ -39,7 +40,6 @@ class Workers:
 
     def __init__(self) -> None:
         self._count: int | None = None
-        self._libraries: list[Any] | None = None
         self._before: list[int] = []  # how many threads BLAS had
         self._start_over()
         os.register_at_fork(after_in_child=self._start_over)
@@ -70,7 +70,7 @@ class Workers:
         try:
             with self._holding:
                 if not self._holders:
-                    self._before = [library.num_threads for library in self._blas]
+                    self._before = [library.num_threads for library in libraries()]
                     self._set_blas_threads([1] * len(self._before))
                 self._holders += 1
             try:
@@ -84,16 +84,8 @@ class Workers:
             if mine:
                 self._busy.release()
 
-    @property
-    def _blas(self) -> list[Any]:
-        if self._libraries is None:
-            from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
-
-            self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-        return self._libraries
-
     def _set_blas_threads(self, counts: Sequence[int]) -> None:
-        for library, count in zip(self._blas, counts, strict=True):
+        for library, count in zip(libraries(), counts, strict=True):
             library.set_num_threads(count)
             # Since 3.8 threadpoolctl lets only the thread that did so last do it again, and ignores all others.
             getattr(library, "clear_controlling_thread", lambda: None)()

@@ -14,16 +14,20 @@ from ..ops.convolution import (
     by_group,
     columns_size,
     conv2d_backward_input,
+    conv2d_backward_input_products,
     conv2d_forward,
+    conv2d_products,
     grouped,
     narrow,
     pad,
     product,
+    tile_positions,
     tiles,
-    turn,
+    turned,
     widen,
 )
-from ..ops.layout import Array, channels_last, repeats
+from ..ops.layout import Array, channels_last, empty, repeats
+from ..ops.multiplication import Operands, Parts, cost, parts, row_length
 from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
 from .arguments import count, pair
@@ -152,16 +156,40 @@ class Conv2d(Layer):
 
     @staticmethod
     def _matrix(state: State, name: str, kernel: Array, product: Product) -> Array:
-        """Kernels (g, c_out/g, k_h, k_w, c_in/g), widened, as columns (g / merged, K, t · merged · c_out/g)."""
-        if not product.as_it_is:
-            _, depth, height, _, inner = kernel.shape
-            columns = product.together * product.merged * depth
-            shape = (product.groups, columns, height, product.wide.kernel[1], product.merged * inner)
-            if name not in state:
-                state[name] = np.empty(shape, kernel.dtype)
-            widen(kernel, product, state[name])
-            kernel = state[name]
-        return kernel.reshape(*kernel.shape[:2], -1).transpose(0, 2, 1)
+        """Kernels (g, c_out/g, k_h, k_w, c_in/g), widened, as columns (g / merged, K, t · merged · c_out/g).
+
+        They are written out so that a product can read them row by row, to the same place each time.
+        """
+        _, depth, height, _, inner = kernel.shape
+        outputs = product.together * product.merged * depth
+        shape = (product.groups, height, product.wide.kernel[1], product.merged * inner)
+        if name not in state:
+            state[name] = empty((*shape, row_length(outputs)), kernel.dtype)[..., :outputs]
+        laid = state[name].transpose(0, 4, 1, 2, 3)
+        if product.as_it_is:
+            np.copyto(laid, kernel)
+        else:
+            widen(kernel, product, laid)
+        matrix: Array = state[name].reshape(product.groups, -1, outputs)
+        return matrix
+
+    def _wide_shape(self, product: Product) -> Shape:
+        """(g / merged, t · merged · c_out/g, k_h, k_w', merged · c_in/g)."""
+        outputs, inner = product.together * self.out_channels, self.in_channels
+        return (product.groups, outputs // product.groups, *product.wide.kernel, inner // product.groups)
+
+    def _weight_parts(self, positions: int, product: Product) -> tuple[Parts, bool]:
+        """How the product that makes the weight's gradient is cut, in a tile of so many positions.
+
+        It is grad_Yᵀ X_col, or where that is the faster, for small windows, X_colᵀ grad_Y: the second is true then.
+        """
+        _, outputs, *window = self._wide_shape(product)
+        length = math.prod(window)
+        straight = parts(outputs, positions, length, summed=True)
+        swapped = parts(length, positions, outputs, summed=True)
+        if cost(swapped, positions) < cost(straight, positions):
+            return swapped, True
+        return straight, False
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
         seen = unchanged_since([parameter for _, parameter in self.parameters()])
@@ -173,7 +201,7 @@ class Conv2d(Layer):
         if self.depthwise:
             state["kernel"] = self.depthwise.kernels(self._vectors(kernel), shape, state.get("kernel"))
         else:
-            state["kernel"] = self._matrix(state, "wide", kernel, self._forward_product(shape))
+            state["kernel"] = self._matrix(state, "columns", kernel, self._forward_product(shape))
         if bias is not None:
             outputs = (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
             bias = np.tile(bias, repeats(outputs, self.out_channels))
@@ -192,13 +220,13 @@ class Conv2d(Layer):
         product, kernel = self._backward_product(shape), self._kernels()
         if product is None:
             single = self._scattered(shape)
-            state["scattered_kernel"] = self._matrix(state, "scattered", kernel, single).transpose(0, 2, 1)
+            _, depth, height, width, inner = kernel.shape
+            if "scattered" not in state:
+                wide = (single.groups, single.merged * depth, height, width, single.merged * inner)
+                state["scattered"] = empty(wide, kernel.dtype)
+            widen(kernel, single, state["scattered"])
         else:
-            if "turned" not in state:
-                groups, depth, height, width, inner = kernel.shape
-                state["turned"] = np.empty((groups, inner, height, width, depth), kernel.dtype)
-            turn(kernel, state["turned"])
-            state["turned_kernel"] = self._matrix(state, "turned_wide", state["turned"], product)
+            state["turned_kernel"] = self._matrix(state, "turned", turned(kernel), product)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images, _, height, width = shape
@@ -220,8 +248,11 @@ class Conv2d(Layer):
             size = self.window.padded_size((height, width))
             spaces["padded"] = Scratch((forward.groups, images, *size, depth))
         if direction == "backward":
-            wide = forward.together * self.out_channels, math.prod(forward.wide.kernel) * channels // forward.groups
-            spaces["kernel"] = Scratch(wide)
+            sums = max(
+                positions // self._weight_parts(positions, forward)[0].inner
+                for positions in tile_positions(forward.wide, shape)
+            )
+            spaces["kernel"] = Scratch((sums + (sums > 1), *self._wide_shape(forward)))
             outputs = (images, self.out_channels, *self.window.output_size((height, width)))
             backward = self._backward_product(shape)
             if backward is not None:
@@ -254,19 +285,20 @@ class Conv2d(Layer):
         if self.depthwise:
             self.depthwise.forward(x.value, y.value, block.state["kernel"], block)
         else:
-            values, outputs, windows = block.once("forward", lambda: self._forward_views(x.value, y.value, block))
+            values, windows, products = block.once("forward", lambda: self._forward_views(x.value, y.value, block))
             if "padded" in block.scratch:
                 pad(values, self.window, block.scratch["padded"])
-            conv2d_forward(windows, block.state["kernel"], outputs)
+            conv2d_forward(windows, products)
         bias = block.state["bias"]
         if bias is not None:
             rows = block.once("rows", lambda: channels_last(y.value).reshape(-1, bias.size))
             np.add(rows, bias, out=rows)
 
-    def _forward_views(self, x: Array, y: Array, block: Block) -> tuple[Array, Array, list[Tile]]:
-        product = self._forward_product(x.shape)
-        values = channels_last(x)
-        return values, by_group(y, product.groups, product.together), self._tiles(values, product, "padded", block)
+    def _forward_views(self, x: Array, y: Array, block: Block) -> tuple[Array, list[Tile], list[Operands]]:
+        product, values = self._forward_product(x.shape), channels_last(x)
+        windows = self._tiles(values, product, "padded", block)
+        outputs = by_group(y, product.groups, product.together)
+        return values, windows, conv2d_products(windows, block.state["kernel"], outputs)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if self.depthwise:
@@ -286,33 +318,57 @@ class Conv2d(Layer):
             self._backward_input(x, y, block)
 
     def _backward_weight(self, x: Tensor, y: Tensor, block: Block) -> None:
-        product = self._forward_product(x.value.shape)
-        values, grad_y, windows = block.once("backward", lambda: self._forward_views(x.value, y.grad, block))
+        if not self.weight.trainable:
+            return
+        values, products = block.once("weight", lambda: self._weight_views(x.value, y.grad, block))
         if "padded" in block.scratch:
             pad(values, self.window, block.scratch["padded"])
-        for tile in windows:
-            if tile.columns is not tile.windows:
-                np.copyto(tile.columns, tile.windows)
-            grad_outputs = grad_y[:, tile.rows].transpose(0, 2, 1)
-            if product.as_it_is:
-                block.add_product(self.weight, grad_outputs, tile.matrix, block.scratch["kernel"])
-            else:
-                wide = block.scratch["kernel"].reshape(
-                    product.groups, -1, *product.wide.kernel, self.in_channels // product.groups
-                )
-                np.matmul(grad_outputs, tile.matrix, out=wide.reshape(*wide.shape[:2], -1))
-                narrow(wide, product, self._by_group(block.grad(self.weight)))
+        product = self._forward_product(x.value.shape)
+        for tile, operands, sums, total in products:
+            tile.lay_out()
+            np.matmul(*operands)
+            if len(sums) > 1:
+                np.add.reduce(sums, axis=0, out=total)
+            narrow(total, product, self._by_group(block.grad(self.weight)))
+
+    def _weight_views(
+        self, x: Array, grad_y: Array, block: Block
+    ) -> tuple[Array, list[tuple[Tile, Operands, Array, Array]]]:
+        """The input, and for each tile its product, where the partial sums of that are, and where their total goes."""
+        product, values = self._forward_product(x.shape), channels_last(x)
+        gradients = by_group(grad_y, product.groups, product.together)
+        made = []
+        for tile in self._tiles(values, product, "padded", block):
+            left, right, space = gradients[:, tile.rows], tile.matrix, block.scratch["kernel"]
+            cut, swapped = self._weight_parts(left.shape[1], product)
+            if swapped:
+                left, right = right, left
+                space = space.reshape(*space.shape[:2], *space.shape[3:], -1)
+            count = left.shape[1] // cut.inner
+            out = space[:count].reshape(count, len(left), left.shape[2], right.shape[2])
+            if swapped:
+                space = space.transpose(0, 1, 5, 2, 3, 4)
+            sums, total = space[:count], space[-1 if count > 1 else 0]
+            made.append((tile, cut.operands(left.transpose(0, 2, 1), right, out), sums, total))
+        return values, made
 
     def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
-        product = self._backward_product(x.grad.shape)
-        if product is None:
+        if self.turned is None:
             self._scatter(x, y, block)
             return
-        grad_y = channels_last(y.grad)
-        windows = block.once("turned", lambda: self._tiles(grad_y, product, "padded_grad", block))
+        grad_y, window, windows, products = block.once("turned", lambda: self._turned_views(x.grad, y.grad, block))
         if "padded_grad" in block.scratch:
-            pad(grad_y, product.window, block.scratch["padded_grad"])
-        conv2d_forward(windows, block.state["turned_kernel"], by_group(x.grad, product.groups, product.together))
+            pad(grad_y, window, block.scratch["padded_grad"])
+        conv2d_forward(windows, products)
+
+    def _turned_views(
+        self, grad_x: Array, grad_y: Array, block: Block
+    ) -> tuple[Array, Window, list[Tile], list[Operands]]:
+        product, values = self._backward_product(grad_x.shape), channels_last(grad_y)
+        assert product is not None
+        windows = self._tiles(values, product, "padded_grad", block)
+        outputs = by_group(grad_x, product.groups, product.together)
+        return values, product.window, windows, conv2d_products(windows, block.state["turned_kernel"], outputs)
 
     def _scattered(self, shape: Shape) -> Product:
         """The product whose columns are scattered: that of the forward pass, one output at a time."""
@@ -321,12 +377,20 @@ class Conv2d(Layer):
     def _scatter(self, x: Tensor, y: Tensor, block: Block) -> None:
         grad_x, groups = channels_last(x.grad), self._scattered(x.grad.shape).groups
         padded = block.scratch.get("padded", grouped(grad_x, 1))
-        windows = block.once("scattered", lambda: tiles(padded, self.window, block.scratch["columns"]))
-        conv2d_backward_input(windows, block.state["scattered_kernel"], by_group(y.grad, groups), padded)
+        windows, products = block.once("scattered", lambda: self._scatter_views(y.grad, groups, padded, block))
+        conv2d_backward_input(windows, products, padded)
         if "padded" in block.scratch:
             top, _, left, _ = self.window.padding
             _, height, width, _ = grad_x.shape
             np.copyto(grouped(grad_x, groups), padded[:, :, top : top + height, left : left + width])
+
+    def _scatter_views(
+        self, grad_y: Array, groups: int, padded: Array, block: Block
+    ) -> tuple[list[Tile], list[Operands]]:
+        windows = tiles(padded, self.window, block.scratch["columns"])
+        kernel = block.state["scattered"]
+        kernel = kernel.reshape(*kernel.shape[:2], -1)
+        return windows, conv2d_backward_input_products(windows, kernel, by_group(grad_y, groups))
 
     def fold(self, following: Layer) -> Layer | None:
         if isinstance(following, BatchNorm2d) and following.track_running_stats:

@@ -8,7 +8,15 @@ import numpy as np
 
 from .. import initializers
 from ..errors import ArgumentError, ShapeError
-from ..ops.convolution import Tile, by_group, columns_size, conv2d_backward_input, grouped, tiles
+from ..ops.convolution import (
+    Tile,
+    by_group,
+    columns_size,
+    conv2d_backward_input,
+    conv2d_backward_input_products,
+    grouped,
+    tiles,
+)
 from ..ops.layout import Array, channels_last, repeats
 from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor
@@ -146,7 +154,8 @@ class ConvTranspose2d(Layer):
         outputs = channels_last(y.value)
         frame = block.scratch.get("frame", outputs)
         windows = block.once("tiles", lambda: self._tiles(x.value, frame, block))
-        conv2d_backward_input(windows, self._kernel(), by_group(x.value, self.groups), frame)
+        products = conv2d_backward_input_products(windows, self._kernel(), by_group(x.value, self.groups))
+        conv2d_backward_input(windows, products, frame)
         if frame is not outputs:
             np.copyto(outputs, self._inner(frame, outputs))
         if self.bias is not None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .layout import Array, channels_last
+from .multiplication import Operands, operands, speed
 from .window import Pair, Window
 
 # A tile's column matrix should stay in the second-level cache until the product has read it, yet hold enough rows
@@ -21,10 +22,9 @@ from .window import Pair, Window
 TILE_NUMBERS = 1 << 18
 TILE_ROWS = 256
 
-# What a convolution costs on one core, for choosing how many neighbouring outputs are computed together. A product of
-# n columns runs at PEAK · n / (n + HALF_PEAK) operations a nanosecond; copying takes RUN nanoseconds to begin each run
-# and NUMBER for each number. Only their ratios matter, and they differ little from one machine to another.
-PEAK, HALF_PEAK, RUN, NUMBER = 145.0, 12.0, 12.0, 0.12
+# What it costs on one core to copy windows: nanoseconds to begin each run, and for each number. With the speed of a
+# product it decides how many neighbouring outputs are computed together. Only ratios matter.
+RUN, NUMBER = 12.0, 0.12
 
 
 class Product(NamedTuple):
@@ -71,10 +71,9 @@ def product(window: Window, size: Pair, channels_in: int, channels_out: int, gro
         left = groups // merged
         height, wide = _widened(window, together).kernel
         columns = together * channels_out // left
-        speed = PEAK * columns / (columns + HALF_PEAK)
         run = wide * channels_in // left
         copying = 0.0 if window.pointwise else RUN + run * NUMBER
-        return left * height * (2 * run * columns / speed + copying) / together
+        return left * height * (2 * run * columns / speed(columns) + copying) / together
 
     together, merged = min(choices, key=cost)
     return Product(window, together, _widened(window, together), groups // merged, merged)
@@ -134,6 +133,11 @@ class Tile(NamedTuple):
     matrix: Array
     rows: slice
 
+    def lay_out(self) -> None:
+        """Copy the windows to their columns, unless these are the images themselves."""
+        if self.columns is not self.windows:
+            np.copyto(self.columns, self.windows)
+
 
 def tile_shape(window: Window, shape: Sequence[int]) -> Pair:
     """How many images, and of how many output rows, one tile holds, for images (n, c, h, w)."""
@@ -144,6 +148,16 @@ def tile_shape(window: Window, shape: Sequence[int]) -> Pair:
     if rows < height:
         return 1, rows
     return min(images, rows // height), height
+
+
+def tile_positions(window: Window, shape: Sequence[int]) -> set[int]:
+    """How many output positions a tile holds, and the last one, which may be smaller, for images (n, c, h, w)."""
+    height, width = window.output_size((shape[2], shape[3]))
+    if window.pointwise:
+        return {shape[0] * height * width}
+    images, rows = tile_shape(window, shape)
+    sizes = {images * rows, shape[0] % images * height if rows == height else height % rows}
+    return {size * width for size in sizes if size}
 
 
 def tiles(padded: Array, window: Window, columns: Array) -> list[Tile]:
@@ -218,21 +232,36 @@ def by_group(y: Array, groups: int, together: int = 1) -> Array:
     return last.reshape(-1, groups, together * last.shape[3] // groups).transpose(1, 0, 2)
 
 
-def conv2d_forward(tiles: list[Tile], kernel: Array, y: Array) -> None:
-    """Multiply each window with the kernel: Y = X_col Kᵀ.
+def conv2d_products(tiles: list[Tile], kernel: Array, y: Array) -> list[Operands]:
+    """The products of :func:`conv2d_forward`, one for each tile.
 
     Args:
         tiles: The windows of the input.
         kernel: (g, K, c_out/g), each group's kernels as columns.
-        y: Written: (g, positions, c_out/g).
+        y: Where they go: (g, positions, c_out/g).
     """
-    for tile in tiles:
-        if tile.columns is not tile.windows:
-            np.copyto(tile.columns, tile.windows)
-        np.matmul(tile.matrix, kernel, out=y[:, tile.rows])
+    return [operands(tile.matrix, kernel, y[:, tile.rows]) for tile in tiles]
 
 
-def conv2d_backward_input(tiles: list[Tile], kernel: Array, grad_y: Array, grad_padded: Array) -> None:
+def conv2d_forward(tiles: list[Tile], products: list[Operands]) -> None:
+    """Multiply each window with the kernel: Y = X_col Kᵀ; see :func:`conv2d_products`."""
+    for tile, product in zip(tiles, products, strict=True):
+        tile.lay_out()
+        np.matmul(*product)
+
+
+def conv2d_backward_input_products(tiles: list[Tile], kernel: Array, grad_y: Array) -> list[Operands]:
+    """The products of :func:`conv2d_backward_input`, one for each tile.
+
+    Args:
+        tiles: Tiles whose windows are views into the gradient at the padded input.
+        kernel: (g, c_out/g, K).
+        grad_y: (g, positions, c_out/g).
+    """
+    return [operands(grad_y[:, tile.rows], kernel, tile.matrix) for tile in tiles]
+
+
+def conv2d_backward_input(tiles: list[Tile], products: list[Operands], grad_padded: Array) -> None:
     """Send each window's gradient back to where the window was read: grad_X_col = grad_Y K, added up (col2im).
 
     Right for any stride. With stride 1 the same sum is again a convolution, of the padded output gradient with
@@ -240,13 +269,12 @@ def conv2d_backward_input(tiles: list[Tile], kernel: Array, grad_y: Array, grad_
 
     Args:
         tiles: Tiles whose windows are views into `grad_padded`.
-        kernel: (g, c_out/g, K).
-        grad_y: (g, positions, c_out/g).
-        grad_padded: Overwritten: the gradient at the padded input, (g, n, h, w, c/g).
+        products: From :func:`conv2d_backward_input_products`.
+        grad_padded: Overwritten: the gradient at the padded input, (g, n, h, w, c_in/g).
     """
     grad_padded.fill(0)
-    for tile in tiles:
-        np.matmul(grad_y[:, tile.rows], kernel, out=tile.matrix)
+    for tile, product in zip(tiles, products, strict=True):
+        np.matmul(*product)
         _, _, _, _, kernel_height, kernel_width, _ = tile.columns.shape
         # Windows overlap, but the positions that one value of the kernel visits do not.
         for i in range(kernel_height):
@@ -255,11 +283,13 @@ def conv2d_backward_input(tiles: list[Tile], kernel: Array, grad_y: Array, grad_
                 np.add(target, tile.columns[:, :, :, :, i, j], out=target)
 
 
-def turn(kernel: Array, turned: Array) -> None:
-    """The kernel that carries gradients back: turned by 180°, its inputs and outputs exchanged.
+def turned(kernel: Array) -> Array:
+    """The kernel that carries gradients back: turned by 180°, its inputs and outputs exchanged; a view.
 
     Args:
         kernel: (g, c_out/g, k_h, k_w, c_in/g).
-        turned: Written: (g, c_in/g, k_h, k_w, c_out/g).
+
+    Returns:
+        (g, c_in/g, k_h, k_w, c_out/g).
     """
-    np.copyto(turned, kernel[:, :, ::-1, ::-1].transpose(0, 4, 2, 3, 1))
+    return kernel[:, :, ::-1, ::-1].transpose(0, 4, 2, 3, 1)
