@@ -27,7 +27,7 @@ from ..ops.convolution import (
     widen,
 )
 from ..ops.layout import Array, channels_last, empty, repeats
-from ..ops.multiplication import Operands, Parts, cost, parts, row_length
+from ..ops.multiplication import Operands, Parts, cost, multiply, panels, parts, row_length
 from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
 from .arguments import count, pair
@@ -155,23 +155,30 @@ class Conv2d(Layer):
         return product(self.turned, size, self.out_channels, self.in_channels, self.groups)
 
     @staticmethod
-    def _matrix(state: State, name: str, kernel: Array, product: Product) -> Array:
-        """Kernels (g, c_out/g, k_h, k_w, c_in/g), widened, as columns (g / merged, K, t · merged · c_out/g).
+    def _matrix(state: State, name: str, kernel: Array, product: Product, shape: Shape) -> Array:
+        """Kernels (g, c_out/g, k_h, k_w, c_in/g), widened, as the columns that windows are multiplied with.
 
-        They are written out so that a product can read them row by row, to the same place each time.
+        They are written out, so that a product can read them row by row, and to the same place each time.
+
+        Returns:
+            (g / merged, panels, K, t · merged · c_out/g / panels), for images of `shape`.
         """
         _, depth, height, _, inner = kernel.shape
         outputs = product.together * product.merged * depth
-        shape = (product.groups, height, product.wide.kernel[1], product.merged * inner)
+        window = (height, product.wide.kernel[1], product.merged * inner)
+        columns = parts(max(tile_positions(product.wide, shape)), math.prod(window), outputs).columns
+        # Panels that lie apart are the faster to read, but neighbours' kernels do not keep to them.
+        across = columns if product.as_it_is else outputs
         if name not in state:
-            state[name] = empty((*shape, row_length(outputs)), kernel.dtype)[..., :outputs]
-        laid = state[name].transpose(0, 4, 1, 2, 3)
+            laid = (product.groups, outputs // across, *window, row_length(across))
+            state[name] = empty(laid, kernel.dtype)[..., :across]
+        made: Array = state[name].transpose(0, 1, 5, 2, 3, 4)
         if product.as_it_is:
-            np.copyto(laid, kernel)
+            np.copyto(made, kernel.reshape(made.shape))
         else:
-            widen(kernel, product, laid)
-        matrix: Array = state[name].reshape(product.groups, -1, outputs)
-        return matrix
+            widen(kernel, product, made[:, 0])
+        whole: Array = state[name].reshape(*made.shape[:2], -1, across)
+        return whole if product.as_it_is else panels(whole[:, 0], columns)
 
     def _wide_shape(self, product: Product) -> Shape:
         """(g / merged, t · merged · c_out/g, k_h, k_w', merged · c_in/g)."""
@@ -185,9 +192,9 @@ class Conv2d(Layer):
         """
         _, outputs, *window = self._wide_shape(product)
         length = math.prod(window)
-        straight = parts(outputs, positions, length, summed=True)
-        swapped = parts(length, positions, outputs, summed=True)
-        if cost(swapped, positions) < cost(straight, positions):
+        sides, others = (outputs, positions, length), (length, positions, outputs)
+        straight, swapped = parts(*sides, summed=True), parts(*others, summed=True)
+        if cost(swapped, *others) < cost(straight, *sides):
             return swapped, True
         return straight, False
 
@@ -201,7 +208,7 @@ class Conv2d(Layer):
         if self.depthwise:
             state["kernel"] = self.depthwise.kernels(self._vectors(kernel), shape, state.get("kernel"))
         else:
-            state["kernel"] = self._matrix(state, "columns", kernel, self._forward_product(shape))
+            state["kernel"] = self._matrix(state, "columns", kernel, self._forward_product(shape), shape)
         if bias is not None:
             outputs = (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
             bias = np.tile(bias, repeats(outputs, self.out_channels))
@@ -226,7 +233,8 @@ class Conv2d(Layer):
                 state["scattered"] = empty(wide, kernel.dtype)
             widen(kernel, single, state["scattered"])
         else:
-            state["turned_kernel"] = self._matrix(state, "turned", turned(kernel), product)
+            outputs = (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
+            state["turned_kernel"] = self._matrix(state, "turned", turned(kernel), product, outputs)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images, _, height, width = shape
@@ -294,7 +302,7 @@ class Conv2d(Layer):
             rows = block.once("rows", lambda: channels_last(y.value).reshape(-1, bias.size))
             np.add(rows, bias, out=rows)
 
-    def _forward_views(self, x: Array, y: Array, block: Block) -> tuple[Array, list[Tile], list[Operands]]:
+    def _forward_views(self, x: Array, y: Array, block: Block) -> tuple[Array, list[Tile], list[list[Operands]]]:
         product, values = self._forward_product(x.shape), channels_last(x)
         windows = self._tiles(values, product, "padded", block)
         outputs = by_group(y, product.groups, product.together)
@@ -326,14 +334,14 @@ class Conv2d(Layer):
         product = self._forward_product(x.value.shape)
         for tile, operands, sums, total in products:
             tile.lay_out()
-            np.matmul(*operands)
+            multiply(operands)
             if len(sums) > 1:
                 np.add.reduce(sums, axis=0, out=total)
             narrow(total, product, self._by_group(block.grad(self.weight)))
 
     def _weight_views(
         self, x: Array, grad_y: Array, block: Block
-    ) -> tuple[Array, list[tuple[Tile, Operands, Array, Array]]]:
+    ) -> tuple[Array, list[tuple[Tile, list[Operands], Array, Array]]]:
         """The input, and for each tile its product, where the partial sums of that are, and where their total goes."""
         product, values = self._forward_product(x.shape), channels_last(x)
         gradients = by_group(grad_y, product.groups, product.together)
@@ -349,7 +357,7 @@ class Conv2d(Layer):
             if swapped:
                 space = space.transpose(0, 1, 5, 2, 3, 4)
             sums, total = space[:count], space[-1 if count > 1 else 0]
-            made.append((tile, cut.operands(left.transpose(0, 2, 1), right, out), sums, total))
+            made.append((tile, cut.operands(left.transpose(0, 2, 1), panels(right, cut.columns), out), sums, total))
         return values, made
 
     def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
@@ -363,7 +371,7 @@ class Conv2d(Layer):
 
     def _turned_views(
         self, grad_x: Array, grad_y: Array, block: Block
-    ) -> tuple[Array, Window, list[Tile], list[Operands]]:
+    ) -> tuple[Array, Window, list[Tile], list[list[Operands]]]:
         product, values = self._backward_product(grad_x.shape), channels_last(grad_y)
         assert product is not None
         windows = self._tiles(values, product, "padded_grad", block)
@@ -386,7 +394,7 @@ class Conv2d(Layer):
 
     def _scatter_views(
         self, grad_y: Array, groups: int, padded: Array, block: Block
-    ) -> tuple[list[Tile], list[Operands]]:
+    ) -> tuple[list[Tile], list[list[Operands]]]:
         windows = tiles(padded, self.window, block.scratch["columns"])
         kernel = block.state["scattered"]
         kernel = kernel.reshape(*kernel.shape[:2], -1)

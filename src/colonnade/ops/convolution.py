@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .layout import Array, channels_last
-from .multiplication import Operands, operands, speed
+from .multiplication import Operands, multiply, operands, panels, parts, speed
 from .window import Pair, Window
 
 # A tile's column matrix should stay in the second-level cache until the product has read it, yet hold enough rows
@@ -232,25 +232,25 @@ def by_group(y: Array, groups: int, together: int = 1) -> Array:
     return last.reshape(-1, groups, together * last.shape[3] // groups).transpose(1, 0, 2)
 
 
-def conv2d_products(tiles: list[Tile], kernel: Array, y: Array) -> list[Operands]:
+def conv2d_products(tiles: list[Tile], kernel: Array, y: Array) -> list[list[Operands]]:
     """The products of :func:`conv2d_forward`, one for each tile.
 
     Args:
         tiles: The windows of the input.
-        kernel: (g, K, c_out/g), each group's kernels as columns.
+        kernel: (g, panels, K, c_out/g / panels), each group's kernels as columns.
         y: Where they go: (g, positions, c_out/g).
     """
     return [operands(tile.matrix, kernel, y[:, tile.rows]) for tile in tiles]
 
 
-def conv2d_forward(tiles: list[Tile], products: list[Operands]) -> None:
+def conv2d_forward(tiles: list[Tile], products: list[list[Operands]]) -> None:
     """Multiply each window with the kernel: Y = X_col Kᵀ; see :func:`conv2d_products`."""
     for tile, product in zip(tiles, products, strict=True):
         tile.lay_out()
-        np.matmul(*product)
+        multiply(product)
 
 
-def conv2d_backward_input_products(tiles: list[Tile], kernel: Array, grad_y: Array) -> list[Operands]:
+def conv2d_backward_input_products(tiles: list[Tile], kernel: Array, grad_y: Array) -> list[list[Operands]]:
     """The products of :func:`conv2d_backward_input`, one for each tile.
 
     Args:
@@ -258,10 +258,12 @@ def conv2d_backward_input_products(tiles: list[Tile], kernel: Array, grad_y: Arr
         kernel: (g, c_out/g, K).
         grad_y: (g, positions, c_out/g).
     """
+    columns = parts(tiles[0].matrix.shape[1], *kernel.shape[1:]).columns
+    kernel = panels(kernel, columns)
     return [operands(grad_y[:, tile.rows], kernel, tile.matrix) for tile in tiles]
 
 
-def conv2d_backward_input(tiles: list[Tile], products: list[Operands], grad_padded: Array) -> None:
+def conv2d_backward_input(tiles: list[Tile], products: list[list[Operands]], grad_padded: Array) -> None:
     """Send each window's gradient back to where the window was read: grad_X_col = grad_Y K, added up (col2im).
 
     Right for any stride. With stride 1 the same sum is again a convolution, of the padded output gradient with
@@ -274,7 +276,7 @@ def conv2d_backward_input(tiles: list[Tile], products: list[Operands], grad_padd
     """
     grad_padded.fill(0)
     for tile, product in zip(tiles, products, strict=True):
-        np.matmul(*product)
+        multiply(product)
         _, _, _, _, kernel_height, kernel_width, _ = tile.columns.shape
         # Windows overlap, but the positions that one value of the kernel visits do not.
         for i in range(kernel_height):
