@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from functools import lru_cache
-from itertools import takewhile
-from typing import Any
+from itertools import product, takewhile
+from typing import Any, NamedTuple
 
 VARIABLE = "OPENBLAS_CORETYPE"
 SWITCH = "COLONNADE_CORETYPE"
@@ -56,8 +57,15 @@ def kernels(processor: str) -> str | None:
 IN_PLACE = {"skylakex", "cooperlake", "sapphirerapids"}
 
 
+class Threads(NamedTuple):
+    """How many threads a library multiplies with: what tells, and what sets it."""
+
+    get: Callable[[], int]
+    set: Callable[[int], Any]
+
+
 @lru_cache(maxsize=1)
-def libraries() -> list[Any]:
+def _libraries() -> list[Any]:
     """The BLAS libraries that are loaded, as threadpoolctl's controllers; NumPy must be imported."""
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
@@ -65,7 +73,29 @@ def libraries() -> list[Any]:
 
 
 @lru_cache(maxsize=1)
+def threads() -> list[Threads]:
+    """The number of threads of each BLAS library that is loaded."""
+    return [_threads(library) for library in _libraries()]
+
+
+def _threads(library: Any) -> Threads:
+    # OpenBLAS's own functions are called in a seventh of the time that threadpoolctl takes.
+    for prefix, suffix in product(("", "scipy_"), ("", "64_", "_64")):
+        names = (f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set"))
+        found: list[Any] = [getattr(library.dynlib, name, None) for name in names]
+        if library.internal_api == "openblas" and all(found):
+            return Threads(*found)
+
+    def set_threads(count: int) -> None:
+        library.set_num_threads(count)
+        # Since 3.8 threadpoolctl lets only the thread that did so last do it again, and ignores all others.
+        getattr(library, "clear_controlling_thread", lambda: None)()
+
+    return Threads(library.get_num_threads, set_threads)
+
+
+@lru_cache(maxsize=1)
 def multiplies_in_place() -> bool:
     """Whether NumPy's library multiplies small matrices from where they lie: OpenBLAS does with AVX-512."""
-    own = [library for library in libraries() if "numpy" in library.filepath] or libraries()
+    own = [library for library in _libraries() if "numpy" in library.filepath] or _libraries()
     return bool(own) and all(str(getattr(library, "architecture", "")).lower() in IN_PLACE for library in own)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .blas import libraries
+from . import blas
 from .errors import ArgumentError, StateError
 from .layers.base import Block, Direction, Lane, Scratch, State
 from .layers.wiring import Wiring
@@ -70,7 +70,7 @@ class Workers:
         try:
             with self._holding:
                 if not self._holders:
-                    self._before = [library.num_threads for library in libraries()]
+                    self._before = [library.get() for library in blas.threads()]
                     self._set_blas_threads([1] * len(self._before))
                 self._holders += 1
             try:
@@ -84,11 +84,10 @@ class Workers:
             if mine:
                 self._busy.release()
 
-    def _set_blas_threads(self, counts: Sequence[int]) -> None:
-        for library, count in zip(libraries(), counts, strict=True):
-            library.set_num_threads(count)
-            # Since 3.8 threadpoolctl lets only the thread that did so last do it again, and ignores all others.
-            getattr(library, "clear_controlling_thread", lambda: None)()
+    @staticmethod
+    def _set_blas_threads(counts: Sequence[int]) -> None:
+        for library, count in zip(blas.threads(), counts, strict=True):
+            library.set(count)
 
     def run(self, work: Callable[[int], None], workers: int) -> None:
         """Call `work(worker)` on each of so many workers at once, and wait; the first error is raised here."""
@@ -208,15 +207,22 @@ class Executor:
         self._sums: dict[tuple[Step, Direction], Array] = {}  # (lanes, *the layer's shape)
         self._bound: dict[tuple[int, int, int, int], list[BoundCall]] = {}
         self._lanes: dict[int, list[Lane]] = {}
+        self._views: dict[tuple[Tensor, Kind], Array] = {}
 
     def reset(self) -> None:
         """Forget all views, because the memory was replaced."""
         self._bound.clear()
         self._lanes.clear()
+        self._views.clear()
 
     def view(self, tensor: Tensor, kind: Kind) -> Array:
         """The whole batch of a tensor that exists as such."""
-        return self._array(self.memory.batch, self.plan.places[tensor, kind], self.plan.images, tensor.shape)
+        view = self._views.get((tensor, kind))
+        if view is None:
+            place = self.plan.places[tensor, kind]
+            view = self._array(self.memory.batch, place, self.plan.images, tensor.shape)
+            self._views[tensor, kind] = view
+        return view
 
     def _array(self, memory: Array, offset: int, images: int, shape: Shape, dtype: Any = None) -> Array:
         dtype = np.dtype(dtype or self.plan.dtype)

@@ -410,7 +410,7 @@ class Model(Composite):
 
     def _run_images(self, images: int) -> int:
         """Images of each run that a batch is cut into outside training: equal ones, of at most CHUNK_IMAGES."""
-        if any(step.layer.sums(False) for step in self._steps):
+        if images <= CHUNK_IMAGES or any(step.layer.sums(False) for step in self._steps):
             return images  # what must see the whole batch sees it
         return -(-images // -(-images // CHUNK_IMAGES))
 

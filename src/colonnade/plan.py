@@ -189,7 +189,7 @@ class Plan:
     def _forward_segments(self) -> list[Segment]:
         """Cut the steps before each that needs sums over the batch, and before the first that wants it whole."""
         segments = [Segment("forward")]
-        whole = False
+        whole = self.images == 1
         self._whole: dict[Step, bool] = {}
         for step in self.steps:
             if self._sums(step):
@@ -199,7 +199,8 @@ class Plan:
             if self._sums(step) or (wants and segments[-1].calls):
                 segments.append(Segment("forward"))
             segments[-1].calls.append(Call("forward", step))
-            segments[-1].begins.append(step)
+            if step.prepares("forward"):
+                segments[-1].begins.append(step)
             self._whole[step] = whole
         return segments
 
@@ -214,7 +215,8 @@ class Plan:
                 segments.append(Segment("backward"))
             elif previous and self._whole[previous] != self._whole[step]:
                 segments.append(Segment("backward"))
-            segments[-1].begins.append(step)
+            if step.prepares("backward"):
+                segments[-1].begins.append(step)
             segments[-1].calls.append(Call("backward", step))
             if not self._sums(step):
                 learning = (parameter for parameter in step.parameters if parameter.trainable)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from .layers.base import Layer
+from .layers.base import Direction, Layer
 from .layers.wiring import Wiring
 from .tensor import Shape, Tensor
 
@@ -42,6 +42,11 @@ class Step:
     def frozen(self) -> bool:
         """Whether it was to be left as it is: the layer, or all the parameters it has."""
         return not self.layer.trainable or (bool(self.parameters) and not self.learns)
+
+    def prepares(self, direction: Direction) -> bool:
+        """Whether its layer has something to do once before a pass in that direction."""
+        hook = f"begin_{direction}"
+        return getattr(type(self.layer), hook) is not getattr(Layer, hook)
 
     def __repr__(self) -> str:
         return f"Step({self.name}, {type(self.layer).__name__})"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from colonnade.ops import pooling
+from colonnade.ops.layout import channels_last
 from colonnade.ops.window import Window
 from tests import reference
 
@@ -108,7 +109,8 @@ def test_average_pool_of_every_geometry_is_the_naive_loops(
         outputs = expected.shape[2:]
         share = pooling.shares(window, size, outputs, count_include_pad, divisor_override, np.float64)
         y = unwritten(*expected.shape)
-        pooling.avg_pool2d_forward(x, window, share, y)
+        views = pooling.seen(channels_last(x), size, window, channels_last(y))
+        pooling.avg_pool2d_forward(views, share, channels_last(y))
         np.testing.assert_allclose(y, expected, atol=1e-14, err_msg=str(arguments))
 
         grad_y, grad_x = images(*y.shape), unwritten(*x.shape)
@@ -125,7 +127,8 @@ def test_average_by_product_is_the_naive_loops(kernel: tuple[int, int]) -> None:
     matrix = pooling.tile_matrix(window, 3, 1 / (kernel[0] * kernel[1]), np.float64)
     expected = reference.avg_pool2d(x, kernel)
     y, rows = unwritten(*expected.shape), np.full((2, 6 // kernel[0], 6, 3), np.nan)
-    pooling.avg_pool2d_tiles_forward(x, window, matrix, y, rows)
+    views = pooling.seen_tall(channels_last(x), window, rows)
+    pooling.avg_pool2d_tiles_forward(views, matrix, channels_last(y).reshape(-1, 3), rows)
     np.testing.assert_allclose(y, expected, atol=1e-14)
 
     grad_y, grad_x = images(*y.shape), unwritten(*x.shape)

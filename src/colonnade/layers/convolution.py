@@ -260,7 +260,7 @@ class Conv2d(Layer):
                 positions // self._weight_parts(positions, forward)[0].inner
                 for positions in tile_positions(forward.wide, shape)
             )
-            spaces["kernel"] = Scratch((sums + (sums > 1), *self._wide_shape(forward)))
+            spaces["kernel"] = Scratch((1 + sums, *self._wide_shape(forward)))
             outputs = (images, self.out_channels, *self.window.output_size((height, width)))
             backward = self._backward_product(shape)
             if backward is not None:
@@ -328,37 +328,43 @@ class Conv2d(Layer):
     def _backward_weight(self, x: Tensor, y: Tensor, block: Block) -> None:
         if not self.weight.trainable:
             return
-        values, products = block.once("weight", lambda: self._weight_views(x.value, y.grad, block))
+        values, total, products = block.once("weight", lambda: self._weight_views(x.value, y.grad, block))
         if "padded" in block.scratch:
             pad(values, self.window, block.scratch["padded"])
-        product = self._forward_product(x.value.shape)
-        for tile, operands, sums, total in products:
+        for tile, operands, sums in products:
             tile.lay_out()
             multiply(operands)
-            if len(sums) > 1:
-                np.add.reduce(sums, axis=0, out=total)
-            narrow(total, product, self._by_group(block.grad(self.weight)))
+            for part in sums:
+                np.add(total, part, out=total)
+        narrow(total, self._forward_product(x.value.shape), self._by_group(block.grad(self.weight)))
 
     def _weight_views(
         self, x: Array, grad_y: Array, block: Block
-    ) -> tuple[Array, list[tuple[Tile, list[Operands], Array, Array]]]:
-        """The input, and for each tile its product, where the partial sums of that are, and where their total goes."""
+    ) -> tuple[Array, Array, list[tuple[Tile, list[Operands], Array]]]:
+        """The input, what the wide weight's gradient is summed up in, and for each tile its product and the sums of it.
+
+        The first sum of all is the total that the others are added to.
+        """
         product, values = self._forward_product(x.shape), channels_last(x)
         gradients = by_group(grad_y, product.groups, product.together)
-        made = []
+        made: list[tuple[Tile, list[Operands], Array]] = []
+        total = None
         for tile in self._tiles(values, product, "padded", block):
             left, right, space = gradients[:, tile.rows], tile.matrix, block.scratch["kernel"]
             cut, swapped = self._weight_parts(left.shape[1], product)
             if swapped:
                 left, right = right, left
                 space = space.reshape(*space.shape[:2], *space.shape[3:], -1)
-            count = left.shape[1] // cut.inner
-            out = space[:count].reshape(count, len(left), left.shape[2], right.shape[2])
-            if swapped:
-                space = space.transpose(0, 1, 5, 2, 3, 4)
-            sums, total = space[:count], space[-1 if count > 1 else 0]
-            made.append((tile, cut.operands(left.transpose(0, 2, 1), panels(right, cut.columns), out), sums, total))
-        return values, made
+            first = 0 if total is None else 1
+            space = space[first : first + left.shape[1] // cut.inner]
+            out = space.reshape(*space.shape[:2], left.shape[2], right.shape[2])
+            products = cut.operands(left.transpose(0, 2, 1), panels(right, cut.columns), out)
+            sums = space.transpose(0, 1, 5, 2, 3, 4) if swapped else space
+            if total is None:
+                total, sums = sums[0], sums[1:]
+            made.append((tile, products, sums))
+        assert total is not None
+        return values, total, made
 
     def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
         if self.turned is None:

@@ -228,10 +228,15 @@ class AvgPool2d(WindowPooling):
             matrices = self._rows_and_columns(x.value, block)
             pooling.adaptive_avg_pool2d_forward(x.value, *matrices, y.value, block.scratch["means"])
         elif "rows" in block.scratch:
-            matrix = block.once("matrix", lambda: self._matrix(x.value))
-            pooling.avg_pool2d_tiles_forward(x.value, self.window, matrix, y.value, block.scratch["rows"])
+            rows, matrix = block.scratch["rows"], block.once("matrix", lambda: self._matrix(x.value))
+            views = block.once("tall", lambda: pooling.seen_tall(channels_last(x.value), self.window, rows))
+            outputs = block.once("outputs", lambda: channels_last(y.value).reshape(-1, matrix.shape[1]))
+            pooling.avg_pool2d_tiles_forward(views, matrix, outputs, rows)
         else:
-            pooling.avg_pool2d_forward(x.value, self.window, self._share(x.value, y.value, block), y.value)
+            values, outputs = channels_last(x.value), channels_last(y.value)
+            size = (values.shape[1], values.shape[2])
+            views = block.once("seen", lambda: pooling.seen(values, size, self.window, outputs))
+            pooling.avg_pool2d_forward(views, self._share(x.value, y.value, block), outputs)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if "means" in block.scratch:

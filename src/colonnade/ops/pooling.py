@@ -290,11 +290,10 @@ def shares(
     return (1.0 / divisors).astype(dtype)
 
 
-def avg_pool2d_forward(x: Array, window: Window, share: Array | float, out: Array) -> None:
-    """The average of each window: x (n, c, h, w), out (n, c, h_out, w_out); `share` from :func:`shares`."""
-    y = channels_last(out)
-    _combine(np.add, seen(channels_last(x), (x.shape[2], x.shape[3]), window, y), 0.0, y)
-    np.multiply(y, share, out=y)
+def avg_pool2d_forward(views: Seen, share: Array | float, out: Array) -> None:
+    """The average of each window: out (n, h_out, w_out, c), from what :func:`seen` says and :func:`shares`."""
+    _combine(np.add, views, 0.0, out)
+    np.multiply(out, share, out=out)
 
 
 def avg_pool2d_backward(grad_y: Array, window: Window, share: Array | float, out: Array, part: Array) -> None:
@@ -320,20 +319,23 @@ def tile_matrix(window: Window, channels: int, share: float, dtype: DTypeLike) -
     return np.tile(np.eye(channels, dtype=dtype) * share, (window.kernel[1], 1)).astype(dtype)
 
 
-def avg_pool2d_tiles_forward(x: Array, window: Window, matrix: Array, out: Array, rows: Array) -> None:
+def seen_tall(x: Array, window: Window, rows: Array) -> Seen:
+    """What :func:`avg_pool2d_tiles_forward` adds up: x (n, h, w, c) by rows of windows, into rows (n, h_out, w, c)."""
+    height = (window.kernel[0], 1)
+    return seen(x, (x.shape[1], x.shape[2]), window._replace(kernel=height, stride=height), rows)
+
+
+def avg_pool2d_tiles_forward(views: Seen, matrix: Array, out: Array, rows: Array) -> None:
     """`avg_pool2d_forward` for tiles of few channels: rows are added, then columns averaged by a product.
 
     Args:
-        x: (n, c, h, w).
-        window: How the window moves; it tiles exactly.
+        views: From :func:`seen_tall`.
         matrix: (k_w · c, c), from :func:`tile_matrix`.
-        out: (n, c, h_out, w_out).
+        out: (n · h_out · w_out, c).
         rows: Scratch, (n, h_out, w, c).
     """
-    height = (window.kernel[0], 1)
-    tall = window._replace(kernel=height, stride=height)
-    _combine(np.add, seen(channels_last(x), (x.shape[2], x.shape[3]), tall, rows), 0.0, rows)
-    np.matmul(rows.reshape(-1, matrix.shape[0]), matrix, out=channels_last(out).reshape(-1, matrix.shape[1]))
+    _combine(np.add, views, 0.0, rows)
+    np.matmul(rows.reshape(-1, matrix.shape[0]), matrix, out=out)
 
 
 def avg_pool2d_tiles_backward(grad_y: Array, turned: Array, out: Array, rows: Array) -> None:
