@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
+from colonnade import blas
 from colonnade.blas import NEEDED, kernels
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -137,12 +140,105 @@ def test_products_are_right_with_the_kernels_that_the_library_chooses():
     run(MULTIPLY)
 
 
+def needs_avx512() -> None:
+    if not NEEDED.issubset(CPUINFO.read_text(encoding="utf-8").split()):
+        pytest.skip("this processor has no AVX-512")
+
+
 @linux
 def test_products_are_right_with_the_kernels_that_we_choose():
-    text = CPUINFO.read_text(encoding="utf-8")
-    if not NEEDED.issubset(text.split()):
-        pytest.skip("this processor has no AVX-512")
+    needs_avx512()
     architectures = run(MULTIPLY, OPENBLAS_CORETYPE="SKYLAKEX").split()
     if not architectures:
         pytest.skip("this NumPy multiplies with another library")
     assert set(architectures) == {"SkylakeX"}
+
+
+class Library:
+    """A BLAS library as threadpoolctl shows it."""
+
+    def __init__(self, api: str, architecture: str | None, filepath: str = "/usr/lib/libblas.so") -> None:
+        self.internal_api, self.filepath, self.dynlib = api, filepath, object()
+        if architecture is not None:
+            self.architecture = architecture
+        self.count, self.released = 4, 0
+
+    def get_num_threads(self) -> int:
+        return self.count
+
+    def set_num_threads(self, count: int) -> None:
+        self.count = count
+
+    def clear_controlling_thread(self) -> None:
+        self.released += 1
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([("openblas", "SkylakeX")], True),
+        ([("openblas", "Cooperlake")], True),
+        ([("openblas", "SapphireRapids")], True),
+        ([("openblas", "Haswell")], False),
+        ([("openblas", "Zen")], False),
+        ([("mkl", None)], False),
+        ([], False),
+        # NumPy's own library counts, whatever else is loaded.
+        ([("openblas", "Haswell"), ("openblas", "SkylakeX", "/site/numpy.libs/libscipy_openblas64_.so")], True),
+        ([("openblas", "SkylakeX"), ("openblas", "Haswell", "/site/numpy.libs/libscipy_openblas64_.so")], False),
+    ],
+)
+def test_products_are_cut_for_the_kernels_that_gain_by_it(monkeypatch, found, expected):
+    monkeypatch.setattr(blas, "_libraries", lambda: [Library(*each) for each in found])
+    assert blas.multiplies_in_place.__wrapped__() is expected
+
+
+def test_openblas_is_asked_itself_how_many_threads_it_has():
+    for library, info in zip(
+        blas.threads(), [each for each in threadpool_info() if each["user_api"] == "blas"], strict=True
+    ):
+        before = library.get()
+        assert before == info["num_threads"]
+        library.set(1)
+        assert [each["num_threads"] for each in threadpool_info() if each["filepath"] == info["filepath"]] == [1]
+        library.set(before)
+        assert library.get() == before
+
+
+def test_other_libraries_are_asked_through_threadpoolctl():
+    library = Library("mkl", None)
+    threads = blas._threads(library)
+    threads.set(1)
+    assert (threads.get(), library.count, library.released) == (1, 1, 1)
+
+
+CONVOLVE = """
+import sys
+import numpy as np
+import colonnade as cn
+from colonnade import blas
+model = cn.Model([cn.Conv2d(3, 16, 3, padding=1), cn.ReLU(), cn.Conv2d(16, 64, 3, stride=2), cn.ReLU(),
+                  cn.Conv2d(64, 64, 3, padding=1), cn.Flatten(), cn.Dense(64 * 9 * 9, 4)], seed=0)
+x = np.random.default_rng(0).normal(size=(40, 3, 20, 20)).astype(np.float32)
+y = model(x, training=True)
+grad_x = model.backward(np.ones_like(y) / 40)
+grads = np.concatenate([parameter.grad.ravel() for parameter in model.parameters()])
+np.savez(sys.argv[1], y=y, grad_x=grad_x, grads=grads)
+print(blas.multiplies_in_place())
+"""
+
+
+@linux
+def test_convolutions_are_right_with_kernels_that_multiply_in_place_and_with_those_that_pack(tmp_path):
+    needs_avx512()
+    if not any(library.internal_api == "openblas" for library in blas._libraries()):
+        pytest.skip("this NumPy multiplies with another library")
+    results = []
+    for kernels_named, in_place in (("SKYLAKEX", "True"), ("HASWELL", "False")):
+        path = tmp_path / f"{kernels_named}.npz"
+        program = f"import sys\nsys.argv = ['', {str(path)!r}]\n{CONVOLVE}"
+        assert run(program, OPENBLAS_CORETYPE=kernels_named) == in_place
+        results.append(np.load(path))
+    for name in ("y", "grad_x", "grads"):
+        scale = np.abs(results[0][name]).max()
+        np.testing.assert_allclose(results[0][name], results[1][name], atol=2e-5 * scale)
