@@ -28,8 +28,10 @@ Action = Literal["forward", "backward", "sum_forward", "sum_backward"]
 # a single worker runs them a little faster; but each call begins with a few microseconds of Python, which several
 # workers can only have one after the other. Measured with two, 4 MiB is the better by 10 to 15 per cent.
 BLOCK_BYTES = 1 << 22
-# As many workers can share what must be summed over the batch; each lane has gradients of its own.
+# As many workers can share what must be summed over the batch; each lane has gradients of its own. A lane of less than
+# LANE_BYTES at its widest step is calls too short for workers to share: they would wait for each other's Python.
 LANES = 8
+LANE_BYTES = 1 << 21
 # A lane should put so many rows into the product that makes a weight's gradient, or the sum over lanes costs more.
 LANE_ROWS = 64
 
@@ -333,14 +335,17 @@ class Plan:
     def _cut(self, segment: Segment) -> Cut:
         """Cut the batch for one segment, from shapes alone: never from the number of threads.
 
-        A block is so large that the tensors of its widest call fill half a core's cache. Where something is summed
-        over the batch there are at most `LANES` lanes, and fewer where a lane would bring too few rows to the product
-        that makes a weight's gradient; elsewhere each block is a lane of its own.
+        A block's tensors take `BLOCK_BYTES` at its widest call. Where something is summed over the batch there are at
+        most `LANES` lanes, and fewer where a lane would be too small, or would bring too few rows to the product that
+        makes a weight's gradient; elsewhere each block is a lane of its own.
         """
         widest = max((sum(math.prod(t.shape) for t, _, _ in self.touches(call)) for call in segment.calls), default=1)
-        block = max(1, BLOCK_BYTES // max(1, widest * self.dtype.itemsize))
+        size = max(1, widest * self.dtype.itemsize)  # of one image
+        block = max(1, BLOCK_BYTES // size)
         sums = segment.direction == "backward" or any(call.action == "sum_forward" for call in segment.calls)
-        lanes = min(LANES if sums else -(-self.images // block), self.images)
+        lanes = min(-(-self.images * size // LANE_BYTES), LANES) if sums else -(-self.images // block)
+        # Three lanes would keep two workers, or four, waiting for the last.
+        lanes = min(lanes if lanes <= 2 else -(-lanes // 4) * 4, self.images)
         for call in segment.calls:
             for parameter in call.step.parameters if call.action == "backward" else []:
                 rows = self.images * math.prod(call.step.outputs[0].shape) // parameter.shape[0]
