@@ -37,6 +37,8 @@ from .normalization import BatchNorm2d
 
 # A depthwise convolution with more outputs of each channel is the faster as products, however narrow.
 LARGEST_MULTIPLIER = 8
+# Nanoseconds for each number that is added to a matrix whose rows are its own columns.
+TRANSPOSING = 2.0
 
 
 class Conv2d(Layer):
@@ -194,7 +196,7 @@ class Conv2d(Layer):
         length = math.prod(window)
         sides, others = (outputs, positions, length), (length, positions, outputs)
         straight, swapped = parts(*sides, summed=True), parts(*others, summed=True)
-        if cost(swapped, *others) < cost(straight, *sides):
+        if cost(swapped, *others) + TRANSPOSING * outputs * length < cost(straight, *sides):
             return swapped, True
         return straight, False
 
@@ -260,7 +262,7 @@ class Conv2d(Layer):
                 positions // self._weight_parts(positions, forward)[0].inner
                 for positions in tile_positions(forward.wide, shape)
             )
-            spaces["kernel"] = Scratch((1 + sums, *self._wide_shape(forward)))
+            spaces["kernel"] = Scratch((sums if forward.as_it_is else 1 + sums, *self._wide_shape(forward)))
             outputs = (images, self.out_channels, *self.window.output_size((height, width)))
             backward = self._backward_product(shape)
             if backward is not None:
@@ -331,19 +333,24 @@ class Conv2d(Layer):
         values, total, products = block.once("weight", lambda: self._weight_views(x.value, y.grad, block))
         if "padded" in block.scratch:
             pad(values, self.window, block.scratch["padded"])
+        product, gradient = self._forward_product(x.value.shape), self._by_group(block.grad(self.weight))
         for tile, operands, sums in products:
             tile.lay_out()
             multiply(operands)
             for part in sums:
-                np.add(total, part, out=total)
-        narrow(total, self._forward_product(x.value.shape), self._by_group(block.grad(self.weight)))
+                if total is None:
+                    narrow(part, product, gradient)
+                else:
+                    np.add(total, part, out=total)
+        if total is not None:
+            narrow(total, product, gradient)
 
     def _weight_views(
         self, x: Array, grad_y: Array, block: Block
-    ) -> tuple[Array, Array, list[tuple[Tile, list[Operands], Array]]]:
-        """The input, what the wide weight's gradient is summed up in, and for each tile its product and the sums of it.
+    ) -> tuple[Array, Array | None, list[tuple[Tile, list[Operands], Array]]]:
+        """The input, and for each tile its product and the parts of its sum.
 
-        The first sum of all is the total that the others are added to.
+        The gradient at a wide kernel is first added up, in the second: there the first part of all goes straight.
         """
         product, values = self._forward_product(x.shape), channels_last(x)
         gradients = by_group(grad_y, product.groups, product.together)
@@ -360,10 +367,9 @@ class Conv2d(Layer):
             out = space.reshape(*space.shape[:2], left.shape[2], right.shape[2])
             products = cut.operands(left.transpose(0, 2, 1), panels(right, cut.columns), out)
             sums = space.transpose(0, 1, 5, 2, 3, 4) if swapped else space
-            if total is None:
+            if not product.as_it_is and total is None:
                 total, sums = sums[0], sums[1:]
             made.append((tile, products, sums))
-        assert total is not None
         return values, total, made
 
     def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
