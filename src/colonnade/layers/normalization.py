@@ -15,6 +15,7 @@ from ..ops.normalization import (
     batch_norm_backward_sums,
     batch_norm_forward,
     batch_norm_sums,
+    run_length,
 )
 from ..tensor import Parameter, Shape, Tensor
 from .arguments import count
@@ -69,7 +70,11 @@ class BatchNorm(Layer):
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         positions = math.prod(shape) // self.num_features
         row = (self.num_features, 1) if len(shape) == 3 else (repeats(shape, self.num_features), self.num_features)
-        return {"products": Scratch((math.prod(shape),)), "ones": Scratch((1, positions)), "row": Scratch(row)}
+        return {
+            "products": Scratch((math.prod(shape),)),
+            "ones": Scratch((1, run_length(positions))),
+            "row": Scratch(row),
+        }
 
     def _rows(self, *arrays: Array) -> tuple[Array, ...]:
         """A block's arrays with channels last, as (positions / r, r · c); a sequence batch (n, c, l) as it is.

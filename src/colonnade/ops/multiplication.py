@@ -102,9 +102,9 @@ def parts(rows: int, inner: int, columns: int, *, summed: bool = False, width: i
         return whole
     ways = [
         Parts(height, length, across)
-        for length in (_divisors(inner) if summed else [inner])
+        for length in (divisors(inner) if summed else [inner])
         if length * columns <= CACHED and (length == inner or length >= 2 * WIDEST)
-        for across in ([width] if width else _divisors(columns))
+        for across in ([width] if width else divisors(columns))
         if across <= WIDEST
         for height in _heights(rows, SMALL // (length * across))
     ]
@@ -113,7 +113,7 @@ def parts(rows: int, inner: int, columns: int, *, summed: bool = False, width: i
 
 def _heights(rows: int, limit: int) -> Iterator[int]:
     """The tallest parts of so many rows, up to a limit: of whole sixes, of whole sixes without a rest, without."""
-    divisors = [divisor for divisor in _divisors(rows) if divisor <= limit]
+    divisors = [divisor for divisor in divisors(rows) if divisor <= limit]
     sixes = [min(limit, rows) // ROWS * ROWS, *(divisor for divisor in divisors if divisor % ROWS == 0)]
     yield from {height for height in (sixes[0], sixes[-1], divisors[-1] if divisors else 0) if height}
 
@@ -153,6 +153,7 @@ def row_length(columns: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _divisors(number: int) -> list[int]:
+def divisors(number: int) -> list[int]:
+    """All of them, the smallest first."""
     small = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
     return sorted({*small, *(number // divisor for divisor in small)})

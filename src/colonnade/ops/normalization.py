@@ -7,17 +7,35 @@ number of positions, since NumPy's inner loop is as long as the row and one of 1
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 
 from .layout import Array
+from .multiplication import divisors
+
+
+# So many numbers of a channel are added up in float32; their sums in float64.
+SUMMED = 1024
+
+
+@lru_cache(maxsize=1024)
+def run_length(positions: int) -> int:
+    """Positions that are added up in one run: a divisor of all, near `SUMMED`."""
+    return min(divisors(positions), key=lambda length: abs(math.log(length / SUMMED)))
 
 
 def channel_sums(x: Array, ones: Array) -> Array:
-    """Σx of each channel, for x (positions, c) or (n, c, l).
+    """Σx of each channel in float64, for x (positions, c) or (n, c, l).
 
-    A product with `ones`, (1, positions), adds up columns many times faster than `x.sum(0)`.
+    A product with `ones`, (1, r), adds up columns many times faster than `x.sum(0)`: r positions at a time.
     """
-    total: Array = x.sum(axis=(0, 2)) if x.ndim == 3 else np.matmul(ones, x)[0]
+    if x.ndim == 3:
+        total: Array = x.sum(axis=(0, 2)).astype(np.float64)
+        return total
+    runs = np.matmul(ones, x.reshape(-1, ones.size, x.shape[1]))
+    total = runs.sum(axis=(0, 1), dtype=np.float64)
     return total
 
 
@@ -30,20 +48,20 @@ def batch_norm_sums(x: Array, rows: Array, ones: Array, row: Array, squares: Arr
     Args:
         x: (positions, c) or (n, c, l).
         rows: The same numbers as rows of r whole positions, (positions / r, r · c); or (n, c, l).
-        ones: (1, positions) of ones.
+        ones: (1, :func:`run_length`) of ones.
         row: Scratch of one row, (r, c); or (c, 1).
         squares: Scratch of x's shape.
         sums: Added to.
     """
-    count = ones.size
+    count = x.size // sums.shape[1]
     total = channel_sums(x, ones)
-    mean = total / x.dtype.type(count)
+    mean = (total / count).astype(x.dtype)
     np.copyto(row, mean[:, None] if x.ndim == 3 else mean)
     np.subtract(rows, row if x.ndim == 3 else row.reshape(-1), out=squares.reshape(rows.shape))
     np.square(squares, out=squares)
-    exact_total, exact_mean = total.astype(np.float64), mean.astype(np.float64)
-    sums[0] += exact_total
-    sums[1] += channel_sums(squares, ones) + exact_mean * (2.0 * exact_total - count * exact_mean)
+    exact_mean = mean.astype(np.float64)
+    sums[0] += total
+    sums[1] += channel_sums(squares, ones) + exact_mean * (2.0 * total - count * exact_mean)
 
 
 def batch_norm_forward(x: Array, scale: Array, shift: Array, y: Array) -> None:
@@ -62,7 +80,7 @@ def batch_norm_backward_sums(
     Args:
         grad_y: (positions, c) or (n, c, l).
         rows: x as rows of whole positions, (positions / r, r · c); or (n, c, l).
-        ones: (1, positions) of ones.
+        ones: (1, :func:`run_length`) of ones.
         mean: μ, repeated to a row.
         inverse_deviation: 1 / √(σ² + ε), (c,).
         products: Scratch of grad_y's shape.
