@@ -113,9 +113,9 @@ def parts(rows: int, inner: int, columns: int, *, summed: bool = False, width: i
 
 def _heights(rows: int, limit: int) -> Iterator[int]:
     """The tallest parts of so many rows, up to a limit: of whole sixes, of whole sixes without a rest, without."""
-    divisors = [divisor for divisor in divisors(rows) if divisor <= limit]
-    sixes = [min(limit, rows) // ROWS * ROWS, *(divisor for divisor in divisors if divisor % ROWS == 0)]
-    yield from {height for height in (sixes[0], sixes[-1], divisors[-1] if divisors else 0) if height}
+    fitting = [divisor for divisor in divisors(rows) if divisor <= limit]
+    sixes = [min(limit, rows) // ROWS * ROWS, *(divisor for divisor in fitting if divisor % ROWS == 0)]
+    yield from {height for height in (sixes[0], sixes[-1], fitting[-1] if fitting else 0) if height}
 
 
 def cost(way: Parts, rows: int, inner: int, columns: int) -> float:

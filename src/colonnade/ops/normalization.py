@@ -15,7 +15,6 @@ import numpy as np
 from .layout import Array
 from .multiplication import divisors
 
-
 # So many numbers of a channel are added up in float32; their sums in float64.
 SUMMED = 1024
 
@@ -32,11 +31,9 @@ def channel_sums(x: Array, ones: Array) -> Array:
     A product with `ones`, (1, r), adds up columns many times faster than `x.sum(0)`: r positions at a time.
     """
     if x.ndim == 3:
-        total: Array = x.sum(axis=(0, 2)).astype(np.float64)
-        return total
+        return np.asarray(x.sum(axis=(0, 2)), np.float64)
     runs = np.matmul(ones, x.reshape(-1, ones.size, x.shape[1]))
-    total = runs.sum(axis=(0, 1), dtype=np.float64)
-    return total
+    return np.asarray(runs.sum(axis=(0, 1), dtype=np.float64))
 
 
 def batch_norm_sums(x: Array, rows: Array, ones: Array, row: Array, squares: Array, sums: Array) -> None:
