@@ -37,9 +37,9 @@ def test_the_images_of_a_data_set_say_how_large_the_network_is(run):
 
 
 def test_input_and_threads_are_followed(run):
-    options = ["--input", "1,12,16", "--batch-size", 64, "--threads", 2, "--steps", 1, "--json"]
+    options = ["--input", "1,12,16", "--batch-size", 1000, "--threads", 2, "--steps", 1, "--json"]
     answer = json.loads(run("profile", "lenet5", *options).stdout)
-    assert answer["shape"] == [64, 1, 12, 16]
+    assert answer["shape"] == [1000, 1, 12, 16]
     assert answer["threads"] == 2
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import colonnade as cn
-from colonnade.ops import convolution, depthwise
+from colonnade.ops import convolution, depthwise, products
 from tests import reference
 
 # kernel, stride, padding, dilation, groups, channels in and out: odd sizes on purpose
@@ -102,8 +102,8 @@ def test_many_outputs_of_each_channel_are_products() -> None:
 @pytest.mark.parametrize("padding", [0, 1])
 def test_merged_groups_give_the_papers_sums(stride: int, padding: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def merging(merged: int) -> Any:
-        def choose(window: Any, size: Any, channels_in: int, channels_out: int, groups: int) -> convolution.Product:
-            return convolution.Product(window, 1, window, groups // merged, merged)
+        def choose(window: Any, size: Any, channels_in: int, channels_out: int, groups: int) -> products.Product:
+            return products.Product(window, 1, window, groups // merged, merged)
 
         return choose
 
@@ -116,8 +116,8 @@ def test_merged_groups_give_the_papers_sums(stride: int, padding: int, monkeypat
 
 def test_narrow_groups_are_merged_and_wide_ones_are_not() -> None:
     window = cn.Conv2d(4, 4, 3, padding=1).window
-    assert convolution.product(window, (28, 28), 128, 128, 32).merged > 1
-    assert convolution.product(window, (28, 28), 1024, 1024, 32).merged == 1
+    assert products.product(window, (28, 28), 128, 128, 32).merged > 1
+    assert products.product(window, (28, 28), 1024, 1024, 32).merged == 1
 
 
 @pytest.mark.parametrize("numbers", [1, 200, 5000])

@@ -9,7 +9,6 @@ import numpy as np
 from .. import initializers
 from ..errors import ArgumentError, ShapeError
 from ..ops.convolution import (
-    Product,
     Tile,
     by_group,
     columns_size,
@@ -18,16 +17,14 @@ from ..ops.convolution import (
     conv2d_forward,
     conv2d_products,
     grouped,
-    narrow,
     pad,
-    product,
     tile_positions,
     tiles,
     turned,
-    widen,
 )
 from ..ops.layout import Array, channels_last, empty, repeats
-from ..ops.multiplication import Operands, Parts, cost, multiply, panels, parts, row_length
+from ..ops.multiplication import Operands
+from ..ops.products import KernelColumns, KernelGradient, Product, product, widen
 from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
 from .arguments import count, pair
@@ -37,8 +34,6 @@ from .normalization import BatchNorm2d
 
 # A depthwise convolution with more outputs of each channel is the faster as products, however narrow.
 LARGEST_MULTIPLIER = 8
-# Nanoseconds for each number that is added to a matrix whose rows are its own columns.
-TRANSPOSING = 2.0
 
 
 class Conv2d(Layer):
@@ -142,6 +137,9 @@ class Conv2d(Layer):
         """The kernels as they lie in memory, (g, c_out/g, k_h, k_w, c_in/g); a view."""
         return self._by_group(self.weight.array)
 
+    def _kernels_shape(self) -> Shape:
+        return (self.groups, self.out_channels // self.groups, *self.window.kernel, self.in_channels // self.groups)
+
     def _by_group(self, weight: Array) -> Array:
         laid = channels_last(weight)
         return laid.reshape(self.groups, self.out_channels // self.groups, *laid.shape[1:])
@@ -157,48 +155,12 @@ class Conv2d(Layer):
         return product(self.turned, size, self.out_channels, self.in_channels, self.groups)
 
     @staticmethod
-    def _matrix(state: State, name: str, kernel: Array, product: Product, shape: Shape) -> Array:
-        """Kernels (g, c_out/g, k_h, k_w, c_in/g), widened, as the columns that windows are multiplied with.
-
-        They are written out, so that a product can read them row by row, and to the same place each time.
-
-        Returns:
-            (g / merged, panels, K, t · merged · c_out/g / panels), for images of `shape`.
-        """
-        _, depth, height, _, inner = kernel.shape
-        outputs = product.together * product.merged * depth
-        window = (height, product.wide.kernel[1], product.merged * inner)
-        columns = parts(max(tile_positions(product.wide, shape)), math.prod(window), outputs).columns
-        # Panels that lie apart are the faster to read, but neighbours' kernels do not keep to them.
-        across = columns if product.as_it_is else outputs
+    def _write(state: State, name: str, kernel: Array, product: Product, shape: Shape) -> None:
+        """Write a kernel out in `state`, for images of `shape`."""
         if name not in state:
-            laid = (product.groups, outputs // across, *window, row_length(across))
-            state[name] = empty(laid, kernel.dtype)[..., :across]
-        made: Array = state[name].transpose(0, 1, 5, 2, 3, 4)
-        if product.as_it_is:
-            np.copyto(made, kernel.reshape(made.shape))
-        else:
-            widen(kernel, product, made[:, 0])
-        whole: Array = state[name].reshape(*made.shape[:2], -1, across)
-        return whole if product.as_it_is else panels(whole[:, 0], columns)
-
-    def _wide_shape(self, product: Product) -> Shape:
-        """(g / merged, t · merged · c_out/g, k_h, k_w', merged · c_in/g)."""
-        outputs, inner = product.together * self.out_channels, self.in_channels
-        return (product.groups, outputs // product.groups, *product.wide.kernel, inner // product.groups)
-
-    def _weight_parts(self, positions: int, product: Product) -> tuple[Parts, bool]:
-        """How the product that makes the weight's gradient is cut, in a tile of so many positions.
-
-        It is grad_Yᵀ X_col, or where that is the faster, for small windows, X_colᵀ grad_Y: the second is true then.
-        """
-        _, outputs, *window = self._wide_shape(product)
-        length = math.prod(window)
-        sides, others = (outputs, positions, length), (length, positions, outputs)
-        straight, swapped = parts(*sides, summed=True), parts(*others, summed=True)
-        if cost(swapped, *others) + TRANSPOSING * outputs * length < cost(straight, *sides):
-            return swapped, True
-        return straight, False
+            positions = max(tile_positions(product.wide, shape))
+            state[name] = KernelColumns(product, kernel.shape, positions, kernel.dtype)
+        state[name].write(kernel)
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
         seen = unchanged_since([parameter for _, parameter in self.parameters()])
@@ -210,7 +172,7 @@ class Conv2d(Layer):
         if self.depthwise:
             state["kernel"] = self.depthwise.kernels(self._vectors(kernel), shape, state.get("kernel"))
         else:
-            state["kernel"] = self._matrix(state, "columns", kernel, self._forward_product(shape), shape)
+            self._write(state, "columns", kernel, self._forward_product(shape), shape)
         if bias is not None:
             outputs = (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
             bias = np.tile(bias, repeats(outputs, self.out_channels))
@@ -229,14 +191,12 @@ class Conv2d(Layer):
         product, kernel = self._backward_product(shape), self._kernels()
         if product is None:
             single = self._scattered(shape)
-            _, depth, height, width, inner = kernel.shape
             if "scattered" not in state:
-                wide = (single.groups, single.merged * depth, height, width, single.merged * inner)
-                state["scattered"] = empty(wide, kernel.dtype)
+                state["scattered"] = empty(single.kernel_shape(kernel.shape), kernel.dtype)
             widen(kernel, single, state["scattered"])
         else:
             outputs = (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
-            state["turned_kernel"] = self._matrix(state, "turned", turned(kernel), product, outputs)
+            self._write(state, "turned", turned(kernel), product, outputs)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images, _, height, width = shape
@@ -258,11 +218,8 @@ class Conv2d(Layer):
             size = self.window.padded_size((height, width))
             spaces["padded"] = Scratch((forward.groups, images, *size, depth))
         if direction == "backward":
-            sums = max(
-                positions // self._weight_parts(positions, forward)[0].inner
-                for positions in tile_positions(forward.wide, shape)
-            )
-            spaces["kernel"] = Scratch((sums if forward.as_it_is else 1 + sums, *self._wide_shape(forward)))
+            positions = tile_positions(forward.wide, shape)
+            spaces["kernel"] = Scratch(KernelGradient.space(forward, self._kernels_shape(), positions))
             outputs = (images, self.out_channels, *self.window.output_size((height, width)))
             backward = self._backward_product(shape)
             if backward is not None:
@@ -308,7 +265,7 @@ class Conv2d(Layer):
         product, values = self._forward_product(x.shape), channels_last(x)
         windows = self._tiles(values, product, "padded", block)
         outputs = by_group(y, product.groups, product.together)
-        return values, windows, conv2d_products(windows, block.state["kernel"], outputs)
+        return values, windows, conv2d_products(windows, block.state["columns"].matrix, outputs)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if self.depthwise:
@@ -330,47 +287,16 @@ class Conv2d(Layer):
     def _backward_weight(self, x: Tensor, y: Tensor, block: Block) -> None:
         if not self.weight.trainable:
             return
-        values, total, products = block.once("weight", lambda: self._weight_views(x.value, y.grad, block))
+        values, products = block.once("weight", lambda: self._weight_views(x.value, y.grad, block))
         if "padded" in block.scratch:
             pad(values, self.window, block.scratch["padded"])
-        product, gradient = self._forward_product(x.value.shape), self._by_group(block.grad(self.weight))
-        for tile, operands, sums in products:
-            tile.lay_out()
-            multiply(operands)
-            for part in sums:
-                if total is None:
-                    narrow(part, product, gradient)
-                else:
-                    np.add(total, part, out=total)
-        if total is not None:
-            narrow(total, product, gradient)
+        products.add_to(self._by_group(block.grad(self.weight)))
 
-    def _weight_views(
-        self, x: Array, grad_y: Array, block: Block
-    ) -> tuple[Array, Array | None, list[tuple[Tile, list[Operands], Array]]]:
-        """The input, and for each tile its product and the parts of its sum.
-
-        The gradient at a wide kernel is first added up, in the second: there the first part of all goes straight.
-        """
+    def _weight_views(self, x: Array, grad_y: Array, block: Block) -> tuple[Array, KernelGradient]:
         product, values = self._forward_product(x.shape), channels_last(x)
+        windows = self._tiles(values, product, "padded", block)
         gradients = by_group(grad_y, product.groups, product.together)
-        made: list[tuple[Tile, list[Operands], Array]] = []
-        total = None
-        for tile in self._tiles(values, product, "padded", block):
-            left, right, space = gradients[:, tile.rows], tile.matrix, block.scratch["kernel"]
-            cut, swapped = self._weight_parts(left.shape[1], product)
-            if swapped:
-                left, right = right, left
-                space = space.reshape(*space.shape[:2], *space.shape[3:], -1)
-            first = 0 if total is None else 1
-            space = space[first : first + left.shape[1] // cut.inner]
-            out = space.reshape(*space.shape[:2], left.shape[2], right.shape[2])
-            products = cut.operands(left.transpose(0, 2, 1), panels(right, cut.columns), out)
-            sums = space.transpose(0, 1, 5, 2, 3, 4) if swapped else space
-            if not product.as_it_is and total is None:
-                total, sums = sums[0], sums[1:]
-            made.append((tile, products, sums))
-        return values, total, made
+        return values, KernelGradient(windows, product, gradients, block.scratch["kernel"])
 
     def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
         if self.turned is None:
@@ -388,7 +314,7 @@ class Conv2d(Layer):
         assert product is not None
         windows = self._tiles(values, product, "padded_grad", block)
         outputs = by_group(grad_x, product.groups, product.together)
-        return values, product.window, windows, conv2d_products(windows, block.state["turned_kernel"], outputs)
+        return values, product.window, windows, conv2d_products(windows, block.state["turned"].matrix, outputs)
 
     def _scattered(self, shape: Shape) -> Product:
         """The product whose columns are scattered: that of the forward pass, one output at a time."""

@@ -6,116 +6,20 @@ one window in one group, and a row of the column matrix is one output position.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .layout import Array, channels_last
-from .multiplication import Operands, multiply, operands, panels, parts, speed
+from .multiplication import Operands, multiply, operands, panels, parts
 from .window import Pair, Window
 
 # A tile's column matrix should stay in the second-level cache until the product has read it, yet hold enough rows
 # that reading the kernel once a tile costs nothing beside the product.
 TILE_NUMBERS = 1 << 18
 TILE_ROWS = 256
-
-# What it costs on one core to copy windows: nanoseconds to begin each run, and for each number. With the speed of a
-# product it decides how many neighbouring outputs are computed together. Only ratios matter.
-RUN, NUMBER = 12.0, 0.12
-
-
-class Product(NamedTuple):
-    """How a convolution becomes matrix products, one for each group or for some of them merged.
-
-    Neighbouring outputs of a row share most of their windows. Where there are few channels it pays to compute some
-    together, as the channels of one output with a wider window: fewer and longer runs are copied, and the product is
-    wider; the price is that the wide kernel is part zeros. For the same price small groups are merged into one whose
-    kernel has theirs down its diagonal.
-
-    Attributes:
-        window: The window as the layer has it.
-        together: How many neighbouring outputs of a row are computed at once; it divides their number.
-        wide: The window that covers the windows of all of them.
-        groups: How many groups are left.
-        merged: How many of the layer's groups make up one of these.
-    """
-
-    window: Window
-    together: int
-    wide: Window
-    groups: int
-    merged: int
-
-    @property
-    def as_it_is(self) -> bool:
-        """Whether the kernel is the layer's own, without zeros."""
-        return self.together == self.merged == 1
-
-
-@lru_cache(maxsize=1024)
-def product(window: Window, size: Pair, channels_in: int, channels_out: int, groups: int) -> Product:
-    """The cheapest product for a convolution of images of `size`, by the costs above."""
-    width = window.output_size(size)[1]
-    wider = [t for t in range(1, min(width, 32) + 1) if width % t == 0]
-    if window.dilation[1] > 1 or window.pointwise:
-        wider = [1]
-    # Computing neighbours together needs a single group: the channels of an output lie side by side.
-    choices = [(t, groups) for t in wider]
-    choices += [(1, merged) for merged in range(1, groups) if groups % merged == 0]
-
-    def cost(choice: Pair) -> float:
-        together, merged = choice
-        left = groups // merged
-        height, wide = _widened(window, together).kernel
-        columns = together * channels_out // left
-        run = wide * channels_in // left
-        copying = 0.0 if window.pointwise else RUN + run * NUMBER
-        return left * height * (2 * run * columns / speed(columns) + copying) / together
-
-    together, merged = min(choices, key=cost)
-    return Product(window, together, _widened(window, together), groups // merged, merged)
-
-
-def _widened(window: Window, together: int) -> Window:
-    height, width = window.kernel
-    down, right = window.stride
-    return window._replace(kernel=(height, width + (together - 1) * right), stride=(down, right * together))
-
-
-def widen(kernel: Array, product: Product, wide: Array) -> None:
-    """The kernel of the wide window: one after the other the kernels of the neighbours, each at its place, and zeros.
-
-    Args:
-        kernel: (g, c_out/g, k_h, k_w, c_in/g).
-        product: How many are computed together, and how far apart they are; how many of the g groups are merged, m.
-        wide: Written: (g/m, t · m · c_out/g, k_h, k_w', m · c_in/g).
-    """
-    wide.fill(0)
-    for place, own in _places(wide, product, kernel):
-        place[...] = own
-
-
-def narrow(wide: Array, product: Product, kernel: Array) -> None:
-    """The gradient at the kernel from that at the wide one: `kernel` is added to, of the shapes of :func:`widen`."""
-    for place, own in _places(wide, product, kernel):
-        np.add(own, place, out=own)
-
-
-def _places(wide: Array, product: Product, kernel: Array) -> Iterator[tuple[Array, Array]]:
-    """Where the kernel stands in the wide one, for each of the neighbours, and the kernel in that shape: views."""
-    merged, (_, depth, height, width, inner) = product.merged, kernel.shape
-    for number in range(product.together):
-        start = number * product.window.stride[1]
-        place = wide[:, number * merged * depth : (number + 1) * merged * depth, :, start : start + width]
-        if merged == 1:
-            yield place, kernel
-        else:  # the blocks on the diagonal: of the merged groups each sees its own inputs only
-            blocks = place.reshape(product.groups, merged, depth, height, width, merged, inner)
-            own = kernel.reshape(product.groups, merged, depth, height, width, inner)
-            yield np.einsum("gmdhwmi->gmdhwi", blocks), own
 
 
 class Tile(NamedTuple):

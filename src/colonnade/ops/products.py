@@ -1,0 +1,215 @@
+"""How a convolution becomes products of matrices: which, with what kernel, and how that kernel's gradient comes back.
+
+Written in docs/math/convolution.md; names as in `convolution.py`. t is the number of neighbours computed together, m
+that of groups merged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .convolution import Tile
+from .layout import Array, empty
+from .multiplication import Operands, Parts, cost, multiply, panels, parts, row_length, speed
+from .window import Pair, Window
+
+# Nanoseconds for each number that is added to a matrix whose rows are its own columns.
+TRANSPOSING = 2.0
+
+# What it costs on one core to copy windows: nanoseconds to begin each run, and for each number. With the speed of a
+# product it decides how many neighbouring outputs are computed together. Only ratios matter.
+RUN, NUMBER = 12.0, 0.12
+
+
+class Product(NamedTuple):
+    """How a convolution becomes matrix products, one for each group or for some of them merged.
+
+    Neighbouring outputs of a row share most of their windows. Where there are few channels it pays to compute some
+    together, as the channels of one output with a wider window: fewer and longer runs are copied, and the product is
+    wider; the price is that the wide kernel is part zeros. For the same price small groups are merged into one whose
+    kernel has theirs down its diagonal.
+
+    Attributes:
+        window: The window as the layer has it.
+        together: How many neighbouring outputs of a row are computed at once; it divides their number.
+        wide: The window that covers the windows of all of them.
+        groups: How many groups are left.
+        merged: How many of the layer's groups make up one of these.
+    """
+
+    window: Window
+    together: int
+    wide: Window
+    groups: int
+    merged: int
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether the kernel is the layer's own, without zeros."""
+        return self.together == self.merged == 1
+
+    def kernel_shape(self, kernel: tuple[int, ...]) -> tuple[int, ...]:
+        """(g/m, t · m · c_out/g, k_h, k_w', m · c_in/g), for a kernel (g, c_out/g, k_h, k_w, c_in/g)."""
+        _, outputs, _, _, inputs = kernel
+        return self.groups, self.together * self.merged * outputs, *self.wide.kernel, self.merged * inputs
+
+
+@lru_cache(maxsize=1024)
+def product(window: Window, size: Pair, channels_in: int, channels_out: int, groups: int) -> Product:
+    """The cheapest product for a convolution of images of `size`, by the costs above."""
+    width = window.output_size(size)[1]
+    wider = [t for t in range(1, min(width, 32) + 1) if width % t == 0]
+    if window.dilation[1] > 1 or window.pointwise:
+        wider = [1]
+    # Computing neighbours together needs a single group: the channels of an output lie side by side.
+    choices = [(t, groups) for t in wider]
+    choices += [(1, merged) for merged in range(1, groups) if groups % merged == 0]
+
+    def cost(choice: Pair) -> float:
+        together, merged = choice
+        left = groups // merged
+        height, wide = _widened(window, together).kernel
+        columns = together * channels_out // left
+        run = wide * channels_in // left
+        copying = 0.0 if window.pointwise else RUN + run * NUMBER
+        return left * height * (2 * run * columns / speed(columns) + copying) / together
+
+    together, merged = min(choices, key=cost)
+    return Product(window, together, _widened(window, together), groups // merged, merged)
+
+
+def _widened(window: Window, together: int) -> Window:
+    height, width = window.kernel
+    down, right = window.stride
+    return window._replace(kernel=(height, width + (together - 1) * right), stride=(down, right * together))
+
+
+def widen(kernel: Array, product: Product, wide: Array) -> None:
+    """The kernel of the wide window: one after the other the kernels of the neighbours, each at its place, and zeros.
+
+    Args:
+        kernel: (g, c_out/g, k_h, k_w, c_in/g).
+        product: How many are computed together, and how far apart they are; how many of the g groups are merged, m.
+        wide: Written: (g/m, t · m · c_out/g, k_h, k_w', m · c_in/g).
+    """
+    wide.fill(0)
+    for place, own in _places(wide, product, kernel):
+        place[...] = own
+
+
+def narrow(wide: Array, product: Product, kernel: Array) -> None:
+    """The gradient at the kernel from that at the wide one: `kernel` is added to, of the shapes of :func:`widen`."""
+    for place, own in _places(wide, product, kernel):
+        np.add(own, place, out=own)
+
+
+def _places(wide: Array, product: Product, kernel: Array) -> Iterator[tuple[Array, Array]]:
+    """Where the kernel stands in the wide one, for each of the neighbours, and the kernel in that shape: views."""
+    merged, (_, depth, height, width, inner) = product.merged, kernel.shape
+    for number in range(product.together):
+        start = number * product.window.stride[1]
+        place = wide[:, number * merged * depth : (number + 1) * merged * depth, :, start : start + width]
+        if merged == 1:
+            yield place, kernel
+        else:  # the blocks on the diagonal: of the merged groups each sees its own inputs only
+            blocks = place.reshape(product.groups, merged, depth, height, width, merged, inner)
+            own = kernel.reshape(product.groups, merged, depth, height, width, inner)
+            yield np.einsum("gmdhwmi->gmdhwi", blocks), own
+
+
+class KernelColumns:
+    """A kernel written out as the columns that windows are multiplied with, to the same place each time.
+
+    Args:
+        product: What to widen it for.
+        kernel: Its shape, (g, c_out/g, k_h, k_w, c_in/g).
+        positions: How many windows are multiplied with it at a time.
+        dtype: Of its numbers.
+
+    Attributes:
+        matrix: (g/m, panels, K, t · m · c_out/g / panels), as :func:`~colonnade.ops.multiplication.operands` takes it.
+    """
+
+    def __init__(self, product: Product, kernel: tuple[int, ...], positions: int, dtype: np.dtype[Any]) -> None:
+        self.product = product
+        groups, outputs, *window = product.kernel_shape(kernel)
+        columns = parts(positions, math.prod(window), outputs).columns
+        # Panels that lie apart are the faster to read, but neighbours' kernels do not keep to them.
+        across = columns if product.as_it_is else outputs
+        space = empty((groups, outputs // across, *window, row_length(across)), dtype)[..., :across]
+        self._laid: Array = space.transpose(0, 1, 5, 2, 3, 4)
+        whole: Array = space.reshape(groups, outputs // across, -1, across)
+        self.matrix = whole if product.as_it_is else panels(whole[:, 0], columns)
+
+    def write(self, kernel: Array) -> None:
+        """Write out (g, c_out/g, k_h, k_w, c_in/g)."""
+        if self.product.as_it_is:
+            np.copyto(self._laid, kernel.reshape(self._laid.shape))
+        else:
+            widen(kernel, self.product, self._laid[:, 0])
+
+
+class KernelGradient:
+    """The gradient at the kernel from one block: grad_K = grad_Yᵀ X_col, tile by tile.
+
+    Args:
+        tiles: The windows of the input.
+        product: What the kernel was widened for.
+        grad_y: (g/m, positions / t, t · m · c_out/g).
+        space: Scratch of :meth:`space`'s shape.
+    """
+
+    def __init__(self, tiles: list[Tile], product: Product, grad_y: Array, space: Array) -> None:
+        self.product = product
+        # The gradient at a wide kernel is added up before it is narrowed; there the first product of all goes.
+        self._total: Array | None = None
+        self._tiles: list[tuple[Tile, list[Operands], Array]] = []
+        for tile in tiles:
+            left, right = grad_y[:, tile.rows], tile.matrix
+            cut, swapped = _kernel_parts(left.shape[2], left.shape[1], right.shape[2])
+            place = space
+            if swapped:
+                left, right = right, left
+                place = space.reshape(*space.shape[:2], *space.shape[3:], -1)
+            first = 0 if self._total is None else 1
+            place = place[first : first + left.shape[1] // cut.inner]
+            out = place.reshape(*place.shape[:2], left.shape[2], right.shape[2])
+            operands = cut.operands(left.transpose(0, 2, 1), panels(right, cut.columns), out)
+            sums = place.transpose(0, 1, 5, 2, 3, 4) if swapped else place
+            if not product.as_it_is and self._total is None:
+                self._total, sums = sums[0], sums[1:]
+            self._tiles.append((tile, operands, sums))
+
+    @staticmethod
+    def space(product: Product, kernel: tuple[int, ...], positions: Iterable[int]) -> tuple[int, ...]:
+        """The shape of the scratch it needs, for a kernel of that shape and tiles of so many positions."""
+        wide = product.kernel_shape(kernel)
+        sums = max(count // _kernel_parts(wide[1], count, math.prod(wide[2:]))[0].inner for count in positions)
+        return (sums if product.as_it_is else 1 + sums, *wide)
+
+    def add_to(self, gradient: Array) -> None:
+        """Compute it, and add it to `gradient`, (g, c_out/g, k_h, k_w, c_in/g)."""
+        for tile, operands, sums in self._tiles:
+            tile.lay_out()
+            multiply(operands)
+            for part in sums:
+                if self._total is None:
+                    narrow(part, self.product, gradient)
+                else:
+                    np.add(self._total, part, out=self._total)
+        if self._total is not None:
+            narrow(self._total, self.product, gradient)
+
+
+def _kernel_parts(outputs: int, positions: int, window: int) -> tuple[Parts, bool]:
+    """How the product for the kernel's gradient is cut, and whether it is made the other way round, X_colᵀ grad_Y."""
+    straight, swapped = (outputs, positions, window), (window, positions, outputs)
+    ways = parts(*straight, summed=True), parts(*swapped, summed=True)
+    if cost(ways[1], *swapped) + TRANSPOSING * outputs * window < cost(ways[0], *straight):
+        return ways[1], True
+    return ways[0], False
