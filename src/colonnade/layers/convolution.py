@@ -163,7 +163,7 @@ class Conv2d(Layer):
         state[name].write(kernel)
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
-        seen = unchanged_since([parameter for _, parameter in self.parameters()])
+        seen = unchanged_since([self.weight] if self.bias is None else [self.weight, self.bias])
         if seen is None or state.get("seen") != seen:
             self._prepare(state, shape, self._kernels(), None if self.bias is None else self.bias.array)
             state["seen"] = seen
