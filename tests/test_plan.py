@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import colonnade as cn
-from colonnade.plan import Plan
+from colonnade.plan import LANE_BYTES, Plan
 
 
 def described(plan: Plan) -> list[list[str]]:
@@ -101,6 +101,25 @@ def test_the_cut_does_not_depend_on_the_threads() -> None:
         cuts.append([segment.cut for segment in model.plan((50, 1, 28, 28), training=True).segments])
     cn.set_threads(threads)
     assert cuts[0] == cuts[1] == cuts[2]
+
+
+@pytest.mark.parametrize(("network", "images"), [("lenet5", 8), ("lenet5", 64), ("cnn", 16), ("cnn", 48), ("cnn", 128)])
+def test_lanes_are_worth_sharing_and_shared_evenly(network: str, images: int) -> None:
+    model = getattr(cn.zoo, network)()
+    for segment in model.plan((images, 1, 28, 28), training=True).segments:
+        count = len(segment.cut.lanes)
+        assert count <= 2 or count % 4 == 0
+        if segment.direction == "backward" and count > 4:  # four may be three rounded up
+            widest = max(sum(np.prod(tensor.shape) for tensor, _, _ in call.touches()) for call in segment.calls)
+            assert images * widest * 4 > (count - 4) * LANE_BYTES
+    assert all(len(segment.cut.lanes) == 1 for segment in model.plan((1, 1, 28, 28), training=True).segments)
+
+
+def test_nothing_is_called_before_a_pass_that_does_nothing() -> None:
+    model = cn.Model([cn.Conv2d(1, 2, 3), cn.ReLU(), cn.Flatten(), cn.Dense(8, 2)])
+    plan = model.plan((2, 1, 4, 4), training=True)
+    prepared = [(segment.direction, step.name) for segment in plan.segments for step in segment.begins]
+    assert prepared == [("forward", "0"), ("backward", "0")]
 
 
 def test_the_plan_allocates_nothing() -> None:
