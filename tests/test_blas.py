@@ -194,15 +194,16 @@ def test_products_are_cut_for_the_kernels_that_gain_by_it(monkeypatch, found, ex
 
 
 def test_openblas_is_asked_itself_how_many_threads_it_has():
-    for library, info in zip(
-        blas.threads(), [each for each in threadpool_info() if each["user_api"] == "blas"], strict=True
-    ):
-        before = library.get()
-        assert before == info["num_threads"]
-        library.set(1)
-        assert [each["num_threads"] for each in threadpool_info() if each["filepath"] == info["filepath"]] == [1]
-        library.set(before)
-        assert library.get() == before
+    def count(path: str) -> int:
+        return next(each["num_threads"] for each in threadpool_info() if each["filepath"] == path)
+
+    for library, threads in zip(blas._libraries(), blas.threads(), strict=True):
+        before = threads.get()
+        assert before == count(library.filepath)
+        threads.set(1)
+        assert (threads.get(), count(library.filepath)) == (1, 1)
+        threads.set(before)
+        assert threads.get() == before
 
 
 def test_other_libraries_are_asked_through_threadpoolctl():
