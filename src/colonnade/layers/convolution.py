@@ -133,6 +133,10 @@ class Conv2d(Layer):
             )
         return (self.out_channels, *self.window.output_size(size))
 
+    def _outputs(self, shape: Shape) -> Shape:
+        """The shape of the output for images of `shape`."""
+        return (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
+
     def _kernels(self) -> Array:
         """The kernels as they lie in memory, (g, c_out/g, k_h, k_w, c_in/g); a view."""
         return self._by_group(self.weight.array)
@@ -174,8 +178,7 @@ class Conv2d(Layer):
         else:
             self._write(state, "columns", kernel, self._forward_product(shape), shape)
         if bias is not None:
-            outputs = (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
-            bias = np.tile(bias, repeats(outputs, self.out_channels))
+            bias = np.tile(bias, repeats(self._outputs(shape), self.out_channels))
         state["bias"] = bias
 
     @staticmethod
@@ -195,8 +198,7 @@ class Conv2d(Layer):
                 state["scattered"] = empty(single.kernel_shape(kernel.shape), kernel.dtype)
             widen(kernel, single, state["scattered"])
         else:
-            outputs = (shape[0], self.out_channels, *self.window.output_size((shape[2], shape[3])))
-            self._write(state, "turned", turned(kernel), product, outputs)
+            self._write(state, "turned", turned(kernel), product, self._outputs(shape))
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images, _, height, width = shape
@@ -220,7 +222,7 @@ class Conv2d(Layer):
         if direction == "backward":
             positions = tile_positions(forward.wide, shape)
             spaces["kernel"] = Scratch(KernelGradient.space(forward, self._kernels_shape(), positions))
-            outputs = (images, self.out_channels, *self.window.output_size((height, width)))
+            outputs = self._outputs(shape)
             backward = self._backward_product(shape)
             if backward is not None:
                 if self._copied(backward.window, backward):
