@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,12 +41,7 @@ IN_TORCH = [entry for entry in LAYERS if entry not in NOT_IN_TORCH] + [
 ONLY_CONVERTED = [(cn.LocalResponseNorm, 1)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def fresh(body: Any, seed: int = 3) -> cn.Model:
