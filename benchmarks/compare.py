@@ -7,6 +7,7 @@ computed numbers differ stands in the results. Times are medians.
     python benchmarks/compare.py                                                     all networks, all tasks
     python benchmarks/compare.py --networks cnn --tasks training --frameworks colonnade torch
     python benchmarks/compare.py --sweeps --out results.json                         how cost grows as well
+    python benchmarks/compare.py --free-threaded .env/bin/python                     without Python's lock as well
     python benchmarks/report.py results.json --plots docs/assets                     tables and plots from the JSON
 """
 
@@ -48,9 +49,9 @@ Record = dict[str, Any]
 class Process:
     """A worker process, and the pipes to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, python: str = sys.executable) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, str(HERE / "worker.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -75,9 +76,9 @@ class Process:
         self.answers.close()
 
 
-def ask_alone(command: str, **request: Any) -> Record:
+def ask_alone(command: str, python: str = sys.executable, **request: Any) -> Record:
     """The answer of a fresh process to one request."""
-    with Process() as process:
+    with Process(python) as process:
         return process.ask(command, **request)
 
 
@@ -98,14 +99,15 @@ def share_weights(task: Record, frameworks: list[str], folder: str) -> Record:
     return files
 
 
-def measure(task: Record, frameworks: list[str], *, runs: int, seconds: float) -> list[Record]:
+def measure(task: Record, frameworks: list[str], *, runs: int, seconds: float, free: str = "") -> list[Record]:
     """Time one task in several frameworks, in turns.
 
     Args:
         task: The network, the kind of task, the batch's shape, the number of threads, and what else a worker takes.
-        frameworks: Who takes part, of `FRAMEWORKS`.
+        frameworks: Who takes part, of `FRAMEWORKS`, and `report.FREE_THREADED`.
         runs: How many turns each has.
         seconds: About how long a turn takes.
+        free: The interpreter of `report.FREE_THREADED`.
 
     Returns:
         For each framework the task with what was measured: the seconds of a step in each turn and their median, the
@@ -116,9 +118,9 @@ def measure(task: Record, frameworks: list[str], *, runs: int, seconds: float) -
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         files = share_weights(task, frameworks, folder)
         for framework in frameworks:
-            process = stack.enter_context(Process())
-            name, _, alone = framework.partition(",")
-            threads = 1 if alone else task["threads"]
+            process = stack.enter_context(Process(free) if framework == report.FREE_THREADED else Process())
+            name, _, variant = framework.partition(", ")
+            threads = 1 if variant == "one thread" else task["threads"]
             answer = process.ask("prepare", **{**task, **files, "threads": threads}, framework=name)
             step = process.ask("run", steps=1)["seconds"]
             processes.append((process, max(1, round(seconds / step))))
@@ -160,7 +162,10 @@ def compare(arguments: argparse.Namespace) -> list[Record]:
             images = {"training": TRAINING_BATCH[network], "inference": 128, "one image": 1}[kind]
             task = {"network": network, "kind": kind, "shape": (images, *IMAGES[network]), "threads": arguments.threads}
             frameworks = [name for name in arguments.frameworks if name not in ABSENT[kind]]
-            results += measure(task, frameworks, runs=arguments.runs, seconds=arguments.seconds)
+            if arguments.free_threaded:
+                frameworks.append(report.FREE_THREADED)
+            free = arguments.free_threaded
+            results += measure(task, frameworks, runs=arguments.runs, seconds=arguments.seconds, free=free)
     return results
 
 
@@ -217,12 +222,18 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9, help="turns of each framework, at least 7")
     parser.add_argument("--seconds", type=float, default=0.5, help="about how long a turn takes")
     parser.add_argument("--sweeps", action="store_true", help="also measure how cost grows")
+    parser.add_argument(
+        "--free-threaded", default="", metavar="PYTHON", help="a Python without the lock, with Colonnade installed"
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmark.json"), help="where the results are written")
     arguments = parser.parse_args()
     if arguments.runs < 7:
         parser.error("a median of fewer than 7 runs says little")
     if set(arguments.frameworks) <= {"onnxruntime"}:
         parser.error("onnxruntime needs another framework beside it, to take its weights from")
+    free = ask_alone("interpreter", python=arguments.free_threaded) if arguments.free_threaded else None
+    if free is not None and free["lock"]:
+        parser.error(f"{arguments.free_threaded} is Python {free['version']}, which has the interpreter's lock")
 
     load = os.getloadavg()[0]
     if load > 0.5:
@@ -232,6 +243,7 @@ def main() -> None:
         "load": load,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": describe_machine(),
+        "free_threaded": free,
         "threads": arguments.threads,
         "speeds": ask_alone("machine", threads=arguments.threads),
         "imports": footprint.imports(["colonnade", "torch", "onnxruntime"]),

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]
+FREE_THREADED = "colonnade, free-threaded"  # in a Python without the interpreter's lock
+MODES = ["torch", "torch channels_last", "torch.compile"]
+LAYOUTS = MODES[:2]
 NAMES = {
     "colonnade": "Colonnade",
     "colonnade, one thread": "one thread",
+    FREE_THREADED: "Colonnade",
     "torch": "PyTorch",
     "torch channels_last": "channels_last",
     "torch.compile": "torch.compile",
@@ -89,12 +93,16 @@ def tables(found: Record) -> str:
     results = Results(found)
     parts = [introduction(found)]
     kinds = {record["kind"] for record in found["results"]}
-    if "training" in kinds:
-        parts += [training_table(results), cost_table(results)]
-    if "inference" in kinds:
-        parts.append(inference_table(results))
-    if "one image" in kinds:
-        parts.append(latency_table(results))
+    free = found.get("free_threaded")
+    for ours in ["colonnade", FREE_THREADED] if free else ["colonnade"]:
+        if ours == FREE_THREADED:
+            parts.append(f"The same in Python {free['version']} without the interpreter's lock:")
+        if "training" in kinds:
+            parts += [training_table(results, ours), cost_table(results, ours)]
+        if "inference" in kinds:
+            parts.append(inference_table(results, ours))
+        if "one image" in kinds:
+            parts.append(latency_table(results, ours))
     parts.append(footprint_table(found))
     return "\n\n".join(parts)
 
@@ -113,34 +121,33 @@ def introduction(found: Record) -> str:
     )
 
 
-def training_table(results: Results) -> str:
+def training_table(results: Results, who: str) -> str:
     """Images a second, and the ratios that the project set itself as goals."""
     goals = {"cnn": 1.5, "lenet5": 1.0, "resnet20": 1.2, "vgg": 1.2}
-    modes = ["torch", "torch channels_last", "torch.compile"]
     rows, gains = [], []
     for network in results.networks:
-        ours = results.seconds(network, "training", "colonnade")
+        ours = results.seconds(network, "training", who)
         plain = results.seconds(network, "training", "torch") / ours
-        best = results.seconds(network, "training", *modes) / ours
-        row = [network, *(amount(results.speed(network, "training", name)) for name in ["colonnade", *modes])]
+        best = results.seconds(network, "training", *MODES) / ours
+        row = [network, *(amount(results.speed(network, "training", name)) for name in [who, *MODES])]
         row.append(amount(results.get(network, "training", "torch.compile", "first_seconds"), 1))
         row += [ratio(best, goals[network]), ratio(plain, 2.0)]
         rows.append(row)
         gains.append(plain)
     mean = math.exp(sum(map(math.log, gains)) / len(gains))
-    names = [NAMES[name] for name in ["colonnade", *modes]]
+    names = [NAMES[name] for name in [who, *MODES]]
     header = ["training, images/s", *names, "compiling, s", "× best", "× PyTorch"]
     return table(header, rows) + f"\n\nGeometric mean against PyTorch as it comes: {ratio(mean, 2.5)}."
 
 
-def cost_table(results: Results) -> str:
+def cost_table(results: Results, who: str) -> str:
     """What a training step costs beside the least it could, one thread against all, and memory."""
     floors = {"vgg": 1.6, "cnn": 2.0}
     shares = {"cnn": 0.3, "resnet20": 0.3}
     rows = []
     for network in results.networks:
-        ours, torch = (results.get(network, "training", name, "peak_bytes") for name in ("colonnade", "torch"))
-        seconds, floor = results.seconds(network, "training", "colonnade"), results.floor(network)
+        ours, torch = (results.get(network, "training", name, "peak_bytes") for name in (who, "torch"))
+        seconds, floor = results.seconds(network, "training", who), results.floor(network)
         row = [network, amount(seconds * 1e3, 2), amount(floor * 1e3, 2)]
         row.append(ratio(seconds / floor, floors.get(network), at_most=True))
         row.append(ratio(results.seconds(network, "training", "colonnade, one thread") / seconds, 1.7))
@@ -149,13 +156,13 @@ def cost_table(results: Results) -> str:
     return table(["training step", "ms", "floor, ms", "÷ floor", "× one thread", "MiB", "PyTorch, MiB", "ratio"], rows)
 
 
-def inference_table(results: Results) -> str:
+def inference_table(results: Results, who: str) -> str:
     """Batches of 128."""
-    names = ["colonnade", "torch", "torch channels_last", "onnxruntime"]
+    names = [who, *LAYOUTS, "onnxruntime"]
     rows = []
     for network in results.networks:
-        ours = results.seconds(network, "inference", "colonnade")
-        torch = results.seconds(network, "inference", "torch", "torch channels_last")
+        ours = results.seconds(network, "inference", who)
+        torch = results.seconds(network, "inference", *LAYOUTS)
         runtime = results.seconds(network, "inference", "onnxruntime")
         row = [network, *(amount(results.speed(network, "inference", name)) for name in names)]
         row += [ratio(torch / ours, 1.2), ratio(runtime / ours, 0.5 if network == "lenet5" else 0.8)]
@@ -168,13 +175,13 @@ def inference_table(results: Results) -> str:
     return table([*header, "MiB", "PyTorch, MiB", "ONNX Runtime, MiB"], rows)
 
 
-def latency_table(results: Results) -> str:
+def latency_table(results: Results, who: str) -> str:
     """One image."""
-    names = ["colonnade", "torch", "torch channels_last", "onnxruntime"]
+    names = [who, *LAYOUTS, "onnxruntime"]
     rows = []
     for network in results.networks:
-        ours = results.seconds(network, "one image", "colonnade")
-        torch = results.seconds(network, "one image", "torch", "torch channels_last")
+        ours = results.seconds(network, "one image", who)
+        torch = results.seconds(network, "one image", *LAYOUTS)
         row = [network, *(amount(results.seconds(network, "one image", name) * 1e6) for name in names)]
         row.append(ratio(ours / torch, 0.5, at_most=True))
         row.append(ratio(ours / results.seconds(network, "one image", "onnxruntime")))

@@ -246,6 +246,13 @@ class Worker:
         shape = tuple(request["shape"])
         return {"products": torch_models.products(torch_models.MODELS[request["network"]](shape[1:]), shape)}
 
+    def interpreter(self, request: dict[str, Any]) -> dict[str, Any]:
+        """This Python, and whether it still holds its lock once Colonnade is loaded: an extension may ask for it."""
+        import colonnade  # noqa: F401
+
+        locked = getattr(sys, "_is_gil_enabled", lambda: True)
+        return {"version": platform.python_version(), "lock": locked()}
+
     def machine(self, request: dict[str, Any]) -> dict[str, Any]:
         """The speed of the two things that nothing here can do without: matrix products, and moving memory."""
         try:

@@ -10,6 +10,7 @@ import math
 import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -266,10 +267,15 @@ class Executor:
             for number in range(len(lanes)):
                 self._run_lane(index, 0, number)
         else:
-            numbers = iter(range(len(lanes)))  # `next` is one step of the interpreter: no lane is taken twice
+            # No lane is taken twice, in a Python without the interpreter's lock either: there, an iterator is not safe.
+            numbers = deque(range(len(lanes)))
 
             def work(worker: int) -> None:
-                for number in numbers:
+                while True:
+                    try:
+                        number = numbers.popleft()
+                    except IndexError:  # all are taken
+                        return
                     self._run_lane(index, worker, number)
 
             WORKERS.run(work, workers)
