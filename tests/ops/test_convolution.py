@@ -108,7 +108,8 @@ def test_merged_groups_give_the_papers_sums(stride: int, padding: int, monkeypat
         return choose
 
     for merged in (1, 2, 3, 6):
-        monkeypatch.setattr("colonnade.layers.convolution.product", merging(merged))
+        for module in ("layers.convolution", "ops.products"):
+            monkeypatch.setattr(f"colonnade.{module}.product", merging(merged))
         settings = {"kernel": (3, 2), "stride": stride, "padding": padding, "dilation": 1, "groups": 6}
         passes(settings, (2, 12, 6, 7), 18)
         passes({**settings, "kernel": 1}, (2, 12, 6, 7), 18)

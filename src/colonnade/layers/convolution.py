@@ -24,7 +24,7 @@ from ..ops.convolution import (
 )
 from ..ops.layout import Array, channels_last, empty, repeats
 from ..ops.multiplication import Operands
-from ..ops.products import KernelColumns, KernelGradient, Product, product, widen
+from ..ops.products import KernelColumns, KernelGradient, Product, backward_product, product, widen
 from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
 from .arguments import count, pair
@@ -98,7 +98,6 @@ class Conv2d(Layer):
             (out_channels, in_channels // groups, height, width), initializers.weights, memory_axes=(0, 2, 3, 1)
         )
         self.bias = Parameter((out_channels,), initializers.zeros) if bias else None
-        self.turned = self.window.turned()
         # One channel a group makes for products too narrow; see ops/depthwise.py.
         alone = groups == in_channels > 1 and out_channels <= LARGEST_MULTIPLIER * in_channels
         self.depthwise = Depthwise(self.window, in_channels, out_channels // in_channels) if alone else None
@@ -151,12 +150,10 @@ class Conv2d(Layer):
     def _forward_product(self, shape: Shape) -> Product:
         return product(self.window, (shape[2], shape[3]), self.in_channels, self.out_channels, self.groups)
 
-    def _backward_product(self, shape: Shape) -> Product | None:
-        """The convolution of the output's gradient that gives the input's; None where it has to be scattered."""
-        if self.turned is None:
-            return None
-        size = self.window.output_size((shape[2], shape[3]))
-        return product(self.turned, size, self.out_channels, self.in_channels, self.groups)
+    def _backward_product(self, shape: Shape) -> tuple[Product, bool]:
+        """How the gradient at the input is computed, and whether its columns are scattered."""
+        forward = self._forward_product(shape)
+        return backward_product(forward, (shape[2], shape[3]), self.in_channels, self.out_channels)
 
     @staticmethod
     def _write(state: State, name: str, kernel: Array, product: Product, shape: Shape) -> None:
@@ -191,12 +188,12 @@ class Conv2d(Layer):
             kernel, made = self._vectors(self._kernels()), state.get("turned_kernel")
             state["turned_kernel"] = self.depthwise.kernels_back(kernel, shape, made)
             return
-        product, kernel = self._backward_product(shape), self._kernels()
-        if product is None:
-            single = self._scattered(shape)
+        kernel = self._kernels()
+        product, scattered = self._backward_product(shape)
+        if scattered:
             if "scattered" not in state:
-                state["scattered"] = empty(single.kernel_shape(kernel.shape), kernel.dtype)
-            widen(kernel, single, state["scattered"])
+                state["scattered"] = empty(product.kernel_shape(kernel.shape), kernel.dtype)
+            widen(kernel, product, state["scattered"])
         else:
             self._write(state, "turned", turned(kernel), product, self._outputs(shape))
 
@@ -223,16 +220,13 @@ class Conv2d(Layer):
             positions = tile_positions(forward.wide, shape)
             spaces["kernel"] = Scratch(KernelGradient.space(forward, self._kernels_shape(), positions))
             outputs = self._outputs(shape)
-            backward = self._backward_product(shape)
-            if backward is not None:
-                if self._copied(backward.window, backward):
-                    size = backward.window.padded_size((outputs[2], outputs[3]))
-                    depth = self.out_channels // backward.groups
-                    spaces["padded_grad"] = Scratch((backward.groups, images, *size, depth))
-                if not backward.window.pointwise:
-                    columns = max(columns, columns_size(backward.wide, outputs))
-            elif not self.window.pointwise:
-                columns = max(columns, columns_size(self.window, shape))
+            backward, scattered = self._backward_product(shape)
+            if not scattered and self._copied(backward.window, backward):
+                size = backward.window.padded_size((outputs[2], outputs[3]))
+                depth = self.out_channels // backward.groups
+                spaces["padded_grad"] = Scratch((backward.groups, images, *size, depth))
+            if not backward.window.pointwise:
+                columns = max(columns, columns_size(backward.wide, shape if scattered else outputs))
         if columns:
             spaces["columns"] = Scratch((columns,))
         return spaces
@@ -301,44 +295,41 @@ class Conv2d(Layer):
         return values, KernelGradient(windows, product, gradients, block.scratch["kernel"])
 
     def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if self.turned is None:
-            self._scatter(x, y, block)
+        product, scattered = self._backward_product(x.grad.shape)
+        if scattered:
+            self._scatter(x, y, product, block)
             return
-        grad_y, window, windows, products = block.once("turned", lambda: self._turned_views(x.grad, y.grad, block))
+        grad_y, windows, products = block.once("turned", lambda: self._turned_views(x.grad, y.grad, product, block))
         if "padded_grad" in block.scratch:
-            pad(grad_y, window, block.scratch["padded_grad"])
+            pad(grad_y, product.window, block.scratch["padded_grad"])
         conv2d_forward(windows, products)
 
     def _turned_views(
-        self, grad_x: Array, grad_y: Array, block: Block
-    ) -> tuple[Array, Window, list[Tile], list[list[Operands]]]:
-        product, values = self._backward_product(grad_x.shape), channels_last(grad_y)
-        assert product is not None
+        self, grad_x: Array, grad_y: Array, product: Product, block: Block
+    ) -> tuple[Array, list[Tile], list[list[Operands]]]:
+        values = channels_last(grad_y)
         windows = self._tiles(values, product, "padded_grad", block)
         outputs = by_group(grad_x, product.groups, product.together)
-        return values, product.window, windows, conv2d_products(windows, block.state["turned"].matrix, outputs)
+        return values, windows, conv2d_products(windows, block.state["turned"].matrix, outputs)
 
-    def _scattered(self, shape: Shape) -> Product:
-        """The product whose columns are scattered: that of the forward pass, one output at a time."""
-        return self._forward_product(shape)._replace(together=1, wide=self.window)
-
-    def _scatter(self, x: Tensor, y: Tensor, block: Block) -> None:
-        grad_x, groups = channels_last(x.grad), self._scattered(x.grad.shape).groups
+    def _scatter(self, x: Tensor, y: Tensor, product: Product, block: Block) -> None:
+        grad_x = channels_last(x.grad)
         padded = block.scratch.get("padded", grouped(grad_x, 1))
-        windows, products = block.once("scattered", lambda: self._scatter_views(y.grad, groups, padded, block))
+        windows, products = block.once("scattered", lambda: self._scatter_views(y.grad, product, padded, block))
         conv2d_backward_input(windows, products, padded)
         if "padded" in block.scratch:
             top, _, left, _ = self.window.padding
             _, height, width, _ = grad_x.shape
-            np.copyto(grouped(grad_x, groups), padded[:, :, top : top + height, left : left + width])
+            np.copyto(grouped(grad_x, product.groups), padded[:, :, top : top + height, left : left + width])
 
     def _scatter_views(
-        self, grad_y: Array, groups: int, padded: Array, block: Block
+        self, grad_y: Array, product: Product, padded: Array, block: Block
     ) -> tuple[list[Tile], list[list[Operands]]]:
-        windows = tiles(padded, self.window, block.scratch["columns"])
+        windows = tiles(padded, product.wide, block.scratch["columns"])
         kernel = block.state["scattered"]
         kernel = kernel.reshape(*kernel.shape[:2], -1)
-        return windows, conv2d_backward_input_products(windows, kernel, by_group(grad_y, groups))
+        gradients = by_group(grad_y, product.groups, product.together)
+        return windows, conv2d_backward_input_products(windows, kernel, gradients)
 
     def fold(self, following: Layer) -> Layer | None:
         if isinstance(following, BatchNorm2d) and following.track_running_stats:

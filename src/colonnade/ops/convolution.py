@@ -6,6 +6,7 @@ one window in one group, and a row of the column matrix is one output position.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -186,12 +187,22 @@ def conv2d_backward_input(tiles: list[Tile], products: list[list[Operands]], gra
     grad_padded.fill(0)
     for tile, product in zip(tiles, products, strict=True):
         multiply(product)
-        _, _, _, _, kernel_height, kernel_width, _ = tile.columns.shape
-        # Windows overlap, but the positions that one value of the kernel visits do not.
+        _, _, _, count, kernel_height, kernel_width, _ = tile.columns.shape
+        apart = kernel_width if count == 1 else values_apart(tile.windows.strides[3], tile.windows.strides[5])
+        # Windows overlap, but the positions that a value of the kernel visits do not, nor those of so many in a row.
         for i in range(kernel_height):
-            for j in range(kernel_width):
-                target = tile.windows[:, :, :, :, i, j]
-                np.add(target, tile.columns[:, :, :, :, i, j], out=target)
+            for start in range(0, kernel_width, apart):
+                run = slice(start, start + apart)
+                target = tile.windows[:, :, :, :, i, run]
+                np.add(target, tile.columns[:, :, :, :, i, run], out=target)
+
+
+def values_apart(stride: int, dilation: int) -> int:
+    """How many neighbouring values of a row of the kernel no two windows of a row hold at the same position.
+
+    The k-th value of one window is where the first of another is if k · dilation is a multiple of the stride.
+    """
+    return stride // math.gcd(stride, dilation)
 
 
 def turned(kernel: Array) -> Array:

@@ -13,17 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .convolution import Tile
+from .convolution import Tile, values_apart
 from .layout import Array, empty
-from .multiplication import Operands, Parts, cost, multiply, panels, parts, row_length, speed
+from .multiplication import WIDEST, Operands, Parts, cost, divisors, multiply, panels, parts, row_length, speed
 from .window import Pair, Window
 
 # Nanoseconds for each number that is added to a matrix whose rows are its own columns.
 TRANSPOSING = 2.0
 
-# What it costs on one core to copy windows: nanoseconds to begin each run, and for each number. With the speed of a
-# product it decides how many neighbouring outputs are computed together. Only ratios matter.
-RUN, NUMBER = 12.0, 0.12
+# What it costs on one core to copy windows, or to add them to where they belong: nanoseconds to begin each run, for
+# each number that is copied, and for each that is written by a product and then added. With the speed of a product they
+# decide how many neighbouring outputs are computed together. Only ratios matter.
+RUN, NUMBER, ADDED = 12.0, 0.12, 1.0
+MOST_TOGETHER = 32
 
 
 class Product(NamedTuple):
@@ -62,25 +64,66 @@ class Product(NamedTuple):
 @lru_cache(maxsize=1024)
 def product(window: Window, size: Pair, channels_in: int, channels_out: int, groups: int) -> Product:
     """The cheapest product for a convolution of images of `size`, by the costs above."""
-    width = window.output_size(size)[1]
-    wider = [t for t in range(1, min(width, 32) + 1) if width % t == 0]
-    if window.dilation[1] > 1 or window.pointwise:
-        wider = [1]
     # Computing neighbours together needs a single group: the channels of an output lie side by side.
-    choices = [(t, groups) for t in wider]
-    choices += [(1, merged) for merged in range(1, groups) if groups % merged == 0]
+    choices = [_neighbours(Product(window, 1, window, 1, groups), t) for t in _counts(window, size)]
+    choices += [Product(window, 1, window, groups // m, m) for m in divisors(groups)[:-1]]
+    return min(choices, key=lambda choice: _gathering(choice, channels_in, channels_out))
 
-    def cost(choice: Pair) -> float:
-        together, merged = choice
-        left = groups // merged
-        height, wide = _widened(window, together).kernel
-        columns = together * channels_out // left
-        run = wide * channels_in // left
-        copying = 0.0 if window.pointwise else RUN + run * NUMBER
-        return left * height * (2 * run * columns / speed(columns) + copying) / together
 
-    together, merged = min(choices, key=cost)
-    return Product(window, together, _widened(window, together), groups // merged, merged)
+@lru_cache(maxsize=1024)
+def backward_product(forward: Product, size: Pair, channels_in: int, channels_out: int) -> tuple[Product, bool]:
+    """The cheapest product for the gradient at the input, images of `size`; and whether its columns are scattered.
+
+    Args:
+        forward: Of the convolution whose gradient it is; and so are the other arguments.
+    """
+    window = forward.window
+    counts = _counts(window, size) if forward.groups == 1 else [1]
+    scattered = min(
+        (_neighbours(forward, t) for t in counts), key=lambda choice: _scattering(choice, channels_in, channels_out)
+    )
+    turned, outputs = window.turned(), window.output_size(size)
+    if turned is None:
+        return scattered, True
+    gathered = product(turned, outputs, channels_out, channels_in, forward.groups * forward.merged)
+    cost = math.prod(size) * _gathering(gathered, channels_out, channels_in)
+    if math.prod(outputs) * _scattering(scattered, channels_in, channels_out) < cost:
+        return scattered, True
+    return gathered, False
+
+
+def _counts(window: Window, size: Pair) -> list[int]:
+    """How many neighbouring outputs of a row may be computed together."""
+    if window.dilation[1] > 1 or window.pointwise:
+        return [1]
+    return [t for t in divisors(window.output_size(size)[1]) if t <= MOST_TOGETHER]
+
+
+def _neighbours(product: Product, together: int) -> Product:
+    """The same with so many neighbours computed together."""
+    return product._replace(together=together, wide=_widened(product.window, together))
+
+
+def _gathering(product: Product, channels_in: int, channels_out: int) -> float:
+    """About how many nanoseconds an output position costs whose windows are laid out and multiplied."""
+    run, columns = _sides(product, channels_in, channels_out)
+    copying = 0.0 if product.window.pointwise else RUN + run * NUMBER
+    rows = product.groups * product.wide.kernel[0] / product.together
+    return rows * (2 * run * columns / speed(columns) + copying)
+
+
+def _scattering(product: Product, channels_in: int, channels_out: int) -> float:
+    """About how many nanoseconds an output position costs whose gradient is multiplied and sent back."""
+    run, columns = _sides(product, channels_in, channels_out)
+    runs = -(-product.wide.kernel[1] // values_apart(product.wide.stride[1], product.wide.dilation[1]))
+    rows = product.groups * product.wide.kernel[0] / product.together
+    return rows * (2 * run * columns / speed(min(run, WIDEST)) + runs * RUN + run * ADDED)
+
+
+def _sides(product: Product, channels_in: int, channels_out: int) -> Pair:
+    """How many numbers a row of a wide window holds, and how many outputs it has, in one group."""
+    inputs, outputs = channels_in // product.groups, channels_out // product.groups
+    return product.wide.kernel[1] * inputs, product.together * outputs
 
 
 def _widened(window: Window, together: int) -> Window:
