@@ -115,6 +115,57 @@ def test_merged_groups_give_the_papers_sums(stride: int, padding: int, monkeypat
         passes({**settings, "kernel": 1}, (2, 12, 6, 7), 18)
 
 
+# Neighbours are never computed together where windows have gaps.
+@pytest.mark.parametrize(("dilation", "together"), [(1, 1), (1, 2), (1, 3), (1, 6), (2, 1), (3, 1)])
+@pytest.mark.parametrize("stride", [1, 2, 3, (1, 4)])
+def test_gradients_that_are_scattered_give_the_papers_sums(
+    stride: Any, dilation: int, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def choose(forward: products.Product, *_: Any) -> tuple[products.Product, bool]:
+        return products.neighbours(forward._replace(together=1), together), True
+
+    across = stride[1] if isinstance(stride, tuple) else stride
+    monkeypatch.setattr("colonnade.layers.convolution.backward_product", choose)
+    for padding in (0, 1):
+        settings = {"kernel": 4, "stride": stride, "padding": padding, "dilation": dilation, "groups": 1}
+        width = 5 * across + dilation * 3 + 1 - 2 * padding  # six windows in a row
+        passes(settings, (3, 2, 11, width), 3)
+        passes({**settings, "groups": 2}, (3, 4, 11, width), 6)
+
+
+@pytest.mark.parametrize("stride", range(1, 9))
+@pytest.mark.parametrize("dilation", range(1, 9))
+def test_values_apart_never_meet(stride: int, dilation: int) -> None:
+    apart = convolution.values_apart(stride, dilation)
+    positions = [window * stride + value * dilation for window in range(40) for value in range(apart)]
+    assert len(set(positions)) == len(positions)
+    longer = [window * stride + value * dilation for window in range(40) for value in range(apart + 1)]
+    assert len(set(longer)) < len(longer)
+
+
+def test_few_channels_are_scattered_and_many_are_not() -> None:
+    def scattered(channels_in: int, channels_out: int, kernel: int, size: tuple[int, int], padding: int) -> bool:
+        window = cn.Conv2d(channels_in, channels_out, kernel, padding=padding).window
+        forward = products.product(window, size, channels_in, channels_out, 1)
+        return products.backward_product(forward, size, channels_in, channels_out)[1]
+
+    assert scattered(6, 16, 5, (14, 14), 0)
+    assert not scattered(64, 64, 3, (16, 16), 1)
+    assert not scattered(256, 512, 1, (16, 16), 0)
+
+
+def test_each_row_of_a_column_matrix_begins_with_a_vector() -> None:
+    window = cn.Conv2d(3, 8, 3, padding=1).window
+    size = convolution.columns_size(window, (2, 3, 8, 8), 1)
+    padded = np.zeros((1, 2, 10, 10, 3), np.float32)
+    inner = window._replace(padding=(0, 0, 0, 0))
+    (tile,) = convolution.tiles(padded, inner, np.zeros(size, np.float32))
+    assert tile.matrix.shape == (1, 128, 27)
+    assert tile.matrix.strides[1] % 64 == 0
+    tile.columns[...] = np.arange(tile.columns.size).reshape(tile.columns.shape)
+    np.testing.assert_array_equal(tile.matrix.ravel(), np.arange(128 * 27))  # both are views of the same memory
+
+
 def test_narrow_groups_are_merged_and_wide_ones_are_not() -> None:
     window = cn.Conv2d(4, 4, 3, padding=1).window
     assert products.product(window, (28, 28), 128, 128, 32).merged > 1

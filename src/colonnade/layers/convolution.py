@@ -211,7 +211,7 @@ class Conv2d(Layer):
         spaces: dict[str, Scratch] = {}
         images, channels, height, width = shape
         forward = self._forward_product(shape)
-        columns = 0 if self.window.pointwise else columns_size(forward.wide, shape)
+        columns = 0 if self.window.pointwise else columns_size(forward.wide, shape, forward.groups)
         if self._copied(self.window, forward):
             depth = channels // forward.groups
             size = self.window.padded_size((height, width))
@@ -226,7 +226,7 @@ class Conv2d(Layer):
                 depth = self.out_channels // backward.groups
                 spaces["padded_grad"] = Scratch((backward.groups, images, *size, depth))
             if not backward.window.pointwise:
-                columns = max(columns, columns_size(backward.wide, shape if scattered else outputs))
+                columns = max(columns, columns_size(backward.wide, shape if scattered else outputs, backward.groups))
         if columns:
             spaces["columns"] = Scratch((columns,))
         return spaces

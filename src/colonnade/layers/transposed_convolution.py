@@ -130,7 +130,7 @@ class ConvTranspose2d(Layer):
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images, _, height, width = shape
         frame = self._frame(height, width)
-        columns = columns_size(self.window, (images, self.out_channels, *frame.reached))
+        columns = columns_size(self.window, (images, self.out_channels, *frame.reached), self.groups)
         spaces = {"columns": Scratch((columns,))}
         if any((*self.border, *self.extra)):  # of one size they may still lie apart
             spaces["frame"] = Scratch((images, *frame.size, self.out_channels))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .layout import Array, channels_last
-from .multiplication import Operands, multiply, operands, panels, parts
+from .multiplication import Operands, multiply, operands, panels, parts, row_length
 from .window import Pair, Window
 
 # A tile's column matrix should stay in the second-level cache until the product has read it, yet hold enough rows
@@ -30,7 +30,7 @@ class Tile(NamedTuple):
 
     Attributes:
         windows: (g, images, h, w_out, k_h, k_w, c_in/g), a view into the padded images.
-        columns: The same shape, contiguous: where the windows are copied to.
+        columns: The same shape: where the windows are copied to.
         matrix: `columns` as (g, rows, K).
         rows: Where these rows stand among all output positions of the block.
     """
@@ -91,18 +91,20 @@ def tiles(padded: Array, window: Window, columns: Array) -> list[Tile]:
     for image in range(0, images, step_images):
         for row in range(0, height, step_rows):
             view = windows[:, image : image + step_images, row : row + step_rows]
-            space = columns[: view.size].reshape(view.shape)
             start = (image * height + row) * width
             rows = view.shape[1] * view.shape[2] * width
-            made.append(Tile(view, space, space.reshape(groups, rows, length), slice(start, start + rows)))
+            # Each row begins with a vector, for the products that have the windows as their second operand.
+            space = columns[: groups * rows * row_length(length)].reshape(groups, rows, -1)[..., :length]
+            made.append(Tile(view, space.reshape(view.shape), space, slice(start, start + rows)))
     return made
 
 
-def columns_size(window: Window, shape: Sequence[int]) -> int:
-    """How many numbers the columns of one tile hold."""
+def columns_size(window: Window, shape: Sequence[int], groups: int) -> int:
+    """How many numbers the columns of one tile take, for images (n, c, h, w) in so many groups."""
     images, rows = tile_shape(window, shape)
     _, width = window.output_size((shape[2], shape[3]))
-    return images * rows * width * window.kernel[0] * window.kernel[1] * shape[1]
+    length = window.kernel[0] * window.kernel[1] * shape[1] // groups
+    return images * rows * width * groups * row_length(length)
 
 
 def grouped(x: Array, groups: int) -> Array:

@@ -23,6 +23,9 @@ from .layout import ALIGNMENT, Array
 SMALL = 1_000_000
 # The second operand is read once for each part of the first: its numbers must stay in the second-level cache.
 CACHED = 300_000
+# Where rows of an operand do not begin with a vector, a part of a second operand that is larger than the first-level
+# cache is waited for as long as so many rows take.
+FIRST_LEVEL, WAIT = 12_000, 5.0
 # The kernels take so many rows at a time. In a rest each row takes longer, by REST / columns.
 ROWS, REST = 6, 24.0
 # What one row of the second operand costs for each row of the first, in nanoseconds on one core: as vectors of 16
@@ -87,7 +90,9 @@ def operands(left: Array, right: Array, out: Array) -> list[Operands]:
 
 
 @lru_cache(maxsize=4096)
-def parts(rows: int, inner: int, columns: int, *, summed: bool = False, width: int | None = None) -> Parts:
+def parts(
+    rows: int, inner: int, columns: int, *, summed: bool = False, ragged: bool = False, width: int | None = None
+) -> Parts:
     """The fastest way to cut a product.
 
     Args:
@@ -95,6 +100,7 @@ def parts(rows: int, inner: int, columns: int, *, summed: bool = False, width: i
         inner: What is summed over.
         columns: Of the second operand and of the product.
         summed: Whether the inner side may be cut as well.
+        ragged: Whether rows of an operand begin anywhere rather than with a vector.
         width: The columns that a part has to have.
     """
     whole = Parts(rows, inner, width or columns)
@@ -105,10 +111,11 @@ def parts(rows: int, inner: int, columns: int, *, summed: bool = False, width: i
         for length in (divisors(inner) if summed else [inner])
         if length * columns <= CACHED and (length == inner or length >= 2 * WIDEST)
         for across in ([width] if width else divisors(columns))
-        if across <= WIDEST
+        # Panels of a matrix that is multiplied as it lies must begin with a vector each.
+        if across <= WIDEST and (not summed or across == columns or across % VECTOR == 0)
         for height in _heights(rows, SMALL // (length * across))
     ]
-    return min([whole, *ways], key=lambda way: cost(way, rows, inner, columns))
+    return min([whole, *ways], key=lambda way: cost(way, rows, inner, columns, ragged=ragged))
 
 
 def _heights(rows: int, limit: int) -> Iterator[int]:
@@ -118,13 +125,15 @@ def _heights(rows: int, limit: int) -> Iterator[int]:
     yield from {height for height in (sixes[0], sixes[-1], fitting[-1] if fitting else 0) if height}
 
 
-def cost(way: Parts, rows: int, inner: int, columns: int) -> float:
-    """About how many nanoseconds a product of those sides takes on one core, if it is cut that way."""
+def cost(way: Parts, rows: int, inner: int, columns: int, *, ragged: bool = False) -> float:
+    """About how many nanoseconds a product of those sides takes on one core, if it is cut that way; as `parts`."""
     if way.rows * way.inner * way.columns > SMALL or not multiplies_in_place():
         count = columns // way.columns
         return inner * (MULTIPLICATION * rows * count * row_length(way.columns) + PACKING * (rows * count + columns))
     count, rest = divmod(rows, way.rows)
     reading = count * _row_cost(way.rows, way.columns) + (_row_cost(rest, way.columns) if rest else 0)
+    if ragged and way.inner * way.columns > FIRST_LEVEL:
+        reading += WAIT * (count + bool(rest))
     adding = 0.0 if way.inner == inner else NUMBER * rows * columns * (inner // way.inner)
     return 2 * reading * inner * columns / in_place(way.columns) + adding + (CALL if rest else 0.0)
 

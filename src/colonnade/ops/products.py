@@ -15,7 +15,7 @@ import numpy as np
 
 from .convolution import Tile, values_apart
 from .layout import Array, empty
-from .multiplication import WIDEST, Operands, Parts, cost, divisors, multiply, panels, parts, row_length, speed
+from .multiplication import VECTOR, WIDEST, Operands, Parts, cost, divisors, multiply, panels, parts, row_length, speed
 from .window import Pair, Window
 
 # Nanoseconds for each number that is added to a matrix whose rows are its own columns.
@@ -65,7 +65,7 @@ class Product(NamedTuple):
 def product(window: Window, size: Pair, channels_in: int, channels_out: int, groups: int) -> Product:
     """The cheapest product for a convolution of images of `size`, by the costs above."""
     # Computing neighbours together needs a single group: the channels of an output lie side by side.
-    choices = [_neighbours(Product(window, 1, window, 1, groups), t) for t in _counts(window, size)]
+    choices = [neighbours(Product(window, 1, window, 1, groups), t) for t in _counts(window, size)]
     choices += [Product(window, 1, window, groups // m, m) for m in divisors(groups)[:-1]]
     return min(choices, key=lambda choice: _gathering(choice, channels_in, channels_out))
 
@@ -80,7 +80,7 @@ def backward_product(forward: Product, size: Pair, channels_in: int, channels_ou
     window = forward.window
     counts = _counts(window, size) if forward.groups == 1 else [1]
     scattered = min(
-        (_neighbours(forward, t) for t in counts), key=lambda choice: _scattering(choice, channels_in, channels_out)
+        (neighbours(forward, t) for t in counts), key=lambda choice: _scattering(choice, channels_in, channels_out)
     )
     turned, outputs = window.turned(), window.output_size(size)
     if turned is None:
@@ -99,7 +99,7 @@ def _counts(window: Window, size: Pair) -> list[int]:
     return [t for t in divisors(window.output_size(size)[1]) if t <= MOST_TOGETHER]
 
 
-def _neighbours(product: Product, together: int) -> Product:
+def neighbours(product: Product, together: int) -> Product:
     """The same with so many neighbours computed together."""
     return product._replace(together=together, wide=_widened(product.window, together))
 
@@ -252,7 +252,9 @@ class KernelGradient:
 def _kernel_parts(outputs: int, positions: int, window: int) -> tuple[Parts, bool]:
     """How the product for the kernel's gradient is cut, and whether it is made the other way round, X_colᵀ grad_Y."""
     straight, swapped = (outputs, positions, window), (window, positions, outputs)
-    ways = parts(*straight, summed=True), parts(*swapped, summed=True)
-    if cost(ways[1], *swapped) + TRANSPOSING * outputs * window < cost(ways[0], *straight):
+    ragged = outputs % VECTOR > 0  # the rows of windows are laid out so that each begins with a vector
+    ways = [parts(*sides, summed=True, ragged=ragged) for sides in (straight, swapped)]
+    costs = [cost(way, *sides, ragged=ragged) for way, sides in zip(ways, (straight, swapped), strict=True)]
+    if costs[1] + TRANSPOSING * outputs * window < costs[0]:
         return ways[1], True
     return ways[0], False
