@@ -115,6 +115,17 @@ def test_lanes_are_worth_sharing_and_shared_evenly(network: str, images: int) ->
     assert all(len(segment.cut.lanes) == 1 for segment in model.plan((1, 1, 28, 28), training=True).segments)
 
 
+def test_a_small_batch_is_shared_where_there_is_enough_to_do() -> None:
+    def lanes(network: str, images: int) -> list[int]:
+        model = getattr(cn.zoo, network)(input_shape=(3, 32, 32))
+        return [len(segment.cut.lanes) for segment in model.plan((images, 3, 32, 32)).segments]
+
+    assert lanes("vgg", 1) == [1]
+    assert lanes("vgg", 2)[0] == 2
+    assert lanes("vgg", 4)[0] == 4
+    assert lanes("resnet20", 2)[0] == 1  # some 80 million multiplications: too little
+
+
 def test_nothing_is_called_before_a_pass_that_does_nothing() -> None:
     model = cn.Model([cn.Conv2d(1, 2, 3), cn.ReLU(), cn.Flatten(), cn.Dense(8, 2)])
     plan = model.plan((2, 1, 4, 4), training=True)
