@@ -340,8 +340,8 @@ class Plan:
 
         A block's tensors take `BLOCK_BYTES` at its widest call. Where something is summed over the batch there are at
         most `LANES` lanes, and fewer where a lane would be too small, or would bring too few rows to the product that
-        makes a weight's gradient; elsewhere each block is a lane of its own, and what would be a single block is cut into
-        lanes of `LANE_WORK`.
+        makes a weight's gradient; elsewhere each block is a lane of its own, and what would be a single block is cut
+        into lanes of `LANE_WORK`.
         """
         widest = max((sum(math.prod(t.shape) for t, _, _ in self.touches(call)) for call in segment.calls), default=1)
         size = max(1, widest * self.dtype.itemsize)  # of one image
