@@ -121,8 +121,8 @@ def test_merged_groups_give_the_papers_sums(stride: int, padding: int, monkeypat
 def test_gradients_that_are_scattered_give_the_papers_sums(
     stride: Any, dilation: int, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def choose(forward: products.Product, *_: Any) -> tuple[products.Product, bool]:
-        return products.neighbours(forward._replace(together=1), together), True
+    def choose(forward: products.Product, *_: Any) -> products.Product:
+        return products.neighbours(forward._replace(scattered=True), together)
 
     across = stride[1] if isinstance(stride, tuple) else stride
     monkeypatch.setattr("colonnade.layers.convolution.backward_product", choose)
@@ -147,7 +147,7 @@ def test_few_channels_are_scattered_and_many_are_not() -> None:
     def scattered(channels_in: int, channels_out: int, kernel: int, size: tuple[int, int], padding: int) -> bool:
         window = cn.Conv2d(channels_in, channels_out, kernel, padding=padding).window
         forward = products.product(window, size, channels_in, channels_out, 1)
-        return products.backward_product(forward, size, channels_in, channels_out)[1]
+        return products.backward_product(forward, size, channels_in, channels_out).scattered
 
     assert scattered(6, 16, 5, (14, 14), 0)
     assert not scattered(64, 64, 3, (16, 16), 1)

@@ -150,8 +150,8 @@ class Conv2d(Layer):
     def _forward_product(self, shape: Shape) -> Product:
         return product(self.window, (shape[2], shape[3]), self.in_channels, self.out_channels, self.groups)
 
-    def _backward_product(self, shape: Shape) -> tuple[Product, bool]:
-        """How the gradient at the input is computed, and whether its columns are scattered."""
+    def _backward_product(self, shape: Shape) -> Product:
+        """How the gradient at the input is computed."""
         forward = self._forward_product(shape)
         return backward_product(forward, (shape[2], shape[3]), self.in_channels, self.out_channels)
 
@@ -188,9 +188,8 @@ class Conv2d(Layer):
             kernel, made = self._vectors(self._kernels()), state.get("turned_kernel")
             state["turned_kernel"] = self.depthwise.kernels_back(kernel, shape, made)
             return
-        kernel = self._kernels()
-        product, scattered = self._backward_product(shape)
-        if scattered:
+        product, kernel = self._backward_product(shape), self._kernels()
+        if product.scattered:
             if "scattered" not in state:
                 state["scattered"] = empty(product.kernel_shape(kernel.shape), kernel.dtype)
             widen(kernel, product, state["scattered"])
@@ -220,13 +219,14 @@ class Conv2d(Layer):
             positions = tile_positions(forward.wide, shape)
             spaces["kernel"] = Scratch(KernelGradient.space(forward, self._kernels_shape(), positions))
             outputs = self._outputs(shape)
-            backward, scattered = self._backward_product(shape)
-            if not scattered and self._copied(backward.window, backward):
+            backward = self._backward_product(shape)
+            if not backward.scattered and self._copied(backward.window, backward):
                 size = backward.window.padded_size((outputs[2], outputs[3]))
                 depth = self.out_channels // backward.groups
                 spaces["padded_grad"] = Scratch((backward.groups, images, *size, depth))
             if not backward.window.pointwise:
-                columns = max(columns, columns_size(backward.wide, shape if scattered else outputs, backward.groups))
+                whence = shape if backward.scattered else outputs
+                columns = max(columns, columns_size(backward.wide, whence, backward.groups))
         if columns:
             spaces["columns"] = Scratch((columns,))
         return spaces
@@ -295,8 +295,8 @@ class Conv2d(Layer):
         return values, KernelGradient(windows, product, gradients, block.scratch["kernel"])
 
     def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
-        product, scattered = self._backward_product(x.grad.shape)
-        if scattered:
+        product = self._backward_product(x.grad.shape)
+        if product.scattered:
             self._scatter(x, y, product, block)
             return
         grad_y, windows, products = block.once("turned", lambda: self._turned_views(x.grad, y.grad, product, block))

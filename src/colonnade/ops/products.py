@@ -42,6 +42,7 @@ class Product(NamedTuple):
         wide: The window that covers the windows of all of them.
         groups: How many groups are left.
         merged: How many of the layer's groups make up one of these.
+        scattered: Whether windows are added to where they belong, rather than fetched from there: only on the way back.
     """
 
     window: Window
@@ -49,6 +50,7 @@ class Product(NamedTuple):
     wide: Window
     groups: int
     merged: int
+    scattered: bool = False
 
     @property
     def as_it_is(self) -> bool:
@@ -71,25 +73,24 @@ def product(window: Window, size: Pair, channels_in: int, channels_out: int, gro
 
 
 @lru_cache(maxsize=1024)
-def backward_product(forward: Product, size: Pair, channels_in: int, channels_out: int) -> tuple[Product, bool]:
-    """The cheapest product for the gradient at the input, images of `size`; and whether its columns are scattered.
+def backward_product(forward: Product, size: Pair, channels_in: int, channels_out: int) -> Product:
+    """The cheapest product for the gradient at the input, images of `size`.
 
     Args:
         forward: Of the convolution whose gradient it is; and so are the other arguments.
     """
     window = forward.window
     counts = _counts(window, size) if forward.groups == 1 else [1]
-    scattered = min(
-        (neighbours(forward, t) for t in counts), key=lambda choice: _scattering(choice, channels_in, channels_out)
-    )
+    choices = [neighbours(forward._replace(scattered=True), t) for t in counts]
+    scattered = min(choices, key=lambda choice: _scattering(choice, channels_in, channels_out))
     turned, outputs = window.turned(), window.output_size(size)
     if turned is None:
-        return scattered, True
+        return scattered
     gathered = product(turned, outputs, channels_out, channels_in, forward.groups * forward.merged)
     cost = math.prod(size) * _gathering(gathered, channels_out, channels_in)
     if math.prod(outputs) * _scattering(scattered, channels_in, channels_out) < cost:
-        return scattered, True
-    return gathered, False
+        return scattered
+    return gathered
 
 
 def _counts(window: Window, size: Pair) -> list[int]:
