@@ -295,41 +295,41 @@ class Conv2d(Layer):
         return values, KernelGradient(windows, product, gradients, block.scratch["kernel"])
 
     def _backward_input(self, x: Tensor, y: Tensor, block: Block) -> None:
-        product = self._backward_product(x.grad.shape)
-        if product.scattered:
-            self._scatter(x, y, product, block)
+        if "scattered" in block.state:
+            self._scatter(x, y, block)
             return
-        grad_y, windows, products = block.once("turned", lambda: self._turned_views(x.grad, y.grad, product, block))
+        grad_y, window, windows, products = block.once("turned", lambda: self._turned_views(x.grad, y.grad, block))
         if "padded_grad" in block.scratch:
-            pad(grad_y, product.window, block.scratch["padded_grad"])
+            pad(grad_y, window, block.scratch["padded_grad"])
         conv2d_forward(windows, products)
 
     def _turned_views(
-        self, grad_x: Array, grad_y: Array, product: Product, block: Block
-    ) -> tuple[Array, list[Tile], list[list[Operands]]]:
-        values = channels_last(grad_y)
+        self, grad_x: Array, grad_y: Array, block: Block
+    ) -> tuple[Array, Window, list[Tile], list[list[Operands]]]:
+        product, values = self._backward_product(grad_x.shape), channels_last(grad_y)
         windows = self._tiles(values, product, "padded_grad", block)
         outputs = by_group(grad_x, product.groups, product.together)
-        return values, windows, conv2d_products(windows, block.state["turned"].matrix, outputs)
+        return values, product.window, windows, conv2d_products(windows, block.state["turned"].matrix, outputs)
 
-    def _scatter(self, x: Tensor, y: Tensor, product: Product, block: Block) -> None:
-        grad_x = channels_last(x.grad)
-        padded = block.scratch.get("padded", grouped(grad_x, 1))
-        windows, products = block.once("scattered", lambda: self._scatter_views(y.grad, product, padded, block))
+    def _scatter(self, x: Tensor, y: Tensor, block: Block) -> None:
+        grad_x, padded, windows, products = block.once("scattered", lambda: self._scatter_views(x.grad, y.grad, block))
         conv2d_backward_input(windows, products, padded)
         if "padded" in block.scratch:
             top, _, left, _ = self.window.padding
-            _, height, width, _ = grad_x.shape
-            np.copyto(grouped(grad_x, product.groups), padded[:, :, top : top + height, left : left + width])
+            _, _, height, width, _ = grad_x.shape
+            np.copyto(grad_x, padded[:, :, top : top + height, left : left + width])
 
     def _scatter_views(
-        self, grad_y: Array, product: Product, padded: Array, block: Block
-    ) -> tuple[list[Tile], list[list[Operands]]]:
+        self, grad_x: Array, grad_y: Array, block: Block
+    ) -> tuple[Array, Array, list[Tile], list[list[Operands]]]:
+        product = self._backward_product(grad_x.shape)
+        inner = grouped(channels_last(grad_x), product.groups)
+        padded = block.scratch.get("padded", inner)
         windows = tiles(padded, product.wide, block.scratch["columns"])
         kernel = block.state["scattered"]
         kernel = kernel.reshape(*kernel.shape[:2], -1)
         gradients = by_group(grad_y, product.groups, product.together)
-        return windows, conv2d_backward_input_products(windows, kernel, gradients)
+        return inner, padded, windows, conv2d_backward_input_products(windows, kernel, gradients)
 
     def fold(self, following: Layer) -> Layer | None:
         if isinstance(following, BatchNorm2d) and following.track_running_stats:
