@@ -231,9 +231,14 @@ def main() -> None:
         parser.error("a median of fewer than 7 runs says little")
     if set(arguments.frameworks) <= {"onnxruntime"}:
         parser.error("onnxruntime needs another framework beside it, to take its weights from")
-    free = ask_alone("interpreter", python=arguments.free_threaded) if arguments.free_threaded else None
-    if free is not None and free["lock"]:
-        parser.error(f"{arguments.free_threaded} is Python {free['version']}, which has the interpreter's lock")
+    free = None
+    if arguments.free_threaded:
+        try:
+            free = ask_alone("interpreter", python=arguments.free_threaded)
+        except (OSError, RuntimeError) as error:
+            parser.error(f"{arguments.free_threaded}: expected a Python with Colonnade installed ({error})")
+        if free["lock"]:
+            parser.error(f"{arguments.free_threaded} is Python {free['version']}, which has the interpreter's lock")
 
     load = os.getloadavg()[0]
     if load > 0.5:
