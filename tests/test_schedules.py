@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import random
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,118 @@ def test_schedules_follow_one_another_as_in_pytorch() -> None:
     np.testing.assert_allclose(rates(sequence), expected, rtol=1e-12)
 
 
+Tree = tuple[str, Any]  # the name of a schedule, and its arguments, or trees and milestones
+
+
+def random_schedule(rng: random.Random, cycles: bool = True) -> Tree:
+    names = ["StepLR", "MultiStepLR", "ExponentialLR", "LinearLR", "CosineAnnealingLR", *(["OneCycleLR"] * cycles)]
+    name = rng.choice(names)
+    arguments: dict[str, Any] = {
+        "StepLR": {"step_size": rng.randint(1, 9), "gamma": rng.uniform(0.3, 1.2)},
+        "MultiStepLR": {"milestones": rng.choices(range(31), k=rng.randint(0, 4)), "gamma": rng.uniform(0.3, 1.2)},
+        "ExponentialLR": {"gamma": rng.uniform(0.8, 1.05)},
+        "LinearLR": {
+            "start_factor": rng.uniform(0.01, 1),
+            "end_factor": rng.choice([0.0, rng.random(), 1.0]),
+            "total_iters": rng.randint(1, 30),
+        },
+        "CosineAnnealingLR": {"T_max": rng.randint(1, 30), "eta_min": rng.choice([0.0, rng.uniform(0, 0.2)])},
+        "OneCycleLR": {"max_lr": rng.uniform(0.1, 1), "total_steps": 50, "cycle_momentum": False},
+    }[name]
+    return name, arguments
+
+
+def random_tree(rng: random.Random, depth: int = 2) -> Tree:
+    """Chains of chains, of sequences and of schedules; in a sequence PyTorch itself can have schedules alone."""
+    if depth == 0 or rng.random() < 0.2:
+        return random_schedule(rng)
+    if rng.random() < 0.6:
+        return "ChainedScheduler", [random_tree(rng, depth - 1) for _ in range(rng.randint(1, 4))]
+    parts = [random_schedule(rng) for _ in range(rng.randint(1, 4))]
+    return "SequentialLR", (parts, sorted(rng.sample(range(1, 30), len(parts) - 1)))
+
+
+def grown(library: Any, tree: Tree, of: Any) -> Any:
+    name, arguments = tree
+    if name == "ChainedScheduler":
+        return library.ChainedScheduler([grown(library, each, of) for each in arguments])
+    if name == "SequentialLR":
+        return library.SequentialLR(of, [grown(library, each, of) for each in arguments[0]], arguments[1])
+    return getattr(library, name)(of, **arguments)
+
+
+# PyTorch's own: it hands its schedules a step number, and warns that one should not.
+@pytest.mark.filterwarnings("ignore:The epoch parameter in .scheduler.step:UserWarning")
+def test_random_chains_and_sequences_are_those_of_pytorch() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    compared = 0
+    for seed in range(400):
+        tree = random_tree(random.Random(seed))
+        if str(tree).count("OneCycleLR") > 1:  # PyTorch's share their numbers, by way of the optimizer
+            continue
+        theirs, ours = torch_optimizer(torch), optimizer()
+        expected = torch_rates(theirs, grown(torch.optim.lr_scheduler, tree, theirs), 45)
+        if min(expected) < 0:  # which our optimizers refuse
+            continue
+        np.testing.assert_allclose(
+            rates(grown(schedules, tree, ours), 45), expected, rtol=1e-10, atol=1e-15, err_msg=str(tree)
+        )
+        compared += 1
+    assert compared > 300
+
+
+def test_schedules_that_take_turns_by_hand_compose_as_in_pytorch() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    of = torch.optim.lr_scheduler
+    for seed in range(50):
+        rng = random.Random(seed)
+        trees = [random_schedule(rng, cycles=False) for _ in range(3)]
+        theirs, ours = torch_optimizer(torch), optimizer()
+        their_parts, parts = (
+            [grown(library, tree, o) for tree in trees] for library, o in ((of, theirs), (schedules, ours))
+        )
+        their_parts.append(of.ReduceLROnPlateau(theirs, patience=3, factor=0.5))
+        parts.append(ReduceLROnPlateau(ours, patience=3, factor=0.5))
+        for _ in range(30):
+            assert ours.lr == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-10, abs=1e-15), trees
+            theirs.step()
+            for *steps, plateau in (their_parts, parts):
+                if theirs.param_groups[0]["lr"] >= 0:  # beyond, our optimizers refuse
+                    for each in steps:
+                        each.step()
+                    plateau.step(1.0)
+            if theirs.param_groups[0]["lr"] < 0:
+                break
+
+
+def test_the_rate_at_any_step_is_the_one_that_steps_lead_to() -> None:
+    for seed in range(60):
+        tree = random_tree(random.Random(seed))
+        if "OneCycleLR" in str(tree):  # it gives those before it another rate to begin with
+            continue
+        schedule = grown(schedules, tree, optimizer())
+        alone = [schedule.rate(step, schedule.base_lr) for step in range(20)]
+        if min(alone) >= 0:
+            np.testing.assert_allclose(rates(schedule, 20), alone, rtol=1e-10, atol=1e-15)
+
+
+def test_a_loaded_chain_goes_on_where_it_was() -> None:
+    for seed in range(20):
+        tree = random_tree(random.Random(seed))
+        first, second, whole = (grown(schedules, tree, optimizer()) for _ in range(3))
+        if min(expected := rates(whole)) < 0:
+            continue
+        rates(first, 10)
+        second.load_state_dict(first.state_dict())
+        assert rates(second, STEPS - 9) == expected[9:]
+
+
+def test_a_state_without_a_rate_means_that_of_the_schedule_alone() -> None:
+    schedule = StepLR(optimizer(99.0), 2, 0.5)
+    schedule.load_state_dict({"steps": 4, "base_lr": 1.0})
+    assert schedule.optimizer.lr == 0.25
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -249,7 +362,7 @@ def test_a_loaded_plateau_goes_on_where_it_was() -> None:
         (lambda o: ReduceLROnPlateau(o, "least"), r"ReduceLROnPlateau: mode must be 'min' or 'max', got 'least'\."),
         (
             lambda o: StepLR(o, 1).load_state_dict({"best": 1}),
-            r"StepLR: the state must hold \['base_lr', 'steps'\], got \['best'\]\.",
+            r"StepLR: the state must hold \['base_lr', 'lr', 'steps'\], got \['best'\]\.",
         ),
     ],
 )
@@ -264,4 +377,4 @@ def test_only_rates_compose() -> None:
     message = r"^SequentialLR: only rates compose, expected OneCycleLR with cycle_momentum=False, got True\.$"
     with pytest.raises(ArgumentError, match=message):
         SequentialLR(with_momentum, [LinearLR(with_momentum), cycle], [5])
-    assert math.isclose(with_momentum.lr, BASE / 3)
+    assert math.isclose(with_momentum.lr, 1 / 25 / 3)  # the first rate of the cycle, a third of it

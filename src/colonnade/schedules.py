@@ -1,8 +1,9 @@
 """Schedules: how the learning rate goes with time. Names, arguments and values are those of torch.optim.lr_scheduler.
 
-A schedule is a function of the number of its steps, and of the rate that the optimizer began with: so it can be asked
-for any step, resumed at any, and composed with others. (Only `ReduceLROnPlateau` depends on what happened.) `step` is
-called after the optimizer's, once a batch or once an epoch, whichever the numbers given count::
+A schedule by itself is a function of the number of its steps, and of the rate that the optimizer began with: it can be
+asked for any step. Each step changes the rate that it finds, as PyTorch's do: schedules of one optimizer compose, and
+what else changes the rate stays felt. (`ReduceLROnPlateau` depends on what happened.) `step` is called after the
+optimizer's, once a batch or once an epoch, whichever the numbers given count::
 
     optimizer = SGD(model.parameters(), lr=0.1)
     schedule = SequentialLR(optimizer, [LinearLR(optimizer, 0.1), CosineAnnealingLR(optimizer, 95)], milestones=[5])
@@ -29,11 +30,11 @@ class Schedule:
     """A learning rate for every step: `rate` says which, `step` sets it.
 
     Args:
-        optimizer: Whose rate is set, at once to that of step 0. Schedules of one optimizer all start from the rate it
-            had when the first of them was made.
+        optimizer: Whose rate is set, at once to that of step 0. `base_lr` is the rate that it had when the first of
+            its schedules was made; another one starts from the rate that those before it have set.
 
     Attributes:
-        base_lr: That rate.
+        base_lr: The rate that the optimizer began with.
         steps: How many steps were taken.
     """
 
@@ -41,17 +42,24 @@ class Schedule:
         if optimizer.initial_lr is None:
             optimizer.initial_lr = optimizer.lr
         self.optimizer = optimizer
-        self.base_lr = optimizer.initial_lr
+        self.base_lr = self._found_lr = optimizer.initial_lr
         self.steps = 0
         self.apply()
 
     def rate(self, step: int, base: float) -> float:
-        """The rate after so many steps, for an optimizer that began with `base`."""
+        """The rate after so many steps of this schedule alone, for an optimizer that began with `base`."""
         raise NotImplementedError
+
+    def follow(self, step: int, before: float, base: float) -> float:
+        """The rate after so many steps, where it was `before` until this one: what chains are made of.
+
+        By itself a schedule so makes the rates that `rate` tells. A subclass without it knows nothing of others.
+        """
+        return self.rate(step, base)
 
     def apply(self) -> None:
         """Set the rate that is due."""
-        self.optimizer.lr = self.rate(self.steps, self.base_lr)
+        self.optimizer.lr = self.follow(self.steps, self.optimizer.lr, self.base_lr)
 
     def step(self) -> None:
         """Go on by one step."""
@@ -60,7 +68,7 @@ class Schedule:
 
     def state_dict(self) -> dict[str, float]:
         """What the coming rates depend on beside the constructor's arguments."""
-        return {"steps": self.steps, "base_lr": self.base_lr}
+        return {"steps": self.steps, "base_lr": self.base_lr, "lr": self.optimizer.lr}
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
         """Go on from where `state_dict` was called.
@@ -69,10 +77,10 @@ class Schedule:
             ArgumentError: The state of something else.
         """
         expected = self.state_dict()
-        if set(state) != set(expected):
+        if set(state) | {"lr"} != set(expected):  # states of before had no rate: theirs is that of the schedule alone
             raise ArgumentError(f"{self._name}: the state must hold {sorted(expected)}, got {sorted(state)}.")
         self.steps, self.base_lr = int(state["steps"]), float(state["base_lr"])
-        self.apply()
+        self.optimizer.lr = float(state["lr"]) if "lr" in state else self.rate(self.steps, self.base_lr)
 
     @property
     def _name(self) -> str:
@@ -105,6 +113,10 @@ class StepLR(Schedule):
         """The rate after so many steps."""
         return base * self.gamma ** (step // self.step_size)
 
+    def follow(self, step: int, before: float, base: float) -> float:
+        """The rate after so many steps, from that before."""
+        return before if step == 0 or step % self.step_size else before * self.gamma
+
 
 class MultiStepLR(Schedule):
     """lr = base · γ^(the number of milestones that are past).
@@ -127,6 +139,10 @@ class MultiStepLR(Schedule):
         """The rate after so many steps."""
         return base * self.gamma ** bisect_right(self.milestones, step)
 
+    def follow(self, step: int, before: float, base: float) -> float:
+        """The rate after so many steps, from that before."""
+        return before * self.gamma ** self.milestones.count(step)
+
 
 class ExponentialLR(Schedule):
     """lr = base · γᵗ.
@@ -147,6 +163,10 @@ class ExponentialLR(Schedule):
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps."""
         return float(base * self.gamma**step)
+
+    def follow(self, step: int, before: float, base: float) -> float:
+        """The rate after so many steps, from that before."""
+        return before * self.gamma if step else before
 
 
 class LinearLR(Schedule):
@@ -175,8 +195,17 @@ class LinearLR(Schedule):
 
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps."""
+        return base * self._factor(step)
+
+    def follow(self, step: int, before: float, base: float) -> float:
+        """The rate after so many steps, from that before."""
+        if step > self.total_iters:
+            return before
+        return before * self._factor(step) / (self._factor(step - 1) if step else 1.0)
+
+    def _factor(self, step: int) -> float:
         share = min(step / self.total_iters, 1.0)
-        return base * (self.start_factor + (self.end_factor - self.start_factor) * share)
+        return self.start_factor + (self.end_factor - self.start_factor) * share
 
 
 class CosineAnnealingLR(Schedule):
@@ -202,14 +231,26 @@ class CosineAnnealingLR(Schedule):
 
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps."""
-        return self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * step / self.T_max)) / 2
+        return self.eta_min + (base - self.eta_min) * self._height(step)
+
+    def follow(self, step: int, before: float, base: float) -> float:
+        """The rate after so many steps, from that before: the wave's height goes with it, but for the bottom."""
+        if step == 0:
+            return before
+        if (step - 1 - self.T_max) % (2 * self.T_max) == 0:  # from the bottom, where nothing is left to go with
+            return before + (base - self.eta_min) * self._height(step)
+        return self.eta_min + (before - self.eta_min) * self._height(step) / self._height(step - 1)
+
+    def _height(self, step: int) -> float:
+        return (1 + math.cos(math.pi * step / self.T_max)) / 2
 
 
 class OneCycleLR(Schedule):
     """Up from max_lr / div_factor to max_lr, then down to far below: one cycle, momentum going the other way.
 
     Args:
-        optimizer: Whose rate, and momentum or first beta, is set. The rate it began with plays no part.
+        optimizer: Whose rate, and momentum or first beta, is set. The rate it began with plays no part; schedules that
+            are made after this one take its first rate for the one that the optimizer began with.
         max_lr: The rate at the top.
         total_steps: Steps of the whole cycle.
         epochs: With `steps_per_epoch`, another way to say how many.
@@ -274,6 +315,7 @@ class OneCycleLR(Schedule):
             self.phases.append((total_steps - 1, first, last, 0.0, 0.0))
         else:
             self.phases.append((total_steps - 1, max_lr, last, 1.0, 0.0))
+        optimizer.initial_lr = first
         super().__init__(optimizer)
 
     def _at(self, step: int, low: int) -> float:
@@ -292,12 +334,20 @@ class OneCycleLR(Schedule):
         raise AssertionError("a step is in some phase")
 
     def rate(self, step: int, base: float) -> float:
-        """The rate after so many steps."""
+        """The rate after so many steps, whatever it was before."""
         return self._at(step, 1)
 
     def apply(self) -> None:
         """Set the rate that is due, and the momentum."""
         super().apply()
+        self._set_momentum()
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Go on from where `state_dict` was called, with the momentum that is due there."""
+        super().load_state_dict(state)
+        self._set_momentum()
+
+    def _set_momentum(self) -> None:
         if self.momentum is None:
             return
         greatest, least = self.momentum
@@ -309,34 +359,61 @@ class OneCycleLR(Schedule):
             optimizer.momentum = momentum
 
 
-class ChainedScheduler(Schedule):
-    """Schedules one upon another: each is given as its base what the one before makes of it.
+class Composition(Schedule):
+    """What ChainedScheduler and SequentialLR share: schedules of one optimizer, none of which takes steps by itself."""
+
+    def __init__(self, optimizer: Adjustable, schedulers: list[Schedule]) -> None:
+        if any(schedule.optimizer is not optimizer for schedule in schedulers):
+            raise ArgumentError(f"{self._name}: expected schedules of one optimizer, got them of several.")
+        if any(isinstance(schedule, OneCycleLR) and schedule.momentum for schedule in schedulers):
+            raise ArgumentError(
+                f"{self._name}: only rates compose, expected OneCycleLR with cycle_momentum=False, got True."
+            )
+        self.schedulers = schedulers
+        super().__init__(optimizer)
+
+    def base_of(self, schedule: Schedule, base: float) -> float:
+        """What a schedule takes for the rate at the beginning: `base`, unless OneCycleLR came between it and this."""
+        return base if schedule.base_lr == self._found_lr else schedule.base_lr
+
+
+class ChainedScheduler(Composition):
+    """Schedules one upon another: in each step each changes the rate that the one before has left.
 
     With factors, such as a warm-up and a decay, that is their product.
 
     Args:
-        schedulers: In their order; all of one optimizer.
+        schedulers: In their order, that in which they were made; all of one optimizer.
 
     Raises:
         ArgumentError: No schedules, or of several optimizers.
     """
 
     def __init__(self, schedulers: Sequence[Schedule]) -> None:
-        self.schedulers = list(schedulers)
-        if not self.schedulers:
+        if not schedulers:
             raise ArgumentError(f"{self._name}: expected schedules, got an empty list.")
-        optimizer = self.schedulers[0].optimizer
-        _require_composable(self._name, self.schedulers, optimizer)
-        super().__init__(optimizer)
+        super().__init__(schedulers[0].optimizer, list(schedulers))
 
     def rate(self, step: int, base: float) -> float:
-        """The rate after so many steps."""
+        """The rate after so many steps: by way of all of them."""
+        rate = base
+        for each in range(step + 1):
+            rate = self.follow(each, rate, base)
+        return rate
+
+    def follow(self, step: int, before: float, base: float) -> float:
+        """The rate after so many steps, from that before."""
         for schedule in self.schedulers:
-            base = schedule.rate(step, base)
-        return base
+            before = schedule.follow(step, before, self.base_of(schedule, base))
+        return before
+
+    def apply(self) -> None:
+        """Set the rate that is due; that of step 0 its schedules have set when they were made."""
+        if self.steps:
+            super().apply()
 
 
-class SequentialLR(Schedule):
+class SequentialLR(Composition):
     """Schedules one after another: each starts from its own step 0 at its milestone.
 
     Args:
@@ -349,26 +426,31 @@ class SequentialLR(Schedule):
     """
 
     def __init__(self, optimizer: Adjustable, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:
-        self.schedulers, self.milestones = list(schedulers), list(milestones)
-        _require_composable(self._name, self.schedulers, optimizer)
-        if len(self.milestones) != len(self.schedulers) - 1 or sorted(self.milestones) != self.milestones:
+        self.milestones = list(milestones)
+        if len(self.milestones) != len(schedulers) - 1 or sorted(self.milestones) != self.milestones:
             raise ArgumentError(
-                f"SequentialLR: expected milestones between {len(self.schedulers)} schedules, in rising order, "
+                f"SequentialLR: expected milestones between {len(schedulers)} schedules, in rising order, "
                 f"got {self.milestones}."
             )
-        super().__init__(optimizer)
+        super().__init__(optimizer, list(schedulers))
 
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps."""
+        schedule, own = self._due(step)
+        return schedule.rate(own, self.base_of(schedule, base))
+
+    def follow(self, step: int, before: float, base: float) -> float:
+        """The rate after so many steps, from that before; at a milestone, and at first, from the beginning's."""
+        schedule, own = self._due(step)
+        if step == 0:
+            return schedule.follow(0, base, base)
+        at = self.base_of(schedule, base)
+        return schedule.rate(0, at) if own == 0 else schedule.follow(own, before, at)
+
+    def _due(self, step: int) -> tuple[Schedule, int]:
+        """The schedule whose turn it is, and its own step."""
         number = bisect_right(self.milestones, step)
-        return self.schedulers[number].rate(step - (self.milestones[number - 1] if number else 0), base)
-
-
-def _require_composable(name: str, schedules: Sequence[Schedule], optimizer: Adjustable) -> None:
-    if any(schedule.optimizer is not optimizer for schedule in schedules):
-        raise ArgumentError(f"{name}: expected schedules of one optimizer, got them of several.")
-    if any(isinstance(schedule, OneCycleLR) and schedule.momentum for schedule in schedules):
-        raise ArgumentError(f"{name}: only rates compose, expected OneCycleLR with cycle_momentum=False, got True.")
+        return self.schedulers[number], step - (self.milestones[number - 1] if number else 0)
 
 
 class ReduceLROnPlateau:

@@ -154,6 +154,21 @@ def test_a_plateau_reduces_the_rate(data, model):
     np.testing.assert_allclose(history.lr, [0.25, 0.25, 0.025])
 
 
+@pytest.mark.parametrize("name", ["cosine", "one-cycle", "plain cosine"])
+def test_a_schedule_that_fit_makes_is_of_this_run_alone(data, model, name):
+    make = {"plain cosine": lambda optimizer, steps: schedules.CosineAnnealingLR(optimizer, steps)}.get(name)
+    optimizer, rates = sgd(model), []
+    for _ in range(2):
+        noted = Weights()
+        fit(
+            model, *data, batch_size=2, optimizer=optimizer, schedule=make or training.schedule(name), callbacks=[noted]
+        )
+        rates.append(noted.rates)
+        assert optimizer.lr == 0.5
+    assert rates[0] == rates[1]
+    assert len(set(rates[0])) > 1
+
+
 def test_the_average_is_what_is_evaluated_and_kept(data, model, tmp_path):
     weights = Weights()
     other = SoftmaxRegression(3)

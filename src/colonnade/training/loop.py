@@ -74,9 +74,9 @@ def fit(
         normalization: `mean` and `std` of each channel, of pixels in [0, 1]. The model keeps it, and `evaluate` and
             `predict` do the same.
         augmentation: Changes the training images, see `colonnade.data.augmentation`.
-        schedule: Of the learning rate: a function of the optimizer and the number of all steps that makes one, or
-            one of the optimizer. It goes on after every step, `ReduceLROnPlateau` after every epoch; for a schedule
-            that counts epochs give the callback `Scheduler(schedule, each="epoch")`.
+        schedule: Of the learning rate: a function of the optimizer and the number of all steps that makes one, for
+            this run alone, or one of the optimizer. It goes on after every step, `ReduceLROnPlateau` after every
+            epoch; for a schedule that counts epochs give the callback `Scheduler(schedule, each="epoch")`.
         average: The decay of an exponential moving average of the weights. Validation sees the average, and it is
             what the model ends with and what is saved.
         clip: The greatest norm of all gradients together; those of a greater norm are scaled down.
@@ -137,7 +137,8 @@ def fit(
     if memory is not None:
         average_too, validates = average is not None, held_out is not None
         accumulate = parts_within(memory, model, optimizer, loader, int(accumulate), average_too, validates)
-    if callable(schedule) and not isinstance(schedule, Schedule | ReduceLROnPlateau):
+    rates = optimizer.lr, optimizer.initial_lr
+    if scheduled := callable(schedule) and not isinstance(schedule, Schedule | ReduceLROnPlateau):
         schedule = schedule(optimizer, int(epochs) * len(loader))
     own: list[Callback] = [] if schedule is None else [Scheduler(schedule)]
     own += [] if average is None else [Average(average)]
@@ -165,5 +166,9 @@ def fit(
             raise ArgumentError("fit: resume=True needs the folder of the run, fit(out=...), got none.")
     if out is not None:
         run.write_to(out, checkpoint_seconds)
-    run.train(None if max_time is None else started + max_time)
+    try:
+        run.train(None if max_time is None else started + max_time)
+    finally:
+        if scheduled:
+            optimizer.lr, optimizer.initial_lr = rates
     return run.history
