@@ -49,21 +49,34 @@ class Loss:
             ArgumentError: An empty batch, or numbers of a wrong type or out of range.
             ShapeError: Targets that do not fit `y`.
         """
+        total, count, grad = self.summed(y, targets)
+        if self.reduction != "sum":
+            if count == 0:
+                raise ArgumentError(
+                    f"{self._name}: a mean needs a target that counts, got none in {np.asarray(targets).size}."
+                )
+            total /= count
+            grad /= count
+        return total, grad
+
+    def summed(self, y: Array, targets: ArrayLike) -> tuple[float, float, Array]:
+        """What a mean is made of, whatever the reduction: the sum, by what a mean divides, and the sum's gradient.
+
+        Added up over batches they make the mean of all; of a batch whose targets are all left out, too.
+
+        Raises:
+            ArgumentError: An empty batch, or numbers of a wrong type or out of range.
+            ShapeError: Targets that do not fit `y`.
+        """
         if not np.issubdtype(y.dtype, np.floating):
             raise ArgumentError(f"{self._name}: y must be floating point, got {y.dtype}.")
         if y.size == 0:
             raise ArgumentError(f"{self._name}: expected at least one image, got y of shape {y.shape}.")
+        targets = np.asarray(targets)
+        self.check(y.shape, targets)
         with np.errstate(over="ignore", invalid="ignore"):
-            targets = np.asarray(targets)
-            self.check(y.shape, targets)
             total, grad = self.terms(y, targets)
-            if self.reduction != "sum":
-                count = self.count(y.shape, targets)
-                if count == 0:
-                    raise ArgumentError(f"{self._name}: a mean needs a target that counts, got none in {targets.size}.")
-                total /= count
-                grad /= count
-        return total, grad
+        return total, self.count(y.shape, targets), grad
 
     def check(self, shape: Shape, targets: Array) -> None:
         """Raise what a call would, for outputs of that shape: the targets of a whole data set can be tried at once.

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -202,6 +203,87 @@ def test_the_loss_of_many_batches_is_that_of_one(data, model, loss):
         assert evaluate(model, x, y, batch_size=batch_size, loss=loss)["loss"] == pytest.approx(whole)
     still = SGD(model.parameters(), lr=0)
     assert fit(model, x, y, loss=loss, optimizer=still, batch_size=7)[0]["train_loss"] == pytest.approx(whole)
+
+
+IGNORING = [
+    CrossEntropyLoss(ignore_index=-1),
+    CrossEntropyLoss(ignore_index=-1, weight=[0.5, 1.0, 3.0], label_smoothing=0.2),
+    CrossEntropyLoss(ignore_index=-1, weight=[0.0, 1.0, 3.0], label_smoothing=0.2),
+    CrossEntropyLoss(ignore_index=-1, reduction="sum"),
+]
+SAID = ["mean", "weighted and smoothed", "a weight of zero, smoothed", "sum"]
+
+
+def partly_ignored(data):
+    """A third of the rows, one after the other, whose targets are left out; then some whose class may weigh nothing."""
+    x, y = data
+    return x, np.concatenate([np.full(8, -1), np.zeros(4, np.int64), y[12:]])
+
+
+def of_all(loss, outputs, targets):
+    """The mean loss of the whole, by PyTorch."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    theirs = torch.nn.CrossEntropyLoss(
+        None if loss.weight is None else torch.tensor(loss.weight, dtype=torch.float64),
+        ignore_index=loss.ignore_index,
+        label_smoothing=loss.label_smoothing,
+    )
+    return theirs(torch.tensor(outputs), torch.tensor(targets)).item()
+
+
+@pytest.mark.parametrize("loss", IGNORING, ids=SAID)
+@pytest.mark.parametrize("batch_size", [2, 3, 4, 7, 20])
+def test_batches_without_a_target_that_counts_change_nothing_in_the_mean_of_all(data, model, loss, batch_size):
+    x, y = partly_ignored(data)
+    fit(model, *data, epochs=3)
+    expected = of_all(loss, x @ model.weight.value, y)
+    found = evaluate(model, x, y, batch_size=batch_size, loss=loss)
+    assert found["loss"] == pytest.approx(expected, rel=1e-12)
+    assert found["accuracy"] == np.mean(predict(model, x)[8:] == y[8:])
+    still = SGD(model.parameters(), lr=0)
+    record = fit(model, x, y, loss=loss, optimizer=still, batch_size=batch_size, shuffle=False, validation=(x, y))[0]
+    assert record["train_loss"] == pytest.approx(expected, rel=1e-12)
+    assert record["test_loss"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_no_step_is_taken_on_a_batch_in_which_no_target_counts(data, model):
+    x, y = partly_ignored(data)
+    optimizer = SGD(model.build((4,)).parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    model.weight.value[...] = 1
+    seen = []
+    note = SimpleNamespace(on_batch_end=lambda record: seen.append(model.weight.value.copy()))
+    loss = CrossEntropyLoss(ignore_index=-1)
+    fit(model, x, y, loss=loss, optimizer=optimizer, batch_size=4, shuffle=False, epochs=2, callbacks=[note])
+    moved = [np.any(after != before) for before, after in pairwise([np.ones((4, 3)), *seen])]
+    assert moved == [False, False, True, True, True] * 2
+
+
+@pytest.mark.parametrize("loss", IGNORING, ids=SAID)
+@pytest.mark.parametrize("parts", [2, 5, 10])
+def test_parts_without_a_target_that_counts_leave_the_gradient_of_the_whole(data, loss, parts):
+    x, y = partly_ignored(data)
+    weights = []
+    for accumulate in (1, parts):
+        each = SoftmaxRegression(3)
+        optimizer = SGD(each.build((4,)).parameters(), lr=0.1)
+        fit(each, x, y, epochs=3, batch_size=20, loss=loss, accumulate=accumulate, optimizer=optimizer, shuffle=False)
+        weights.append(each.weight.value)
+    np.testing.assert_allclose(weights[1], weights[0], rtol=1e-12)
+
+
+def test_a_set_without_a_target_that_counts_is_refused_before_the_first_step(data, model):
+    x, nothing, loss = data[0], np.full(20, -1), CrossEntropyLoss(ignore_index=-1)
+    message = r"a mean needs a target that counts, got none in 20\.$"
+    with pytest.raises(ArgumentError, match=f"^evaluate: {message}"):
+        evaluate(model, x, nothing, loss=loss)
+    with pytest.raises(ArgumentError, match=f"^fit: {message}"):
+        fit(model, x, nothing, loss=loss)
+    with pytest.raises(ArgumentError, match=f"^fit: validation: {message}"):
+        fit(model, *data, loss=loss, validation=(x, nothing))
+    assert model.batches == []
+    stream = Stream(lambda epoch: iter([(x, nothing)]), 1, (4,))
+    with pytest.raises(ArgumentError, match=r"^fit: epoch 1: a mean needs a target that counts, got none in 20 images"):
+        fit(model, stream, loss=loss)
 
 
 def test_ignored_targets_are_neither_right_nor_wrong(data, model):

@@ -120,22 +120,25 @@ def require_positive(who: str, **numbers: float | None) -> None:
 
 
 def require_fit(who: str, model: Trainable, given: Examples | Stream, loss: Criterion) -> None:
-    """Have the images fit the model, and all targets the loss, not only those of the first batch.
+    """Have the images fit the model, and all targets the loss, not only those of the first batch; one must count.
 
     Of a loss of another kind nothing is known but what it does when called, of a stream's targets nothing at all.
 
     Raises:
-        ArgumentError: Targets that are no class of the model.
+        ArgumentError: Targets that are no class of the model, or none that counts.
         ShapeError: Images or targets that do not fit.
     """
     shape = tuple(given.shape)
     if model.input_shape != shape:
         model.build(shape)
     if isinstance(loss, Loss) and model.output_shape is not None and not isinstance(given, Stream):
+        outputs, targets = (len(given), *model.output_shape), np.asarray(given.targets)
         try:
-            loss.check((len(given), *model.output_shape), np.asarray(given.targets))
+            loss.check(outputs, targets)
         except ArgumentError as error:
             raise type(error)(f"{who}: {error}") from None
+        if not loss.count(outputs, targets):
+            raise ArgumentError(f"{who}: a mean needs a target that counts, got none in {targets.size}.")
 
 
 def require_own(model: Trainable, optimizer: Learner) -> None:

@@ -16,7 +16,7 @@ from ..ops.layout import Array
 from ..ops.softmax import softmax_forward
 from .arguments import examples, images, require_fit, require_whole
 from .protocols import Criterion, Trainable
-from .records import Evaluation, Mean
+from .records import Evaluation, Mean, measure
 
 if TYPE_CHECKING:
     from ..data.examples import Examples
@@ -53,7 +53,7 @@ def evaluate(
     require_fit("evaluate", model, given, criterion)
     mean = Mean(criterion)
     for batch, outputs in _outputs("evaluate", model, given, batch_size, normalization, workers):
-        mean.add(criterion(outputs, batch.targets)[0], outputs, batch.targets)
+        mean.add(measure(criterion, outputs, batch.targets), outputs, batch.targets)
     return {"loss": mean.loss, "accuracy": mean.accuracy, "n": mean.images}
 
 

@@ -15,6 +15,7 @@ from ..losses import CrossEntropyLoss
 from ..optimizers import AdamW
 from . import arguments
 from .protocols import Criterion, Learner, Trainable
+from .records import measure
 
 if TYPE_CHECKING:
     from ..data.examples import Examples
@@ -108,11 +109,14 @@ def learning_rate_range_test(
                 learner.lr = low * (high / low) ** (len(rates) / (steps - 1))
                 model.position = (epoch, number)
                 with np.errstate(over="ignore", invalid="ignore"):
-                    value, gradient = criterion(model(batch.x, training=True), batch.targets)
+                    measured = measure(criterion, model(batch.x, training=True), batch.targets)
+                    if not measured.weight:
+                        continue
+                    value = measured.total / measured.weight
                     if not math.isfinite(value) or value > BLOWN_UP * least:
                         return _found(rates, losses)
                     model.zero_grad()
-                    model.backward(gradient, input_gradient=False)
+                    model.backward(measured.gradient, input_gradient=False)
                     learner.step()
                 rates.append(learner.lr)
                 losses.append(value)

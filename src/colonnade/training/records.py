@@ -93,8 +93,7 @@ class Mean:
     """Loss and accuracy over the batches seen so far: what the whole of them would give as one batch.
 
     Args:
-        criterion: Tells what a batch weighs. With class weights that is not its number of images; a loss of another
-            kind is taken to be a mean over them.
+        criterion: Tells which class numbers count.
     """
 
     def __init__(self, criterion: Criterion) -> None:
@@ -105,26 +104,23 @@ class Mean:
         self._correct = 0
         self._labels = 0
 
-    def add(self, loss: float, outputs: Array, targets: Array, labels: Array | None = None) -> None:
+    def add(self, measured: Measured, outputs: Array, targets: Array, labels: Array | None = None) -> None:
         """Count a batch.
 
         Args:
-            loss: Of the batch.
+            measured: Its loss.
             outputs: Of the model.
             targets: What the loss was taken from.
             labels: The class numbers to tell right answers by, where the targets are mixed from several.
         """
-        loss = float(loss)  # another's may be a NumPy number, which JSON cannot say
-        known = self._criterion if isinstance(self._criterion, Loss) else None
-        weight = weigh(self._criterion, outputs.shape, targets)
         self.images += len(outputs)
-        self._loss += loss if known and known.reduction == "sum" else loss * weight
-        self._weight += weight
+        self._loss += measured.total
+        self._weight += measured.weight
         labels = targets if labels is None else labels
         if metrics.are_labels(labels, outputs):
             right = metrics.right(outputs, labels)
-            if isinstance(known, CrossEntropyLoss):
-                right = right[known.counted(labels)]
+            if isinstance(self._criterion, CrossEntropyLoss):
+                right = right[self._criterion.counted(labels)]
             self._labels += right.size
             self._correct += int(np.count_nonzero(right))
 
@@ -152,6 +148,37 @@ class Mean:
         """Go on from sums of before."""
         self.images, self._loss, self._weight = int(state["images"]), float(state["loss"]), float(state["weight"])
         self._correct, self._labels = int(state["correct"]), int(state["labels"])
+
+
+class Measured(NamedTuple):
+    """The loss of a batch, or of a part of one, so that it can be added to others'.
+
+    Attributes:
+        total: The sum of what a mean would divide.
+        weight: By what: with class weights that is not the number of images, and zero where no target counts.
+        gradient: Of the loss of the whole batch, at the outputs of this part.
+    """
+
+    total: float
+    weight: float
+    gradient: Array
+
+
+def measure(criterion: Criterion, outputs: Array, targets: Array, whole: float | None = None) -> Measured:
+    """The loss of a part of a batch that weighs `whole`; by default of a whole batch.
+
+    A loss of another kind is taken to be a mean over images.
+    """
+    if isinstance(criterion, Loss):
+        total, weight, gradient = criterion.summed(outputs, targets)
+        if criterion.reduction != "sum" and (whole := weight if whole is None else whole):
+            gradient /= whole
+        return Measured(total, weight, gradient)
+    loss, gradient = criterion(outputs, targets)
+    images = len(outputs)
+    share = 1.0 if whole is None else images / whole
+    # Another's loss may be a NumPy number, which JSON cannot say.
+    return Measured(float(loss) * images, images, gradient if share == 1 else gradient * share)
 
 
 def weigh(criterion: Criterion, shape: Shape, targets: Array) -> float:

@@ -23,7 +23,7 @@ from .callbacks import Callback, tell
 from .inference import evaluate
 from .interrupts import Interrupts
 from .protocols import Criterion, Learner, Trainable
-from .records import BatchRecord, EpochRecord, Evaluation, History, Mean, weigh
+from .records import BatchRecord, EpochRecord, Evaluation, History, Mean, measure, weigh
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,11 +156,11 @@ class Run:
             self._whole = False
             # Numbers that run away are noticed right here, and named better than by NumPy's warnings.
             with np.errstate(over="ignore", invalid="ignore"):
-                self._add_gradients(batch)
-                if self.clip is not None:
-                    clip_grad_norm(self.model.parameters(), self.clip)
                 rate = self.optimizer.lr
-                self.optimizer.step()
+                if self._add_gradients(batch):
+                    if self.clip is not None:
+                        clip_grad_norm(self.model.parameters(), self.clip)
+                    self.optimizer.step()
             self._seconds += time.perf_counter() - started
             self._waiting += batch.waited
             self.step += 1
@@ -175,30 +175,32 @@ class Run:
                 self._require_finite()
                 self._write_checkpoint()
 
-    def _add_gradients(self, batch: Batch) -> None:
-        """The gradients of a batch, part by part, and the sums that the records are made of."""
+    def _add_gradients(self, batch: Batch) -> bool:
+        """The gradients of a batch, part by part, and the sums that the records are made of.
+
+        Returns whether any target counts: from a batch without, there is nothing to learn.
+        """
         x, targets = batch.x, batch.targets
         parts = max(1, min(self.accumulate, len(x) // 2))  # batch norm can't tell the spread of a single image
         bounds = [len(x) * number // parts for number in range(parts + 1)]
-        total = 0.0 if parts == 1 else weigh(self.criterion, (len(x), *(self.model.output_shape or ())), targets)
+        # Of a batch in one part it is known with its outputs.
+        whole = None if parts == 1 else weigh(self.criterion, (len(x), *(self.model.output_shape or ())), targets)
+        counts = False
         self.model.zero_grad()
         for number, (start, stop) in enumerate(pairwise(bounds), 1):
             place = (self.epoch, self.step + 1)
             self.model.position = place if parts == 1 else (*place, number)
             outputs, wanted = self.model(x[start:stop], training=True), targets[start:stop]
-            share = 1.0
-            if parts > 1 and getattr(self.criterion, "reduction", "mean") != "sum":
-                share = weigh(self.criterion, outputs.shape, wanted) / total if total else 1.0
-            if share == 0:  # nothing in this part counts
-                self._mean.add(0.0, outputs, wanted)
-                continue
-            loss, gradient = self.criterion(outputs, wanted)
-            if not math.isfinite(loss):
-                raise self._diverged(self.step + 1, f"the loss became {loss}.")
-            self.model.backward(gradient if share == 1 else gradient * share, input_gradient=False)
+            measured = measure(self.criterion, outputs, wanted, whole)
+            if not math.isfinite(measured.total):
+                raise self._diverged(self.step + 1, f"the loss became {measured.total}.")
+            if whole or (whole is None and measured.weight):
+                counts = True
+                self.model.backward(measured.gradient, input_gradient=False)
             # Where images were mixed, the answer is right that names the greater part.
             mixed = self._labelled and wanted.ndim == outputs.ndim
-            self._mean.add(loss, outputs, wanted, wanted.argmax(axis=1) if mixed else None)
+            self._mean.add(measured, outputs, wanted, wanted.argmax(axis=1) if mixed else None)
+        return counts
 
     def _end_epoch(self) -> None:
         """Evaluate, and write down how the epoch went."""
@@ -230,6 +232,10 @@ class Run:
 
     def _record(self) -> EpochRecord:
         self._require_finite()
+        if math.isnan(self._mean.loss):  # only of a stream, whose targets nobody knows before
+            raise ArgumentError(
+                f"fit: epoch {self.epoch}: a mean needs a target that counts, got none in {self._mean.images} images."
+            )
         result: Evaluation | None = None
         if self.held_out is not None:
             with np.errstate(over="ignore", invalid="ignore"):
