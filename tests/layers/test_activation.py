@@ -76,7 +76,7 @@ def test_an_activation_is_made_again_from_its_configuration(layer: Layer) -> Non
 
 @pytest.mark.parametrize("slope", [float("inf"), float("nan")])
 def test_a_slope_that_is_no_number_gets_one_line(slope: float) -> None:
-    with pytest.raises(ArgumentError, match=f"LeakyReLU: negative_slope must be finite, got {slope}"):
+    with pytest.raises(ArgumentError, match=f"LeakyReLU: negative_slope must be a finite number, got {slope}"):
         LeakyReLU(slope)
 
 

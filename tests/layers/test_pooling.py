@@ -140,9 +140,15 @@ def test_a_pool_is_made_again_from_its_configuration(layer: Layer) -> None:
         ),
         (lambda: AvgPool2d((4, 2), padding=(2, 2)), r"AvgPool2d: padding must be at most half the window of 4×2"),
         (lambda: AvgPool2d(2, divisor_override=0), "AvgPool2d: divisor_override must not be zero, got 0"),
-        (lambda: AdaptiveAvgPool2d(0), "AdaptiveAvgPool2d: output_size must be a positive number, .*, got 0"),
-        (lambda: AdaptiveAvgPool2d(1.5), "AdaptiveAvgPool2d: output_size must be a positive number, .*, got 1.5"),  # type: ignore[arg-type]
-        (lambda: AdaptiveAvgPool2d(None), "AdaptiveAvgPool2d: output_size must be a positive number, .*, got None"),  # type: ignore[arg-type]
+        (lambda: AdaptiveAvgPool2d(0), "AdaptiveAvgPool2d: output_size must be positive, got 0"),
+        (
+            lambda: AdaptiveAvgPool2d(1.5),
+            "output_size must be a whole number or a pair of them, got 1.5",
+        ),  # type: ignore[arg-type]
+        (
+            lambda: AdaptiveAvgPool2d(None),
+            "output_size must be a whole number or a pair of them, got None",
+        ),  # type: ignore[arg-type]
         (lambda: AdaptiveAvgPool2d((1, 2, 3)), r"AdaptiveAvgPool2d: output_size must be .*, got \(1, 2, 3\)"),  # type: ignore[arg-type]
     ],
 )

@@ -43,7 +43,7 @@ from colonnade.errors import ArgumentError, ShapeError
         ),
         (
             lambda: cn.AdaptiveMaxPool2d((2, 0)),
-            r"AdaptiveMaxPool2d: output_size must be a positive number, or a pair with None, got \(2, 0\)\.",
+            r"AdaptiveMaxPool2d: output_size must be positive, got \(2, 0\)\.",
         ),
         (
             lambda: cn.MultiheadAttention(6, 4),
@@ -63,20 +63,20 @@ from colonnade.errors import ArgumentError, ShapeError
             r"Permute: dims must be each axis once, the batch's 0 first, got \(0, 2, 2\)\.",
         ),
         (lambda: cn.Permute((1, 0)), r"Permute: dims must be each axis once, the batch's 0 first, got \(1, 0\)\."),
-        (lambda: cn.Select(1, 0.5), r"Select: dim and index must be whole numbers, got 1 and 0\.5\."),
+        (lambda: cn.Select(1, 0.5), r"Select: index must be a whole number, got 0\.5\."),
         (lambda: cn.Permute(()), r"Permute: dims must be each axis once, the batch's 0 first, got \(\)\."),
         (
             lambda: cn.GroupNorm(0, 4),
-            r"GroupNorm: num_groups and num_channels must be positive, got 0 and 4\.",
+            r"GroupNorm: num_groups must be positive, got 0\.",
         ),
         (lambda: cn.GroupNorm(3, 4), r"GroupNorm: num_channels must be divisible by num_groups = 3, got 4\."),
         (lambda: cn.InstanceNorm2d(0), r"InstanceNorm2d: num_features must be positive, got 0\."),
         (lambda: cn.InstanceNorm2d(3, momentum=2), r"InstanceNorm2d: momentum must lie between 0 and 1, got 2\."),
         (
             lambda: cn.ZeroPad2d((1, 2)),
-            r"ZeroPad2d: padding must be one number or four, zero or more, got \(1, 2\)\.",
+            r"ZeroPad2d: padding must be a whole number or 4 of them, got \(1, 2\)\.",
         ),
-        (lambda: cn.ZeroPad2d(-1), r"ZeroPad2d: padding must be one number or four, zero or more, got -1\."),
+        (lambda: cn.ZeroPad2d(-1), r"ZeroPad2d: padding must be zero or more, got -1\."),
         (
             lambda: cn.Upsample(),
             r"Upsample: expected either size or scale_factor, got size=None, scale_factor=None\.",
@@ -85,7 +85,7 @@ from colonnade.errors import ArgumentError, ShapeError
         (lambda: cn.Upsample(0), r"Upsample: size must be positive, got 0\."),
         (
             lambda: cn.Upsample(scale_factor=(2.0, -1.0)),
-            r"Upsample: scale_factor must be positive, a number or a pair, got \(2\.0, -1\.0\)\.",
+            r"Upsample: scale_factor must be positive, got -1\.0\.",
         ),
         (
             lambda: cn.Upsample(2, align_corners=True),

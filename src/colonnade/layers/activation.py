@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
+from .. import arguments
+from ..errors import ShapeError
 from ..ops import activation
 from ..ops.layout import laid_like
 from ..ops.softmax import softmax_backward, softmax_forward
@@ -36,7 +37,7 @@ class ReLU(Activation):
     rectifies = True
 
     def __init__(self, inplace: bool = False) -> None:
-        self.inplace = inplace
+        self.inplace = arguments.flag("ReLU", "inplace", inplace)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         if direction == "forward":
@@ -75,10 +76,9 @@ class LeakyReLU(Activation):
     rectifies = True
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        if not math.isfinite(negative_slope):
-            raise ArgumentError(f"LeakyReLU: negative_slope must be finite, got {negative_slope}.")
-        self.negative_slope, self.inplace = negative_slope, inplace
-        if negative_slope < 0:
+        self.negative_slope = arguments.number("LeakyReLU", "negative_slope", negative_slope)
+        self.inplace = arguments.flag("LeakyReLU", "inplace", inplace)
+        if self.negative_slope < 0:
             self.monotone = False
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
@@ -149,7 +149,7 @@ class Softmax(Layer):
     in_place = True
 
     def __init__(self, dim: int = 1) -> None:
-        self.dim = dim
+        self.dim = arguments.whole("Softmax", "dim", dim)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         axes = len(shape) + 1

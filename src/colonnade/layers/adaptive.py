@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import arguments
 from ..ops import adaptive, pooling
 from ..ops.layout import Array, channels_last
 from ..ops.window import Pair, Window
@@ -29,6 +30,7 @@ class AdaptiveMaxPool2d(AdaptivePooling):
 
     Args:
         output_size: (h_out, w_out), or one number for both. None in the pair stands for the input's size.
+        return_indices: False, the only way there is.
 
     Raises:
         ArgumentError: Anything but that.
@@ -42,6 +44,11 @@ class AdaptiveMaxPool2d(AdaptivePooling):
     reads: ClassVar[set[str]] = set()
     cheap = False
     takes_maximum = True
+
+    def __init__(self, output_size: int | tuple[int | None, int | None], return_indices: bool = False) -> None:
+        arguments.unsupported("AdaptiveMaxPool2d", "a layer has one output", return_indices=(return_indices, False))
+        self.return_indices = False
+        super().__init__(output_size)
 
     def _windows(self, shape: Shape) -> tuple[Window, Pair, Copies | None]:
         """The window, the size of the images that it moves over, and what is copied to make these."""

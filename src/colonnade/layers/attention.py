@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from .. import initializers
-from ..errors import ArgumentError, ShapeError
+from .. import arguments, initializers
+from ..errors import ShapeError
 from ..ops.attention import attention_backward, attention_forward, attention_weights
 from ..ops.dense import dense_backward, dense_forward
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor
-from .base import Block, Direction, Layer, Scratch
+from .base import PLACE, Block, Direction, Layer, Scratch
 
 
 class MultiheadAttention(Layer):
@@ -29,6 +30,13 @@ class MultiheadAttention(Layer):
         num_heads: How many heads; d is divisible by it.
         dropout: In training, the probability that a weight of the mean is left out.
         bias: Whether to add b_in and b_out.
+        add_bias_kv: False: a learned key and value are not supported.
+        add_zero_attn: False: a key and value of zeros are not supported.
+        kdim: d, or None for it.
+        vdim: d, or None for it.
+        batch_first: True, the only way there is.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
 
     Attributes:
         in_proj_weight: W_in, (3d, d).
@@ -44,21 +52,39 @@ class MultiheadAttention(Layer):
     batch_first, called with x for query, key and value.
     """
 
-    def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True) -> None:
-        for name, size in (("embed_dim", embed_dim), ("num_heads", num_heads)):
-            if size < 1:
-                raise ArgumentError(f"MultiheadAttention: {name} must be positive, got {size}.")
-        if embed_dim % num_heads:
-            raise ArgumentError(
-                f"MultiheadAttention: embed_dim must be divisible by num_heads = {num_heads}, got {embed_dim}."
-            )
-        if not 0 <= dropout <= 1:
-            raise ArgumentError(f"MultiheadAttention: dropout must lie between 0 and 1, got {dropout}.")
-        self.embed_dim, self.num_heads, self.dropout, self.bias = embed_dim, num_heads, dropout, bias
+    ignored = ("add_bias_kv", "add_zero_attn", "kdim", "vdim", "batch_first", *PLACE)
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = True,
+        device: Any = None,
+        dtype: None = None,
+    ) -> None:
+        name = "MultiheadAttention"
+        arguments.placeless(name, device, dtype)
+        self.embed_dim = embed_dim = arguments.whole(name, "embed_dim", embed_dim, 1)
+        self.num_heads = arguments.whole(name, "num_heads", num_heads, 1)
+        arguments.divisible(name, "num_heads", self.num_heads, embed_dim=embed_dim)
+        self.dropout = arguments.number(name, "dropout", dropout, 0, 1)
+        self.bias = arguments.flag(name, "bias", bias)
+        reason = "a sequence looks at itself, and at nothing else"
+        arguments.unsupported(name, reason, add_bias_kv=(add_bias_kv, False), add_zero_attn=(add_zero_attn, False))
+        for other, size in (("kdim", kdim), ("vdim", vdim)):
+            if size is not None and arguments.whole(name, other, size, 1) != embed_dim:
+                arguments.unsupported(name, reason, **{other: (size, None)})
+        arguments.unsupported(name, "the batch is the first axis of every array", batch_first=(batch_first, True))
         self.in_proj_weight = Parameter((3 * embed_dim, embed_dim), initializers.weights)
-        self.in_proj_bias = Parameter((3 * embed_dim,), initializers.zeros) if bias else None
+        self.in_proj_bias = Parameter((3 * embed_dim,), initializers.zeros) if self.bias else None
         self.out_proj_weight = Parameter((embed_dim, embed_dim), initializers.weights)
-        self.out_proj_bias = Parameter((embed_dim,), initializers.zeros) if bias else None
+        self.out_proj_bias = Parameter((embed_dim,), initializers.zeros) if self.bias else None
 
     def parameters(self) -> Iterator[tuple[str, Parameter]]:
         for name, parameter in super().parameters():

@@ -9,9 +9,13 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..arguments import plain
 from ..errors import StateError
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor
+
+# The arguments that PyTorch's layers with parameters have for where these lie; see `arguments.placeless`.
+PLACE = ("device", "dtype")
 
 Direction = Literal["forward", "backward"]
 State = dict[str, Any]
@@ -170,6 +174,7 @@ class Layer:
         rectifies: True for the ReLU family, None for what lets it be seen through (pools, norms), False for the rest.
             It decides the first weights of the layer before.
         buffers: Names of the arrays that are saved with the parameters but not learned.
+        ignored: Names of constructor arguments that are taken for PyTorch's sake and change nothing: they are not kept.
     """
 
     reads: ClassVar[set[str]] = {"input"}
@@ -183,6 +188,7 @@ class Layer:
     trainable: bool = True
     rectifies: ClassVar[bool | None] = False
     buffers: tuple[str, ...] = ()
+    ignored: ClassVar[tuple[str, ...]] = ()
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         """Check the shape of one input (without the batch), and return that of the output.
@@ -269,7 +275,9 @@ class Layer:
         return arguments
 
     def _arguments(self) -> dict[str, Any]:
-        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        names = [
+            name for name in inspect.signature(type(self).__init__).parameters if name not in ("self", *self.ignored)
+        ]
         if type(self).__init__ is object.__init__:
             names = []
         values = {name: getattr(self, name, inspect.Parameter.empty) for name in names}
@@ -277,7 +285,7 @@ class Layer:
         return {
             name: isinstance(value, Parameter)
             if isinstance(value, Parameter) or (name == "bias" and not value)
-            else value
+            else plain(value)
             for name, value in values.items()
         }
 

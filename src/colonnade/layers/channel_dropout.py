@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
+from .. import arguments
+from ..errors import ShapeError
 from ..ops.layout import Array, channels_last
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
@@ -21,6 +22,7 @@ class Dropout2d(Layer):
 
     Args:
         p: The probability that a channel is left out, from 0 to 1.
+        inplace: Taken for PyTorch's sake, without effect.
 
     Raises:
         ArgumentError: p outside that range.
@@ -35,10 +37,9 @@ class Dropout2d(Layer):
     vanishes = True
     rectifies = None
 
-    def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
-            raise ArgumentError(f"Dropout2d: p must lie between 0 and 1, got {p}.")
-        self.p = p
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        self.p = arguments.number("Dropout2d", "p", p, 0, 1)
+        self.inplace = arguments.flag("Dropout2d", "inplace", inplace)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         if len(shape) != 3:

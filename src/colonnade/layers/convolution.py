@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from .. import initializers
+from .. import arguments, initializers
 from ..errors import ArgumentError, ShapeError
 from ..ops.convolution import (
     Tile,
@@ -27,8 +28,7 @@ from ..ops.multiplication import Operands
 from ..ops.products import KernelColumns, KernelGradient, Product, backward_product, product, widen
 from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
-from .arguments import count, pair
-from .base import Block, Direction, Layer, Scratch, State
+from .base import PLACE, Block, Direction, Layer, Scratch, State
 from .depthwise import Depthwise
 from .normalization import BatchNorm2d
 
@@ -57,6 +57,8 @@ class Conv2d(Layer):
             convolution.
         bias: Whether to add b.
         padding_mode: "zeros", the only one there is.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
 
     Attributes:
         weight: (out_channels, in_channels / groups, k_h, k_w).
@@ -69,6 +71,8 @@ class Conv2d(Layer):
     Derived in docs/math/convolution.md. After torch.nn.Conv2d.
     """
 
+    ignored = PLACE
+
     def __init__(
         self,
         in_channels: int,
@@ -80,43 +84,41 @@ class Conv2d(Layer):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: None = None,
     ) -> None:
-        groups = count("Conv2d", "groups", groups)
-        in_channels = count("Conv2d", "in_channels", in_channels)
-        out_channels = count("Conv2d", "out_channels", out_channels)
-        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if channels % groups:
-                raise ArgumentError(f"Conv2d: {name} must be divisible by groups = {groups}, got {channels}.")
-        if padding_mode != "zeros":
-            raise ArgumentError(f"Conv2d: padding_mode must be 'zeros', got {padding_mode!r}.")
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        arguments.placeless("Conv2d", device, dtype)
+        self.groups = groups = arguments.whole("Conv2d", "groups", groups, 1)
+        self.in_channels = in_channels = arguments.whole("Conv2d", "in_channels", in_channels, 1)
+        self.out_channels = out_channels = arguments.whole("Conv2d", "out_channels", out_channels, 1)
+        arguments.divisible("Conv2d", "groups", groups, in_channels=in_channels, out_channels=out_channels)
+        self.padding_mode = arguments.choice("Conv2d", "padding_mode", padding_mode, ("zeros",))
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
-        self.padding_mode = padding_mode
         self.window = self._window()
         height, width = self.window.kernel
         self.weight = Parameter(
             (out_channels, in_channels // groups, height, width), initializers.weights, memory_axes=(0, 2, 3, 1)
         )
-        self.bias = Parameter((out_channels,), initializers.zeros) if bias else None
+        learned = arguments.flag("Conv2d", "bias", bias)
+        self.bias = Parameter((out_channels,), initializers.zeros) if learned else None
         # One channel a group makes for products too narrow; see ops/depthwise.py.
         alone = groups == in_channels > 1 and out_channels <= LARGEST_MULTIPLIER * in_channels
         self.depthwise = Depthwise(self.window, in_channels, out_channels // in_channels) if alone else None
 
     def _window(self) -> Window:
-        kernel = pair("Conv2d", "kernel_size", self.kernel_size, 1)
-        stride = pair("Conv2d", "stride", self.stride, 1)
-        dilation = pair("Conv2d", "dilation", self.dilation, 1)
-        if self.padding == "same":
+        kernel = arguments.pair("Conv2d", "kernel_size", self.kernel_size, 1)
+        stride = arguments.pair("Conv2d", "stride", self.stride, 1)
+        dilation = arguments.pair("Conv2d", "dilation", self.dilation, 1)
+        padding = self.padding
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            raise ArgumentError(f"Conv2d: padding must be a number, a pair, 'same' or 'valid', got {padding!r}.")
+        if isinstance(padding, str) and padding == "same":
             if stride != (1, 1):
                 raise ArgumentError(f"Conv2d: padding 'same' needs stride 1, got {self.stride!r}.")
             total = [dilation[axis] * (kernel[axis] - 1) for axis in (0, 1)]
             border = (total[0] // 2, total[0] - total[0] // 2, total[1] // 2, total[1] - total[1] // 2)
-        elif self.padding == "valid":
-            border = (0, 0, 0, 0)
-        elif isinstance(self.padding, str):
-            raise ArgumentError(f"Conv2d: padding must be a number, a pair, 'same' or 'valid', got {self.padding!r}.")
         else:
-            vertical, horizontal = pair("Conv2d", "padding", self.padding, 0)
+            vertical, horizontal = arguments.pair("Conv2d", "padding", 0 if isinstance(padding, str) else padding, 0)
             border = (vertical, vertical, horizontal, horizontal)
         return Window(kernel, stride, border, dilation)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from .. import initializers
+from .. import arguments, initializers
 from ..errors import ShapeError
 from ..ops.dense import dense_backward, dense_forward
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor
-from .arguments import count
-from .base import Block, Direction, Layer, Scratch
+from .base import PLACE, Block, Direction, Layer, Scratch
 
 
 class Dense(Layer):
@@ -22,6 +23,8 @@ class Dense(Layer):
         in_features: Numbers in.
         out_features: Numbers out.
         bias: Whether to add b.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
 
     Attributes:
         weight: W, (out_features, in_features).
@@ -37,12 +40,17 @@ class Dense(Layer):
 
     wants_batch = True
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        in_features = count("Dense", "in_features", in_features)
-        out_features = count("Dense", "out_features", out_features)
-        self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter((out_features, in_features), initializers.weights)
-        self.bias = Parameter((out_features,), initializers.zeros) if bias else None
+    ignored = PLACE
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: None = None
+    ) -> None:
+        arguments.placeless("Dense", device, dtype)
+        self.in_features = arguments.whole("Dense", "in_features", in_features, 1)
+        self.out_features = arguments.whole("Dense", "out_features", out_features, 1)
+        self.weight = Parameter((self.out_features, self.in_features), initializers.weights)
+        learned = arguments.flag("Dense", "bias", bias)
+        self.bias = Parameter((self.out_features,), initializers.zeros) if learned else None
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         if not shape or shape[-1] != self.in_features or len(shape) == 3:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..errors import ArgumentError
+from .. import arguments
 from ..ops.layout import Array, laid_like
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
@@ -38,9 +38,8 @@ class Dropout(Layer):
     rectifies = None
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        if not 0 <= p <= 1:
-            raise ArgumentError(f"Dropout: p must lie between 0 and 1, got {p}.")
-        self.p, self.inplace = p, inplace
+        self.p = arguments.number("Dropout", "p", p, 0, 1)
+        self.inplace = arguments.flag("Dropout", "inplace", inplace)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         drawn = (shape[0], 8 * -(math.prod(shape[1:]) // -8))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError
 from ..ops.embedding import embedding_backward, embedding_forward
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor
-from .base import Block, Direction, Layer, Scratch
+from .base import PLACE, Block, Direction, Layer, Scratch
 
 
 class Embedding(Layer):
@@ -25,6 +26,14 @@ class Embedding(Layer):
         num_embeddings: How many vectors there are.
         embedding_dim: How many numbers each has.
         padding_idx: A number that stands for nothing: its vector begins as zeros, and is not learned.
+        max_norm: None: PyTorch's would shorten the vectors as they are looked up, which is not supported.
+        norm_type: Of `max_norm`; without effect.
+        scale_grad_by_freq: False, the only way there is.
+        sparse: Without effect: the gradient is as large as the weight.
+        _weight: None: give first values with `load_state_dict`.
+        _freeze: False: freeze with `Model.freeze`.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
 
     Attributes:
         weight: (num_embeddings, embedding_dim), at first N(0, 1).
@@ -38,17 +47,39 @@ class Embedding(Layer):
     reads: ClassVar[set[str]] = {"input"}
     rectifies = False
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
-        for name, size in (("num_embeddings", num_embeddings), ("embedding_dim", embedding_dim)):
-            if size < 1:
-                raise ArgumentError(f"Embedding: {name} must be positive, got {size}.")
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+    ignored = ("max_norm", "norm_type", "scale_grad_by_freq", "sparse", "_weight", "_freeze", *PLACE)
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: None = None,
+        _freeze: bool = False,
+        device: Any = None,
+        dtype: None = None,
+    ) -> None:
+        name = "Embedding"
+        arguments.placeless(name, device, dtype)
+        arguments.unsupported(name, "its vectors are only what they were learned to be", max_norm=(max_norm, None))
+        arguments.unsupported(name, "the gradient is the sum's", scale_grad_by_freq=(scale_grad_by_freq, False))
+        arguments.unsupported(name, "use Model.load_state_dict", _weight=(_weight, None))
+        arguments.unsupported(name, "use Model.freeze", _freeze=(_freeze, False))
+        arguments.number(name, "norm_type", norm_type, above=0, finite=False)
+        arguments.flag(name, "sparse", sparse)
+        self.num_embeddings = arguments.whole(name, "num_embeddings", num_embeddings, 1)
+        self.embedding_dim = arguments.whole(name, "embedding_dim", embedding_dim, 1)
+        padding = None if padding_idx is None else arguments.whole(name, "padding_idx", padding_idx)
+        if padding is not None and not -self.num_embeddings <= padding < self.num_embeddings:
             raise ArgumentError(
                 f"Embedding: padding_idx must be one of the {num_embeddings} numbers, got {padding_idx}."
             )
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        self.weight = Parameter((num_embeddings, embedding_dim), self._draw)
+        self.padding_idx = None if padding is None else padding % self.num_embeddings
+        self.weight = Parameter((self.num_embeddings, self.embedding_dim), self._draw)
 
     def _draw(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
         weight = rng.normal(size=shape)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import ArgumentError
+from .. import arguments
 from ..ops import functions
 from ..tensor import Tensor
 from .base import Block, Direction, Layer
@@ -47,7 +47,8 @@ class Affine(Elementwise):
     arrays: ClassVar[dict[Direction, int]] = {}
 
     def __init__(self, scale: float = 1.0, shift: float = 0.0) -> None:
-        self.scale, self.shift = float(scale), float(shift)
+        self.scale = arguments.number("Affine", "scale", scale, finite=False)
+        self.shift = arguments.number("Affine", "shift", shift, finite=False)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         functions.affine_forward(x.value, self.scale, self.shift, y.value)
@@ -165,7 +166,7 @@ class Power(Elementwise):
     arrays: ClassVar[dict[Direction, int]] = {"backward": 1}
 
     def __init__(self, exponent: float) -> None:
-        self.exponent = float(exponent)
+        self.exponent = arguments.number("Power", "exponent", exponent, finite=False)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         functions.power_forward(x.value, self.exponent, y.value)
@@ -191,9 +192,8 @@ class CELU(Elementwise):
     """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        if not alpha > 0:
-            raise ArgumentError(f"CELU: alpha must be positive, got {alpha}.")
-        self.alpha, self.inplace = alpha, inplace
+        self.alpha = arguments.number("CELU", "alpha", alpha, above=0)
+        self.inplace = arguments.flag("CELU", "inplace", inplace)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
@@ -221,7 +221,9 @@ class Threshold(Elementwise):
     masks: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 1}
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
-        self.threshold, self.value, self.inplace = threshold, value, inplace
+        self.threshold = arguments.number("Threshold", "threshold", threshold, finite=False)
+        self.value = arguments.number("Threshold", "value", value, finite=False)
+        self.inplace = arguments.flag("Threshold", "inplace", inplace)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         for values, out, *scratch in self.runs(block, "forward", x.value, y.value):

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ..errors import ArgumentError
+from .. import arguments
 from ..ops import gates, gaussian
 from ..ops.layout import laid_like
 from ..ops.pieces import clip_backward
@@ -37,9 +37,7 @@ class GELU(Elementwise):
     arrays: ClassVar[dict[Direction, int]] = {"forward": 4}
 
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
-        if approximate not in ("none", "tanh"):
-            raise ArgumentError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}.")
-        self.approximate = approximate
+        self.approximate = arguments.choice("GELU", "approximate", approximate, ("none", "tanh"))
 
     def saved(self, shape: Shape) -> dict[str, Scratch]:
         return {"slope": Scratch((shape[0], math.prod(shape[1:])))}
@@ -63,10 +61,16 @@ class SiLU(Elementwise):
 
     Shapes: any (n, ...), the output as the input.
 
+    Args:
+        inplace: Without effect, as in :class:`~colonnade.ReLU`.
+
     Ramachandran et al. 2017, Searching for activation functions, arXiv:1710.05941.
     """
 
     arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = arguments.flag("SiLU", "inplace", inplace)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
@@ -82,10 +86,16 @@ class Mish(Elementwise):
 
     Shapes: any (n, ...), the output as the input.
 
+    Args:
+        inplace: Without effect, as in :class:`~colonnade.ReLU`.
+
     Misra 2019, Mish: a self regularized non-monotonic activation function, arXiv:1908.08681.
     """
 
     arrays: ClassVar[dict[Direction, int]] = {"forward": 2, "backward": 3}
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = arguments.flag("Mish", "inplace", inplace)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
@@ -101,11 +111,17 @@ class Hardswish(Elementwise):
 
     Shapes: any (n, ...), the output as the input.
 
+    Args:
+        inplace: Without effect, as in :class:`~colonnade.ReLU`.
+
     Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244.
     """
 
     arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
     masks: ClassVar[dict[Direction, int]] = {"backward": 1}
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = arguments.flag("Hardswish", "inplace", inplace)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
@@ -121,8 +137,14 @@ class Hardsigmoid(Activation):
 
     Shapes: any (n, ...), the output as the input.
 
+    Args:
+        inplace: Without effect, as in :class:`~colonnade.ReLU`.
+
     Courbariaux et al. 2015, BinaryConnect, arXiv:1511.00363; the slope of torch.nn.Hardsigmoid.
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = arguments.flag("Hardsigmoid", "inplace", inplace)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"masks": Scratch((2, math.prod(shape)), np.bool_)} if direction == "backward" else {}

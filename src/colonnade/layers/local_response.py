@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ShapeError
 from ..ops.layout import Array, laid_like
 from ..ops.local_response import local_response_backward, local_response_forward
 from ..tensor import Shape, Tensor
-from .arguments import count
 from .base import Block, Direction, Layer, Scratch
 
 
@@ -37,8 +37,11 @@ class LocalResponseNorm(Layer):
     rectifies = None
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        self.size = count("LocalResponseNorm", "size", size)
-        self.alpha, self.beta, self.k = alpha, beta, k
+        self.size = arguments.whole("LocalResponseNorm", "size", size, 1)
+        self.alpha, self.beta, self.k = (
+            arguments.number("LocalResponseNorm", name, value)
+            for name, value in (("alpha", alpha), ("beta", beta), ("k", k))
+        )
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         if not shape:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ShapeError
 from ..ops.softmax import log_softmax_backward, log_softmax_forward
 from ..tensor import Shape, Tensor
@@ -29,7 +30,7 @@ class LogSoftmax(Layer):
     reads: ClassVar[set[str]] = {"output"}
 
     def __init__(self, dim: int = 1) -> None:
-        self.dim = dim
+        self.dim = arguments.whole("LogSoftmax", "dim", dim)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         axes = len(shape) + 1

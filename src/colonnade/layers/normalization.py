@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import initializers
-from ..errors import ArgumentError, ShapeError
+from .. import arguments, initializers
+from ..errors import ShapeError
 from ..ops.layout import Array, channels_last, repeats
 from ..ops.normalization import (
     batch_norm_backward,
@@ -18,8 +18,7 @@ from ..ops.normalization import (
     run_length,
 )
 from ..tensor import Parameter, Shape, Tensor
-from .arguments import count
-from .base import Block, Direction, Layer, Scratch, State
+from .base import PLACE, Block, Direction, Layer, Scratch, State
 
 
 class BatchNorm(Layer):
@@ -29,6 +28,7 @@ class BatchNorm(Layer):
     cheap = True
     rectifies = None
     buffers: tuple[str, ...] = ("running_mean", "running_var", "num_batches_tracked")
+    ignored = PLACE
 
     def __init__(
         self,
@@ -37,21 +37,22 @@ class BatchNorm(Layer):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: Any = None,
+        dtype: None = None,
         *,
         bias: bool = True,
     ) -> None:
         name = type(self).__name__
-        num_features = count(name, "num_features", num_features)
-        if eps < 0:
-            raise ArgumentError(f"{name}: eps must be zero or more, got {eps}.")
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise ArgumentError(f"{name}: momentum must lie between 0 and 1, got {momentum}.")
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        if affine:
-            self.weight = Parameter((num_features,), initializers.ones)
-        self.bias = Parameter((num_features,), initializers.zeros) if affine and bias else None
-        if track_running_stats:
+        arguments.placeless(name, device, dtype)
+        self.num_features = num_features = arguments.whole(name, "num_features", num_features, 1)
+        self.eps = arguments.number(name, "eps", eps, 0)
+        self.momentum = None if momentum is None else arguments.number(name, "momentum", momentum, 0, 1)
+        self.affine = arguments.flag(name, "affine", affine)
+        self.track_running_stats = arguments.flag(name, "track_running_stats", track_running_stats)
+        shifts = arguments.flag(name, "bias", bias)
+        self.weight = Parameter((num_features,), initializers.ones) if self.affine else None
+        self.bias = Parameter((num_features,), initializers.zeros) if self.affine and shifts else None
+        if self.track_running_stats:
             # One number repeated takes no memory: a model makes real arrays of them, once it knows that they fit.
             self.running_mean: Array = np.broadcast_to(np.float32(0), (num_features,))  # (c,)
             self.running_var: Array = np.broadcast_to(np.float32(1), (num_features,))  # (c,), unbiased
@@ -94,8 +95,10 @@ class BatchNorm(Layer):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type the model computes in."""
-        return self.running_mean.dtype if self.track_running_stats else self.weight.dtype
+        """The type the model computes in; float64, which is cast to any, where no array of the layer's tells it."""
+        if self.track_running_stats:
+            return self.running_mean.dtype
+        return np.dtype(np.float64) if self.weight is None else self.weight.dtype
 
     def sum_forward(self, x: Tensor, block: Block) -> None:
         ones, row = block.scratch["ones"], block.scratch["row"]
@@ -131,7 +134,7 @@ class BatchNorm(Layer):
     def _affine(self, mean: Array, variance: Array) -> tuple[Array, Array, Array]:
         """1/√(σ² + ε), and what x is multiplied by and then moved by, in float64."""
         inverse = 1.0 / np.sqrt(variance + self.eps)
-        scale = inverse * self.weight.array if self.affine else inverse
+        scale = inverse if self.weight is None else inverse * self.weight.array
         return inverse, scale, (0.0 if self.bias is None else self.bias.array) - mean * scale
 
     def running_affine(self) -> tuple[Array, Array]:
@@ -163,7 +166,7 @@ class BatchNorm(Layer):
         of_grad = state["inverse"]
         if self.bias is not None:
             self.bias.add_grad(sums[0])
-        if self.affine:
+        if self.weight is not None:
             self.weight.add_grad(sums[1])
             of_grad = of_grad * self.weight.array
         mean_grad, mean_product = sums / positions
@@ -197,6 +200,8 @@ class BatchNorm2d(BatchNorm):
         affine: Whether to learn γ (`weight`) and β (`bias`), each (num_features,).
         bias: False to learn γ alone.
         track_running_stats: Whether to keep running statistics; without, the batch's own serve outside training too.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
 
     Raises:
         ArgumentError: An argument out of its range.

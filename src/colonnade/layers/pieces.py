@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops import pieces
 from ..ops.layout import Array, channels_last, laid_like
 from ..tensor import Parameter, Shape, Tensor
 from .activation import Activation
-from .base import Block, Direction, Scratch
+from .base import PLACE, Block, Direction, Scratch
 from .elementwise import Elementwise
 
 
@@ -22,7 +23,11 @@ class ELU(Elementwise):
     Shapes: any (n, ...), the output as the input.
 
     Args:
-        alpha: α.
+        alpha: α, finite.
+        inplace: Without effect, as in :class:`~colonnade.ReLU`.
+
+    Raises:
+        ArgumentError: α that is not finite.
 
     Clevert et al. 2016, Fast and accurate deep network learning by exponential linear units, arXiv:1511.07289.
     """
@@ -30,8 +35,9 @@ class ELU(Elementwise):
     arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
     scale: ClassVar[float] = 1.0
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        name = type(self).__name__
+        self.alpha, self.inplace = arguments.number(name, "alpha", alpha), arguments.flag(name, "inplace", inplace)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
@@ -47,14 +53,17 @@ class SELU(ELU):
 
     Shapes: any (n, ...), the output as the input.
 
+    Args:
+        inplace: Without effect, as in :class:`~colonnade.ReLU`.
+
     Klambauer et al. 2017, Self-normalizing neural networks, arXiv:1706.02515.
     """
 
     rectifies = False  # it is meant to follow weights of variance 1 / fan_in, not He's
     scale = 1.0507009873554804934193349852946
 
-    def __init__(self) -> None:
-        super().__init__(alpha=1.6732632423543772848170429916717)
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(1.6732632423543772848170429916717, inplace)
 
 
 class Softplus(Elementwise):
@@ -74,11 +83,8 @@ class Softplus(Elementwise):
     masks: ClassVar[dict[Direction, int]] = {"forward": 1}
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        if not beta > 0:
-            raise ArgumentError(f"Softplus: beta must be positive, got {beta}.")
-        if not threshold >= 0:
-            raise ArgumentError(f"Softplus: threshold must be zero or more, got {threshold}.")
-        self.beta, self.threshold = beta, threshold
+        self.beta = arguments.number("Softplus", "beta", beta, above=0)
+        self.threshold = arguments.number("Softplus", "threshold", threshold, 0, finite=False)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         for values, out, *scratch in self.runs(block, "forward", x.value, y.value):
@@ -97,15 +103,32 @@ class Hardtanh(Activation):
     Args:
         min_val: The least output.
         max_val: The greatest.
+        inplace: Without effect, as in :class:`~colonnade.ReLU`.
+        min_value: PyTorch's old name of `min_val`: refused.
+        max_value: That of `max_val`.
 
     Raises:
         ArgumentError: A least that is not below the greatest.
     """
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
-        if not min_val < max_val:
+    ignored = ("min_value", "max_value")
+
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: None = None,
+        max_value: None = None,
+    ) -> None:
+        name = type(self).__name__
+        arguments.unsupported(name, "give min_val", min_value=(min_value, None))
+        arguments.unsupported(name, "give max_val", max_value=(max_value, None))
+        self.min_val = arguments.number(name, "min_val", min_val, finite=False)
+        self.max_val = arguments.number(name, "max_val", max_val, finite=False)
+        self.inplace = arguments.flag(name, "inplace", inplace)
+        if not self.min_val < self.max_val:
             raise ArgumentError(f"Hardtanh: min_val must be below max_val, got {min_val} and {max_val}.")
-        self.min_val, self.max_val = min_val, max_val
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"masks": Scratch((2, math.prod(shape)), np.bool_)} if direction == "backward" else {}
@@ -123,13 +146,16 @@ class ReLU6(Hardtanh):
 
     Shapes: any (n, ...), the output as the input.
 
+    Args:
+        inplace: Without effect, as in :class:`~colonnade.ReLU`.
+
     Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10.
     """
 
     rectifies = True
 
-    def __init__(self) -> None:
-        super().__init__(0.0, 6.0)
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(0.0, 6.0, inplace)
 
 
 class PReLU(Elementwise):
@@ -140,6 +166,8 @@ class PReLU(Elementwise):
     Args:
         num_parameters: 1, or the number of channels for a w of each.
         init: What w begins as.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
 
     Attributes:
         weight: w, (num_parameters,).
@@ -153,11 +181,13 @@ class PReLU(Elementwise):
 
     arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
-        if num_parameters < 1:
-            raise ArgumentError(f"PReLU: num_parameters must be positive, got {num_parameters}.")
-        self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter((num_parameters,), lambda shape, rng, rectified: np.full(shape, init))
+    ignored = PLACE
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: None = None) -> None:
+        arguments.placeless("PReLU", device, dtype)
+        self.num_parameters = arguments.whole("PReLU", "num_parameters", num_parameters, 1)
+        self.init = arguments.number("PReLU", "init", init)
+        self.weight = Parameter((self.num_parameters,), lambda shape, rng, rectified: np.full(shape, self.init))
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         if self.num_parameters not in (1, shape[0]):

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops import pooling
 from ..ops.layout import Array, channels_last
 from ..ops.window import Pair, Window
 from ..tensor import Shape, Tensor
-from .arguments import pair
 from .base import Block, Direction, Layer, Scratch
 
 
@@ -38,12 +38,11 @@ class WindowPooling(Pooling):
         self, kernel_size: int | Pair, stride: int | Pair | None, padding: int | Pair, dilation: int | Pair = 1
     ) -> Window:
         name = type(self).__name__
-        kernel = pair(name, "kernel_size", kernel_size, 1)
-        steps = kernel if stride is None else pair(name, "stride", stride, 1)
-        vertical, horizontal = pair(name, "padding", padding, 0)
-        window = Window(
-            kernel, steps, (vertical, vertical, horizontal, horizontal), pair(name, "dilation", dilation, 1)
-        )
+        kernel = arguments.pair(name, "kernel_size", kernel_size, 1)
+        steps = kernel if stride is None else arguments.pair(name, "stride", stride, 1)
+        vertical, horizontal = arguments.pair(name, "padding", padding, 0)
+        gaps = arguments.pair(name, "dilation", dilation, 1)
+        window = Window(kernel, steps, (vertical, vertical, horizontal, horizontal), gaps)
         height, width = window.extent
         if vertical > height // 2 or horizontal > width // 2:
             raise ArgumentError(
@@ -105,10 +104,10 @@ class MaxPool2d(WindowPooling):
         return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
-        if return_indices:
-            raise ArgumentError("MaxPool2d: return_indices must be False, a layer has one output, got True.")
+        arguments.unsupported("MaxPool2d", "a layer has one output", return_indices=(return_indices, False))
+        self.return_indices = False
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
-        self.return_indices, self.ceil_mode = return_indices, ceil_mode
+        self.ceil_mode = arguments.flag("MaxPool2d", "ceil_mode", ceil_mode)
         self.window = self._window(kernel_size, stride, padding, dilation)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
@@ -186,10 +185,14 @@ class AvgPool2d(WindowPooling):
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> None:
-        if divisor_override == 0:
-            raise ArgumentError(f"AvgPool2d: divisor_override must not be zero, got {divisor_override}.")
+        self.divisor_override = None
+        if divisor_override is not None:
+            self.divisor_override = arguments.whole("AvgPool2d", "divisor_override", divisor_override)
+            if self.divisor_override == 0:
+                raise ArgumentError(f"AvgPool2d: divisor_override must not be zero, got {divisor_override}.")
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.ceil_mode, self.count_include_pad, self.divisor_override = ceil_mode, count_include_pad, divisor_override
+        self.ceil_mode = arguments.flag("AvgPool2d", "ceil_mode", ceil_mode)
+        self.count_include_pad = arguments.flag("AvgPool2d", "count_include_pad", count_include_pad)
         self.window = self._window(kernel_size, stride, padding)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
@@ -253,16 +256,17 @@ class AvgPool2d(WindowPooling):
 class AdaptivePooling(Pooling):
     """A pool that is told how many windows there are, and finds out how large."""
 
+    sizes: tuple[int | None, ...]
+
     def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
         self.output_size = output_size
-        sizes = output_size if isinstance(output_size, list | tuple) else (output_size, output_size)
-        valid = all(size is None or (isinstance(size, int) and size >= 1) for size in sizes)
-        if not valid or len(sizes) != 2 or output_size is None:
-            raise ArgumentError(
-                f"{type(self).__name__}: output_size must be a positive number, or a pair with None, "
-                f"got {output_size!r}."
+        if isinstance(output_size, tuple | list) and len(output_size) == 2 and None in output_size:
+            name = type(self).__name__
+            self.sizes = tuple(
+                None if size is None else arguments.whole(name, "output_size", size, 1) for size in output_size
             )
-        self.sizes: tuple[int | None, int | None] = (sizes[0], sizes[1])
+        else:
+            self.sizes = arguments.pair(type(self).__name__, "output_size", output_size, 1)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         channels, height, width = self._image(shape)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError, ShapeError, StateError
 from ..ops.layout import Array
 from ..tensor import Shape, Tensor
@@ -26,13 +26,13 @@ class Grid(Layer):
 
     def _take(self, scale: float | Sequence[float], zero_point: float | Sequence[float], dim: int) -> None:
         name = type(self).__name__
-        self.scale, self.zero_point = (
-            tuple(map(float, each)) if isinstance(each, Sequence) else float(each) for each in (scale, zero_point)
-        )
-        self.dim = dim
-        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)
-        if not scales or not all(0 < each < math.inf for each in scales):
-            raise ArgumentError(f"{name}: scale must be positive, got {scale!r}.")
+        several = arguments.is_sequence(scale)
+        self.scale = (arguments.numbers if several else arguments.number)(name, "scale", scale, above=0)
+        several = arguments.is_sequence(zero_point)
+        self.zero_point = (arguments.numbers if several else arguments.number)(name, "zero_point", zero_point)
+        self.dim = arguments.whole(name, "dim", dim)
+        if self.scale == ():
+            raise ArgumentError(f"{name}: expected at least one scale, got none.")
         lengths = {len(each) for each in (self.scale, self.zero_point) if isinstance(each, tuple)}
         if len(lengths) > 1:
             raise ArgumentError(f"{name}: expected a zero point for each scale, got {scale!r} and {zero_point!r}.")
@@ -89,9 +89,10 @@ class Quantize(Grid):
         dim: int = 1,
     ) -> None:
         self._take(scale, zero_point, dim)
-        if not low < high:
+        self.low = arguments.number("Quantize", "low", low, finite=False)
+        self.high = arguments.number("Quantize", "high", high, finite=False)
+        if not self.low < self.high:
             raise ArgumentError(f"Quantize: low must be below high, got {low} and {high}.")
-        self.low, self.high = float(low), float(high)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         scale, zero_point = self._vectors(x.value, block)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops import rearrangement
 from ..ops.layout import Array, laid_like
@@ -52,7 +53,7 @@ class Reshape(Rearrangement):
     """
 
     def __init__(self, shape: Sequence[int]) -> None:
-        self.shape = tuple(shape)
+        self.shape = arguments.wholes("Reshape", "shape", shape)
         if self.shape.count(-1) > 1 or not all(size == -1 or size >= 1 for size in self.shape):
             raise ArgumentError(f"Reshape: shape must hold positive sizes, and -1 at most once, got {shape!r}.")
 
@@ -106,9 +107,11 @@ class Slice(Rearrangement):
     """
 
     def __init__(self, dim: int, start: int | None, end: int | None = None, step: int = 1) -> None:
-        if step == 0:
+        self.dim, self.step = arguments.whole("Slice", "dim", dim), arguments.whole("Slice", "step", step)
+        if self.step == 0:
             raise ArgumentError(f"Slice: step must not be zero, got {step}.")
-        self.dim, self.start, self.end, self.step = dim, start, end, step
+        self.start = None if start is None else arguments.whole("Slice", "start", start)
+        self.end = None if end is None else arguments.whole("Slice", "end", end)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         axis = self.axis(self.dim, shape)
@@ -148,7 +151,8 @@ class IndexSelect(Rearrangement):
     """
 
     def __init__(self, dim: int, index: Sequence[int]) -> None:
-        self.dim, self.index = dim, tuple(index)
+        self.dim = arguments.whole("IndexSelect", "dim", dim)
+        self.index = arguments.wholes("IndexSelect", "index", index)
         if not self.index:
             raise ArgumentError("IndexSelect: index must hold at least one place, got none.")
 
@@ -183,11 +187,11 @@ class Pad(Rearrangement):
     """
 
     def __init__(self, padding: Sequence[int], mode: str = "constant", value: float = 0.0) -> None:
-        self.padding, self.mode, self.value = tuple(padding), mode, value
+        self.padding = arguments.wholes("Pad", "padding", padding)
+        self.value = arguments.number("Pad", "value", value, finite=False)
         if not self.padding or len(self.padding) % 2 or min(self.padding) < 0:
             raise ArgumentError(f"Pad: padding must be pairs of numbers, zero or more, got {padding!r}.")
-        if mode not in MODES:
-            raise ArgumentError(f"Pad: mode must be one of {', '.join(MODES)}, got {mode!r}.")
+        self.mode = arguments.choice("Pad", "mode", mode, MODES)
 
     def _borders(self, axes: int) -> list[tuple[int, int]]:
         """Of the axes after the batch, first to last."""
@@ -234,7 +238,7 @@ class Expand(Rearrangement):
     """
 
     def __init__(self, shape: Sequence[int]) -> None:
-        self.shape = tuple(shape)
+        self.shape = arguments.wholes("Expand", "shape", shape)
         if not all(size == -1 or size >= 1 for size in self.shape):
             raise ArgumentError(f"Expand: shape must hold positive sizes or -1, got {shape!r}.")
 
@@ -267,7 +271,7 @@ class Tile(Rearrangement):
     """
 
     def __init__(self, repeats: Sequence[int]) -> None:
-        self.repeats = tuple(repeats)
+        self.repeats = arguments.wholes("Tile", "repeats", repeats)
         if not all(count >= 1 for count in self.repeats):
             raise ArgumentError(f"Tile: repeats must be positive, got {repeats!r}.")
 

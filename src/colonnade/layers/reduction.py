@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ShapeError, StateError
 from ..ops import reduction
 from ..ops.functions import silent
@@ -24,8 +25,11 @@ class Reduction(Layer):
     keepdim: bool
 
     def __init__(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> None:
-        self.dim = dim if dim is None or isinstance(dim, int) else tuple(dim)
-        self.keepdim = keepdim
+        name = type(self).__name__
+        self.dim = None
+        if dim is not None:
+            self.dim = (arguments.wholes if arguments.is_sequence(dim) else arguments.whole)(name, "dim", dim)
+        self.keepdim = arguments.flag(name, "keepdim", keepdim)
 
     def axes(self, count: int) -> tuple[int, ...]:
         """The reduced axes of an array of `count` axes, the batch's included, in order."""
@@ -175,7 +179,10 @@ class Place(Layer):
     find: ClassVar[Callable[..., Any]]
 
     def __init__(self, dim: int = 1, keepdim: bool = False, select_last: bool = False) -> None:
-        self.dim, self.keepdim, self.select_last = dim, keepdim, select_last
+        name = type(self).__name__
+        self.dim = arguments.whole(name, "dim", dim)
+        self.keepdim = arguments.flag(name, "keepdim", keepdim)
+        self.select_last = arguments.flag(name, "select_last", select_last)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         count = len(shape) + 1

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops import resampling
 from ..ops.layout import Array
 from ..tensor import Shape, Tensor
-from .arguments import pair
 from .base import Block, Direction, Layer, Scratch
 
 
@@ -43,11 +42,8 @@ class ZeroPad2d(Resampling):
     """
 
     def __init__(self, padding: int | tuple[int, int, int, int]) -> None:
-        sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
-        if len(sides) != 4 or not all(isinstance(side, int) and side >= 0 for side in sides):
-            raise ArgumentError(f"ZeroPad2d: padding must be one number or four, zero or more, got {padding!r}.")
+        self.left, self.right, self.top, self.bottom = arguments.sizes("ZeroPad2d", "padding", padding, 4, 0)
         self.padding = padding
-        self.left, self.right, self.top, self.bottom = sides
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         channels, height, width = self._image(shape)
@@ -104,20 +100,26 @@ class Upsample(Resampling):
             raise ArgumentError(
                 f"Upsample: expected either size or scale_factor, got size={size!r}, scale_factor={scale_factor!r}."
             )
-        if mode not in ("nearest", "bilinear"):
-            raise ArgumentError(f"Upsample: mode must be 'nearest' or 'bilinear', got {mode!r}.")
+        self.mode = arguments.choice("Upsample", "mode", mode, ("nearest", "bilinear"))
         if mode == "nearest" and align_corners is not None:
             raise ArgumentError(f"Upsample: align_corners needs mode 'bilinear', got {align_corners!r} with 'nearest'.")
+        self.align_corners = (
+            None if align_corners is None else arguments.flag("Upsample", "align_corners", align_corners)
+        )
+        self.recompute_scale_factor = None
+        if recompute_scale_factor is not None:
+            self.recompute_scale_factor = arguments.flag("Upsample", "recompute_scale_factor", recompute_scale_factor)
         if size is not None:
-            pair("Upsample", "size", size, 1)
+            arguments.pair("Upsample", "size", size, 1)
             if recompute_scale_factor:
                 raise ArgumentError("Upsample: recompute_scale_factor needs a scale_factor, got size.")
-        self.size, self.scale_factor, self.mode = size, scale_factor, mode
-        self.align_corners, self.recompute_scale_factor = align_corners, recompute_scale_factor
-        factors = scale_factor if isinstance(scale_factor, Sequence) else (scale_factor, scale_factor)
-        if scale_factor is not None and (len(factors) != 2 or not all(f and f > 0 for f in factors)):
-            raise ArgumentError(f"Upsample: scale_factor must be positive, a number or a pair, got {scale_factor!r}.")
-        self.factors = factors
+        self.size, self.scale_factor = size, scale_factor
+        self.factors: tuple[float | None, ...] = (None, None)
+        if scale_factor is not None:
+            given = scale_factor if arguments.is_sequence(scale_factor) else (scale_factor, scale_factor)
+            self.factors = arguments.numbers("Upsample", "scale_factor", given, above=0)
+            if len(self.factors) != 2:
+                raise ArgumentError(f"Upsample: scale_factor must be a number or a pair, got {scale_factor!r}.")
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         channels, *size = self._image(shape)
@@ -128,7 +130,7 @@ class Upsample(Resampling):
 
     def _outputs(self, size: tuple[int, int]) -> tuple[int, int]:
         if self.size is not None:
-            return pair("Upsample", "size", self.size, 1)
+            return arguments.pair("Upsample", "size", self.size, 1)
         high, wide = (math.floor(size[axis] * float(self.factors[axis] or 0)) for axis in (0, 1))
         return high, wide
 
@@ -182,9 +184,7 @@ class PixelShuffle(Resampling):
     """
 
     def __init__(self, upscale_factor: int) -> None:
-        if upscale_factor < 1:
-            raise ArgumentError(f"PixelShuffle: upscale_factor must be positive, got {upscale_factor}.")
-        self.upscale_factor = upscale_factor
+        self.upscale_factor = arguments.whole("PixelShuffle", "upscale_factor", upscale_factor, 1)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         channels, height, width = self._image(shape)

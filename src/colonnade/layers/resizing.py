@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError
 from ..ops import resizing
 from ..ops.layout import Array
 from ..ops.resampling import index_matrix, resample_backward, resample_forward
 from ..tensor import Shape, Tensor
-from .arguments import pair
 from .base import Block, Direction, Scratch
 from .resampling import Resampling
 
@@ -62,27 +61,24 @@ class Resize(Resampling):
         region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
         extrapolation_value: float = 0.0,
     ) -> None:
-        self.outputs = pair("Resize", "size", size, 1)
+        self.outputs = arguments.pair("Resize", "size", size, 1)
         for name, value, known in (
             ("mode", mode, ("nearest", "linear", "cubic")),
             ("coordinates", coordinates, COORDINATES),
             ("nearest_mode", nearest_mode, ROUNDINGS),
         ):
-            if value not in known:
-                raise ArgumentError(f"Resize: {name} must be one of {', '.join(known)}, got {value!r}.")
-        if scales is not None and (len(scales) != 2 or not all(0 < scale < math.inf for scale in scales)):
+            arguments.choice("Resize", name, value, known)
+        self.size, self.mode, self.coordinates, self.nearest_mode = size, mode, coordinates, nearest_mode
+        self.scales = None if scales is None else arguments.numbers("Resize", "scales", scales, above=0)
+        if self.scales is not None and len(self.scales) != 2:
             raise ArgumentError(f"Resize: scales must be two positive numbers, got {scales!r}.")
-        if len(region) != 4 or not all(map(math.isfinite, region)):
+        self.region = arguments.numbers("Resize", "region", region)
+        if len(self.region) != 4:
             raise ArgumentError(f"Resize: region must be four numbers, got {region!r}.")
-        self.size, self.scales, self.mode, self.coordinates, self.nearest_mode = (
-            size,
-            scales,
-            mode,
-            coordinates,
-            nearest_mode,
-        )
-        self.cubic_coeff, self.exclude_outside, self.antialias = cubic_coeff, exclude_outside, antialias
-        self.region, self.extrapolation_value = tuple(region), extrapolation_value
+        self.cubic_coeff = arguments.number("Resize", "cubic_coeff", cubic_coeff)
+        self.exclude_outside = arguments.flag("Resize", "exclude_outside", exclude_outside)
+        self.antialias = arguments.flag("Resize", "antialias", antialias)
+        self.extrapolation_value = arguments.number("Resize", "extrapolation_value", extrapolation_value, finite=False)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         return (self._image(shape)[0], *self.outputs)

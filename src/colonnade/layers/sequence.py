@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from .. import initializers
+from .. import arguments, initializers
 from ..errors import ArgumentError, ShapeError
 from ..ops.layout import Array
 from ..ops.sequence import Stride1d, conv1d_backward_input, conv1d_columns, conv1d_forward, windows
 from ..tensor import Parameter, Shape, Tensor
-from .arguments import single
-from .base import Block, Direction, Layer, Scratch
+from .base import PLACE, Block, Direction, Layer, Scratch
 
 
 class Conv1d(Layer):
@@ -32,6 +33,8 @@ class Conv1d(Layer):
         groups: The channels are cut into so many groups that do not see one another.
         bias: Whether to add b.
         padding_mode: "zeros", the only one there is.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
 
     Attributes:
         weight: (out_channels, in_channels / groups, kernel_size).
@@ -44,6 +47,8 @@ class Conv1d(Layer):
     After torch.nn.Conv1d.
     """
 
+    ignored = PLACE
+
     def __init__(
         self,
         in_channels: int,
@@ -55,26 +60,26 @@ class Conv1d(Layer):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: None = None,
     ) -> None:
-        for name, count in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
-            if count < 1:
-                raise ArgumentError(f"Conv1d: {name} must be positive, got {count}.")
-            if count % groups:
-                raise ArgumentError(f"Conv1d: {name} must be divisible by groups = {groups}, got {count}.")
-        if padding_mode != "zeros":
-            raise ArgumentError(f"Conv1d: padding_mode must be 'zeros', got {padding_mode!r}.")
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        arguments.placeless("Conv1d", device, dtype)
+        self.groups = groups = arguments.whole("Conv1d", "groups", groups, 1)
+        self.in_channels = in_channels = arguments.whole("Conv1d", "in_channels", in_channels, 1)
+        self.out_channels = out_channels = arguments.whole("Conv1d", "out_channels", out_channels, 1)
+        arguments.divisible("Conv1d", "groups", groups, in_channels=in_channels, out_channels=out_channels)
+        self.padding_mode = arguments.choice("Conv1d", "padding_mode", padding_mode, ("zeros",))
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
-        self.padding_mode = padding_mode
         self.window = self._window()
         self.weight = Parameter((out_channels, in_channels // groups, self.window.kernel), initializers.weights)
-        self.bias = Parameter((out_channels,), initializers.zeros) if bias else None
+        learned = arguments.flag("Conv1d", "bias", bias)
+        self.bias = Parameter((out_channels,), initializers.zeros) if learned else None
 
     def _window(self) -> Stride1d:
-        kernel = single("Conv1d", "kernel_size", self.kernel_size, 1)
-        stride = single("Conv1d", "stride", self.stride, 1)
-        dilation = single("Conv1d", "dilation", self.dilation, 1)
-        if self.padding == "same":
+        kernel = arguments.single("Conv1d", "kernel_size", self.kernel_size, 1)
+        stride = arguments.single("Conv1d", "stride", self.stride, 1)
+        dilation = arguments.single("Conv1d", "dilation", self.dilation, 1)
+        if isinstance(self.padding, str) and self.padding == "same":
             if stride != 1:
                 raise ArgumentError(f"Conv1d: padding 'same' needs stride 1, got {self.stride!r}.")
             total = dilation * (kernel - 1)
@@ -83,7 +88,7 @@ class Conv1d(Layer):
             if self.padding != "valid":
                 raise ArgumentError(f"Conv1d: padding must be a number, 'same' or 'valid', got {self.padding!r}.")
             return Stride1d(kernel, stride, dilation=dilation)
-        padding = single("Conv1d", "padding", self.padding, 0)
+        padding = arguments.single("Conv1d", "padding", self.padding, 0)
         return Stride1d(kernel, stride, padding, padding, dilation)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops.layout import Array
 from ..ops.sequence import Stride1d
@@ -21,7 +22,6 @@ from ..ops.sequence_pooling import (
     shares,
 )
 from ..tensor import Shape, Tensor
-from .arguments import single
 from .base import Block, Direction, Layer, Scratch
 
 
@@ -42,9 +42,10 @@ class Pooling1d(Layer):
         dilation: int | tuple[int] = 1,
     ) -> Stride1d:
         name = type(self).__name__
-        kernel, border = single(name, "kernel_size", kernel_size, 1), single(name, "padding", padding, 0)
-        step = kernel if stride is None else single(name, "stride", stride, 1)
-        window = Stride1d(kernel, step, border, border, single(name, "dilation", dilation, 1))
+        kernel = arguments.single(name, "kernel_size", kernel_size, 1)
+        border = arguments.single(name, "padding", padding, 0)
+        step = kernel if stride is None else arguments.single(name, "stride", stride, 1)
+        window = Stride1d(kernel, step, border, border, arguments.single(name, "dilation", dilation, 1))
         if border > window.extent // 2:
             raise ArgumentError(f"{name}: padding must be at most half the window of {window.extent}, got {padding!r}.")
         return window
@@ -80,6 +81,7 @@ class MaxPool1d(Pooling1d):
         stride: From one window to the next; the kernel size if not given.
         padding: Places of −∞ at both ends, at most half the window.
         dilation: From one value of a window to the next.
+        return_indices: False, the only way there is.
         ceil_mode: Round l_out up rather than down, if the last window still starts inside the sequence or the padding
             before it.
 
@@ -100,10 +102,13 @@ class MaxPool1d(Pooling1d):
         stride: int | tuple[int] | None = None,
         padding: int | tuple[int] = 0,
         dilation: int | tuple[int] = 1,
+        return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
+        arguments.unsupported("MaxPool1d", "a layer has one output", return_indices=(return_indices, False))
+        self.return_indices = False
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
-        self.ceil_mode = ceil_mode
+        self.ceil_mode = arguments.flag("MaxPool1d", "ceil_mode", ceil_mode)
         self.window = self._window(kernel_size, stride, padding, dilation)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
@@ -157,7 +162,8 @@ class AvgPool1d(Pooling1d):
         count_include_pad: bool = True,
     ) -> None:
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+        self.ceil_mode = arguments.flag("AvgPool1d", "ceil_mode", ceil_mode)
+        self.count_include_pad = arguments.flag("AvgPool1d", "count_include_pad", count_include_pad)
         self.window = self._window(kernel_size, stride, padding)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:

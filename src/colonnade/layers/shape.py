@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops.layout import Array
 from ..tensor import Shape, Tensor
@@ -25,6 +26,10 @@ class Identity(Layer):
     cheap = True
     views: ClassVar[set[str]] = {"forward", "backward"}
     rectifies = None
+    ignored = ("args", "kwargs")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take anything, as PyTorch's does: so it stands in for any layer."""
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         np.copyto(y.value, x.value)
@@ -69,7 +74,8 @@ class Flatten(Reshaping):
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        self.start_dim, self.end_dim = start_dim, end_dim
+        self.start_dim = arguments.whole("Flatten", "start_dim", start_dim)
+        self.end_dim = arguments.whole("Flatten", "end_dim", end_dim)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         axes = len(shape) + 1
@@ -99,12 +105,12 @@ class Unflatten(Reshaping):
     """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
-        sizes = tuple(unflattened_size)
+        sizes = arguments.wholes("Unflatten", "unflattened_size", unflattened_size)
         if not sizes or sizes.count(-1) > 1 or not all(size == -1 or size >= 1 for size in sizes):
             raise ArgumentError(
                 f"Unflatten: unflattened_size must hold positive sizes, and -1 at most once, got {unflattened_size!r}."
             )
-        self.dim, self.unflattened_size = dim, sizes
+        self.dim, self.unflattened_size = arguments.whole("Unflatten", "dim", dim), sizes
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         axes = len(shape) + 1
@@ -145,9 +151,8 @@ class Permute(Layer):
     rectifies = None
 
     def __init__(self, dims: Sequence[int]) -> None:
-        self.dims = tuple(dims)
-        whole = all(isinstance(axis, int | np.integer) for axis in self.dims)
-        axes = [axis + len(self.dims) if axis < 0 else axis for axis in self.dims] if whole else []
+        self.dims = arguments.wholes("Permute", "dims", dims)
+        axes = [axis + len(self.dims) if axis < 0 else axis for axis in self.dims]
         if not axes or axes[0] != 0 or sorted(axes) != [*range(len(axes))]:
             raise ArgumentError(f"Permute: dims must be each axis once, the batch's 0 first, got {dims!r}.")
 
@@ -183,9 +188,7 @@ class Select(Layer):
     rectifies = None
 
     def __init__(self, dim: int, index: int) -> None:
-        if not all(isinstance(each, int | np.integer) for each in (dim, index)):
-            raise ArgumentError(f"Select: dim and index must be whole numbers, got {dim!r} and {index!r}.")
-        self.dim, self.index = int(dim), int(index)
+        self.dim, self.index = arguments.whole("Select", "dim", dim), arguments.whole("Select", "index", index)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         axis = self.dim + len(shape) + 1 if self.dim < 0 else self.dim

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import initializers
+from .. import arguments, initializers
 from ..errors import ArgumentError, ShapeError
 from ..ops.layout import Array, channels_last, repeats
 from ..ops.standardization import (
@@ -20,7 +20,7 @@ from ..ops.standardization import (
     layer_norm_forward,
 )
 from ..tensor import Parameter, Shape, Tensor
-from .base import Block, Direction, Layer, Scratch, State
+from .base import PLACE, Block, Direction, Layer, Scratch, State
 
 # About so many numbers go through all passes together, while they are in the second-level cache.
 TOGETHER = 65536
@@ -34,6 +34,7 @@ class Standardization(Layer):
     in_place = True
     cheap = True
     rectifies = None
+    ignored = PLACE
     eps: float
     weight: Parameter | None
     bias: Parameter | None
@@ -102,6 +103,8 @@ class LayerNorm(Standardization):
         eps: ε, added to the variance.
         elementwise_affine: Whether to learn γ and β.
         bias: Whether to learn β, if γ is learned.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
 
     Attributes:
         weight: γ, of `normalized_shape`, or None.
@@ -120,17 +123,22 @@ class LayerNorm(Standardization):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
+        device: Any = None,
+        dtype: None = None,
     ) -> None:
-        sizes = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        name = type(self).__name__
+        arguments.placeless(name, device, dtype)
+        given = normalized_shape if arguments.is_sequence(normalized_shape) else (normalized_shape,)
+        self.normalized_shape = sizes = arguments.wholes(name, "normalized_shape", given)
         if not sizes or min(sizes) < 1:
-            raise ArgumentError(f"LayerNorm: normalized_shape must hold positive sizes, got {normalized_shape!r}.")
-        _check_eps("LayerNorm", eps)
-        self.normalized_shape, self.eps, self.elementwise_affine = sizes, eps, elementwise_affine
+            raise ArgumentError(f"{name}: normalized_shape must hold positive sizes, got {normalized_shape!r}.")
+        self.eps = arguments.number(name, "eps", eps, 0)
+        self.elementwise_affine = arguments.flag(name, "elementwise_affine", elementwise_affine)
+        shifts = self.elementwise_affine and arguments.flag(name, "bias", bias)
         # Of images γ and β lie as the images do, channels last.
         order = (1, 2, 0) if len(sizes) == 3 else None
-        learned = elementwise_affine
-        self.weight = Parameter(sizes, initializers.ones, memory_axes=order) if learned else None
-        self.bias = Parameter(sizes, initializers.zeros, memory_axes=order) if learned and bias else None
+        self.weight = Parameter(sizes, initializers.ones, memory_axes=order) if self.elementwise_affine else None
+        self.bias = Parameter(sizes, initializers.zeros, memory_axes=order) if shifts else None
 
     def config(self) -> dict[str, Any]:
         names = ("normalized_shape", "eps", "elementwise_affine")
@@ -189,11 +197,9 @@ class LayerNorm2d(LayerNorm):
     """
 
     def __init__(self, num_channels: int, eps: float = 1e-6, affine: bool = True) -> None:
-        if num_channels < 1:
-            raise ArgumentError(f"LayerNorm2d: num_channels must be positive, got {num_channels}.")
-        _check_eps("LayerNorm2d", eps)
-        super().__init__(num_channels, eps, affine)
-        self.num_channels, self.affine = num_channels, affine
+        self.num_channels = arguments.whole("LayerNorm2d", "num_channels", num_channels, 1)
+        self.affine = arguments.flag("LayerNorm2d", "affine", affine)
+        super().__init__(self.num_channels, eps, self.affine)
 
     def config(self) -> dict[str, Any]:
         return {"num_channels": self.num_channels, "eps": self.eps, "affine": self.affine}
@@ -210,6 +216,16 @@ class ChannelStandardization(Standardization):
 
     groups: int
     channels: int
+
+    def _learn(self, channels: int, affine: bool, bias: bool) -> None:
+        """Declare γ and β, one number a channel."""
+        shifts = arguments.flag(type(self).__name__, "bias", bias)
+        self.weight = Parameter((channels,), initializers.ones) if affine else None
+        self.bias = Parameter((channels,), initializers.zeros) if affine and shifts else None
+
+    def config(self) -> dict[str, Any]:
+        # Without γ there is no β to tell by, and `bias` does not matter.
+        return super().config() | {"bias": self.weight is None or self.bias is not None}
 
     def _channels(self, array: Array) -> Channels:
         row = repeats(array.shape, self.channels) if array.ndim == 4 else None
@@ -248,6 +264,9 @@ class GroupNorm(ChannelStandardization):
         num_channels: Channels.
         eps: ε, added to the variance.
         affine: Whether to learn γ and β.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
+        bias: False to learn γ alone.
 
     Attributes:
         weight: γ of each channel, (num_channels,), or None.
@@ -260,20 +279,24 @@ class GroupNorm(ChannelStandardization):
     Wu and He 2018, Group normalization, arXiv:1803.08494.
     """
 
-    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
-        if num_groups < 1 or num_channels < 1:
-            raise ArgumentError(
-                f"GroupNorm: num_groups and num_channels must be positive, got {num_groups} and {num_channels}."
-            )
-        if num_channels % num_groups:
-            raise ArgumentError(
-                f"GroupNorm: num_channels must be divisible by num_groups = {num_groups}, got {num_channels}."
-            )
-        _check_eps("GroupNorm", eps)
-        self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
-        self.groups, self.channels = num_groups, num_channels
-        self.weight = Parameter((num_channels,), initializers.ones) if affine else None
-        self.bias = Parameter((num_channels,), initializers.zeros) if affine else None
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: Any = None,
+        dtype: None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        arguments.placeless("GroupNorm", device, dtype)
+        self.groups = self.num_groups = arguments.whole("GroupNorm", "num_groups", num_groups, 1)
+        self.channels = self.num_channels = arguments.whole("GroupNorm", "num_channels", num_channels, 1)
+        arguments.divisible("GroupNorm", "num_groups", self.num_groups, num_channels=self.num_channels)
+        self.eps = arguments.number("GroupNorm", "eps", eps, 0)
+        self.affine = arguments.flag("GroupNorm", "affine", affine)
+        self._learn(self.num_channels, self.affine, bias)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         _check_channels("GroupNorm", self.num_channels, shape)
@@ -294,6 +317,9 @@ class InstanceNorm2d(ChannelStandardization):
         momentum: Weight of the new batch in the running statistics; None for zero, as in PyTorch.
         affine: Whether to learn γ and β.
         track_running_stats: Whether to keep running statistics.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
+        bias: False to learn γ alone.
 
     Attributes:
         weight: γ, (num_features,), or None.
@@ -313,18 +339,21 @@ class InstanceNorm2d(ChannelStandardization):
         momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
+        device: Any = None,
+        dtype: None = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        if num_features < 1:
-            raise ArgumentError(f"InstanceNorm2d: num_features must be positive, got {num_features}.")
-        _check_eps("InstanceNorm2d", eps)
-        if momentum is not None and not 0 <= momentum <= 1:
-            raise ArgumentError(f"InstanceNorm2d: momentum must lie between 0 and 1, got {momentum}.")
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
+        name = "InstanceNorm2d"
+        arguments.placeless(name, device, dtype)
+        self.num_features = num_features = arguments.whole(name, "num_features", num_features, 1)
         self.groups = self.channels = num_features
-        self.weight = Parameter((num_features,), initializers.ones) if affine else None
-        self.bias = Parameter((num_features,), initializers.zeros) if affine else None
-        if track_running_stats:
+        self.eps = arguments.number(name, "eps", eps, 0)
+        self.momentum = None if momentum is None else arguments.number(name, "momentum", momentum, 0, 1)
+        self.affine = arguments.flag(name, "affine", affine)
+        self.track_running_stats = arguments.flag(name, "track_running_stats", track_running_stats)
+        self._learn(num_features, self.affine, bias)
+        if self.track_running_stats:
             self.running_mean: Array = np.broadcast_to(np.float32(0), (num_features,))  # (c,)
             self.running_var: Array = np.broadcast_to(np.float32(1), (num_features,))  # (c,), unbiased
             self.num_batches_tracked: Array = np.zeros((), np.int64)  # PyTorch saves it, and never counts
@@ -378,18 +407,13 @@ class InstanceNorm2d(ChannelStandardization):
             block.sums[1] += channels.sums(grad_y).sum(axis=0)
 
     def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
-        if sums is not None and self.weight is not None and self.bias is not None:
-            self.weight.add_grad(sums[0])
-            self.bias.add_grad(sums[1])
+        for parameter, gradient in zip((self.weight, self.bias), () if sums is None else sums, strict=False):
+            if parameter is not None:
+                parameter.add_grad(gradient)
 
     def _add_gradients(self, block: Block, of_weight: Array, of_bias: Array) -> None:
         if not self.track_running_stats:
             super()._add_gradients(block, of_weight, of_bias)
-
-
-def _check_eps(layer: str, eps: float) -> None:
-    if not eps >= 0:
-        raise ArgumentError(f"{layer}: eps must be zero or more, got {eps}.")
 
 
 def _check_channels(layer: str, channels: int, shape: Shape) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import initializers
+from .. import arguments, initializers
 from ..errors import ArgumentError, ShapeError
 from ..ops.convolution import (
     Tile,
@@ -20,8 +20,7 @@ from ..ops.convolution import (
 from ..ops.layout import Array, channels_last, repeats
 from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor
-from .arguments import pair
-from .base import Block, Direction, Layer, Scratch
+from .base import PLACE, Block, Direction, Layer, Scratch
 
 
 class Frame(NamedTuple):
@@ -58,6 +57,8 @@ class ConvTranspose2d(Layer):
         bias: Whether to add b.
         dilation: Pixels from one value of a window to the next.
         padding_mode: "zeros", the only one there is.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
 
     Attributes:
         weight: (in_channels, out_channels / groups, k_h, k_w).
@@ -71,6 +72,8 @@ class ConvTranspose2d(Layer):
     Zeiler et al. 2010, Deconvolutional networks. After torch.nn.ConvTranspose2d.
     """
 
+    ignored = PLACE
+
     def __init__(
         self,
         in_channels: int,
@@ -83,22 +86,22 @@ class ConvTranspose2d(Layer):
         bias: bool = True,
         dilation: int | Pair = 1,
         padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: None = None,
     ) -> None:
         name = "ConvTranspose2d"
-        for argument, count in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
-            if count < 1:
-                raise ArgumentError(f"{name}: {argument} must be positive, got {count}.")
-            if count % groups:
-                raise ArgumentError(f"{name}: {argument} must be divisible by groups = {groups}, got {count}.")
-        if padding_mode != "zeros":
-            raise ArgumentError(f"{name}: padding_mode must be 'zeros', got {padding_mode!r}.")
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        arguments.placeless(name, device, dtype)
+        self.groups = groups = arguments.whole(name, "groups", groups, 1)
+        self.in_channels = in_channels = arguments.whole(name, "in_channels", in_channels, 1)
+        self.out_channels = out_channels = arguments.whole(name, "out_channels", out_channels, 1)
+        arguments.divisible(name, "groups", groups, in_channels=in_channels, out_channels=out_channels)
+        self.padding_mode = arguments.choice(name, "padding_mode", padding_mode, ("zeros",))
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.output_padding, self.dilation, self.padding_mode = output_padding, dilation, padding_mode
-        steps, gaps = pair(name, "stride", stride, 1), pair(name, "dilation", dilation, 1)
-        self.window = Window(pair(name, "kernel_size", kernel_size, 1), steps, (0, 0, 0, 0), gaps)
-        self.border = pair(name, "padding", padding, 0)
-        self.extra = pair(name, "output_padding", output_padding, 0)
+        self.output_padding, self.dilation = output_padding, dilation
+        steps, gaps = arguments.pair(name, "stride", stride, 1), arguments.pair(name, "dilation", dilation, 1)
+        self.window = Window(arguments.pair(name, "kernel_size", kernel_size, 1), steps, (0, 0, 0, 0), gaps)
+        self.border = arguments.pair(name, "padding", padding, 0)
+        self.extra = arguments.pair(name, "output_padding", output_padding, 0)
         if any(self.extra[axis] >= max(steps[axis], gaps[axis]) for axis in (0, 1)):
             raise ArgumentError(
                 f"{name}: output_padding must be less than the stride or the dilation, got {output_padding!r}."
@@ -106,7 +109,8 @@ class ConvTranspose2d(Layer):
         self.weight = Parameter(
             (in_channels, out_channels // groups, *self.window.kernel), initializers.weights, memory_axes=(0, 2, 3, 1)
         )
-        self.bias = Parameter((out_channels,), initializers.zeros) if bias else None
+        learned = arguments.flag(name, "bias", bias)
+        self.bias = Parameter((out_channels,), initializers.zeros) if learned else None
 
     def _frame(self, height: int, width: int) -> Frame:
         (high, wide), (down, across) = self.window.extent, self.window.stride

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .. import initializers
+from .. import arguments, initializers
 from ..errors import ArgumentError, ShapeError
 from ..ops.layout import Array, laid_like
 from ..tensor import Parameter, Shape, Tensor
@@ -68,7 +68,7 @@ class Elementwise(Wiring):
     """
 
     def __init__(self, stretch: bool = False) -> None:
-        self.stretch = stretch
+        self.stretch = arguments.flag(type(self).__name__, "stretch", stretch)
 
     def join(self, shapes: Sequence[Shape]) -> Shape:
         name = type(self).__name__
@@ -145,9 +145,9 @@ class Concat(Wiring):
     """
 
     def __init__(self, dim: int = 1) -> None:
-        if dim == 0:
+        self.dim = arguments.whole("Concat", "dim", dim)
+        if self.dim == 0:
             raise ArgumentError("Concat: dim must not be the batch, 0.")
-        self.dim = dim
 
     def join(self, shapes: Sequence[Shape]) -> Shape:
         if not shapes:
@@ -194,12 +194,12 @@ class Constant(Wiring):
     """
 
     def __init__(self, shape: Sequence[int], learned: bool = True) -> None:
-        self.shape = tuple(shape)
+        self.shape = arguments.wholes("Constant", "shape", shape)
         if not self.shape or min(self.shape) < 1:
             raise ArgumentError(f"Constant: sizes must be positive, got the shape {shape}.")
-        self.learned = learned
+        self.learned = arguments.flag("Constant", "learned", learned)
         self.weight: Parameter | Array
-        if learned:
+        if self.learned:
             self.weight = Parameter(self.shape, initializers.small_normal)
         else:
             self.weight = np.zeros(self.shape, np.float32)
