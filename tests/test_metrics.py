@@ -49,6 +49,36 @@ def test_top_k_counts_the_first_of_equals_first() -> None:
     assert metrics.top_k(OUTPUTS, np.array([1, 0, 2]), 1) == metrics.accuracy(OUTPUTS, np.array([1, 0, 2])) == 1
 
 
+def test_outputs_with_nan_are_no_answer() -> None:
+    nan = math.nan
+    outputs = np.array([[nan, 1.0, 2.0], [nan, nan, nan], [3.0, 1.0, nan], [0.0, 1.0, 2.0]])
+    np.testing.assert_array_equal(metrics.predicted(outputs), [-1, -1, -1, 2])
+    for labels in ([0, 0, 0, 2], [2, 1, 2, 2], [1, 2, 1, 2]):
+        assert metrics.accuracy(outputs, labels) == 0.25
+        assert [metrics.top_k(outputs, labels, k) for k in (1, 2, 3, 9)] == [0.25] * 4
+    pixels = np.moveaxis(outputs.reshape(1, 2, 2, 3), -1, 1)
+    np.testing.assert_array_equal(right(pixels, np.array([[[2, 1], [0, 2]]])), [[[False, False], [False, True]]])
+
+
+def test_infinite_outputs_are_as_great_as_they_are() -> None:
+    outputs = np.array([[-math.inf, math.inf, 0.0], [math.inf, math.inf, 0.0], [-math.inf] * 3])
+    assert metrics.accuracy(outputs, [1, 0, 0]) == 1
+    assert [metrics.top_k(outputs, [2, 1, 2], k) for k in (1, 2, 3)] == [0, 2 / 3, 1]
+
+
+def test_what_no_image_counts_is_refused() -> None:
+    for wrong in ([[1.0, math.nan], [0, 1]], [[1, -1], [0, 1]], [[0.5, 0], [0, 1]], [[math.inf, 0], [0, 1]]):
+        with pytest.raises(ArgumentError, match=r"^class_reports: expected whole numbers that are not negative, got "):
+            metrics.class_reports(wrong)
+    for metric in (metrics.accuracy, metrics.top_k, metrics.calibration):
+        with pytest.raises(ArgumentError, match=f"^{metric.__name__}: class numbers must be integers, got float64"):
+            metric(OUTPUTS, [0, 1, math.nan])
+        with pytest.raises(ArgumentError, match=f"^{metric.__name__}: outputs must be real numbers, got complex128"):
+            metric(OUTPUTS * 1j, [0, 1, 2])
+    with pytest.raises(ArgumentError, match=r"^confusion_matrix: class numbers must be from 0 to 1, got -1 to 1"):
+        metrics.confusion_matrix([0, -1], [0, 1])
+
+
 def test_accuracy_and_top_k_agree_with_scikit_learn(scores: tuple[np.ndarray, np.ndarray]) -> None:
     reference = pytest.importorskip("sklearn.metrics", reason="scikit-learn is what the metrics are compared with")
     probabilities, labels = scores

@@ -57,16 +57,26 @@ def are_labels(targets: Array, outputs: Array) -> bool:
     return targets.dtype.kind in "iu" and outputs.ndim >= 2 and targets.ndim == outputs.ndim - 1
 
 
+def predicted(outputs: Array) -> Array:
+    """The class of the greatest output, the first of equals; −1, no class, where any of them is NaN.
+
+    Shapes: outputs (n, classes, ...), the class numbers (n, ...), int64.
+    """
+    best = outputs.argmax(axis=1)  # where there is a NaN, the first of them
+    greatest = np.take_along_axis(outputs, np.expand_dims(best, 1), axis=1).squeeze(1)
+    return np.where(greatest == greatest, best, -1)
+
+
 def right(outputs: Array, labels: Array) -> Array:
-    """Which labels are the class of the greatest output, the first of equals; booleans of the shape of `labels`.
+    """Which labels are the class that is predicted; booleans of the shape of `labels`.
 
     Shapes: outputs (n, classes, ...), labels (n, ...).
     """
-    return np.asarray(outputs.argmax(axis=1) == labels)
+    return np.asarray(predicted(outputs) == labels)
 
 
 def accuracy(outputs: ArrayLike, labels: ArrayLike) -> float:
-    """The share of labels that are the class of the greatest output.
+    """The share of labels that are the class of the greatest output, the first of equals; with NaN there is none.
 
     Args:
         outputs: (n, classes, ...): logits or probabilities.
@@ -83,6 +93,8 @@ def accuracy(outputs: ArrayLike, labels: ArrayLike) -> float:
 def top_k(outputs: ArrayLike, labels: ArrayLike, k: int = 5) -> float:
     """The share of labels that are among the classes of the k greatest outputs; of equals the first come first.
 
+    Outputs with NaN among them name no class.
+
     Args:
         outputs: (n, classes, ...): logits or probabilities.
         labels: (n, ...), class numbers.
@@ -98,7 +110,7 @@ def top_k(outputs: ArrayLike, labels: ArrayLike, k: int = 5) -> float:
     own = np.take_along_axis(outputs, labels[:, None], axis=1)
     before = np.arange(outputs.shape[1]).reshape(-1, *[1] * (outputs.ndim - 2)) < labels[:, None]
     rank = np.count_nonzero((outputs > own) | ((outputs == own) & before), axis=1)  # classes that come first
-    return float(np.mean(rank < k))
+    return float(np.mean((rank < k) & (predicted(outputs) >= 0)))
 
 
 def confusion_matrix(predicted: ArrayLike, labels: ArrayLike, classes: int | None = None) -> Array:
@@ -137,10 +149,16 @@ def class_reports(confusion: ArrayLike) -> list[ClassReport]:
 
     Raises:
         ShapeError: No square.
+        ArgumentError: Numbers that count nothing.
     """
     counts = np.asarray(confusion)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise ShapeError(f"class_reports: expected a matrix (classes, classes), got shape {counts.shape}.")
+    if (
+        counts.dtype.kind not in "buif"
+        or not ((counts >= 0) & (counts == np.floor(counts)) & np.isfinite(counts)).all()
+    ):
+        raise ArgumentError(f"class_reports: expected whole numbers that are not negative, got {counts.tolist()}.")
     reports: list[ClassReport] = []
     for number in range(len(counts)):
         hits, said, support = (
@@ -235,6 +253,8 @@ def _scores(who: str, outputs: ArrayLike, labels: ArrayLike) -> tuple[Array, Arr
         raise ShapeError(f"{who}: outputs of shape {outputs.shape} need a label for each, got shape {labels.shape}.")
     if labels.dtype.kind not in "iu":
         raise ArgumentError(f"{who}: class numbers must be integers, got {labels.dtype}.")
+    if outputs.dtype.kind not in "buif":
+        raise ArgumentError(f"{who}: outputs must be real numbers, got {outputs.dtype}.")
     if not labels.size:
         raise ArgumentError(f"{who}: expected at least one label, got none.")
     if labels.min() < 0 or labels.max() >= outputs.shape[1]:

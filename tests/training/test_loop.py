@@ -286,6 +286,17 @@ def test_a_set_without_a_target_that_counts_is_refused_before_the_first_step(dat
         fit(model, stream, loss=loss)
 
 
+def test_a_model_that_puts_out_nan_gives_no_class(data, model):
+    x = data[0].copy()
+    x[:, 3] = np.arange(20) != 7
+    model.build((4,)).weight.value[3, 0] = -np.inf  # times zero it is NaN
+    with np.errstate(invalid="ignore"):
+        assert np.all(predict(model, x[:7]) > 0)
+        for ask in (predict, predict_proba):
+            with pytest.raises(DivergenceError, match=rf"^{ask.__name__}: the model puts out NaN for image 7\.$"):
+                ask(model, x, batch_size=3)
+
+
 def test_ignored_targets_are_neither_right_nor_wrong(data, model):
     x, y = data
     fit(model, x, y, epochs=3)

@@ -11,14 +11,17 @@ from .. import arguments, initializers
 from ..errors import ShapeError
 from ..ops.layout import Array, channels_last, repeats
 from ..ops.normalization import (
+    SUMMED,
     batch_norm_backward,
     batch_norm_backward_sums,
     batch_norm_forward,
     batch_norm_sums,
-    run_length,
 )
 from ..tensor import Parameter, Shape, Tensor
 from .base import PLACE, Block, Direction, Layer, Scratch, State
+
+# Deviations from zero to the mean beyond which it is subtracted in a pass of its own: nearer, that would win nothing.
+FAR = 4.0
 
 
 class BatchNorm(Layer):
@@ -69,11 +72,10 @@ class BatchNorm(Layer):
         return (2, self.num_features) if training or not self.track_running_stats else None
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        positions = math.prod(shape) // self.num_features
         row = (self.num_features, 1) if len(shape) == 3 else (repeats(shape, self.num_features), self.num_features)
         return {
             "products": Scratch((math.prod(shape),)),
-            "ones": Scratch((1, run_length(positions))),
+            "ones": Scratch((1, SUMMED)),
             "row": Scratch(row),
         }
 
@@ -123,8 +125,13 @@ class BatchNorm(Layer):
             if training:
                 self._track(mean, variance, positions)
         inverse, scale, shift = self._affine(mean, variance)
-        state.update(mean=mean, inverse=inverse)
-        self._vectors(state, shape, scale=scale, shift=shift, centre=mean)
+        centre = mean.astype(self.dtype)
+        state.update(
+            mean=mean, inverse=inverse, distance=mean - centre, centred=bool(np.any(np.abs(mean) * inverse > FAR))
+        )
+        if state["centred"]:
+            shift += centre * scale
+        self._vectors(state, shape, scale=scale, shift=shift, centre=centre)
 
     def _running(self) -> tuple[Array, Array]:
         if not self.track_running_stats:
@@ -152,26 +159,31 @@ class BatchNorm(Layer):
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         values, outputs = block.once("forward", lambda: self._rows(x.value, y.value))
-        batch_norm_forward(values, block.state["scale"], block.state["shift"], outputs)
+        state = block.state
+        centre = state["centre"] if state["centred"] else None
+        batch_norm_forward(values, centre, state["scale"], state["shift"], outputs)
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         ones, state = block.scratch["ones"], block.state
         ones.fill(1)
         grad_y, products, rows = block.once("sums", lambda: (*self._positions(y.grad, block), *self._rows(x.value)))
-        batch_norm_backward_sums(grad_y, rows, ones, state["centre"], state["inverse"], products, block.sums)
+        batch_norm_backward_sums(grad_y, rows, ones, state["centre"], products, block.sums)
 
     def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
         assert sums is not None
         positions = math.prod(shape) // self.num_features
-        of_grad = state["inverse"]
+        of_grad = inverse = state["inverse"]
+        of_bias = sums[0]
+        of_weight = (sums[1] - state["distance"] * of_bias) * inverse  # the sums are about the rounded mean
         if self.bias is not None:
-            self.bias.add_grad(sums[0])
+            self.bias.add_grad(of_bias)
         if self.weight is not None:
-            self.weight.add_grad(sums[1])
+            self.weight.add_grad(of_weight)
             of_grad = of_grad * self.weight.array
-        mean_grad, mean_product = sums / positions
-        of_x = -of_grad * state["inverse"] * mean_product
-        self._vectors(state, shape, of_grad=of_grad, of_x=of_x, constant=-of_grad * mean_grad - of_x * state["mean"])
+        of_x = -of_grad * inverse * of_weight / positions
+        from_centre = state["distance"] if state["centred"] else state["mean"]
+        constant = -of_grad * of_bias / positions - of_x * from_centre
+        self._vectors(state, shape, of_grad=of_grad, of_x=of_x, constant=constant)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if not x.has_grad:
@@ -179,7 +191,9 @@ class BatchNorm(Layer):
         state = block.state
         values, grad_y, grad_x = block.once("backward", lambda: self._rows(x.value, y.grad, x.grad))
         products = block.scratch["products"].reshape(values.shape)
-        batch_norm_backward(grad_y, values, state["of_grad"], state["of_x"], state["constant"], products, grad_x)
+        centre = state["centre"] if state["centred"] else None
+        of_grad, of_x, constant = (state[name] for name in ("of_grad", "of_x", "constant"))
+        batch_norm_backward(grad_y, values, centre, of_grad, of_x, constant, products, grad_x)
 
     def multiplications(self, shape: Shape) -> int:
         return math.prod(shape)

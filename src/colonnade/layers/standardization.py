@@ -377,8 +377,10 @@ class InstanceNorm2d(ChannelStandardization):
         for values, squares in self._tiles(block, "tiles", x.value):
             mean = channels.sums(values) / count
             np.subtract(values, channels.spread(mean), out=squares)
+            rest = channels.sums(squares) / count
+            np.subtract(squares, channels.spread(rest), out=squares)
             np.square(squares, out=squares)
-            block.sums[0] += mean.sum(axis=0)
+            block.sums[0] += np.add(mean, rest, dtype=np.float64).sum(axis=0)
             block.sums[1] += channels.sums(squares).sum(axis=0) / (count - 1)
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:

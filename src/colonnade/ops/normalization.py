@@ -7,95 +7,111 @@ number of positions, since NumPy's inner loop is as long as the row and one of 1
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
-
 import numpy as np
 
 from .layout import Array
-from .multiplication import divisors
 
 # So many numbers of a channel are added up in float32; their sums in float64.
-SUMMED = 1024
-
-
-@lru_cache(maxsize=1024)
-def run_length(positions: int) -> int:
-    """Positions that are added up in one run: a divisor of all, near `SUMMED`."""
-    return min(divisors(positions), key=lambda length: abs(math.log(length / SUMMED)))
+SUMMED = 64
 
 
 def channel_sums(x: Array, ones: Array) -> Array:
-    """Σx of each channel in float64, for x (positions, c) or (n, c, l).
+    """Σx of each channel in float64, (..., c), for x (..., positions, c).
 
-    A product with `ones`, (1, r), adds up columns many times faster than `x.sum(0)`: r positions at a time.
+    A product with `ones`, (1, SUMMED), adds up columns many times faster than `sum`: so many positions at a time.
     """
-    if x.ndim == 3:
-        return np.asarray(x.sum(axis=(0, 2)), np.float64)
-    runs = np.matmul(ones, x.reshape(-1, ones.size, x.shape[1]))
-    return np.asarray(runs.sum(axis=(0, 1), dtype=np.float64))
+    *others, positions, channels = x.shape
+    whole = positions // SUMMED * SUMMED
+    runs = np.matmul(ones, x[..., :whole, :].reshape(*others, -1, SUMMED, channels))
+    rest: Array = np.matmul(ones[0, : positions - whole], x[..., whole:, :])
+    return np.asarray(runs.sum(axis=(-3, -2), dtype=np.float64) + rest)
+
+
+def batch_sums(x: Array, ones: Array) -> Array:
+    """Σx of each channel in float64, (c,), for x (positions, c) or (n, c, l)."""
+    return channel_sums(x, ones) if x.ndim == 2 else np.asarray(x.sum(axis=2).sum(axis=0, dtype=np.float64))
 
 
 def batch_norm_sums(x: Array, rows: Array, ones: Array, row: Array, squares: Array, sums: Array) -> None:
     """Add this block's share of Σx and Σx² to `sums`, (2, c) in float64.
 
-    E[x²] − E[x]² in float32 loses every digit when the mean is some thousand deviations away. So the squares are
-    taken about the block's own mean m, M = Σ(x − m)², and only Σx² = M + 2m·Σx − n·m² needs float64.
+    In float32 a sum of numbers far from zero, and E[x²] − E[x]², lose digits: every one when the mean is some thousand
+    deviations away. So both are taken about the block's own mean m, as far as float32 tells it: D = Σ(x − m) and
+    M = Σ(x − m)², and only Σx = D + n·m and Σx² = M + m·(2D + n·m) need float64.
 
     Args:
         x: (positions, c) or (n, c, l).
         rows: The same numbers as rows of r whole positions, (positions / r, r · c); or (n, c, l).
-        ones: (1, :func:`run_length`) of ones.
+        ones: (1, SUMMED) of ones.
         row: Scratch of one row, (r, c); or (c, 1).
         squares: Scratch of x's shape.
         sums: Added to.
     """
     count = x.size // sums.shape[1]
-    total = channel_sums(x, ones)
-    mean = (total / count).astype(x.dtype)
+    mean = (batch_sums(x, ones) / count).astype(x.dtype)
     np.copyto(row, mean[:, None] if x.ndim == 3 else mean)
     np.subtract(rows, row if x.ndim == 3 else row.reshape(-1), out=squares.reshape(rows.shape))
+    difference = batch_sums(squares, ones)
     np.square(squares, out=squares)
-    exact_mean = mean.astype(np.float64)
-    sums[0] += total
-    sums[1] += channel_sums(squares, ones) + exact_mean * (2.0 * total - count * exact_mean)
+    moved = count * mean.astype(np.float64)
+    sums[0] += difference + moved
+    sums[1] += batch_sums(squares, ones) + mean * (2.0 * difference + moved)
 
 
-def batch_norm_forward(x: Array, scale: Array, shift: Array, y: Array) -> None:
-    """y = x · scale + shift, with scale = γ / √(σ² + ε) and shift = β − μ · scale. y may be x."""
+def batch_norm_forward(x: Array, centre: Array | None, scale: Array, shift: Array, y: Array) -> None:
+    """y = (x − centre) · scale + shift, with scale = γ / √(σ² + ε) and shift = β − (μ − centre) · scale. y may be x.
+
+    Args:
+        x: Rows of whole positions, or (n, c, l), as are the others; the vectors repeated to a row.
+        centre: μ as float32 tells it, so that nothing is rounded that is far larger than the result; None for zero,
+            where μ is near it.
+        scale: What x is multiplied by.
+        shift: What is added then.
+        y: Takes the result.
+    """
+    if centre is not None:
+        x = np.subtract(x, centre, out=y)
     np.multiply(x, scale, out=y)
     np.add(y, shift, out=y)
 
 
 def batch_norm_backward_sums(
-    grad_y: Array, rows: Array, ones: Array, mean: Array, inverse_deviation: Array, products: Array, sums: Array
+    grad_y: Array, rows: Array, ones: Array, mean: Array, products: Array, sums: Array
 ) -> None:
-    """Add this block's share of Σ grad_y and Σ grad_y · x̂ to `sums`, (2, c) in float64.
+    """Add this block's share of Σ grad_y and Σ grad_y · (x − m) to `sums`, (2, c) in float64.
 
-    They are the gradients at β and γ, and what the backward pass subtracts.
+    With m = μ they are, the second times 1 / √(σ² + ε), the gradients at β and γ, and what the backward pass subtracts.
 
     Args:
         grad_y: (positions, c) or (n, c, l).
         rows: x as rows of whole positions, (positions / r, r · c); or (n, c, l).
-        ones: (1, :func:`run_length`) of ones.
-        mean: μ, repeated to a row.
-        inverse_deviation: 1 / √(σ² + ε), (c,).
+        ones: (1, SUMMED) of ones.
+        mean: m, μ as float32 tells it, repeated to a row.
         products: Scratch of grad_y's shape.
         sums: Added to.
     """
     np.subtract(rows, mean, out=products.reshape(rows.shape))
     np.multiply(products, grad_y, out=products)
-    sums[0] += channel_sums(grad_y, ones)
-    sums[1] += channel_sums(products, ones) * inverse_deviation
+    sums[0] += batch_sums(grad_y, ones)
+    sums[1] += batch_sums(products, ones)
 
 
 def batch_norm_backward(
-    grad_y: Array, x: Array, of_grad: Array, of_x: Array, constant: Array, scaled: Array, grad_x: Array
+    grad_y: Array,
+    x: Array,
+    centre: Array | None,
+    of_grad: Array,
+    of_x: Array,
+    constant: Array,
+    scaled: Array,
+    grad_x: Array,
 ) -> None:
-    """grad_x = of_grad · grad_y + of_x · x + constant: the three terms of the derivation, a vector each.
+    """grad_x = of_grad · grad_y + of_x · (x − centre) + constant: the three terms of the derivation, a vector each.
 
-    `scaled` is scratch of x's shape; grad_x may be grad_y.
+    `centre` is as in the forward pass; `scaled` is scratch of x's shape; grad_x may be grad_y.
     """
+    if centre is not None:
+        x = np.subtract(x, centre, out=scaled)
     np.multiply(x, of_x, out=scaled)
     np.add(scaled, constant, out=scaled)
     np.multiply(grad_y, of_grad, out=grad_x)

@@ -3,6 +3,9 @@
 Layer norm works on rows (rows, d), what is normalised together along the second axis; group norm on channels, of which
 some are normalised together. Sums are products with ones, or with what else they are weighted by: many times faster
 than `sum`, and without a pass that writes the products down.
+
+A mean that is far larger than the deviation is rounded by more than what is left once it is subtracted should be. What
+is left then has a mean of its own, small and therefore exact, which is subtracted in turn where it can be felt.
 """
 
 from __future__ import annotations
@@ -10,8 +13,14 @@ from __future__ import annotations
 import numpy as np
 
 from .layout import Array
+from .normalization import SUMMED, channel_sums
 
 Gradients = tuple[Array, Array]  # at γ and at β
+
+
+def is_felt(mean: Array, variance: Array) -> bool:
+    """Whether some mean of what was centred is more than the rounding of a deviation."""
+    return bool((np.abs(mean) > np.finfo(mean.dtype).eps * np.sqrt(variance)).any())
 
 
 def layer_norm_center(x: Array, eps: float, out: Array) -> Array:
@@ -19,7 +28,11 @@ def layer_norm_center(x: Array, eps: float, out: Array) -> Array:
     length = x.shape[1]
     ones = np.ones(length, x.dtype)
     np.subtract(x, (np.matmul(x, ones) / length)[:, None], out=out)
-    inverse: Array = 1 / np.sqrt(np.vecdot(out, out) / length + eps)
+    rest, variance = np.matmul(out, ones) / length, np.vecdot(out, out) / length
+    if is_felt(rest, variance):
+        np.subtract(out, rest[:, None], out=out)
+        variance = np.vecdot(out, out) / length
+    inverse: Array = 1 / np.sqrt(variance + eps)
     return inverse[:, None].astype(x.dtype, copy=False)
 
 
@@ -81,13 +94,10 @@ class Channels:
 
     def sums(self, x: Array) -> Array:
         """Of each image and channel."""
-        total: Array
         if self.repeats is None:
-            total = np.matmul(x, np.ones(x.shape[2], x.dtype))
-        else:
-            positions = x.reshape(len(x), -1, self.channels)
-            total = np.matmul(np.ones(positions.shape[1], x.dtype), positions)
-        return total
+            return np.asarray(x.sum(axis=2))
+        positions = x.reshape(len(x), -1, self.channels)
+        return channel_sums(positions, np.ones((1, SUMMED), x.dtype)).astype(x.dtype, copy=False)
 
     def means(self, sums: Array, size: int) -> Array:
         """The means over groups, for each of their channels; `size` is that of one image."""
@@ -105,7 +115,11 @@ def group_norm_center(x: Array, channels: Channels, eps: float, out: Array, squa
     size = x[0].size
     np.subtract(x, channels.spread(channels.means(channels.sums(x), size)), out=out)
     np.multiply(out, out, out=squares)
-    inverse = channels.means(channels.sums(squares), size)
+    rest, inverse = (channels.means(channels.sums(each), size) for each in (out, squares))
+    if is_felt(rest, inverse):
+        np.subtract(out, channels.spread(rest), out=out)
+        np.multiply(out, out, out=squares)
+        inverse = channels.means(channels.sums(squares), size)
     inverse += eps
     np.sqrt(inverse, out=inverse)
     np.divide(1, inverse, out=inverse)

@@ -12,6 +12,7 @@ from ..data.batches import Normalization
 from ..data.loader import Batch, Loader
 from ..errors import DivergenceError
 from ..losses import CrossEntropyLoss
+from ..metrics import predicted
 from ..ops.layout import Array
 from ..ops.softmax import softmax_forward
 from .arguments import examples, images, require_fit, require_whole
@@ -77,10 +78,12 @@ def predict(
     Raises:
         ArgumentError: No images.
         ShapeError: Images that do not fit the model.
-        DivergenceError: NaN or infinity in an image.
+        DivergenceError: NaN or infinity in an image, or NaN among the outputs.
     """
     made = _outputs("predict", model, images("predict", x), batch_size, normalization, workers)
-    return np.concatenate([outputs.argmax(axis=1) for _, outputs in made])
+    numbers = np.concatenate([predicted(outputs) for _, outputs in made])
+    _require_answers("predict", numbers < 0)
+    return numbers
 
 
 def predict_proba(
@@ -103,14 +106,23 @@ def predict_proba(
     Raises:
         ArgumentError: No images.
         ShapeError: Images that do not fit the model.
-        DivergenceError: NaN or infinity in an image.
+        DivergenceError: NaN or infinity in an image, or NaN among the probabilities.
     """
     probabilities = []
     made = _outputs("predict_proba", model, images("predict_proba", x), batch_size, normalization, workers)
     for _, outputs in made:
         softmax_forward(outputs, 1, out=outputs)
         probabilities.append(outputs)
-    return np.concatenate(probabilities)
+    found = np.concatenate(probabilities)
+    _require_answers("predict_proba", np.isnan(found))
+    return found
+
+
+def _require_answers(who: str, missing: Array) -> None:
+    """Have a model answer: NaN would be taken for some class or other further on."""
+    if missing.any():
+        place = int(missing.reshape(len(missing), -1).any(axis=1).argmax())
+        raise DivergenceError(f"{who}: the model puts out NaN for image {place}.")
 
 
 def _outputs(
