@@ -19,14 +19,8 @@ if TYPE_CHECKING:
 else:
     from torch import nn
 
-# Interpolations that PyTorch has not.
-NOT_IN_TORCH = [(layer, shape) for layer, shape in LAYERS if isinstance(layer, cn.Resize)]
 IN_TORCH = [
-    (layer, shape)
-    for layer, shape in LAYERS
-    if isinstance(layer, cn.Resize) and (layer.antialias or layer.coordinates == "tf_crop_and_resize" or layer.scales)
-]
-IN_TORCH = [entry for entry in LAYERS if entry not in NOT_IN_TORCH] + [
+    *LAYERS,
     (cn.Resize((5, 3), coordinates="asymmetric", nearest_mode="floor"), (2, 3, 4)),
     (cn.Resize((6, 7), nearest_mode="round_prefer_ceil"), (2, 3, 4)),
     (cn.Resize((5, 9), mode="linear"), (2, 3, 4)),
@@ -205,7 +199,6 @@ class Own(cn.Identity):
     [
         ([cn.Dense(2, 2), Own()], "layer 1, Own, has no counterpart in PyTorch: it is a layer of your own"),
         ([cn.Residual([Own()])], r"layer 0.main.0, Own, has no counterpart"),
-        ([NOT_IN_TORCH[0][0]], "layer 0, Resize, has no counterpart in PyTorch: PyTorch has no interpolation of these"),
         ([cn.Graph({"float": (cn.Dense(2, 2), "input")})], "PyTorch does not allow a node called 'float'"),
         (
             [cn.Graph({"a": (cn.composites.Chain([cn.ReLU()]), "input"), "a.b": (cn.Dense(2, 2), "a")})],
@@ -216,9 +209,3 @@ class Own(cn.Identity):
 def test_what_pytorch_has_not_is_named(layers: list[Any], match: str) -> None:
     with pytest.raises(ArgumentError, match=f"to_torch: .*{match}"):
         cn.Model(layers).to_torch()
-
-
-@pytest.mark.parametrize(("layer", "shape"), NOT_IN_TORCH, ids=lambda value: str(value).replace(" ", ""))
-def test_what_the_table_has_beyond_pytorch_is_refused(layer: Any, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ArgumentError, match="no interpolation of these arguments"):
-        fresh(layer).to_torch()

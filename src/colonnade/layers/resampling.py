@@ -138,20 +138,25 @@ class Upsample(Resampling):
         images, channels, height, width = shape
         return {"rows": Scratch((images, self._outputs((height, width))[0], width, channels))}
 
-    def _scale(self, axis: int, size: int, outputs: int) -> float:
-        """How many pixels of the input one of the output advances."""
+    def advance(self, axis: int, size: int, outputs: int) -> float:
+        """How many pixels of the input one of the output advances.
+
+        What is as large as before is copied, and of the nearest pixels what is twice as large doubled, whatever the
+        factor: 5 pixels at 1.1 times are the same 5.
+        """
         factor = self.factors[axis]
-        return size / outputs if factor is None or self.recompute_scale_factor else 1 / factor
+        whole = outputs == size or (self.mode == "nearest" and outputs == 2 * size)
+        return size / outputs if whole or factor is None or self.recompute_scale_factor else 1 / factor
 
     def _index(self, axis: int, x: Array, y: Array) -> Array:
         size, outputs = x.shape[2 + axis], y.shape[2 + axis]
-        return resampling.nearest_index(size, outputs, self._scale(axis, size, outputs))
+        return resampling.nearest_index(size, outputs, self.advance(axis, size, outputs))
 
     def _matrix(self, axis: int, x: Array, y: Array) -> Array:
         size, outputs = x.shape[2 + axis], y.shape[2 + axis]
         if self.mode == "nearest":
             return resampling.index_matrix(self._index(axis, x, y), size, x.dtype)
-        scale = self._scale(axis, size, outputs)
+        scale = self.advance(axis, size, outputs)
         return resampling.linear_matrix(size, outputs, scale, bool(self.align_corners), x.dtype)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .. import arguments
 from ..errors import ArgumentError
@@ -17,7 +18,7 @@ from .resampling import Resampling
 
 COORDINATES = (
     *("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"),
-    "tf_crop_and_resize",
+    *("tf_half_pixel_for_nn", "tf_crop_and_resize"),
 )
 ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
@@ -32,7 +33,7 @@ class Resize(Resampling):
         scales: How many pixels of the output make one of the input, each way; by default the sizes' ratio.
         mode: "nearest", "linear" or "cubic".
         coordinates: How places of the output become places of the input: "half_pixel", "half_pixel_symmetric",
-            "pytorch_half_pixel", "align_corners", "asymmetric" or "tf_crop_and_resize".
+            "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn" or "tf_crop_and_resize".
         nearest_mode: For "nearest": "round_prefer_floor", "round_prefer_ceil", "floor" or "ceil".
         cubic_coeff: For "cubic": the slope of the kernel at its end.
         exclude_outside: Give pixels outside the image no weight, rather than to take those at its edge.
@@ -92,11 +93,13 @@ class Resize(Resampling):
 
     def _positions(self, axis: int, size: int) -> Array:
         region = (self.region[axis], self.region[axis + 2])
-        return resizing.sources(size, self.outputs[axis], self._scale(axis, size), self.coordinates, region)
+        dtype = np.float32 if self.mode == "nearest" else np.float64
+        return resizing.sources(size, self.outputs[axis], self._scale(axis, size), self.coordinates, region, dtype)
 
-    def _matrix(self, axis: int, x: Array) -> Array:
-        """The matrix (outputs, inputs) of one direction; what lies outside the image has no weights."""
-        size = x.shape[2 + axis]
+    def matrix(self, axis: int, size: int, dtype: DTypeLike) -> Array:
+        """The matrix (outputs, size) of one direction; what lies outside the image has no weights."""
+        if self.antialias and self.outputs[axis] == size and self.coordinates != "tf_crop_and_resize":
+            return np.eye(size, dtype=dtype)  # nothing is made smaller, whatever the scale
         positions = self._positions(axis, size)
         if self.mode == "nearest":
             matrix = index_matrix(resizing.nearest_places(positions, size, self.nearest_mode), size, np.float64)
@@ -107,10 +110,10 @@ class Resize(Resampling):
             matrix = resizing.interpolation_matrix(
                 positions, size, kernel, 2 if cubic else 1, shrink, self.exclude_outside
             )
-        matrix[self._outside(axis, size)] = 0
-        return matrix.astype(x.dtype)
+        matrix[self.outside(axis, size)] = 0
+        return matrix.astype(dtype)
 
-    def _outside(self, axis: int, size: int) -> Array:
+    def outside(self, axis: int, size: int) -> Array:
         """Which rows or columns of the output lie outside the image, (outputs,)."""
         if self.coordinates != "tf_crop_and_resize":
             return np.zeros(self.outputs[axis], np.bool_)
@@ -119,14 +122,16 @@ class Resize(Resampling):
         return outside
 
     def _matrices(self, x: Array, block: Block) -> tuple[Array, Array]:
-        return block.once("vertical", lambda: self._matrix(0, x)), block.once("horizontal", lambda: self._matrix(1, x))
+        height, width = x.shape[2:]
+        vertical = block.once("vertical", lambda: self.matrix(0, height, x.dtype))
+        return vertical, block.once("horizontal", lambda: self.matrix(1, width, x.dtype))
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         resample_forward(x.value, *self._matrices(x.value, block), y.value, block.scratch["rows"])
         if self.extrapolation_value:
             height, width = x.value.shape[2:]
-            y.value[:, :, self._outside(0, height)] = self.extrapolation_value
-            y.value[:, :, :, self._outside(1, width)] = self.extrapolation_value
+            y.value[:, :, self.outside(0, height)] = self.extrapolation_value
+            y.value[:, :, :, self.outside(1, width)] = self.extrapolation_value
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         resample_backward(y.grad, *self._matrices(x.grad, block), x.grad, block.scratch["rows"])

@@ -9,45 +9,65 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .layout import Array
 
+CLOSE = 1e-6  # pixels: as ONNX Runtime has it
 
-def sources(size: int, outputs: int, scale: float, coordinates: str, region: tuple[float, float] = (0.0, 1.0)) -> Array:
+
+def sources(
+    size: int,
+    outputs: int,
+    scale: float,
+    coordinates: str,
+    region: tuple[float, float] = (0.0, 1.0),
+    dtype: DTypeLike = np.float64,
+) -> Array:
     """Where in the input each output lies, (outputs,), in the words of ONNX Resize.
 
     Args:
         size: Pixels in.
         outputs: Pixels out.
         scale: How many of these make one of those.
-        coordinates: "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric" or
-            "tf_crop_and_resize".
+        coordinates: "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
+            "tf_half_pixel_for_nn" or "tf_crop_and_resize".
         region: Start and end of the part that is resized, for the last, the whole being 0 to 1.
+        dtype: What is computed in. Which pixel is the nearest to a place half-way between two is a matter of rounding,
+            and those who run such files round to float32.
     """
-    steps = np.arange(outputs, dtype=np.float64)
+    kind = np.dtype(dtype).type
+    steps = np.arange(outputs, dtype=kind)
+    factor, length, last = kind(scale), kind(size), kind(size - 1)
     if coordinates == "asymmetric":
-        return steps / scale
+        return steps / factor
+    if coordinates == "tf_half_pixel_for_nn":
+        return (steps + kind(0.5)) / factor
     if coordinates == "align_corners":
-        exact = size * scale
-        return np.zeros(outputs) if exact == 1 else steps * ((size - 1) / (exact - 1))
+        return steps * last / kind(max(outputs - 1, 1))
     if coordinates == "tf_crop_and_resize":
-        start, end = region
+        start, end = map(kind, region)
         if outputs == 1:
-            return np.full(1, (start + end) * (size - 1) / 2)
-        return start * (size - 1) + steps * ((end - start) * (size - 1) / (outputs - 1))
+            return np.full(1, (start + end) * last / 2)
+        return start * last + steps * (end - start) * last / kind(outputs - 1)
     if coordinates == "pytorch_half_pixel" and outputs == 1:
         return np.zeros(1)
-    centres: Array = (steps + 0.5) / scale - 0.5
-    if coordinates == "half_pixel_symmetric":
-        centres += size / 2 * (1 - outputs / (size * scale))
+    if coordinates == "half_pixel_symmetric":  # of which only the offset is computed in the type
+        offset = length / 2 * (1 - kind(outputs) / (factor * length))
+        return (float(offset) + (np.arange(outputs) + 0.5) / float(factor) - 0.5).astype(kind)
+    centres: Array = (steps + kind(0.5)) / factor - kind(0.5)
     return centres
 
 
 def nearest_places(positions: Array, size: int, rounding: str) -> Array:
-    """The pixel at each position: "round_prefer_floor", "round_prefer_ceil", "floor" or "ceil", within the image."""
+    """The pixel at each position: "round_prefer_floor", "round_prefer_ceil", "floor" or "ceil", within the image.
+
+    A position is half-way between two pixels where it is so but for rounding.
+    """
+    positions = positions.astype(np.float64)
     rounded = {
-        "round_prefer_floor": lambda: np.ceil(positions - 0.5),
-        "round_prefer_ceil": lambda: np.floor(positions + 0.5),
+        "round_prefer_floor": lambda: np.ceil(positions - 0.5 - CLOSE),
+        "round_prefer_ceil": lambda: np.floor(positions + 0.5 + CLOSE),
         "floor": lambda: np.floor(positions),
         "ceil": lambda: np.ceil(positions),
     }[rounding]()

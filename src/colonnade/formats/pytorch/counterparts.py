@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from ...errors import ArgumentError
+from ...layers import Resize
 
 
 class Operation(nn.Module):
@@ -206,34 +208,17 @@ def _dequantize(x: Any, scale: Any, zero_point: Any, dim: int) -> Any:
     return (x - _along(zero_point, x, dim)) * _along(scale, x, dim)
 
 
-# In Colonnade's words, the ways to resize that PyTorch has: mode, coordinates, nearest_mode (of "nearest" alone).
-RESIZINGS: dict[tuple[str, str, str], dict[str, Any]] = {
-    ("nearest", "asymmetric", "floor"): {"mode": "nearest"},
-    ("nearest", "half_pixel", "round_prefer_ceil"): {"mode": "nearest-exact"},
-    ("linear", "half_pixel", ""): {"mode": "bilinear", "align_corners": False},
-    ("linear", "pytorch_half_pixel", ""): {"mode": "bilinear", "align_corners": False},
-    ("linear", "align_corners", ""): {"mode": "bilinear", "align_corners": True},
-    ("cubic", "half_pixel", ""): {"mode": "bicubic", "align_corners": False},
-    ("cubic", "align_corners", ""): {"mode": "bicubic", "align_corners": True},
-}
-
-
-def resizing(arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """What `interpolate` takes for a Resize of these arguments, or None where it knows no such."""
-    mode = arguments["mode"]
-    plain = (
-        arguments["scales"] is None
-        and not arguments["antialias"]
-        and not arguments["exclude_outside"]
-        and (mode != "cubic" or arguments["cubic_coeff"] == -0.75)
-    )
-    key = (mode, arguments["coordinates"], arguments["nearest_mode"] if mode == "nearest" else "")
-    return RESIZINGS.get(key) if plain else None
-
-
 def _resize(x: Any, **arguments: Any) -> Any:
-    options: Any = resizing(arguments)
-    return functional.interpolate(x, arguments["size"], **options)
+    """V x Hᵀ of each channel, with the layer's own matrices: it knows more ways to resize than PyTorch."""
+    layer = Resize(**arguments)
+    vertical, horizontal = (
+        torch.from_numpy(layer.matrix(axis, size, np.float64)).to(x) for axis, size in enumerate(x.shape[2:])
+    )
+    y = vertical @ x @ horizontal.T
+    if not layer.extrapolation_value:
+        return y
+    rows, columns = (torch.from_numpy(layer.outside(axis, size)) for axis, size in enumerate(x.shape[2:]))
+    return y.masked_fill((rows[:, None] | columns).to(x.device), layer.extrapolation_value)
 
 
 # What each Operation does, by the name of the layer that it is in Colonnade.

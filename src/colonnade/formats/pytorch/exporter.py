@@ -80,8 +80,6 @@ class Exporter:
             return counterparts.LayerNorm2d(arguments["num_channels"], arguments["eps"], arguments["affine"])
         if kind in RENAMED:
             return RENAMED[kind](**arguments)
-        if kind is layers.Resize and counterparts.resizing(arguments) is None:
-            raise _unknown(name, kind, "PyTorch has no interpolation of these arguments")
         if kind.__name__ in counterparts.OPERATIONS:
             return counterparts.Operation(kind.__name__, **arguments)
         module: type[nn.Module] | None = getattr(nn, kind.__name__, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
 def upsample(call: Call) -> Value:
     x = call.plain()
     scales = call.attribute("scales") if call.opset < 9 else call.known(1)
-    return _resized(call, x, [float(each) for each in np.ravel(scales)], None, "asymmetric", "floor")
+    return _before_opset_11(call, x, [float(each) for each in np.ravel(scales)])
 
 
 def resize(call: Call) -> Value:
     x = call.plain()
     if call.opset < 11:
-        scales = [float(each) for each in call.known(1).ravel()]
-        return _resized(call, x, scales, None, "asymmetric", "floor")
+        return _before_opset_11(call, x, [float(each) for each in call.known(1).ravel()])
     rank = x.layout.rank
     axes = [x.layout.axis(axis) for axis in call.attribute("axes", range(rank))]
     given = call.optional(2)
@@ -41,10 +41,10 @@ def resize(call: Call) -> Value:
         sizes = [size if axis == 0 else int(wanted.get(axis, size)) for axis, size in enumerate(x.layout.sizes)]
         policy = call.attribute("keep_aspect_ratio_policy", "stretch")
         if policy != "stretch":
-            ratios = [sizes[axis] / x.layout.sizes[axis] for axis in axes]
+            ratios = [np.float32(sizes[axis]) / np.float32(x.layout.sizes[axis]) for axis in axes]
             ratio = min(ratios) if policy == "not_larger" else max(ratios)
-            scales = [ratio if axis in axes else 1.0 for axis in range(rank)]
-            sizes = [int(scale * size + 0.5) for scale, size in zip(scales, x.layout.sizes, strict=True)]
+            scales = [float(ratio) if axis in axes else 1.0 for axis in range(rank)]
+            sizes = [int(np.float32(size * scale) + 0.5) for size, scale in zip(x.layout.sizes, scales, strict=True)]
         else:
             scales = [size / own for size, own in zip(sizes, x.layout.sizes, strict=True)]
     coordinates = call.attribute("coordinate_transformation_mode", "half_pixel")
@@ -54,8 +54,27 @@ def resize(call: Call) -> Value:
         region = [0.0] * rank + [1.0] * rank
         for place, axis in enumerate(axes):
             region[axis], region[axis + rank] = float(roi[place]), float(roi[place + len(axes)])
+    elif list(x.layout.sizes) == (sizes or _sizes(x.layout.sizes, scales)):
+        return x  # whatever the scales, as those take it who run such files
     rounding = call.attribute("nearest_mode", "round_prefer_floor")
     return _resized(call, x, scales, sizes, coordinates, rounding, region)
+
+
+def _before_opset_11(call: Call, x: Images, scales: list[float]) -> Images:
+    """The nearest pixel is that before its place where an axis becomes longer, and that behind it where shorter."""
+    if list(x.layout.sizes) == _sizes(x.layout.sizes, scales):
+        return x
+    larger, smaller = [max(scale, 1.0) for scale in scales], [min(scale, 1.0) for scale in scales]
+    if call.attribute("mode", "nearest") != "nearest" or min(scales) >= 1:
+        return _resized(call, x, scales, None, "asymmetric", "floor")
+    if max(scales) > 1:
+        x = _resized(call, x, larger, None, "asymmetric", "floor")
+    return _resized(call, x, smaller, None, "asymmetric", "ceil")
+
+
+def _sizes(own: Sequence[int], scales: Sequence[float]) -> list[int]:
+    """In float32, as those multiply who run such files: 10 pixels at 0.7 times are 7."""
+    return [int(np.float32(size) * np.float32(scale)) for size, scale in zip(own, scales, strict=True)]
 
 
 def _resized(
@@ -70,7 +89,7 @@ def _resized(
     own = x.layout.sizes
     if len(scales) != len(own) or not all(0 < scale < math.inf for scale in scales):
         raise UnsupportedError(f"it makes images of {own[1:]} larger by {scales}")
-    made = sizes or [math.floor(size * scale) for size, scale in zip(own, scales, strict=True)]
+    made = sizes or _sizes(own, scales)
     if len(own) not in (3, 4) or made[1] != own[1] or scales[0] != 1:
         raise UnsupportedError(
             f"it makes a tensor of {own[1:]} one of {made[1:]}: the pixels of images only have other sizes"
@@ -81,7 +100,9 @@ def _resized(
     high, wide = (made[2], made[3]) if rows else (1, made[2])
     ratio = (scales[2], scales[3]) if rows else (1.0, scales[2])
     image = x if rows else call.importer.reshaped(x, Layout((*own[:2], 1, own[2]), 0))
-    layer = _layer(call, (high, wide), ratio, coordinates, rounding, region, sizes is not None)
+    ratios = zip((high, wide), (own[2], own[3]) if rows else (1, own[2]), ratio, strict=True)
+    by_size = all(math.isclose(outputs / size, scale, rel_tol=1e-6) for outputs, size, scale in ratios)
+    layer = _layer(call, (high, wide), ratio, coordinates, rounding, region, by_size)
     y = call.emit(layer, image, layout=Layout((*own[:2], high, wide), 0))
     return y if rows else call.importer.reshaped(y, Layout((*own[:2], wide), 0))
 
@@ -95,7 +116,10 @@ def _layer(
     region: list[float] | None,
     by_size: bool,
 ) -> layers.Layer:
-    """An Upsample where it says the same, else a Resize."""
+    """An Upsample where it says the same, else a Resize.
+
+    PyTorch's goes by the sizes where they stay, whatever the scale is; ONNX goes by the scale.
+    """
     mode = call.attribute("mode", "nearest")
     antialias, outside = (bool(call.attribute(name, 0)) for name in ("antialias", "exclude_outside"))
     larger = all(scale >= 1 and scale == int(scale) for scale in scales)
@@ -112,9 +136,9 @@ def _layer(
         return layers.Upsample(scale_factor=scales)
     squares = coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and min(size) > 1)
     if mode in ("linear", "bilinear") and not (antialias or outside):
-        if squares:
-            return layers.Upsample(size, mode="bilinear") if by_size else layers.Upsample(None, scales, "bilinear")
-        if coordinates == "align_corners" and by_size:
+        if squares and by_size:
+            return layers.Upsample(size, mode="bilinear")
+        if coordinates == "align_corners":
             return layers.Upsample(size, mode="bilinear", align_corners=True)
     half = None if region is None else len(region) // 2
     part = (0.0, 0.0, 1.0, 1.0)

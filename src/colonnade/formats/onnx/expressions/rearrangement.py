@@ -100,8 +100,8 @@ def upsample(graph: GraphWriter, layer: layers.Upsample, x: str) -> str:
     factors: list[np.float32] = []
     taken: list[Array] = []  # for each direction an index, or a matrix
     agree = True
-    for factor, size, outputs in zip(layer.factors, graph.shape[1:], graph.output_shape[1:], strict=True):
-        scale = size / outputs if factor is None or layer.recompute_scale_factor else 1 / factor
+    for axis, (size, outputs) in enumerate(zip(graph.shape[1:], graph.output_shape[1:], strict=True)):
+        scale = layer.advance(axis, size, outputs)
         # With `align_corners` the sizes tell the positions, and to some the factor does: so let it say the same.
         factors.append(_factor(size, outputs, size / outputs if corners else scale))
         find = nearest_index(size, outputs, scale) if nearest else linear_matrix(size, outputs, scale, corners, float)
@@ -151,12 +151,10 @@ def _factor(size: int, outputs: int, scale: float) -> np.float32:
 
 def resize(graph: GraphWriter, layer: layers.Resize, x: str) -> str:
     """V x Hᵀ: what the programs that run ONNX do in some of these modes differs."""
-    image = np.broadcast_to(np.zeros((), graph.dtype), (1, *graph.shape))  # takes no memory
-    vertical, horizontal = (layer._matrix(axis, image) for axis in (0, 1))
-    y = resampled(graph, x, vertical, horizontal)
+    y = resampled(graph, x, *(layer.matrix(axis, graph.shape[1 + axis], graph.dtype) for axis in (0, 1)))
     if not layer.extrapolation_value:
         return y
-    outside = np.logical_or.outer(*(layer._outside(axis, graph.shape[1 + axis]) for axis in (0, 1)))
+    outside = np.logical_or.outer(*(layer.outside(axis, graph.shape[1 + axis]) for axis in (0, 1)))
     return graph.node("Add", y, graph.constant("outside", outside * layer.extrapolation_value))
 
 
