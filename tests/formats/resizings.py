@@ -177,5 +177,4 @@ def differences_from_torch(count: int, seed: int = 0) -> list[str]:
 
 if __name__ == "__main__":
     wanted = int(sys.argv[1])
-    for line in [*differences(wanted, 1), *differences_from_torch(wanted, 1)]:
-        print(line)
+    sys.stdout.writelines(f"{line}\n" for line in [*differences(wanted, 1), *differences_from_torch(wanted, 1)])

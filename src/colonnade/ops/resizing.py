@@ -36,27 +36,25 @@ def sources(
         dtype: What is computed in. Which pixel is the nearest to a place half-way between two is a matter of rounding,
             and those who run such files round to float32.
     """
-    kind = np.dtype(dtype).type
-    steps = np.arange(outputs, dtype=kind)
-    factor, length, last = kind(scale), kind(size), kind(size - 1)
+    steps: Array = np.arange(outputs, dtype=dtype)
+    scale = np.asarray(scale, dtype).item()
     if coordinates == "asymmetric":
-        return steps / factor
+        return steps / scale
     if coordinates == "tf_half_pixel_for_nn":
-        return (steps + kind(0.5)) / factor
+        return (steps + 0.5) / scale
     if coordinates == "align_corners":
-        return steps * last / kind(max(outputs - 1, 1))
+        return steps * (size - 1) / max(outputs - 1, 1)
     if coordinates == "tf_crop_and_resize":
-        start, end = map(kind, region)
+        start, end = region
         if outputs == 1:
-            return np.full(1, (start + end) * last / 2)
-        return start * last + steps * (end - start) * last / kind(outputs - 1)
+            return np.full(1, (start + end) * (size - 1) / 2)
+        return start * (size - 1) + steps * (end - start) * (size - 1) / (outputs - 1)
     if coordinates == "pytorch_half_pixel" and outputs == 1:
         return np.zeros(1)
     if coordinates == "half_pixel_symmetric":  # of which only the offset is computed in the type
-        offset = length / 2 * (1 - kind(outputs) / (factor * length))
-        return (float(offset) + (np.arange(outputs) + 0.5) / float(factor) - 0.5).astype(kind)
-    centres: Array = (steps + kind(0.5)) / factor - kind(0.5)
-    return centres
+        offset = size / 2 * (1 - np.full(1, outputs, dtype) / (scale * size))
+        return (offset + (np.arange(outputs) + 0.5) / scale - 0.5).astype(dtype)
+    return (steps + 0.5) / scale - 0.5
 
 
 def nearest_places(positions: Array, size: int, rounding: str) -> Array:
