@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
 import pytest
 
 import colonnade as cn
+from tests.flags import FLAGS, IDS
 from tests.torch_twin import twin
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -168,41 +168,13 @@ LAYERS = [
 ]
 
 
-# PyTorch's own business: where arrays live, what it has long deprecated, what a plan decides here.
-LEFT_OUT = {"device", "dtype", "inplace", "return_indices", "size_average", "reduce", "min_value", "max_value"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("Conv2d", "BatchNorm1d", "BatchNorm2d", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "LeakyReLU"),
-        *("Softmax", "Dropout", "Flatten", "CrossEntropyLoss", "MSELoss", "BCEWithLogitsLoss"),
-        *("Conv1d", "ConvTranspose2d", "MaxPool1d", "AvgPool1d", "AdaptiveMaxPool2d", "LayerNorm", "GroupNorm"),
-        *("InstanceNorm2d", "ELU", "SELU", "GELU", "SiLU", "Mish", "Hardswish", "Hardsigmoid", "Hardtanh", "ReLU6"),
-        *("PReLU", "Softplus", "LogSoftmax", "Dropout2d", "ZeroPad2d", "Upsample", "PixelShuffle", "Unflatten"),
-        *("NLLLoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "KLDivLoss"),
-    ],
-)
-def test_arguments_their_order_and_defaults_are_those_of_torch(name: str) -> None:
-    def arguments(of: Any) -> dict[str, Any]:
-        parameters = inspect.signature(of).parameters.values()
-        positional = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
-        return {each.name: each.default for each in positional if each.name not in LEFT_OUT}
-
-    ours, theirs = arguments(getattr(cn, name)), arguments(getattr(torch.nn, name))
-    if name in ("Softmax", "LogSoftmax"):
-        theirs["dim"] = 1  # where PyTorch, with a warning, guesses 1 for (n, features) and for image batches
-    assert list(ours) == list(theirs)
-    assert ours == theirs
-
-
-def test_dense_takes_what_linear_takes() -> None:
-    ours = list(inspect.signature(cn.Dense).parameters.values())
-    theirs = list(inspect.signature(torch.nn.Linear).parameters.values())[: len(ours)]
-    assert [(each.name, each.default) for each in ours] == [(each.name, each.default) for each in theirs]
-
-
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")  # PyTorch's own, of its speed
+@pytest.mark.parametrize(("make", "shape"), FLAGS, ids=IDS)
+def test_layer_agrees_with_torch_whatever_its_flags(make: Any, shape: tuple[int, ...]) -> None:
+    test_layer_agrees_with_torch(make(), shape, "float64")
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: str(value).replace(" ", ""))
 def test_layer_agrees_with_torch(layer: Any, shape: tuple[int, ...], dtype: str) -> None:

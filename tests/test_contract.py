@@ -9,6 +9,7 @@ import pytest
 
 import colonnade as cn
 from colonnade.tensor import Tensor
+from tests.flags import ALONE, ALONE_IDS, FLAGS, IDS
 
 LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Conv2d(2, 3, 3), (2, 5, 6)),
@@ -71,6 +72,7 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.GroupNorm(2, 4), (4, 3, 2)),
     (cn.GroupNorm(2, 4), (4, 3)),
     (cn.GroupNorm(2, 6, affine=False), (6,)),
+    (cn.GroupNorm(2, 4, bias=False), (4, 3, 2)),
     (cn.InstanceNorm2d(3), (3, 4, 2)),
     (cn.InstanceNorm2d(3, affine=True), (3, 4, 2)),
     (cn.InstanceNorm2d(3, affine=True, track_running_stats=True), (3, 4, 2)),
@@ -311,6 +313,23 @@ def test_layer_of_several_inputs_keeps_the_contract(name: str) -> None:
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: str(value).replace(" ", ""))
 def test_layer_keeps_the_contract(layer: Any, shape: tuple[int, ...]) -> None:
     cn.testing.check_layer(layer, shape)
+
+
+@pytest.mark.parametrize(("make", "shape"), FLAGS + ALONE, ids=IDS + ALONE_IDS)
+def test_layer_keeps_the_contract_whatever_its_flags(make: Any, shape: tuple[int, ...]) -> None:
+    cn.testing.check_layer(make(), shape)
+
+
+@pytest.mark.parametrize("kind", [cn.Argmax, cn.Argmin])
+@pytest.mark.parametrize("keepdim", [True, False])
+@pytest.mark.parametrize("select_last", [True, False])
+def test_places_come_back_from_their_file_whatever_their_flags(kind: Any, keepdim: bool, select_last: bool) -> None:
+    layer = kind(1, keepdim, select_last)
+    x = np.array([[1.0, 3, 3, 1, 1]])
+    again = cn.composites.construct(cn.composites.describe([layer]))
+    place = {cn.Argmax: (1, 2), cn.Argmin: (0, 4)}[kind][select_last]
+    for each in ([layer], again):
+        np.testing.assert_array_equal(cn.Model(each)(x), [[place]] if keepdim else [place])
 
 
 @pytest.mark.parametrize(("layers", "shape"), CHAINS, ids=range(len(CHAINS)))

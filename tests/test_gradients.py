@@ -73,11 +73,11 @@ def test_a_norm_that_is_not_finite_is_returned_or_refused() -> None:
 
 
 def test_bounds_out_of_range_are_refused_in_one_line() -> None:
-    with pytest.raises(ArgumentError, match=r"^clip_grad_norm: max_norm must not be negative, got -1\.$"):
+    with pytest.raises(ArgumentError, match=r"^clip_grad_norm: max_norm must be zero or more, got -1\.$"):
         cn.clip_grad_norm(laid((2,)), -1)
     with pytest.raises(ArgumentError, match=r"^clip_grad_norm: norm_type must be positive, got 0\.$"):
         cn.clip_grad_norm(laid((2,)), 1, 0)
-    with pytest.raises(ArgumentError, match=r"^clip_grad_value: clip_value must not be negative, got nan\.$"):
+    with pytest.raises(ArgumentError, match=r"^clip_grad_value: clip_value must be zero or more, got nan\.$"):
         cn.clip_grad_value(laid((2,)), math.nan)
 
 

@@ -314,7 +314,9 @@ def test_targets_that_do_not_fit_are_refused_in_one_line(targets, error, message
 
 
 def test_arguments_of_cross_entropy_that_do_not_fit_are_refused_in_one_line():
-    with pytest.raises(ArgumentError, match=r"^CrossEntropyLoss: label_smoothing must be in \[0, 1\], got 1\.5\.$"):
+    with pytest.raises(
+        ArgumentError, match=r"^CrossEntropyLoss: label_smoothing must lie between 0 and 1, got 1\.5\.$"
+    ):
         CrossEntropyLoss(label_smoothing=1.5)
     with pytest.raises(ShapeError, match=r"^CrossEntropyLoss: weight must have the shape \(5,\), got \(3,\)\.$"):
         CrossEntropyLoss(weight=[1, 2, 3])(np.zeros((2, 5)), [0, 1])
@@ -366,15 +368,15 @@ def test_absolute_errors_by_hand():
     np.testing.assert_array_equal(L1Loss(reduction="sum")(y, targets)[1], [[-1, 1], [1, 0]])
     assert HuberLoss("sum")(y, targets)[0] == 0.125 + 1.5 + 2.5
     np.testing.assert_array_equal(HuberLoss("sum", 2.5)(y, targets)[1], [[-0.5, 2], [2.5, 0]])
-    assert SmoothL1Loss("sum", beta=2)(y, targets)[0] == 0.0625 + 1 + 2
-    np.testing.assert_array_equal(SmoothL1Loss("sum", beta=2)(y, targets)[1], [[-0.25, 1], [1, 0]])
+    assert SmoothL1Loss(reduction="sum", beta=2)(y, targets)[0] == 0.0625 + 1 + 2
+    np.testing.assert_array_equal(SmoothL1Loss(reduction="sum", beta=2)(y, targets)[1], [[-0.25, 1], [1, 0]])
 
 
 def test_the_divergence_of_a_distribution_from_itself_is_zero():
     p = probabilities(N, C)
-    assert KLDivLoss("batchmean")(np.log(p), p)[0] == pytest.approx(0, abs=1e-15)
+    assert KLDivLoss(reduction="batchmean")(np.log(p), p)[0] == pytest.approx(0, abs=1e-15)
     # All on one of four classes, against even shares: two bits, in nats, for each image.
-    loss, _ = KLDivLoss("batchmean")(np.full((3, 4), -math.log(4)), np.eye(4)[:3])
+    loss, _ = KLDivLoss(reduction="batchmean")(np.full((3, 4), -math.log(4)), np.eye(4)[:3])
     assert loss == pytest.approx(math.log(4), rel=1e-12)
 
 
@@ -386,7 +388,7 @@ def test_the_divergence_of_a_distribution_from_itself_is_zero():
         (
             KLDivLoss,
             {"reduction": "none"},
-            r"KLDivLoss: reduction must be 'mean' or 'sum' or 'batchmean', got 'none'\.",
+            r"KLDivLoss: reduction must be one of mean, sum, batchmean, got 'none'\.",
         ),
         (MSELoss, {"reduction": "batchmean"}, r"MSELoss: reduction must be 'mean' or 'sum', got 'batchmean'\."),
     ],

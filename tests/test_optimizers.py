@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -60,6 +59,8 @@ RULES += [
     (RMSprop, {"lr": 0.1, "alpha": 0.7, "centered": True, "eps": 1e-2}),
     (RMSprop, {"lr": 0.1, "alpha": 0.7, "centered": True, "eps": 1e-2, "momentum": 0.5, "weight_decay": 0.05}),
     (RMSprop, {"lr": 0.1, "weight_decay": 0.05, "maximize": True}),
+    (Adam, {"lr": 0.1, "weight_decay": 0.05, "decoupled_weight_decay": True}),
+    (Adam, {"lr": 0.1, "foreach": False, "amsgrad": True}),
 ]
 # PyTorch has no Lion.
 OF_OUR_OWN: list[tuple[type[Optimizer], dict[str, Any]]] = [
@@ -124,18 +125,6 @@ def test_thirty_steps_agree_with_pytorch(rule, arguments, dtype, tolerance, requ
         their_optimizer.step()
     for parameter, their in zip(parameters, theirs, strict=True):
         np.testing.assert_allclose(parameter.value, their.detach().numpy(), rtol=tolerance, atol=tolerance * 0.1)
-
-
-@pytest.mark.parametrize("rule", [SGD, Adam, AdamW, NAdam, Adagrad, RMSprop])
-def test_arguments_order_and_defaults_are_those_of_pytorch(rule):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    ours = inspect.signature(rule).parameters
-    theirs = inspect.signature(getattr(torch.optim, rule.__name__)).parameters
-    kept = [name for name in theirs if name in ours]
-    assert list(ours) == kept
-    for name in kept:
-        assert ours[name].default == theirs[name].default
-        assert ours[name].kind == theirs[name].kind
 
 
 def test_plain_descent_subtracts_the_gradient_times_the_rate():
@@ -362,27 +351,27 @@ def test_a_rate_of_a_wider_type_does_not_widen_the_arithmetic():
 @pytest.mark.parametrize(
     ("rule", "arguments", "message"),
     [
-        (SGD, {"lr": -1}, r"SGD: lr must not be negative, got -1\."),
-        (SGD, {"lr": math.nan}, r"SGD: lr must not be negative, got nan\."),
-        (SGD, {"momentum": -0.5}, r"SGD: momentum must not be negative, got -0\.5\."),
-        (SGD, {"weight_decay": -0.5}, r"SGD: weight_decay must not be negative, got -0\.5\."),
+        (SGD, {"lr": -1}, r"SGD: lr must be zero or more, got -1\."),
+        (SGD, {"lr": math.nan}, r"SGD: lr must be a finite number, got nan\."),
+        (SGD, {"momentum": -0.5}, r"SGD: momentum must be zero or more, got -0\.5\."),
+        (SGD, {"weight_decay": -0.5}, r"SGD: weight_decay must be zero or more, got -0\.5\."),
         (SGD, {"nesterov": True}, r"SGD: nesterov requires momentum and no dampening, got momentum=0, dampening=0\."),
         (
             SGD,
             {"nesterov": True, "momentum": 0.9, "dampening": 0.1},
             r"SGD: nesterov requires momentum and no dampening, got momentum=0\.9, dampening=0\.1\.",
         ),
-        (Adam, {"lr": -1}, r"Adam: lr must not be negative, got -1\."),
-        (Adam, {"betas": (0.9, 1.0)}, r"Adam: betas must be two numbers in \[0, 1\), got \(0\.9, 1\.0\)\."),
-        (Adam, {"betas": (-0.1, 0.9)}, r"Adam: betas must be two numbers in \[0, 1\), got \(-0\.1, 0\.9\)\."),
-        (Adam, {"betas": (0.9,)}, r"Adam: betas must be two numbers in \[0, 1\), got \(0\.9,\)\."),
-        (Adam, {"eps": -1e-8}, r"Adam: eps must not be negative, got -1e-08\."),
-        (NAdam, {"momentum_decay": -1}, r"NAdam: momentum_decay must not be negative, got -1\."),
-        (NAdam, {"betas": (0.9, 1)}, r"NAdam: betas must be two numbers in \[0, 1\), got \(0\.9, 1\)\."),
-        (Lion, {"betas": (0.9, 1)}, r"Lion: betas must be two numbers in \[0, 1\), got \(0\.9, 1\)\."),
+        (Adam, {"lr": -1}, r"Adam: lr must be zero or more, got -1\."),
+        (Adam, {"betas": (0.9, 1.0)}, r"Adam: betas must be at least 0 and below 1, got 1\.0\."),
+        (Adam, {"betas": (-0.1, 0.9)}, r"Adam: betas must be at least 0 and below 1, got -0\.1\."),
+        (Adam, {"betas": (0.9,)}, r"Adam: betas must be two numbers, got \(0\.9,\)\."),
+        (Adam, {"eps": -1e-8}, r"Adam: eps must be zero or more, got -1e-08\."),
+        (NAdam, {"momentum_decay": -1}, r"NAdam: momentum_decay must be zero or more, got -1\."),
+        (NAdam, {"betas": (0.9, 1)}, r"NAdam: betas must be at least 0 and below 1, got 1\."),
+        (Lion, {"betas": (0.9, 1)}, r"Lion: betas must be at least 0 and below 1, got 1\."),
         (RMSprop, {"alpha": 1.5}, r"RMSprop: alpha must lie between 0 and 1, got 1\.5\."),
-        (Adagrad, {"lr_decay": -1}, r"Adagrad: lr_decay must not be negative, got -1\."),
-        (AdamW, {"weight_decay": -1}, r"AdamW: weight_decay must not be negative, got -1\."),
+        (Adagrad, {"lr_decay": -1}, r"Adagrad: lr_decay must be zero or more, got -1\."),
+        (AdamW, {"weight_decay": -1}, r"AdamW: weight_decay must be zero or more, got -1\."),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(rule, arguments, message):
@@ -392,7 +381,7 @@ def test_bad_arguments_are_refused_in_one_line(rule, arguments, message):
 
 def test_a_negative_rate_is_refused_later_too():
     optimizer = SGD(laid_parameters())
-    with pytest.raises(ArgumentError, match=r"^SGD: lr must not be negative, got -0\.1\.$"):
+    with pytest.raises(ArgumentError, match=r"^SGD: lr must be zero or more, got -0\.1\.$"):
         optimizer.lr = -0.1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import random
 from typing import Any
@@ -267,16 +266,18 @@ def test_the_rate_drops_on_a_plateau_as_in_pytorch(arguments: dict[str, Any]) ->
     assert dropped
 
 
-@pytest.mark.parametrize(
-    "name", ["StepLR", "MultiStepLR", "ExponentialLR", "LinearLR", "CosineAnnealingLR", "OneCycleLR", "SequentialLR"]
-)
-def test_arguments_their_order_and_defaults_are_those_of_pytorch(name: str) -> None:
+@pytest.mark.parametrize(("name", "arguments"), CASES, ids=str)
+@pytest.mark.parametrize("last", [0, 4, 16])
+def test_a_schedule_goes_on_from_the_last_epoch_as_in_pytorch(name: str, arguments: dict[str, Any], last: int) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    theirs = inspect.signature(getattr(torch.optim.lr_scheduler, name)).parameters
-    ours = inspect.signature(getattr(schedules, name)).parameters
-    assert [(each.name, each.default) for each in ours.values()] == [
-        (each.name, each.default) for each in theirs.values() if each.name != "last_epoch"
-    ]
+    theirs, ours = torch_optimizer(torch), optimizer()
+    for group in theirs.param_groups:
+        group["initial_lr"] = 2 * BASE
+    ours.initial_lr = 2 * BASE
+    their_schedule = getattr(torch.optim.lr_scheduler, name)(theirs, **arguments, last_epoch=last)
+    schedule = getattr(schedules, name)(ours, **arguments, last_epoch=last)
+    assert schedule.steps == last + 1
+    np.testing.assert_allclose(rates(schedule, 6), torch_rates(theirs, their_schedule, 6), rtol=1e-12)
 
 
 def test_one_cycle_ends_at_the_last_rate_and_stays_there_behind_the_last_batch() -> None:
@@ -332,7 +333,7 @@ def test_a_loaded_plateau_goes_on_where_it_was() -> None:
         (lambda o: LinearLR(o, 0), r"LinearLR: start_factor must be above 0 and at most 1, got 0\."),
         (lambda o: LinearLR(o, 1, 2), r"LinearLR: end_factor must lie between 0 and 1, got 2\."),
         (lambda o: CosineAnnealingLR(o, 0), r"CosineAnnealingLR: T_max must be positive, got 0\."),
-        (lambda o: CosineAnnealingLR(o, 5, -1), r"CosineAnnealingLR: eta_min must not be negative, got -1\."),
+        (lambda o: CosineAnnealingLR(o, 5, -1), r"CosineAnnealingLR: eta_min must be zero or more, got -1\."),
         (
             lambda o: OneCycleLR(o, 1, epochs=3),
             r"OneCycleLR: expected total_steps, or epochs and steps_per_epoch, got epochs=3, steps_per_epoch=None\.",

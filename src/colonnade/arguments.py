@@ -8,10 +8,12 @@ fraction.
 from __future__ import annotations
 
 import math
+import os
 import reprlib
+import sys
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -25,7 +27,7 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def is_sequence(value: Any) -> bool:
+def is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
     """Whether a value is several values in order: a list, a tuple, an array; a text is not."""
     if isinstance(value, np.ndarray):
         return value.ndim > 0
@@ -49,14 +51,16 @@ class _Shortened(reprlib.Repr):
 
 
 def whole(owner: str, name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
-    """A whole number from `least` to `most`."""
+    """A whole number from `least` to `most`; beyond 64 bits there is none that an array could have to do with."""
     value = _scalar(value)
     if not is_whole(value):
         raise ArgumentError(f"{owner}: {name} must be a whole number, got {shown(value)}.")
-    number = int(value)
-    if (least is not None and number < least) or (most is not None and number > most):
-        raise ArgumentError(f"{owner}: {name} must {_whole_bounds(least, most)}, got {shown(number)}.")
-    return number
+    made = int(value)
+    if (least is not None and made < least) or (most is not None and made > most):
+        raise ArgumentError(f"{owner}: {name} must {_whole_bounds(least, most)}, got {shown(made)}.")
+    if abs(made) > sys.maxsize:
+        raise ArgumentError(f"{owner}: {name} must be a whole number of 64 bits, got {shown(made)}.")
+    return made
 
 
 def number(
@@ -126,7 +130,7 @@ def sizes(owner: str, name: str, value: Any, count: int, least: int) -> tuple[in
         raise ArgumentError(f"{owner}: {name} must be a whole number{several}, got {shown(value)}.")
     if min(made) < least:
         raise ArgumentError(f"{owner}: {name} must {_whole_bounds(least, None)}, got {shown(value)}.")
-    return tuple(map(int, made))
+    return tuple(whole(owner, name, each) for each in made)
 
 
 def pair(owner: str, name: str, value: Any, least: int) -> tuple[int, int]:
@@ -145,20 +149,27 @@ def wholes(owner: str, name: str, value: Any) -> tuple[int, ...]:
     made = tuple(map(_scalar, value)) if is_sequence(value) else ()
     if not is_sequence(value) or not all(map(is_whole, made)):
         raise ArgumentError(f"{owner}: {name} must be whole numbers in order, got {shown(value)}.")
-    return tuple(map(int, made))
+    return tuple(whole(owner, name, each) for each in made)
 
 
 def numbers(
-    owner: str, name: str, value: Any, least: float | None = None, *, above: float | None = None, finite: bool = True
+    owner: str,
+    name: str,
+    value: Any,
+    least: float | None = None,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    finite: bool = True,
 ) -> tuple[float, ...]:
     """Numbers in order, any number of them, each within the bounds; see :func:`number`."""
     if not is_sequence(value):
         raise ArgumentError(f"{owner}: {name} must be numbers in order, got {shown(value)}.")
-    return tuple(number(owner, name, each, least, above=above, finite=finite) for each in value)
+    return tuple(number(owner, name, each, least, above=above, below=below, finite=finite) for each in value)
 
 
-def instance(owner: str, name: str, value: Any, kind: type[T], article: str) -> T:
-    """An object of a class; of the class itself the error says that it is to be called.
+def instance(owner: str, name: str, value: T, kind: type[Any] | tuple[type[Any], ...], article: str) -> T:
+    """An object of a class, or of one of several; of the class itself the error says that it is to be called.
 
     Args:
         owner: Whose argument.
@@ -175,6 +186,13 @@ def instance(owner: str, name: str, value: Any, kind: type[T], article: str) -> 
 def hint(value: Any) -> str:
     """What to add to an error where a class was received rather than an object of it."""
     return " (the class itself: add parentheses?)" if isinstance(value, type) else ""
+
+
+def path(owner: str, name: str, value: Any) -> Any:
+    """The path of a file or a folder: text, or what stands for a path; as it is."""
+    if not isinstance(value, str | os.PathLike):
+        raise ArgumentError(f"{owner}: {name} must be a path, got {shown(value)}.")
+    return value
 
 
 def array(owner: str, name: str, value: Any) -> np.ndarray[Any, np.dtype[Any]]:

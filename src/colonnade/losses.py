@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import arguments
 from .errors import ArgumentError, ShapeError
 from .ops.layout import Array
 from .ops.softmax import log_softmax_forward
@@ -28,6 +29,8 @@ class Loss:
     without a warning: what then, is for the caller to decide.
 
     Args:
+        size_average: None: PyTorch has given it up, for `reduction`.
+        reduce: None, likewise.
         reduction: `"mean"` divides by what the subclass names, `"sum"` by nothing.
 
     Raises:
@@ -36,11 +39,10 @@ class Loss:
 
     reductions: ClassVar[tuple[Reduction, ...]] = ("mean", "sum")
 
-    def __init__(self, reduction: Reduction = "mean") -> None:
-        if reduction not in self.reductions:
-            known = " or ".join(map(repr, self.reductions))
-            raise ArgumentError(f"{self._name}: reduction must be {known}, got {reduction!r}.")
-        self.reduction = reduction
+    def __init__(self, size_average: None = None, reduce: None = None, reduction: Reduction = "mean") -> None:
+        old = {"size_average": (size_average, None), "reduce": (reduce, None)}
+        arguments.unsupported(self._name, "give reduction", **old)
+        self.reduction = arguments.choice(self._name, "reduction", reduction, self.reductions)
 
     def __call__(self, y: Array, targets: ArrayLike) -> tuple[float, Array]:
         """The loss, and its gradient at `y`: a new array of the shape and type of `y`.
@@ -68,11 +70,11 @@ class Loss:
             ArgumentError: An empty batch, or numbers of a wrong type or out of range.
             ShapeError: Targets that do not fit `y`.
         """
+        y, targets = np.asarray(y), arguments.array(self._name, "targets", targets)
         if not np.issubdtype(y.dtype, np.floating):
             raise ArgumentError(f"{self._name}: y must be floating point, got {y.dtype}.")
         if y.size == 0:
             raise ArgumentError(f"{self._name}: expected at least one image, got y of shape {y.shape}.")
-        targets = np.asarray(targets)
         self.check(y.shape, targets)
         with np.errstate(over="ignore", invalid="ignore"):
             total, grad = self.terms(y, targets)
@@ -115,7 +117,9 @@ class CrossEntropyLoss(Loss):
 
     Args:
         weight: One weight a class, (C,); all 1 if left out.
+        size_average: See :class:`Loss`.
         ignore_index: A class number that says: leave this target out.
+        reduce: See :class:`Loss`.
         reduction: `"mean"` divides by Z, `"sum"` does not.
         label_smoothing: Share of q spread over all classes, in [0, 1] (Szegedy et al. 2016, arXiv:1512.00567).
 
@@ -129,16 +133,16 @@ class CrossEntropyLoss(Loss):
     def __init__(
         self,
         weight: ArrayLike | None = None,
+        size_average: None = None,
         ignore_index: int = -100,
+        reduce: None = None,
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise ArgumentError(f"{self._name}: label_smoothing must be in [0, 1], got {label_smoothing}.")
-        self.weight = None if weight is None else np.asarray(weight)
-        self.ignore_index = ignore_index
-        self.label_smoothing = float(label_smoothing)
+        super().__init__(size_average, reduce, reduction)
+        self.weight = None if weight is None else arguments.array(self._name, "weight", weight)
+        self.ignore_index = arguments.whole(self._name, "ignore_index", ignore_index)
+        self.label_smoothing = arguments.number(self._name, "label_smoothing", label_smoothing, 0, 1)
 
     def check(self, shape: Shape, targets: Array) -> None:
         """Probabilities of the outputs' shape, or class numbers in range."""
@@ -218,7 +222,9 @@ class NLLLoss(CrossEntropyLoss):
 
     Args:
         weight: w, one weight a class, (C,); all 1 if left out.
+        size_average: See :class:`Loss`.
         ignore_index: A class number that says: leave this target out.
+        reduce: See :class:`Loss`.
         reduction: `"mean"` divides by Z, the sum of the weights of the images' classes, `"sum"` does not.
 
     Raises:
@@ -227,9 +233,14 @@ class NLLLoss(CrossEntropyLoss):
     """
 
     def __init__(
-        self, weight: ArrayLike | None = None, ignore_index: int = -100, reduction: Reduction = "mean"
+        self,
+        weight: ArrayLike | None = None,
+        size_average: None = None,
+        ignore_index: int = -100,
+        reduce: None = None,
+        reduction: Reduction = "mean",
     ) -> None:
-        super().__init__(weight, ignore_index, reduction)
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
     def check(self, shape: Shape, targets: Array) -> None:
         """Class numbers in range."""
@@ -253,6 +264,8 @@ class KLDivLoss(Loss):
     Shapes: y and targets of one shape, any.
 
     Args:
+        size_average: See :class:`Loss`.
+        reduce: See there.
         reduction: `"mean"` divides by the number of numbers, as in PyTorch, `"batchmean"` by the number of images, as
             the divergence is defined, `"sum"` by nothing.
         log_target: Whether the targets are logarithms too.
@@ -263,9 +276,15 @@ class KLDivLoss(Loss):
 
     reductions = ("mean", "sum", "batchmean")
 
-    def __init__(self, reduction: Reduction = "mean", log_target: bool = False) -> None:
-        super().__init__(reduction)
-        self.log_target = log_target
+    def __init__(
+        self,
+        size_average: None = None,
+        reduce: None = None,
+        reduction: Reduction = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_target = arguments.flag(self._name, "log_target", log_target)
 
     def count(self, shape: Shape, targets: Array) -> float:
         """Z."""
@@ -291,6 +310,8 @@ class MSELoss(Loss):
     Shapes: y and targets of one shape, any.
 
     Args:
+        size_average: See :class:`Loss`.
+        reduce: See there.
         reduction: `"mean"` divides by N, `"sum"` does not.
 
     Raises:
@@ -316,6 +337,8 @@ class L1Loss(Loss):
     Shapes: y and targets of one shape, any.
 
     Args:
+        size_average: See :class:`Loss`.
+        reduce: See there.
         reduction: `"mean"` divides by N, `"sum"` does not.
 
     Raises:
@@ -349,10 +372,8 @@ class HuberLoss(Loss):
     """
 
     def __init__(self, reduction: Reduction = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction)
-        if not delta > 0:
-            raise ArgumentError(f"{self._name}: delta must be positive, got {delta}.")
-        self.delta = float(delta)
+        super().__init__(reduction=reduction)
+        self.delta = arguments.number(self._name, "delta", delta, above=0)
 
     def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
         """Σ h and its gradient."""
@@ -372,6 +393,8 @@ class SmoothL1Loss(Loss):
     Shapes: y and targets of one shape, any.
 
     Args:
+        size_average: See :class:`Loss`.
+        reduce: See there.
         reduction: `"mean"` divides by N, the number of numbers in y, `"sum"` does not.
         beta: β, up to where an error is small; with 0 it is `L1Loss`.
 
@@ -382,11 +405,15 @@ class SmoothL1Loss(Loss):
     Girshick 2015, Fast R-CNN, arXiv:1504.08083.
     """
 
-    def __init__(self, reduction: Reduction = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
-        if not beta >= 0:
-            raise ArgumentError(f"{self._name}: beta must be zero or more, got {beta}.")
-        self.beta = float(beta)
+    def __init__(
+        self,
+        size_average: None = None,
+        reduce: None = None,
+        reduction: Reduction = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = arguments.number(self._name, "beta", beta, 0)
 
     def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
         """Σ h and its gradient."""
@@ -410,6 +437,8 @@ class BCEWithLogitsLoss(Loss):
 
     Args:
         weight: w, of a shape that broadcasts to y; 1 if left out.
+        size_average: See :class:`Loss`.
+        reduce: See there.
         reduction: `"mean"` divides by N, `"sum"` does not.
         pos_weight: r, the weight of the positive targets, of a shape that broadcasts to y; 1 if left out.
 
@@ -422,12 +451,14 @@ class BCEWithLogitsLoss(Loss):
     def __init__(
         self,
         weight: ArrayLike | None = None,
+        size_average: None = None,
+        reduce: None = None,
         reduction: Reduction = "mean",
         pos_weight: ArrayLike | None = None,
     ) -> None:
-        super().__init__(reduction)
-        self.weight = None if weight is None else np.asarray(weight)
-        self.pos_weight = None if pos_weight is None else np.asarray(pos_weight)
+        super().__init__(size_average, reduce, reduction)
+        self.weight = None if weight is None else arguments.array(self._name, "weight", weight)
+        self.pos_weight = None if pos_weight is None else arguments.array(self._name, "pos_weight", pos_weight)
 
     def check(self, shape: Shape, targets: Array) -> None:
         """Targets of the outputs' shape, and weights that broadcast to it."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
+from . import arguments
 from .errors import ArgumentError
 
 
@@ -32,19 +33,28 @@ class Schedule:
     Args:
         optimizer: Whose rate is set, at once to that of step 0. `base_lr` is the rate that it had when the first of
             its schedules was made; another one starts from the rate that those before it have set.
+        last_epoch: The last step that was taken, where a schedule is taken up again: as in PyTorch the optimizer has
+            its rate already, and in `initial_lr` that which it began with. −1 to begin.
 
     Attributes:
         base_lr: The rate that the optimizer began with.
         steps: How many steps were taken.
     """
 
-    def __init__(self, optimizer: Adjustable) -> None:
+    # Whether a schedule that is taken up again takes the step that is due; as in PyTorch, some do and some do not.
+    drops: ClassVar[bool] = False
+
+    def __init__(self, optimizer: Adjustable, last_epoch: int = -1) -> None:
+        last = arguments.whole(self._name, "last_epoch", last_epoch, -1)
+        self.optimizer = require_adjustable(self._name, optimizer)
         if optimizer.initial_lr is None:
+            if last >= 0:
+                raise ArgumentError(f"{self._name}: last_epoch needs the optimizer's initial_lr, got None.")
             optimizer.initial_lr = optimizer.lr
-        self.optimizer = optimizer
         self.base_lr = self._found_lr = optimizer.initial_lr
-        self.steps = 0
-        self.apply()
+        self.steps = last + 1
+        if last < 0 or self.drops:
+            self.apply()
 
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps of this schedule alone, for an optimizer that began with `base`."""
@@ -86,10 +96,20 @@ class Schedule:
     def _name(self) -> str:
         return type(self).__name__
 
-    def _require_positive(self, **numbers: float) -> None:
-        for name, number in numbers.items():
-            if not number > 0:
-                raise ArgumentError(f"{self._name}: {name} must be positive, got {number}.")
+    def _positive(self, name: str, value: float) -> float:
+        return arguments.number(self._name, name, value, above=0)
+
+    def _count(self, name: str, value: int) -> int:
+        return arguments.whole(self._name, name, value, 1)
+
+
+def require_adjustable(owner: str, optimizer: Any) -> Adjustable:
+    """Have a schedule be of an optimizer; raises ArgumentError."""
+    if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("lr", "initial_lr")):
+        got = arguments.shown(optimizer) + arguments.hint(optimizer)
+        raise ArgumentError(f"{owner}: optimizer must be an optimizer, got {got}.")
+    adjustable: Adjustable = optimizer
+    return adjustable
 
 
 class StepLR(Schedule):
@@ -99,15 +119,17 @@ class StepLR(Schedule):
         optimizer: Whose rate is set.
         step_size: Steps from one drop to the next.
         gamma: γ, what is left of the rate at each.
+        last_epoch: See :class:`Schedule`.
 
     Raises:
         ArgumentError: A number that is not positive.
     """
 
-    def __init__(self, optimizer: Adjustable, step_size: int, gamma: float = 0.1) -> None:
-        self._require_positive(step_size=step_size, gamma=gamma)
-        self.step_size, self.gamma = step_size, gamma
-        super().__init__(optimizer)
+    drops = True
+
+    def __init__(self, optimizer: Adjustable, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+        self.step_size, self.gamma = self._count("step_size", step_size), self._positive("gamma", gamma)
+        super().__init__(optimizer, last_epoch)
 
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps."""
@@ -125,15 +147,21 @@ class MultiStepLR(Schedule):
         optimizer: Whose rate is set.
         milestones: The steps at which the rate drops; one given twice counts twice.
         gamma: γ, what is left of the rate at each.
+        last_epoch: See :class:`Schedule`.
 
     Raises:
-        ArgumentError: γ that is not positive.
+        ArgumentError: Milestones that are no whole numbers, or γ that is not positive.
     """
 
-    def __init__(self, optimizer: Adjustable, milestones: Iterable[int], gamma: float = 0.1) -> None:
-        self._require_positive(gamma=gamma)
-        self.milestones, self.gamma = sorted(milestones), gamma
-        super().__init__(optimizer)
+    drops = True
+
+    def __init__(
+        self, optimizer: Adjustable, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
+        given = list(milestones) if isinstance(milestones, Iterable) else milestones
+        self.milestones = sorted(arguments.wholes("MultiStepLR", "milestones", given))
+        self.gamma = self._positive("gamma", gamma)
+        super().__init__(optimizer, last_epoch)
 
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps."""
@@ -150,15 +178,15 @@ class ExponentialLR(Schedule):
     Args:
         optimizer: Whose rate is set.
         gamma: γ, what is left of the rate after each step.
+        last_epoch: See :class:`Schedule`.
 
     Raises:
         ArgumentError: γ that is not positive.
     """
 
-    def __init__(self, optimizer: Adjustable, gamma: float) -> None:
-        self._require_positive(gamma=gamma)
-        self.gamma = gamma
-        super().__init__(optimizer)
+    def __init__(self, optimizer: Adjustable, gamma: float, last_epoch: int = -1) -> None:
+        self.gamma = self._positive("gamma", gamma)
+        super().__init__(optimizer, last_epoch)
 
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps."""
@@ -177,21 +205,24 @@ class LinearLR(Schedule):
         start_factor: s, the share of the rate at step 0.
         end_factor: e, the share from step T on.
         total_iters: T.
+        last_epoch: See :class:`Schedule`.
 
     Raises:
         ArgumentError: s outside of (0, 1], e outside of [0, 1], or T that is not positive.
     """
 
     def __init__(
-        self, optimizer: Adjustable, start_factor: float = 1 / 3, end_factor: float = 1.0, total_iters: int = 5
+        self,
+        optimizer: Adjustable,
+        start_factor: float = 1 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
     ) -> None:
-        if not 0 < start_factor <= 1:
-            raise ArgumentError(f"LinearLR: start_factor must be above 0 and at most 1, got {start_factor}.")
-        if not 0 <= end_factor <= 1:
-            raise ArgumentError(f"LinearLR: end_factor must lie between 0 and 1, got {end_factor}.")
-        self._require_positive(total_iters=total_iters)
-        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
-        super().__init__(optimizer)
+        self.start_factor = arguments.number("LinearLR", "start_factor", start_factor, above=0, most=1)
+        self.end_factor = arguments.number("LinearLR", "end_factor", end_factor, 0, 1)
+        self.total_iters = self._count("total_iters", total_iters)
+        super().__init__(optimizer, last_epoch)
 
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps."""
@@ -215,6 +246,7 @@ class CosineAnnealingLR(Schedule):
         optimizer: Whose rate is set.
         T_max: T, steps to the bottom.
         eta_min: η, the rate there.
+        last_epoch: See :class:`Schedule`.
 
     Raises:
         ArgumentError: T that is not positive, or a negative η.
@@ -222,12 +254,16 @@ class CosineAnnealingLR(Schedule):
     Loshchilov and Hutter 2017, SGDR, arXiv:1608.03983, without its restarts.
     """
 
-    def __init__(self, optimizer: Adjustable, T_max: int, eta_min: float = 0.0) -> None:  # noqa: N803 - PyTorch's name
-        self._require_positive(T_max=T_max)
-        if not eta_min >= 0:
-            raise ArgumentError(f"CosineAnnealingLR: eta_min must not be negative, got {eta_min}.")
-        self.T_max, self.eta_min = T_max, eta_min
-        super().__init__(optimizer)
+    def __init__(
+        self,
+        optimizer: Adjustable,
+        T_max: int,  # noqa: N803 - PyTorch's name
+        eta_min: float = 0.0,
+        last_epoch: int = -1,
+    ) -> None:
+        self.T_max = self._count("T_max", T_max)
+        self.eta_min = arguments.number("CosineAnnealingLR", "eta_min", eta_min, 0)
+        super().__init__(optimizer, last_epoch)
 
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps."""
@@ -263,6 +299,7 @@ class OneCycleLR(Schedule):
         div_factor: How many times smaller than the greatest rate the first is.
         final_div_factor: How many times smaller than the first rate the last is.
         three_phase: Go down to the first rate as fast as up, and from there on to the last.
+        last_epoch: See :class:`Schedule`.
 
     Raises:
         ArgumentError: Numbers out of range, no number of steps, momentum to cycle and an optimizer without, or a step
@@ -270,6 +307,8 @@ class OneCycleLR(Schedule):
 
     Smith and Topin 2018, Super-convergence, arXiv:1708.07120.
     """
+
+    drops = True
 
     def __init__(
         self,
@@ -286,7 +325,11 @@ class OneCycleLR(Schedule):
         div_factor: float = 25.0,
         final_div_factor: float = 10000.0,
         three_phase: bool = False,
+        last_epoch: int = -1,
     ) -> None:
+        name = "OneCycleLR"
+        epochs = None if epochs is None else self._count("epochs", epochs)
+        steps_per_epoch = None if steps_per_epoch is None else self._count("steps_per_epoch", steps_per_epoch)
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ArgumentError(
@@ -294,15 +337,18 @@ class OneCycleLR(Schedule):
                     f"got epochs={epochs}, steps_per_epoch={steps_per_epoch}."
                 )
             total_steps = epochs * steps_per_epoch
-        if not 0 <= pct_start <= 1:
-            raise ArgumentError(f"OneCycleLR: pct_start must lie between 0 and 1, got {pct_start}.")
-        if anneal_strategy not in ("cos", "linear"):
-            raise ArgumentError(f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}.")
-        self._require_positive(
-            max_lr=max_lr, total_steps=total_steps, div_factor=div_factor, final_div_factor=final_div_factor
+        pct_start = arguments.number(name, "pct_start", pct_start, 0, 1)
+        self.anneal_strategy = arguments.choice(name, "anneal_strategy", anneal_strategy, ("cos", "linear"))
+        self.max_lr, self.total_steps = self._positive("max_lr", max_lr), self._count("total_steps", total_steps)
+        max_lr, total_steps = self.max_lr, self.total_steps
+        div_factor = self._positive("div_factor", div_factor)
+        final_div_factor = self._positive("final_div_factor", final_div_factor)
+        momenta = (
+            arguments.number(name, "max_momentum", max_momentum, 0, below=1),
+            arguments.number(name, "base_momentum", base_momentum, 0, below=1),
         )
-        self.max_lr, self.total_steps, self.anneal_strategy = max_lr, total_steps, anneal_strategy
-        self.momentum: tuple[float, float] | None = (max_momentum, base_momentum) if cycle_momentum else None
+        self.momentum = momenta if arguments.flag(name, "cycle_momentum", cycle_momentum) else None
+        require_adjustable(name, optimizer)
         if self.momentum and not (getattr(optimizer, "momentum", 0) or hasattr(optimizer, "betas")):
             raise ArgumentError(f"OneCycleLR: cycle_momentum needs an optimizer with momentum, got {optimizer!r}.")
         first = max_lr / div_factor
@@ -310,13 +356,13 @@ class OneCycleLR(Schedule):
         top = pct_start * total_steps - 1
         # The end of each phase, with the rates it goes between, and how far the momentum is from its greatest.
         self.phases: list[tuple[float, float, float, float, float]] = [(top, first, max_lr, 0.0, 1.0)]
-        if three_phase:
+        if arguments.flag(name, "three_phase", three_phase):
             self.phases.append((2 * top, max_lr, first, 1.0, 0.0))
             self.phases.append((total_steps - 1, first, last, 0.0, 0.0))
         else:
             self.phases.append((total_steps - 1, max_lr, last, 1.0, 0.0))
         optimizer.initial_lr = first
-        super().__init__(optimizer)
+        super().__init__(optimizer, last_epoch)
 
     def _at(self, step: int, low: int) -> float:
         """What goes from entry `low` of a phase to the one behind it, at a step."""
@@ -362,15 +408,21 @@ class OneCycleLR(Schedule):
 class Composition(Schedule):
     """What ChainedScheduler and SequentialLR share: schedules of one optimizer, none of which takes steps by itself."""
 
-    def __init__(self, optimizer: Adjustable, schedulers: list[Schedule]) -> None:
-        if any(schedule.optimizer is not optimizer for schedule in schedulers):
+    def __init__(self, optimizer: Adjustable | None, schedulers: Sequence[Schedule]) -> None:
+        if not arguments.is_sequence(schedulers) or not len(schedulers):
+            got = arguments.shown(schedulers) if schedulers else "an empty list"
+            raise ArgumentError(f"{self._name}: expected schedules, got {got}.")
+        for each in schedulers:
+            arguments.instance(self._name, "each of schedulers", each, Schedule, "a schedule of steps")
+        of = schedulers[0].optimizer if optimizer is None else require_adjustable(self._name, optimizer)
+        if any(schedule.optimizer is not of for schedule in schedulers):
             raise ArgumentError(f"{self._name}: expected schedules of one optimizer, got them of several.")
         if any(isinstance(schedule, OneCycleLR) and schedule.momentum for schedule in schedulers):
             raise ArgumentError(
                 f"{self._name}: only rates compose, expected OneCycleLR with cycle_momentum=False, got True."
             )
-        self.schedulers = schedulers
-        super().__init__(optimizer)
+        self.schedulers = list(schedulers)
+        super().__init__(of)
 
     def base_of(self, schedule: Schedule, base: float) -> float:
         """What a schedule takes for the rate at the beginning: `base`, unless OneCycleLR came between it and this."""
@@ -384,15 +436,14 @@ class ChainedScheduler(Composition):
 
     Args:
         schedulers: In their order, that in which they were made; all of one optimizer.
+        optimizer: That optimizer; needless.
 
     Raises:
         ArgumentError: No schedules, or of several optimizers.
     """
 
-    def __init__(self, schedulers: Sequence[Schedule]) -> None:
-        if not schedulers:
-            raise ArgumentError(f"{self._name}: expected schedules, got an empty list.")
-        super().__init__(schedulers[0].optimizer, list(schedulers))
+    def __init__(self, schedulers: Sequence[Schedule], optimizer: Adjustable | None = None) -> None:
+        super().__init__(optimizer, schedulers)
 
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps: by way of all of them."""
@@ -420,19 +471,25 @@ class SequentialLR(Composition):
         optimizer: Whose rate is set.
         schedulers: In their order.
         milestones: The step at which the second begins, the third, and so on.
+        last_epoch: −1: a sequence is taken up again by `load_state_dict`.
 
     Raises:
         ArgumentError: Schedules of another optimizer, or not one milestone less than schedules, in rising order.
     """
 
-    def __init__(self, optimizer: Adjustable, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:
-        self.milestones = list(milestones)
-        if len(self.milestones) != len(schedulers) - 1 or sorted(self.milestones) != self.milestones:
+    def __init__(
+        self, optimizer: Adjustable, schedulers: Sequence[Schedule], milestones: Sequence[int], last_epoch: int = -1
+    ) -> None:
+        if arguments.whole("SequentialLR", "last_epoch", last_epoch) != -1:
+            arguments.unsupported("SequentialLR", "use load_state_dict", last_epoch=(last_epoch, -1))
+        # What is no optimizer and no list the base says better.
+        count = len(schedulers) if arguments.is_sequence(schedulers) else 1
+        self.milestones = list(arguments.wholes("SequentialLR", "milestones", milestones))
+        if len(self.milestones) != count - 1 or sorted(self.milestones) != self.milestones:
             raise ArgumentError(
-                f"SequentialLR: expected milestones between {len(schedulers)} schedules, in rising order, "
-                f"got {self.milestones}."
+                f"SequentialLR: expected milestones between {count} schedules, in rising order, got {self.milestones}."
             )
-        super().__init__(optimizer, list(schedulers))
+        super().__init__(require_adjustable(self._name, optimizer), schedulers)
 
     def rate(self, step: int, base: float) -> float:
         """The rate after so many steps."""
@@ -487,14 +544,16 @@ class ReduceLROnPlateau:
         min_lr: float = 0,
         eps: float = 1e-8,
     ) -> None:
-        if not 0 <= factor < 1:
-            raise ArgumentError(f"ReduceLROnPlateau: factor must be at least 0 and below 1, got {factor}.")
-        for name, given, known in (("mode", mode, ("min", "max")), ("threshold_mode", threshold_mode, ("rel", "abs"))):
-            if given not in known:
-                raise ArgumentError(f"ReduceLROnPlateau: {name} must be {known[0]!r} or {known[1]!r}, got {given!r}.")
-        self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
-        self.threshold, self.threshold_mode, self.cooldown = threshold, threshold_mode, cooldown
-        self.min_lr, self.eps = min_lr, eps
+        name = "ReduceLROnPlateau"
+        self.optimizer = require_adjustable(name, optimizer)
+        self.mode = arguments.choice(name, "mode", mode, ("min", "max"))
+        self.factor = arguments.number(name, "factor", factor, 0, below=1)
+        self.patience = arguments.whole(name, "patience", patience, 0)
+        self.threshold = arguments.number(name, "threshold", threshold)
+        self.threshold_mode = arguments.choice(name, "threshold_mode", threshold_mode, ("rel", "abs"))
+        self.cooldown = arguments.whole(name, "cooldown", cooldown, 0)
+        self.min_lr = arguments.number(name, "min_lr", min_lr, 0)
+        self.eps = arguments.number(name, "eps", eps, 0)
         self.best = math.inf if mode == "min" else -math.inf
         self.bad_steps = 0
         self.resting = 0  # steps of the cooldown that are left

@@ -9,7 +9,9 @@ import pytest
 
 from colonnade import schedules, storage, training
 from colonnade.errors import ArgumentError, MissingExtraError
+from colonnade.initializers import zeros
 from colonnade.optimizers import SGD
+from colonnade.tensor import Parameter
 from colonnade.training import (
     Average,
     BestCheckpoint,
@@ -258,12 +260,15 @@ def test_tensorboard_that_is_not_installed_is_one_line_with_the_command(monkeypa
     [
         (lambda: EarlyStopping("test_los"), "EarlyStopping: monitor must be one of test_loss, test_accuracy, train"),
         (lambda: EarlyStopping(patience=0), "EarlyStopping: patience must be positive, got 0"),
-        (lambda: EarlyStopping(min_delta=-1), "EarlyStopping: min_delta must not be negative, got -1"),
+        (lambda: EarlyStopping(min_delta=-1), "EarlyStopping: min_delta must be zero or more, got -1"),
         (
             lambda: BestCheckpoint("a", min_delta=float("nan")),
-            "BestCheckpoint: min_delta must not be negative, got nan",
+            "BestCheckpoint: min_delta must be a finite number, got nan",
         ),
-        (lambda: Scheduler(None, each="week"), "Scheduler: each must be 'step' or 'epoch', got 'week'"),
+        (
+            lambda: Scheduler(schedules.StepLR(SGD([Parameter((1,), zeros)]), 1), each="week"),
+            "Scheduler: each must be 'step' or 'epoch', got 'week'",
+        ),
         (lambda: TensorBoard("a", every=0), "TensorBoard: every must be positive, got 0"),
         (lambda: Average().state_dict(), "Average: it has seen no run yet"),
     ],

@@ -98,14 +98,16 @@ class Upsample(Resampling):
     ) -> None:
         if (size is None) == (scale_factor is None):
             raise ArgumentError(
-                f"Upsample: expected either size or scale_factor, got size={size!r}, scale_factor={scale_factor!r}."
+                f"Upsample: expected either size or scale_factor, got size={arguments.shown(size)}, "
+                f"scale_factor={arguments.shown(scale_factor)}."
             )
         self.mode = arguments.choice("Upsample", "mode", mode, ("nearest", "bilinear"))
-        if mode == "nearest" and align_corners is not None:
-            raise ArgumentError(f"Upsample: align_corners needs mode 'bilinear', got {align_corners!r} with 'nearest'.")
-        self.align_corners = (
-            None if align_corners is None else arguments.flag("Upsample", "align_corners", align_corners)
-        )
+        self.align_corners = None
+        if align_corners is not None:
+            self.align_corners = arguments.flag("Upsample", "align_corners", align_corners)
+            if mode == "nearest":
+                got = f"{self.align_corners} with 'nearest'"
+                raise ArgumentError(f"Upsample: align_corners needs mode 'bilinear', got {got}.")
         self.recompute_scale_factor = None
         if recompute_scale_factor is not None:
             self.recompute_scale_factor = arguments.flag("Upsample", "recompute_scale_factor", recompute_scale_factor)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from .. import arguments
 from ..ops.layout import Array
 from ..tensor import Parameter
-from .base import Optimizer, check_betas
+from .base import Optimizer
 
 
 class Adam(Optimizer):
@@ -30,7 +31,12 @@ class Adam(Optimizer):
         eps: ε, keeps the division finite.
         weight_decay: λ.
         amsgrad: Never let the step grow again.
+        foreach: Without effect, for PyTorch's sake.
         maximize: Climb the gradient instead.
+        capturable: False: there is no GPU.
+        differentiable: False: a step has no gradient.
+        fused: Without effect, for PyTorch's sake.
+        decoupled_weight_decay: Shrink the values themselves, as AdamW does, and leave the gradient alone.
 
     Raises:
         ArgumentError: A negative number, or betas outside of [0, 1).
@@ -45,13 +51,18 @@ class Adam(Optimizer):
         weight_decay: float = 0,
         amsgrad: bool = False,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        self._require_not_negative("eps", eps)
-        self.betas = check_betas(self._name, betas)
-        self.eps = float(eps)
-        self.amsgrad = amsgrad
-        moments = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] if amsgrad else ["exp_avg", "exp_avg_sq"]
+        self._take_ways(foreach, capturable, differentiable, fused)
+        self.eps, self.betas = self._not_negative("eps", eps), self._betas(betas)
+        self.amsgrad = arguments.flag(self._name, "amsgrad", amsgrad)
+        self.decoupled_weight_decay = arguments.flag(self._name, "decoupled_weight_decay", decoupled_weight_decay)
+        moments = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] if self.amsgrad else ["exp_avg", "exp_avg_sq"]
         super().__init__(params, lr, weight_decay, maximize, moments)
 
     def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
@@ -88,6 +99,10 @@ class AdamW(Adam):
         weight_decay: λ.
         amsgrad: Never let the step grow again.
         maximize: Climb the gradient instead.
+        foreach: Without effect, for PyTorch's sake.
+        capturable: False: there is no GPU.
+        differentiable: False: a step has no gradient.
+        fused: Without effect, for PyTorch's sake.
 
     Raises:
         ArgumentError: A negative number, or betas outside of [0, 1).
@@ -103,14 +118,13 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
-
-    def decay(self, value: Array, grad: Array, out: Array) -> Array:
-        """Shrink `value` itself; the direction is ±grad."""
-        if self.weight_decay:
-            value *= 1 - self.lr * self.weight_decay
-        return np.negative(grad, out=out) if self.maximize else grad
+        self._take_ways(foreach, capturable, differentiable, fused)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)
 
 
 class NAdam(Optimizer):
@@ -131,7 +145,10 @@ class NAdam(Optimizer):
         weight_decay: λ.
         momentum_decay: ψ, how fast μ rises to β₁.
         decoupled_weight_decay: Shrink the values themselves, as AdamW does, and leave the gradient alone.
+        foreach: Without effect, for PyTorch's sake.
         maximize: Climb the gradient instead.
+        capturable: False: there is no GPU.
+        differentiable: False: a step has no gradient.
 
     Raises:
         ArgumentError: A negative number, or betas outside of [0, 1).
@@ -147,14 +164,15 @@ class NAdam(Optimizer):
         momentum_decay: float = 4e-3,
         decoupled_weight_decay: bool = False,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
     ) -> None:
-        self._require_not_negative("eps", eps)
-        self._require_not_negative("momentum_decay", momentum_decay)
-        self.betas = check_betas(self._name, betas)
-        self.eps = float(eps)
-        self.momentum_decay = float(momentum_decay)
-        self.decoupled_weight_decay = decoupled_weight_decay
+        self._take_ways(foreach, capturable, differentiable)
+        self.eps, self.betas = self._not_negative("eps", eps), self._betas(betas)
+        self.momentum_decay = self._not_negative("momentum_decay", momentum_decay)
+        self.decoupled_weight_decay = arguments.flag(self._name, "decoupled_weight_decay", decoupled_weight_decay)
         self._product = 1.0
         super().__init__(params, lr, weight_decay, maximize, ["exp_avg", "exp_avg_sq"])
 
@@ -173,14 +191,6 @@ class NAdam(Optimizer):
         self._product = 1.0
         for step in range(1, self.steps + 1):
             self._product *= self._momentum(step)
-
-    def decay(self, value: Array, grad: Array, out: Array) -> Array:
-        """The direction; decoupled, it shrinks `value` itself and is ±grad."""
-        if not self.decoupled_weight_decay:
-            return super().decay(value, grad, out)
-        if self.weight_decay:
-            value *= 1 - self.lr * self.weight_decay
-        return np.negative(grad, out=out) if self.maximize else grad
 
     def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
         """One step of one chunk, by the formula above."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..errors import ArgumentError
+from .. import arguments
 from ..ops.layout import Array
 from ..tensor import Parameter
 from .base import Optimizer
@@ -26,7 +26,10 @@ class Adagrad(Optimizer):
         weight_decay: λ.
         initial_accumulator_value: What s begins as.
         eps: ε, keeps the division finite.
+        foreach: Without effect, for PyTorch's sake.
         maximize: Climb the gradient instead.
+        differentiable: False: a step has no gradient.
+        fused: Without effect, for PyTorch's sake.
 
     Raises:
         ArgumentError: A negative number.
@@ -40,15 +43,17 @@ class Adagrad(Optimizer):
         weight_decay: float = 0,
         initial_accumulator_value: float = 0,
         eps: float = 1e-10,
+        foreach: bool | None = None,
         *,
         maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        self._require_not_negative("lr_decay", lr_decay)
-        self._require_not_negative("initial_accumulator_value", initial_accumulator_value)
-        self._require_not_negative("eps", eps)
-        self.lr_decay, self.eps = float(lr_decay), float(eps)
+        self._take_ways(foreach, False, differentiable, fused)
+        self.lr_decay, self.eps = self._not_negative("lr_decay", lr_decay), self._not_negative("eps", eps)
+        first = self._not_negative("initial_accumulator_value", initial_accumulator_value)
         super().__init__(params, lr, weight_decay, maximize, ["sum"])
-        self.state["sum"].fill(initial_accumulator_value)
+        self.state["sum"].fill(first)
 
     def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
         """One step of one chunk, by the formula above."""
@@ -78,7 +83,10 @@ class RMSprop(Optimizer):
         weight_decay: λ.
         momentum: μ, how much of the last direction is kept.
         centered: Divide by the deviation from the mean gradient rather than from zero (Graves 2013).
+        capturable: False: there is no GPU.
+        foreach: Without effect, for PyTorch's sake.
         maximize: Climb the gradient instead.
+        differentiable: False: a step has no gradient.
 
     Raises:
         ArgumentError: A negative number, or α above 1.
@@ -93,14 +101,16 @@ class RMSprop(Optimizer):
         weight_decay: float = 0,
         momentum: float = 0,
         centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
         maximize: bool = False,
+        differentiable: bool = False,
     ) -> None:
-        self._require_not_negative("momentum", momentum)
-        self._require_not_negative("eps", eps)
-        if not 0 <= alpha <= 1:
-            raise ArgumentError(f"{self._name}: alpha must lie between 0 and 1, got {alpha}.")
-        self.alpha, self.eps, self.momentum, self.centered = float(alpha), float(eps), float(momentum), centered
-        moments = ["square_avg"] + ["grad_avg"] * centered + ["momentum_buffer"] * bool(momentum)
+        self._take_ways(foreach, capturable, differentiable)
+        self.alpha = arguments.number(self._name, "alpha", alpha, 0, 1)
+        self.eps, self.momentum = self._not_negative("eps", eps), self._not_negative("momentum", momentum)
+        self.centered = arguments.flag(self._name, "centered", centered)
+        moments = ["square_avg"] + ["grad_avg"] * self.centered + ["momentum_buffer"] * bool(momentum)
         super().__init__(params, lr, weight_decay, maximize, moments)
 
     def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:

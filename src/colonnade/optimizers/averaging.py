@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops.layout import Array
 from ..tensor import Parameter, contiguous_runs
@@ -39,10 +40,14 @@ class ExponentialMovingAverage:
     """
 
     def __init__(self, params: Iterable[Parameter], decay: float = 0.999) -> None:
-        if not 0 <= decay <= 1:
-            raise ArgumentError(f"ExponentialMovingAverage: decay must lie between 0 and 1, got {decay}.")
-        self.decay = float(decay)
+        self.decay = arguments.number("ExponentialMovingAverage", "decay", decay, 0, 1)
+        if isinstance(params, type) or not isinstance(params, Iterable):
+            raise ArgumentError(f"ExponentialMovingAverage: expected parameters, got {arguments.shown(params)}.")
         self.parameters = list(params)
+        if strange := [each for each in self.parameters if not isinstance(each, Parameter)]:
+            raise ArgumentError(
+                f"ExponentialMovingAverage: expected parameters, got a {type(strange[0]).__name__} in them."
+            )
         if not self.parameters:
             raise ArgumentError("ExponentialMovingAverage: expected parameters to average, got an empty list.")
         dtypes = {buffer.value.dtype for buffer, _ in contiguous_runs(self.parameters)}

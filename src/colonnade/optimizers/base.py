@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops.layout import Array
 from ..tensor import Parameter, contiguous_runs
@@ -39,6 +41,8 @@ class Optimizer:
         ArgumentError: No parameters, the same twice, of several types, or a negative number.
     """
 
+    decoupled_weight_decay = False
+
     def __init__(
         self,
         params: Iterable[Parameter],
@@ -49,14 +53,18 @@ class Optimizer:
     ) -> None:
         self.lr = lr
         self.initial_lr: float | None = None
-        self._require_not_negative("weight_decay", weight_decay)
-        self.weight_decay = float(weight_decay)
-        self.maximize = maximize
+        self.weight_decay = self._not_negative("weight_decay", weight_decay)
+        self.maximize = arguments.flag(self._name, "maximize", maximize)
+        if isinstance(params, type) or not isinstance(params, Iterable):
+            raise ArgumentError(f"{self._name}: expected model.parameters(), got {arguments.shown(params)}.")
         self.parameters = list(params)
         if not self.parameters:
             raise ArgumentError(f"{self._name}: expected parameters to learn, got an empty list.")
         if strange := [each for each in self.parameters if not isinstance(each, Parameter)]:
-            raise ArgumentError(f"{self._name}: expected model.parameters(), got a {type(strange[0]).__name__} in it.")
+            groups = " (groups of parameters are not supported)" if isinstance(strange[0], Mapping) else ""
+            raise ArgumentError(
+                f"{self._name}: expected model.parameters(), got a {type(strange[0]).__name__} in it{groups}."
+            )
         if len(set(map(id, self.parameters))) < len(self.parameters):
             raise ArgumentError(f"{self._name}: every parameter must be given once, got one several times.")
         dtypes = {buffer.value.dtype for buffer, _ in contiguous_runs(self.parameters)}
@@ -104,8 +112,13 @@ class Optimizer:
             buffer.grad[run].fill(0)
 
     def decay(self, value: Array, grad: Array, out: Array) -> Array:
-        """The direction g = ±grad + λ · value, in `out`; `grad` itself where that is the same."""
-        if self.weight_decay:
+        """The direction g = ±grad + λ · value, in `out`; `grad` itself where that is the same.
+
+        Decoupled, the decay shrinks `value` itself, and g = ±grad.
+        """
+        if self.decoupled_weight_decay and self.weight_decay:
+            value *= 1 - self.lr * self.weight_decay
+        elif self.weight_decay:
             np.multiply(value, self.weight_decay, out=out)
             return np.subtract(out, grad, out=out) if self.maximize else np.add(out, grad, out=out)
         return np.negative(grad, out=out) if self.maximize else grad
@@ -117,8 +130,8 @@ class Optimizer:
 
     @lr.setter
     def lr(self, lr: float) -> None:
-        self._require_not_negative("lr", lr)
-        self._lr = float(lr)  # a NumPy number of a wider type would widen the arithmetic of a step
+        # Python's own number: one of NumPy's of a wider type would widen the arithmetic of a step.
+        self._lr = self._not_negative("lr", lr)
 
     def state_dict(self) -> dict[str, Array]:
         """A copy of what the next step depends on beside the parameters and the other constructor arguments."""
@@ -149,16 +162,29 @@ class Optimizer:
     def _name(self) -> str:
         return type(self).__name__
 
-    def _require_not_negative(self, name: str, number: float) -> None:
-        if not number >= 0:  # so written that NaN is refused too
-            raise ArgumentError(f"{self._name}: {name} must not be negative, got {number}.")
+    def _not_negative(self, name: str, number: float) -> float:
+        return arguments.number(self._name, name, number, 0)
+
+    def _betas(self, betas: Sequence[float]) -> tuple[float, float]:
+        """Two shares of moments that are kept; raises ArgumentError."""
+        made = arguments.numbers(self._name, "betas", betas, 0, below=1)
+        if len(made) != 2:
+            raise ArgumentError(f"{self._name}: betas must be two numbers, got {arguments.shown(betas)}.")
+        return made[0], made[1]
+
+    def _take_ways(
+        self,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        """Check the ways to run a step that PyTorch's optimizers know: there is one here, a chunk after the other."""
+        for name, way in (("foreach", foreach), ("fused", fused)):
+            if way is not None:
+                arguments.flag(self._name, name, way)
+        given: dict[str, Any] = {"capturable": (capturable, False), "differentiable": (differentiable, False)}
+        arguments.unsupported(self._name, "a step runs on the CPU, and has no gradient", **given)
 
     def __repr__(self) -> str:
         return f"{self._name}(lr={self.lr}, weight_decay={self.weight_decay})"
-
-
-def check_betas(name: str, betas: Sequence[float]) -> tuple[float, float]:
-    """Two shares of moments that are kept; raises ArgumentError."""
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        raise ArgumentError(f"{name}: betas must be two numbers in [0, 1), got {betas}.")
-    return float(betas[0]), float(betas[1])

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ..errors import ArgumentError, DivergenceError
+from .. import arguments
+from ..errors import DivergenceError
 from ..ops.layout import Array
 from ..tensor import Parameter, contiguous_runs
 from .base import CHUNK
@@ -35,10 +36,8 @@ def clip_grad_norm(
 
     Pascanu et al. 2013, arXiv:1211.5063; after torch.nn.utils.clip_grad_norm_.
     """
-    if not max_norm >= 0:
-        raise ArgumentError(f"clip_grad_norm: max_norm must not be negative, got {max_norm}.")
-    if not norm_type > 0:
-        raise ArgumentError(f"clip_grad_norm: norm_type must be positive, got {norm_type}.")
+    max_norm = arguments.number("clip_grad_norm", "max_norm", max_norm, 0, finite=False)
+    norm_type = arguments.number("clip_grad_norm", "norm_type", norm_type, above=0, finite=False)
     parameters = list(parameters)
     with np.errstate(over="ignore", invalid="ignore"):
         norm = _norm(parameters, norm_type)
@@ -65,8 +64,7 @@ def clip_grad_value(parameters: Iterable[Parameter], clip_value: float) -> None:
     Raises:
         ArgumentError: A negative value.
     """
-    if not clip_value >= 0:
-        raise ArgumentError(f"clip_grad_value: clip_value must not be negative, got {clip_value}.")
+    clip_value = arguments.number("clip_grad_value", "clip_value", clip_value, 0, finite=False)
     for chunk in _chunks(list(parameters)):
         np.clip(chunk, -clip_value, clip_value, out=chunk)
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError
 from ..ops.layout import Array
 from ..tensor import Parameter
-from .base import Optimizer, check_betas
+from .base import Optimizer
 
 
 class SGD(Optimizer):
@@ -28,6 +29,9 @@ class SGD(Optimizer):
         weight_decay: λ.
         nesterov: Look ahead along the momentum (Sutskever et al. 2013).
         maximize: Climb the gradient instead.
+        foreach: Without effect, for PyTorch's sake.
+        differentiable: False: a step has no gradient.
+        fused: Without effect, for PyTorch's sake.
 
     Raises:
         ArgumentError: A negative number, or nesterov without momentum or with dampening.
@@ -43,16 +47,19 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        self._require_not_negative("momentum", momentum)
-        if nesterov and (momentum == 0 or dampening != 0):
+        self._take_ways(foreach, False, differentiable, fused)
+        self.momentum = self._not_negative("momentum", momentum)
+        self.dampening = arguments.number(self._name, "dampening", dampening)
+        self.nesterov = arguments.flag(self._name, "nesterov", nesterov)
+        if self.nesterov and (momentum == 0 or dampening != 0):
             raise ArgumentError(
                 f"{self._name}: nesterov requires momentum and no dampening, "
                 f"got momentum={momentum}, dampening={dampening}."
             )
-        self.momentum = float(momentum)
-        self.dampening = float(dampening)
-        self.nesterov = nesterov
         super().__init__(params, lr, weight_decay, maximize, ["momentum_buffer"] if momentum else [])
 
     def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
@@ -99,7 +106,7 @@ class Lion(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        self.betas = check_betas(self._name, betas)
+        self.betas = self._betas(betas)
         super().__init__(params, lr, weight_decay, maximize, ["exp_avg"])
 
     def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:

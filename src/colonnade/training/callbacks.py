@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from .. import arguments
 from ..errors import ArgumentError
 from ..ops.layout import Array
 from ..optimizers import ExponentialMovingAverage
@@ -110,10 +111,10 @@ class Scheduler(Callback):
     """
 
     def __init__(self, schedule: Schedule | ReduceLROnPlateau, each: Literal["step", "epoch"] = "step") -> None:
-        if each not in ("step", "epoch"):
-            raise ArgumentError(f"Scheduler: each must be 'step' or 'epoch', got {each!r}.")
-        self.schedule = schedule
-        self.each = "epoch" if isinstance(schedule, ReduceLROnPlateau) else each
+        kinds = Schedule, ReduceLROnPlateau
+        self.schedule = arguments.instance("Scheduler", "schedule", schedule, kinds, "one of colonnade.schedules")
+        chosen = arguments.choice("Scheduler", "each", each, ("step", "epoch"))
+        self.each = "epoch" if isinstance(schedule, ReduceLROnPlateau) else chosen
 
     def on_train_begin(self, run: Run) -> None:
         """Check that it is the run's optimizer whose rate is set."""
@@ -152,10 +153,13 @@ class Average(Callback):
 
     Args:
         decay: How much of the average is kept at a step, from 0 to 1.
+
+    Raises:
+        ArgumentError: A decay outside that range.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
-        self.decay = decay
+        self.decay = arguments.number("Average", "decay", decay, 0, 1)
         self.average: ExponentialMovingAverage | None = None
 
     def on_train_begin(self, run: Run) -> None:
@@ -208,11 +212,8 @@ class Best(Callback):
     """
 
     def __init__(self, monitor: str = "test_loss", min_delta: float = 0.0) -> None:
-        if monitor not in MEASURES:
-            raise ArgumentError(f"{self._name}: monitor must be one of {', '.join(MEASURES)}, got {monitor!r}.")
-        if not min_delta >= 0:
-            raise ArgumentError(f"{self._name}: min_delta must not be negative, got {min_delta}.")
-        self.monitor, self.min_delta = monitor, float(min_delta)
+        self.monitor = arguments.choice(self._name, "monitor", monitor, MEASURES)
+        self.min_delta = arguments.number(self._name, "min_delta", min_delta, 0)
         self.best: float | None = None
         self.epoch = 0
 
@@ -263,9 +264,8 @@ class EarlyStopping(Best):
         self, monitor: str = "test_loss", patience: int = 5, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
         super().__init__(monitor, min_delta)
-        if not patience >= 1:
-            raise ArgumentError(f"EarlyStopping: patience must be positive, got {patience}.")
-        self.patience, self.restore_best = patience, restore_best
+        self.patience = arguments.whole("EarlyStopping", "patience", patience, 1)
+        self.restore_best = arguments.flag("EarlyStopping", "restore_best", restore_best)
         self._weights: dict[str, Array] = {}
 
     def on_train_begin(self, run: Run) -> None:
@@ -314,7 +314,7 @@ class BestCheckpoint(Best):
 
     def __init__(self, path: StrPath, monitor: str = "test_loss", min_delta: float = 0.0) -> None:
         super().__init__(monitor, min_delta)
-        self.path = path
+        self.path = arguments.path("BestCheckpoint", "path", path)
 
     def on_train_begin(self, run: Run) -> None:
         """Look at the run."""

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, MissingExtraError
+from .. import arguments
+from ..errors import MissingExtraError
 from .callbacks import Callback, Run
 from .records import BatchRecord, EpochRecord, History
 
@@ -25,7 +26,7 @@ class JSONLines(Callback):
     """
 
     def __init__(self, path: StrPath) -> None:
-        self.path = path
+        self.path = arguments.path(type(self).__name__, "path", path)
         self._history: Sequence[EpochRecord] = ()
 
     def on_train_begin(self, run: Run) -> None:
@@ -79,15 +80,14 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: StrPath, every: int = 10) -> None:
-        if not every >= 1:
-            raise ArgumentError(f"TensorBoard: every must be positive, got {every}.")
+        self.folder = arguments.path("TensorBoard", "folder", folder)
+        self.every = arguments.whole("TensorBoard", "every", every, 1)
         try:
             import tensorboardX  # type: ignore[import-untyped]  # noqa: F401
         except ImportError:
             raise MissingExtraError(
                 'TensorBoard: tensorboardX is not installed: pip install "colonnade[tensorboard]".'
             ) from None
-        self.folder, self.every = folder, every
         self._writer: Any = None
 
     def on_train_begin(self, run: Run) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import arguments
 from ...errors import ArgumentError, ShapeError
 from ...ops.layout import Array, channels_first, channels_last
 
@@ -81,14 +82,14 @@ class Augmentation:
         return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
-        return f"{type(self).__name__}({arguments})"
+        given = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
+        return f"{type(self).__name__}({given})"
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Augmentation):
         return value.config()
-    return [_plain(each) for each in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+    return [_plain(each) for each in value] if arguments.is_sequence(value) else arguments.plain(value)
 
 
 class Compose(Augmentation):
@@ -102,10 +103,13 @@ class Compose(Augmentation):
     """
 
     def __init__(self, transforms: Iterable[Augmentation]) -> None:
+        if isinstance(transforms, type) or not isinstance(transforms, Iterable):
+            raise ArgumentError(f"Compose: expected augmentations, got {arguments.shown(transforms)}.")
         self.transforms = list(transforms)
         for transform in self.transforms:
             if not isinstance(transform, Augmentation):
-                raise ArgumentError(f"Compose: expected augmentations, got {transform!r}.")
+                got = arguments.shown(transform) + arguments.hint(transform)
+                raise ArgumentError(f"Compose: expected augmentations, got {got}.")
 
     def __call__(self, x: Array, targets: Array, draws: Draws) -> tuple[Array, Array]:
         """As :meth:`Augmentation.__call__`."""

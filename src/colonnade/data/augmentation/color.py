@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ...arguments import is_sequence, number
 from ...errors import ShapeError
 from ...ops.layout import Array
 from .adjustments import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation
-from .arguments import Interval, about_zero, interval, number
+from .arguments import Interval, about_zero, interval
 from .base import Augmentation
 from .sampling import tiles
 
@@ -45,7 +46,8 @@ class ColorJitter(Augmentation):
         self.brightness = _factor("brightness", brightness)
         self.contrast = _factor("contrast", contrast)
         self.saturation = _factor("saturation", saturation)
-        self.hue = None if hue is None or hue == 0 else about_zero("ColorJitter", "hue", hue, most=0.5)
+        turns = about_zero("ColorJitter", "hue", 0 if hue is None else hue, most=0.5)
+        self.hue = turns if any(turns) else None
 
     def images(self, x: Array, draws: Draws) -> Array:
         """The changed images."""
@@ -69,7 +71,7 @@ class ColorJitter(Augmentation):
 
 
 def _factor(name: str, value: float | Sequence[float] | None) -> Interval | None:
-    if isinstance(value, Sequence):
+    if is_sequence(value):
         return interval("ColorJitter", name, value, least=0)
     width = number("ColorJitter", name, 0 if value is None else value, least=0)
     return (max(0.0, 1 - width), 1 + width) if width else None

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ...arguments import number, whole
 from ...ops.layout import Array
-from .arguments import Fill, fill_pixel, fill_value, number, positive_interval, whole
+from .arguments import Fill, fill_pixel, fill_value, positive_interval
 from .base import Augmentation
 from .rectangles import draw_sizes, inside, overwritten
 
@@ -47,7 +48,7 @@ class RandomErasing(Augmentation):
         self.scale = positive_interval("RandomErasing", "scale", scale, most=1)
         self.ratio = positive_interval("RandomErasing", "ratio", ratio)
         self.value: Fill | Literal["random"] = (
-            "random" if value == "random" else fill_value("RandomErasing", "value", value)
+            "random" if isinstance(value, str) and value == "random" else fill_value("RandomErasing", "value", value)
         )
 
     def images(self, x: Array, draws: Draws) -> Array:

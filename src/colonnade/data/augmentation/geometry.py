@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 
+from ...arguments import choice, flag, is_sequence, number, shown, whole
 from ...errors import ArgumentError, ShapeError
 from ...ops.layout import Array
 from .arguments import (
@@ -19,9 +20,7 @@ from .arguments import (
     image_size,
     interpolation_mode,
     interval,
-    number,
     positive_interval,
-    whole,
 )
 from .base import Augmentation
 from .rectangles import draw_sizes
@@ -105,13 +104,10 @@ class RandomCrop(Augmentation):
     ) -> None:
         self.size = image_size("RandomCrop", size)
         self._sides = self._four(padding)
-        self.padding = tuple(padding) if isinstance(padding, Sequence) else padding
-        self.pad_if_needed = bool(pad_if_needed)
+        self.padding = tuple(padding) if is_sequence(padding) else padding
+        self.pad_if_needed = flag("RandomCrop", "pad_if_needed", pad_if_needed)
         self.fill = fill_value("RandomCrop", "fill", fill)
-        if padding_mode not in get_args(PaddingMode):
-            modes = ", ".join(map(repr, get_args(PaddingMode)))
-            raise ArgumentError(f"RandomCrop: padding_mode must be one of {modes}, got {padding_mode!r}.")
-        self.padding_mode: PaddingMode = padding_mode
+        self.padding_mode: PaddingMode = choice("RandomCrop", "padding_mode", padding_mode, get_args(PaddingMode))
 
     def images(self, x: Array, draws: Draws) -> Array:
         """Windows of the padded images."""
@@ -143,9 +139,9 @@ class RandomCrop(Augmentation):
 
     @staticmethod
     def _four(padding: Padding) -> tuple[int, int, int, int]:
-        given = [0] if padding is None else list(padding) if isinstance(padding, Sequence) else [padding]
+        given = [0] if padding is None else list(padding) if is_sequence(padding) else [padding]
         if len(given) not in (1, 2, 4):
-            raise ArgumentError(f"RandomCrop: padding must be one, two or four whole numbers, got {padding!r}.")
+            raise ArgumentError(f"RandomCrop: padding must be one, two or four whole numbers, got {shown(padding)}.")
         left, above, right, below = (whole("RandomCrop", "padding", each, 0) for each in (given * 4)[:4])
         return left, above, right, below
 
@@ -180,7 +176,7 @@ class RandomResizedCrop(Augmentation):
         self.scale = positive_interval("RandomResizedCrop", "scale", scale, most=1)
         self.ratio = positive_interval("RandomResizedCrop", "ratio", ratio)
         self.interpolation = interpolation_mode("RandomResizedCrop", interpolation)
-        self.antialias = bool(antialias)
+        self.antialias = flag("RandomResizedCrop", "antialias", antialias)
 
     def images(self, x: Array, draws: Draws) -> Array:
         """Windows of the images, resized."""
@@ -273,9 +269,12 @@ class RandomAffine(Augmentation):
         center: Sequence[float] | None = None,
     ) -> None:
         self.degrees = about_zero("RandomAffine", "degrees", degrees)
-        if translate is not None and not (isinstance(translate, Sequence) and len(translate) == 2):
-            raise ArgumentError(f"RandomAffine: translate must be two numbers, across and down, got {translate!r}.")
-        self.translate = translate and tuple(number("RandomAffine", "translate", each, 0, 1) for each in translate)
+        self.translate = None
+        if translate is not None:
+            if not is_sequence(translate) or len(translate) != 2:
+                got = shown(translate)
+                raise ArgumentError(f"RandomAffine: translate must be two numbers, across and down, got {got}.")
+            self.translate = tuple(number("RandomAffine", "translate", each, 0, 1) for each in translate)
         self.scale = scale if scale is None else positive_interval("RandomAffine", "scale", scale)
         self.shear = shear if shear is None else self._shear(shear)
         self.interpolation = interpolation_mode("RandomAffine", interpolation)
@@ -301,7 +300,7 @@ class RandomAffine(Augmentation):
     @staticmethod
     def _shear(shear: float | Sequence[float]) -> tuple[float, float, float, float]:
         most = 89.9  # at 90 degrees a row would be infinitely long
-        if isinstance(shear, Sequence) and len(shear) == 4:
+        if is_sequence(shear) and len(shear) == 4:
             along_rows, along_columns = (
                 interval("RandomAffine", "shear", pair, -most, most) for pair in (shear[:2], shear[2:])
             )
@@ -352,6 +351,6 @@ def inverse_affine(
 def _point(owner: str, center: Sequence[float] | None) -> tuple[float, float] | None:
     if center is None:
         return None
-    if not isinstance(center, Sequence) or len(center) != 2:
-        raise ArgumentError(f"{owner}: center must be two numbers, column and row, got {center!r}.")
+    if not is_sequence(center) or len(center) != 2:
+        raise ArgumentError(f"{owner}: center must be two numbers, column and row, got {shown(center)}.")
     return cast(tuple[float, float], tuple(number(owner, "center", each) for each in center))

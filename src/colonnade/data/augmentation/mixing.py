@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...arguments import number, whole
 from ...errors import ArgumentError, ShapeError
 from ...ops.layout import Array, channels_first
-from .arguments import number, whole
 from .base import Augmentation
 from .rectangles import inside, overwritten
 
@@ -23,9 +23,7 @@ class Mixing(Augmentation):
 
     def __init__(self, alpha: float = 1.0, classes: int | None = None) -> None:
         name = type(self).__name__
-        self.alpha = number(name, "alpha", alpha)
-        if self.alpha <= 0:
-            raise ArgumentError(f"{name}: alpha must be above 0, got {alpha!r}.")
+        self.alpha = number(name, "alpha", alpha, above=0)
         self.classes = None if classes is None else whole(name, "classes", classes, 1)
 
     def __call__(self, x: Array, targets: Array, draws: Draws) -> tuple[Array, Array]:

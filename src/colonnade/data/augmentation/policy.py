@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...arguments import whole
 from ...errors import ArgumentError
 from ...ops.layout import Array
 from .adjustments import (
@@ -18,7 +19,7 @@ from .adjustments import (
     posterize,
     solarize,
 )
-from .arguments import Fill, Interpolation, fill_pixel, fill_value, interpolation_mode, whole
+from .arguments import Fill, Interpolation, fill_pixel, fill_value, interpolation_mode
 from .base import Augmentation
 from .geometry import inverse_affine
 from .sampling import sample, tiles

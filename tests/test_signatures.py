@@ -1,0 +1,76 @@
+"""Names, order, kinds and defaults of arguments are PyTorch's: every class of the same name, and what differs named."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+import colonnade as cn
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+# Of the same name, and something else.
+OTHERS = {
+    "Parameter": "it is declared by a layer, by its shape, before there are numbers",
+    "Tensor": "it couples a value and its gradient, and is made from a shape",
+}
+# The argument, the default that it has here, and why.
+DIFFERENCES: dict[tuple[str, str], tuple[Any, str]] = {
+    ("Softmax", "dim"): (
+        1,
+        "where PyTorch, with a warning, guesses 1 for rows and images, and the batch for sequences",
+    ),
+    ("LogSoftmax", "dim"): (1, "as for Softmax"),
+    ("MultiheadAttention", "batch_first"): (True, "the batch is the first axis of every array here"),
+}
+PLACES = (torch.nn, torch.optim, torch.optim.lr_scheduler)
+NAMES = {"Dense": "Linear"}
+
+
+def pairs() -> dict[str, tuple[Any, Any]]:
+    found = {}
+    for name in cn.__all__:
+        theirs = [getattr(place, NAMES.get(name, name), None) for place in PLACES]
+        theirs = [each for each in theirs if inspect.isclass(each)]
+        if theirs and inspect.isclass(getattr(cn, name)) and name not in OTHERS:
+            found[name] = (getattr(cn, name), theirs[0])
+    return found
+
+
+def signature(of: Any) -> list[tuple[str, Any, Any]]:
+    if of.__init__ in (torch.nn.Module.__init__, object.__init__):  # takes nothing, whatever it says
+        return []
+    return [(each.name, each.kind, each.default) for each in inspect.signature(of).parameters.values()]
+
+
+def test_all_kinds_of_classes_are_compared() -> None:
+    assert {"Conv2d", "Dense", "ReLU", "CrossEntropyLoss", "SGD", "StepLR", "MultiheadAttention"} <= set(pairs())
+    assert len(pairs()) > 65
+
+
+@pytest.mark.parametrize("name", pairs())
+def test_arguments_are_those_of_pytorch(name: str) -> None:
+    ours, theirs = pairs()[name]
+    expected = [
+        (argument, kind, DIFFERENCES.get((name, argument), (default, ""))[0])
+        for argument, kind, default in signature(theirs)
+    ]
+    assert signature(ours) == expected
+
+
+@pytest.mark.parametrize(("name", "argument"), DIFFERENCES)
+def test_what_is_listed_as_different_is(name: str, argument: str) -> None:
+    theirs = inspect.signature(pairs()[name][1]).parameters
+    assert theirs[argument].default != DIFFERENCES[name, argument][0]
+
+
+@pytest.mark.parametrize("name", pairs())
+def test_every_argument_is_described(name: str) -> None:
+    ours = pairs()[name][0]
+    if name == "BatchNorm1d":  # it refers to BatchNorm2d
+        ours = cn.BatchNorm2d
+    arguments = [argument for argument, kind, _ in signature(ours) if kind.name.startswith(("POSITIONAL", "KEYWORD"))]
+    missing = [argument for argument in arguments if f"\n        {argument}: " not in ours.__doc__]
+    assert not missing
