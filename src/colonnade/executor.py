@@ -6,15 +6,14 @@ any number of threads, whichever takes which lane.
 
 from __future__ import annotations
 
+import _thread
 import math
 import os
 import queue
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -28,30 +27,89 @@ from .ops.layout import Array, channels_first, empty
 from .plan import Call, Kind, Plan, Segment
 from .steps import Step
 from .tensor import Shape, Tensor
+from .turns import Turns
 
 Method = Callable[[Any, Any, Block], None]
 BoundCall = tuple[Method, Any, Any, Block]
+# Plans that are kept, with their views, for shapes seen before.
+PLANS = 8
+
+
+class Job:
+    """Work that the caller's thread shares with others, each with a number of its own; the caller's is 0.
+
+    Whoever comes to help takes a number, and answers when he is done. All of this belongs to the job: a caller who is
+    interrupted leaves it behind, and what becomes of it then touches no other.
+
+    Args:
+        work: Called with the number of a worker, until there is nothing left to do.
+        workers: How many there may be.
+    """
+
+    def __init__(self, work: Callable[[int], None], workers: int) -> None:
+        self._work = work
+        self._begun = workers - 1  # how many will answer
+        # The caller's context goes along: it holds what NumPy is to do about overflows.
+        self._free = deque((worker, copy_context()) for worker in range(1, workers))
+        self._answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def help(self) -> None:
+        """Take part, if a number is left."""
+        try:
+            worker, context = self._free.popleft()
+        except IndexError:  # the caller is done
+            return
+        try:
+            context.run(self._work, worker)
+        except BaseException as error:
+            self._answers.put(error)
+        else:
+            self._answers.put(None)
+
+    def finish(self) -> None:
+        """Do the caller's part, and wait for those who have begun theirs; the first error is raised here.
+
+        An interrupt is raised at once.
+        """
+        process = os.getpid()
+        errors: list[BaseException | None] = []
+        try:
+            self._work(0)
+        except Exception as error:
+            errors.append(error)
+        with suppress(IndexError):
+            while True:  # who has not begun need not
+                self._free.pop()
+                self._begun -= 1
+        while self._begun:
+            try:
+                errors.append(self._answers.get(timeout=1))
+                self._begun -= 1
+            except queue.Empty:
+                if os.getpid() != process:
+                    raise StateError("The process was forked within this call: the child can't end it.") from None
+        for first in filter(None, errors):
+            raise first
 
 
 class Workers:
-    """Threads that wait for work. The caller's own thread is the first worker, so one worker needs no thread at all.
+    """Threads that wait for jobs. The caller's own thread is the first worker, so one worker needs no thread at all.
 
     BLAS is held to one thread a worker while they run, and given back what it had afterwards.
     """
 
     def __init__(self) -> None:
         self._count: int | None = None
-        self._before: list[int] = []  # how many threads BLAS had
+        self._turns = Turns()
+        self._before: list[int] | None = None  # how many threads BLAS had, while it is held
         self._start_over()
         os.register_at_fork(after_in_child=self._start_over)
 
     def _start_over(self) -> None:
         """Begin without threads: a forked child has none but the one that forked."""
-        self._jobs: list[queue.SimpleQueue[Callable[[], None]]] = []
-        self._done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        self._busy = threading.Lock()
-        self._holding = threading.Lock()
-        self._holders = 0
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._threads = 0
+        self._holders: set[object] = set()
 
     @property
     def count(self) -> int:
@@ -64,26 +122,30 @@ class Workers:
     def count(self, count: int) -> None:
         self._count = count
 
-    @contextmanager
-    def hold(self) -> Iterator[int]:
-        """Hold BLAS to one thread; yields how many workers there are: one, if another thread is using the rest."""
-        mine = self._busy.acquire(blocking=False)
+    def hold(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Call `work(*arguments)` while BLAS is held to one thread."""
+        holder = object()
         try:
-            with self._holding:
-                if not self._holders:
-                    self._before = [library.get() for library in blas.threads()]
-                    self._set_blas_threads([1] * len(self._before))
-                self._holders += 1
             try:
-                yield self.count if mine else 1
+                self._turns.take(self._hold, holder)
+                work(*arguments)
             finally:
-                with self._holding:
-                    self._holders -= 1
-                    if not self._holders:
-                        self._set_blas_threads(self._before)
-        finally:
-            if mine:
-                self._busy.release()
+                self._turns.take(self._let_go, holder)
+        except BaseException:  # as in `Turns`: an interrupt may have come just before
+            self._turns.take(self._let_go, holder)
+            raise
+
+    def _hold(self, holder: object) -> None:
+        self._holders.add(holder)
+        if self._before is None:
+            self._before = [library.get() for library in blas.threads()]
+            self._set_blas_threads([1] * len(self._before))
+
+    def _let_go(self, holder: object) -> None:
+        self._holders.discard(holder)
+        if self._before is not None and not self._holders:
+            self._set_blas_threads(self._before)
+            self._before = None
 
     @staticmethod
     def _set_blas_threads(counts: Sequence[int]) -> None:
@@ -91,39 +153,28 @@ class Workers:
             library.set(count)
 
     def run(self, work: Callable[[int], None], workers: int) -> None:
-        """Call `work(worker)` on each of so many workers at once, and wait; the first error is raised here."""
-        while len(self._jobs) < workers - 1:
-            jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-            threading.Thread(target=self._wait_for_work, args=(jobs,), daemon=True, name="colonnade").start()
-            self._jobs.append(jobs)
-        for jobs, worker in zip(self._jobs, range(1, workers), strict=False):
-            # The caller's context goes along: it holds what NumPy is to do about overflows.
-            jobs.put(partial(copy_context().run, work, worker))
-        errors: list[BaseException] = []
-        try:
-            work(0)
-        except BaseException as mine:
-            errors.append(mine)
-        running = workers - 1
-        while running:
-            try:
-                error = self._done.get()
-                running -= 1
-                if error is not None:
-                    errors.append(error)
-            except KeyboardInterrupt as interrupt:  # the others still use the memory: wait for them
-                errors.append(interrupt)
-        if errors:
-            raise errors[0]
+        """Call `work(worker)` on up to so many workers at once, and wait; the first error is raised here.
 
-    def _wait_for_work(self, jobs: queue.SimpleQueue[Callable[[], None]]) -> None:
-        while True:
-            job = jobs.get()
-            try:
-                job()
-                self._done.put(None)
-            except BaseException as error:
-                self._done.put(error)
+        Who comes when all is done is not waited for. An interrupt does not wait at all: the others may then go on for
+        a while, and what they write to is not to be used again.
+        """
+        while self._threads < workers - 1:
+            # Begun without `threading`: an interrupt within that may leave a lock of all threads held.
+            _thread.start_new_thread(_serve, (self._jobs,))
+            self._threads += 1
+        job = Job(work, workers)
+        for _ in range(1, workers):
+            self._jobs.put(job)
+        job.finish()
+
+
+def _serve(jobs: queue.SimpleQueue[Job]) -> None:
+    """What a thread does all its life."""
+    process = os.getpid()
+    while os.getpid() == process:  # where the work has forked, the child's thread ends with it
+        job = jobs.get()
+        job.help()
+        del job  # nor is it kept in memory until the next comes
 
 
 def _default_threads() -> int:
@@ -176,6 +227,30 @@ class Memory:
                 self.workers[worker] = empty(plan.worker_bytes, np.uint8)
                 replaced = True
         return replaced
+
+
+class Workspace:
+    """What the passes of one kind take turns in: their memory, and the executors that run in it.
+
+    A pass takes it out of its model and puts it back when it is done. One that is interrupted loses it: workers may
+    still write to that memory, so that none is made use of again.
+    """
+
+    def __init__(self) -> None:
+        self.memory = Memory()
+        self._executors: dict[Hashable, Executor] = {}
+
+    def executor(self, key: Hashable, make: Callable[[Memory], Executor]) -> Executor:
+        """The executor that was made for `key`, or a new one; those of the last `PLANS` keys are kept."""
+        executor = self._executors.pop(key, None) or make(self.memory)
+        if self.memory.fit(executor.plan):
+            for other in self._executors.values():
+                other.reset()
+            executor.reset()
+        self._executors[key] = executor  # the one used last stands last
+        while len(self._executors) > PLANS:
+            del self._executors[next(iter(self._executors))]
+        return executor
 
 
 class BlockTensor(Tensor):
@@ -233,9 +308,7 @@ class Executor:
 
     def forward(self) -> None:
         """Run the forward pass on what was written to the sources."""
-        with WORKERS.hold() as workers:
-            for index in range(len(self.plan.forward)):
-                self._run(index, workers)
+        WORKERS.hold(self._run_all, range(len(self.plan.forward)))
 
     def backward(self, input_gradient: bool = True) -> None:
         """Run the backward pass on what was written to the results' gradients.
@@ -247,11 +320,13 @@ class Executor:
             self._graded = self.plan.graded(input_gradient)
             forward = len(self.plan.forward)
             self._bound = {place: calls for place, calls in self._bound.items() if place[0] < forward}
-        with WORKERS.hold() as workers:
-            for index in range(len(self.plan.forward), len(self.plan.segments)):
-                self._run(index, workers)
+        WORKERS.hold(self._run_all, range(len(self.plan.forward), len(self.plan.segments)))
 
-    def _run(self, index: int, workers: int) -> None:
+    def _run_all(self, indices: range) -> None:
+        for index in indices:
+            self._run(index)
+
+    def _run(self, index: int) -> None:
         segment = self.plan.segments[index]
         self._begin(segment)
         lanes = self._lanes.get(index)
@@ -262,7 +337,7 @@ class Executor:
         for call in segment.calls:
             if call.action.startswith("sum"):
                 self._sums[call.step, call.direction].fill(0)
-        workers = min(workers, len(lanes), self.plan.workers)
+        workers = min(WORKERS.count, len(lanes), self.plan.workers)
         if workers == 1:
             for number in range(len(lanes)):
                 self._run_lane(index, 0, number)
@@ -278,7 +353,11 @@ class Executor:
                         return
                     self._run_lane(index, worker, number)
 
-            WORKERS.run(work, workers)
+            try:
+                WORKERS.run(work, workers)
+            except BaseException:
+                numbers.clear()  # what is left of a pass that failed need not be done
+                raise
         self._fold(segment, lanes)
 
     def _begin(self, segment: Segment) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from fnmatch import fnmatchcase
@@ -15,13 +14,14 @@ from numpy.typing import ArrayLike, DTypeLike
 from .composites import Chain, Composite, Graph, Node, construct_body, describe
 from .composites.chain import nodes
 from .errors import ArgumentError, ShapeError, StateError
-from .executor import WORKERS, Executor, Memory
+from .executor import WORKERS, Executor, Memory, Workspace
 from .layers.base import Layer
 from .layers.wiring import Wiring
 from .ops.layout import Array
 from .plan import Plan
 from .steps import Step
 from .tensor import Parameter, ParameterBuffer, Shape, Tensor, contiguous_runs
+from .turns import Turns
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 # Outside training a larger batch is run in runs of at most so many images, so that memory does not grow with it.
 CHUNK_IMAGES = 256
-# Plans that are kept, with their views, for shapes seen before.
-PLANS = 8
 
 
 class Model(Composite):
@@ -61,7 +59,6 @@ class Model(Composite):
         classes: Names of the classes, one for each output, or None; saved with the model.
         normalization: {"mean": [...], "std": [...]} by channel, what was done to images in [0, 1]; None; saved too.
         position: Epoch and step, where the random streams stand; training sets it.
-        memory: What passes run in, by whether they are training.
         pending: The executor whose backward pass is due, or None.
 
     Raises:
@@ -85,16 +82,16 @@ class Model(Composite):
         self._classes: list[str] | None = None
         self.normalization: dict[str, list[float]] | None = None
         self.position: tuple[int, ...] = (0, 0)
-        self._lock = threading.RLock()
+        self._turns = Turns()
         self._sources = [Tensor(()) for _ in self.inputs]
         self._steps: list[Step] = []
         self._results = self.unroll(self._sources, "", self._steps)
         _require_one_place(self._steps)
         self._parameters: dict[str, Parameter] = {}
         self._adopt()
-        self.memory = {True: Memory(), False: Memory()}
+        self._fitted = True  # whether all steps have the shapes that `input_shape` gives them
+        self._workspaces: dict[bool, Workspace] = {}  # by whether a pass is training
         self.pending: Executor | None = None
-        self._executors: dict[tuple[Any, ...], Executor] = {}
 
     # The composite that it is
 
@@ -218,7 +215,8 @@ class Model(Composite):
     def _adopt(self) -> None:
         """Name the parameters; lay those that are new into a flat buffer, and draw their first values."""
         new: list[tuple[Parameter, np.random.Generator, bool]] = []
-        known = set(self._parameters.values())
+        parameters = dict(self._parameters)
+        known = set(parameters.values())
         for step in self._steps:
             for name, parameter in step.layer.parameters():
                 if parameter in known:
@@ -229,15 +227,15 @@ class Model(Composite):
                 elif parameter.dtype != self.dtype:
                     raise ArgumentError(f"Model: layer {step.name} is already part of a model of {parameter.dtype}.")
                 parameter.name = f"{step.name}.{name}"
-                self._parameters[parameter.name] = parameter
+                parameters[parameter.name] = parameter
                 known.add(parameter)
             for name in step.layer.buffers:
                 array = getattr(step.layer, name)
                 setattr(step.layer, name, np.array(array, self.dtype if array.dtype.kind == "f" else array.dtype))
             step.parameters = [parameter for _, parameter in step.layer.parameters()]
-        ParameterBuffer([parameter for parameter, _, _ in new], self.dtype)
-        for parameter, rng, rectified in new:
-            parameter.array[...] = parameter.initializer(parameter.shape, rng, rectified)
+        values = (parameter.initializer(parameter.shape, rng, rectified) for parameter, rng, rectified in new)
+        ParameterBuffer([parameter for parameter, _, _ in new], self.dtype, values)
+        self._parameters = parameters
 
     def _rectified(self, step: Step) -> bool:
         """Whether a ReLU follows, seen through pools and normalisations."""
@@ -282,6 +280,7 @@ class Model(Composite):
                 raise ShapeError(f"Model: {name} must have shape {places[name].shape}, got {array.shape}.")
             if array.dtype.kind not in "fiub":
                 raise ArgumentError(f"Model: {name} must hold numbers, got an array of {array.dtype}.")
+        self._weights_changed()  # before, since an interrupt may come in between, and after, since a call may
         for name, array in arrays.items():
             places[name][...] = array
         self._weights_changed()
@@ -301,22 +300,25 @@ class Model(Composite):
         """
         shapes = self._each(input_shape)
         shape = shapes if len(self.inputs) > 1 else shapes[0]
-        if shape == self.input_shape:
+        if shape == self.input_shape and self._fitted:
             return self
         for each in shapes:
             if min(each, default=1) < 1:
                 raise ShapeError(f"Model: sizes must be positive, got an input of shape {each}.")
+        self._fitted = False  # if this is interrupted, the next call does it again
         try:
             self._carry(shapes)
             self._require_name_each(self._classes)
         except ArgumentError:
             if self.input_shape is not None:
                 self._carry(self._each(self.input_shape))
+            self._fitted = True
             raise
-        self._executors.clear()
+        self._workspaces.clear()
         self.pending = None
         self._adopt()
         self.input_shape = shape
+        self._fitted = True
         return self
 
     def _each(self, shape: Sequence[Any]) -> tuple[Shape, ...]:
@@ -414,21 +416,18 @@ class Model(Composite):
             return images  # what must see the whole batch sees it
         return -(-images // -(-images // CHUNK_IMAGES))
 
-    def _executor(self, shapes: tuple[Shape, ...], training: bool) -> Executor:
+    @property
+    def memory(self) -> dict[bool, Memory]:
+        """What passes run in, by whether they are training."""
+        return {training: workspace.memory for training, workspace in self._workspaces.items()}
+
+    def _executor(self, workspace: Workspace, shapes: tuple[Shape, ...], training: bool) -> Executor:
         frozen = tuple(parameter.trainable for parameter in self._parameters.values()) if training else ()
-        key = (shapes, training, WORKERS.count, frozen)
-        executor = self._executors.pop(key, None)
-        if executor is None:
-            plan = self.plan(shapes if len(shapes) > 1 else shapes[0], training)
-            executor = Executor(plan, self.memory[training], self.seed)
-        if self.memory[training].fit(executor.plan):
-            for other in self._executors.values():
-                other.reset()
-            executor.reset()
-        self._executors[key] = executor  # the one used last stands last
-        while len(self._executors) > PLANS:
-            del self._executors[next(iter(self._executors))]
-        return executor
+
+        def make(memory: Memory) -> Executor:
+            return Executor(self.plan(shapes if len(shapes) > 1 else shapes[0], training), memory, self.seed)
+
+        return workspace.executor((shapes, WORKERS.count, frozen), make)
 
     # Running
 
@@ -445,33 +444,40 @@ class Model(Composite):
             ArgumentError: An empty batch, or one that does not hold numbers.
         """
         batches = self._check(x)
-        with self._lock:
-            shapes = tuple(batch.shape for batch in batches)
-            self.build(self._one_image(shapes))
-            if training:
-                self.pending = None  # its memory is written over, and a pass that fails half-way leaves none
-                executor = self._executor(shapes, True)
-                self._weights_changed()  # the running statistics do
-                outputs = self._forward(executor, batches)
-                self.pending = executor
-            else:
-                outputs = self._infer(batches, shapes)
-            return outputs[0] if len(outputs) == 1 else tuple(outputs)
+        outputs = self._turns.take(self._train if training else self._infer, batches)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
-    def _infer(self, batches: Sequence[Array], shapes: Sequence[Shape]) -> list[Array]:
+    def _train(self, batches: Sequence[Array]) -> list[Array]:
+        """Run the batch so that its backward pass may follow."""
+        shapes = tuple(batch.shape for batch in batches)
+        self.build(self._one_image(shapes))
+        self.pending = None  # its memory is written over, and a pass that fails half-way leaves none
+        workspace = self._workspaces.pop(True, None) or Workspace()
+        executor = self._executor(workspace, shapes, True)
+        self._weights_changed()  # the running statistics do
+        outputs = self._forward(executor, batches)
+        self._workspaces[True], self.pending = workspace, executor
+        return outputs
+
+    def _infer(self, batches: Sequence[Array]) -> list[Array]:
         """Run the batch, in as many runs as keep the memory small."""
+        shapes = tuple(batch.shape for batch in batches)
+        self.build(self._one_image(shapes))
         images = shapes[0][0]
         chunk = self._run_images(images)
-        executor = self._executor(tuple((chunk, *shape[1:]) for shape in shapes), False)
+        workspace = self._workspaces.pop(False, None) or Workspace()
+        executor = self._executor(workspace, tuple((chunk, *shape[1:]) for shape in shapes), False)
         if chunk == images:
-            return self._forward(executor, batches)
-        outputs: list[Array] = [np.empty((images, *result.shape), self.dtype) for result in self._results]
-        for start in range(0, images, chunk):
-            # The last run overlaps the one before, so that all are of one shape.
-            start = min(start, images - chunk)
-            run = slice(start, start + chunk)
-            for output, part in zip(outputs, self._forward(executor, [batch[run] for batch in batches]), strict=True):
-                output[run] = part
+            outputs = self._forward(executor, batches)
+        else:
+            outputs = [np.empty((images, *result.shape), self.dtype) for result in self._results]
+            for start in range(0, images, chunk):
+                # The last run overlaps the one before, so that all are of one shape.
+                run = slice(min(start, images - chunk), min(start + chunk, images))
+                parts = self._forward(executor, [batch[run] for batch in batches])
+                for output, part in zip(outputs, parts, strict=True):
+                    output[run] = part
+        self._workspaces[False] = workspace
         return outputs
 
     def _check(self, x: Any) -> list[Array]:
@@ -514,25 +520,31 @@ class Model(Composite):
             StateError: Before a forward call with `training=True`, or a second time after one.
             ShapeError: A gradient of another shape.
         """
-        with self._lock:
-            executor = self.pending
-            if executor is None:
-                raise StateError("Model: backward before forward: call model(x, training=True) first.")
-            several = len(self._results) > 1
-            gradients = [np.asarray(each) for each in (gradient if several else [gradient])]
-            targets = [executor.view(result, "grad") for result in self._results]
-            expected, got = ([each.shape for each in arrays] for arrays in (targets, gradients))
-            if expected != got:
-                wanted, found = (shapes if several else shapes[0] for shapes in (expected, got))
-                raise ShapeError(f"Model: expected a gradient of shape {wanted}, got {found}.")
-            self.pending = None  # what was kept is used up
-            for target, given in zip(targets, gradients, strict=True):
-                np.copyto(target, given, casting="unsafe")
-            executor.backward(input_gradient)
-            if not input_gradient or not executor.plan.reaches_input:
-                return None
+        return self._turns.take(self._backward, gradient, input_gradient)
+
+    def _backward(self, gradient: Any, input_gradient: bool) -> Any:
+        executor = self.pending
+        if executor is None:
+            raise StateError("Model: backward before forward: call model(x, training=True) first.")
+        several = len(self._results) > 1
+        gradients = [np.asarray(each) for each in (gradient if several else [gradient])]
+        targets = [executor.view(result, "grad") for result in self._results]
+        expected, got = ([each.shape for each in arrays] for arrays in (targets, gradients))
+        if expected != got:
+            wanted, found = (shapes if several else shapes[0] for shapes in (expected, got))
+            raise ShapeError(f"Model: expected a gradient of shape {wanted}, got {found}.")
+        self.pending = None  # what was kept is used up
+        workspace = self._workspaces.pop(True)
+        for target, given in zip(targets, gradients, strict=True):
+            np.copyto(target, given, casting="unsafe")
+        executor.backward(input_gradient)
+        at_inputs: list[Array] = []
+        if input_gradient and executor.plan.reaches_input:
             at_inputs = [executor.view(source, "grad").copy(order="C") for source in self._sources]
-            return at_inputs[0] if len(at_inputs) == 1 else tuple(at_inputs)
+        self._workspaces[True] = workspace
+        if not at_inputs:
+            return None
+        return at_inputs[0] if len(at_inputs) == 1 else tuple(at_inputs)
 
     # Training and using it
 
@@ -570,10 +582,8 @@ class Model(Composite):
         if len(self.inputs) > 1:
             raise ArgumentError(f"Model: only models of one input can be profiled, this one has {len(self.inputs)}.")
         batch = self._check(x)[0]
-        with self._lock:
-            self.build(batch.shape[1:])
-            twin = deepcopy(self)
-        return profile(twin, batch, targets, **options)
+        self._turns.take(self.build, batch.shape[1:])
+        return profile(deepcopy(self), batch, targets, **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file: weights, architecture, classes and normalisation.

@@ -169,9 +169,9 @@ class TimedExecutor(Executor):
         self.spans.append((key, time.perf_counter() - started))
         return result
 
-    def _run(self, index: int, workers: int) -> None:
+    def _run(self, index: int) -> None:
         self._backward = self.plan.segments[index].direction == "backward"
-        super()._run(index, workers)
+        super()._run(index)
 
     def _begin(self, segment: Segment) -> None:
         self.timed("begin", super()._begin, segment)

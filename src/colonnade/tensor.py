@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from .ops.layout import Array
 
@@ -172,9 +173,12 @@ class ParameterBuffer:
     Args:
         parameters: Laid out in this order; each becomes a view.
         dtype: The type of both arrays.
+        values: What each parameter begins with; zeros by default.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], dtype: DTypeLike) -> None:
+    def __init__(
+        self, parameters: Sequence[Parameter], dtype: DTypeLike, values: Iterable[ArrayLike] | None = None
+    ) -> None:
         self.parameters = list(parameters)
         size = sum(parameter.size for parameter in self.parameters)
         self.value: Array = np.zeros(size, dtype)  # (size,)
@@ -182,10 +186,12 @@ class ParameterBuffer:
         self.version = 0  # counts the writes that the package itself makes
         self.handed_out = False  # whether anybody outside may write unseen
         start = 0
-        for parameter in self.parameters:
-            parameter.buffer, parameter.start, parameter.dtype = self, start, self.value.dtype
-            parameter.array = parameter.lay(self.value[start : start + parameter.size])
+        for parameter, value in zip(self.parameters, repeat(0) if values is None else values, strict=False):
+            array = parameter.lay(self.value[start : start + parameter.size])
+            array[...] = value
+            parameter.start, parameter.dtype, parameter.array = start, self.value.dtype, array
             parameter.gradient = parameter.lay(self.grad[start : start + parameter.size])
+            parameter.buffer = self  # last: where this is interrupted, a parameter has its value or no buffer
             start += parameter.size
 
 

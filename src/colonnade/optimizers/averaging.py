@@ -75,10 +75,14 @@ class ExponentialMovingAverage:
 
     def swap(self) -> None:
         """Exchange the average and the parameters' values."""
+        self._count_change()  # before, since an interrupt may come in between, and after, since a call may
         for values, average, held in self._chunks():
             np.copyto(held, values)
             np.copyto(values, average)
             np.copyto(average, held)
+        self._count_change()
+
+    def _count_change(self) -> None:
         for buffer, _ in contiguous_runs(self.parameters):
             buffer.version += 1
 

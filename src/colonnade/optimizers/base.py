@@ -98,6 +98,7 @@ class Optimizer:
                 continue
             # The runs are asked for anew: another model made of the same layers lays them out elsewhere.
             for buffer, run in contiguous_runs(parameters):
+                buffer.version += 1  # before, since an interrupt may come in between, and after, since a call may
                 for start in range(run.start, run.stop, CHUNK):
                     chunk = slice(start, min(start + CHUNK, run.stop))
                     size = chunk.stop - chunk.start
