@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
 import colonnade as cn
-from colonnade.errors import ArgumentError
+from colonnade.errors import ArgumentError, StateError
+from tests.interrupting import interrupted, operations
 
 
 @pytest.fixture(autouse=True)
@@ -131,22 +135,196 @@ def test_a_model_may_be_called_while_a_backward_pass_is_due() -> None:
     assert np.array_equal(*grads)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def small(seed: int = 1) -> cn.Model:
+    layers = [cn.Conv2d(1, 4, 3), cn.BatchNorm2d(4), cn.ReLU(), cn.AdaptiveAvgPool2d(1), cn.Flatten(), cn.Dense(4, 3)]
+    return cn.Model(layers, seed=seed)
+
+
+def step(model: cn.Model, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    model.zero_grad()
+    y = model(x, training=True)
+    return y, model.backward(np.ones_like(y)), *(parameter.grad.copy() for parameter in model.parameters())
+
+
+SMALL = np.random.default_rng(0).normal(size=(300, 1, 12, 12)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["first call", "inference", "step", "another shape"])
+def test_after_an_interrupt_anywhere_the_model_computes_what_it_should_for_every_thread(kind: str) -> None:
+    cn.set_threads(2)
+    blas = [library["num_threads"] for library in threadpool_info()]
+    tall = SMALL[:80].repeat(2, axis=2)
+    works = {
+        "first call": lambda model: model(SMALL),
+        "inference": lambda model: model(SMALL),
+        "step": lambda model: step(model, SMALL),
+        "another shape": lambda model: model(tall),
+    }
+
+    def prepared() -> cn.Model:
+        model = small()
+        if kind != "first call":
+            works[kind if kind != "another shape" else "inference"](model)
+        return small() if kind == "first call" else model
+
+    running = small()
+    step(running, SMALL)
+    expected = {"infer": small()(SMALL), "tall": small()(tall), "step": step(small(), SMALL), "then": running(SMALL)}
+    begun = prepared()
+    count = operations(lambda: works[kind](begun))
+    numbers = np.random.default_rng(1).choice(count, 25, replace=False)
+    with ThreadPoolExecutor(1) as pool:
+        for turn, number in enumerate(numbers):
+            model = prepared()
+            interrupted(lambda model=model: works[kind](model), number)
+            call = (lambda *args: pool.submit(*args).result(60)) if turn % 2 else (lambda work, *args: work(*args))
+            if kind != "step":  # which moves the running statistics, or does not
+                assert np.array_equal(call(model, SMALL), expected["infer"]), number
+                assert np.array_equal(call(model, tall), expected["tall"]), number
+            for found, wanted in zip(call(step, model, SMALL), expected["step"], strict=True):
+                assert np.array_equal(found, wanted), number
+            assert [library["num_threads"] for library in threadpool_info()] == blas, number
+
+
+STORM = """
+import os, random, signal, threading, time
+import numpy as np, colonnade as cn
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cn.set_threads(2)
+model = cn.zoo.cnn(input_shape=(1, 12, 12), seed=0)
+x = np.random.default_rng(0).normal(size=(100, 1, 12, 12))
+expected = model(x)
+caught = 0
+storm = threading.Event()
+
+def interrupt():
+    moments = random.Random(0)
+    while not storm.wait(moments.random() * 0.01):
+        os.kill(os.getpid(), signal.SIGINT)
+
+def predict():
+    global caught
+    while caught < 150:
+        try:
+            while True:
+                assert np.array_equal(model(x), expected)
+        except KeyboardInterrupt:
+            caught += 1
+
+thread = threading.Thread(target=interrupt)
+thread.start()
+while not storm.is_set():
+    try:
+        predict()
+        storm.set()
+        thread.join()
+    except KeyboardInterrupt:
+        pass
+assert np.array_equal(model(x), expected)
+print("done")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="interrupts a POSIX process")
+def test_a_storm_of_interrupts_stops_no_prediction_for_good() -> None:
+    run = subprocess.run([sys.executable, "-c", STORM], capture_output=True, text=True, timeout=120, check=False)
+    assert (run.stdout, run.returncode) == ("done\n", 0), run.stderr
+
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+
+def in_child(work: Callable[[], bool]) -> bool:
+    """Whether `work` is true in a forked process, within a minute."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        os._exit(0 if work() else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+@forks
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_computes_too() -> None:
     cn.set_threads(2)
     model = cn.zoo.cnn(input_shape=(1, 12, 12))
     x = np.ones((64, 1, 12, 12))
     expected = model(x)
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if np.array_equal(model(x), expected) else 1)
-    assert os.waitpid(child, 0)[1] == 0
+    assert in_child(lambda: np.array_equal(model(x), expected))
+
+
+@forks
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("training", [False, True])
+def test_a_child_forked_while_another_thread_is_in_the_model_computes_too(training: bool) -> None:
+    cn.set_threads(2)
+    model = small()
+    expected, trained = small()(SMALL), step(small(), SMALL)
+    stop = threading.Event()
+
+    def use() -> None:
+        while not stop.is_set():
+            if training:
+                step(model, SMALL)
+            else:
+                model(SMALL)
+
+    def child() -> bool:
+        same = training or np.array_equal(model(SMALL), expected)
+        return same and all(map(np.array_equal, step(model, SMALL), trained))
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    try:
+        for _ in range(8):
+            assert in_child(child)
+    finally:
+        stop.set()
+        thread.join()
+
+
+@forks
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_forked_by_a_layer_uses_the_model_and_ends_with_its_thread() -> None:
+    """By the caller's thread and by a worker's; the child that goes on with the pass is told that it can't."""
+    cn.set_threads(2)
+    inner = small()
+    expected = inner(SMALL)
+    forked: list[tuple[bool, int, int]] = []
+
+    class Forking(cn.Identity):
+        views = set()
+
+        def forward(self, x: object, y: object, block: cn.Block) -> None:
+            time.sleep(0.01)  # so that both threads come to have a part
+            super().forward(x, y, block)  # type: ignore[arg-type]
+            main = threading.get_ident() == caller
+            if os.getpid() == parent and main not in [each[0] for each in forked]:
+                child = os.fork()
+                if child == 0:
+                    signal.alarm(60)
+                    if not np.array_equal(inner(SMALL), expected):
+                        os._exit(2)
+                    return
+                forked.append((main, *os.waitpid(child, 0)))
+
+    parent, caller = os.getpid(), threading.get_ident()
+    model = cn.Model([Forking()])
+    try:
+        y = model(np.ones((200, 4, 80, 80), np.float32))
+    except StateError as error:
+        assert os.getpid() != parent
+        os._exit(0 if "forked while its threads were at work" in str(error) else 3)
+    if os.getpid() != parent:
+        os._exit(0)
+    assert y.all()
+    assert {each[0] for each in forked} == {True, False}
+    # The caller's goes on to the error, a worker's has nobody to tell.
+    assert {main: os.waitstatus_to_exitcode(status) for main, _, status in forked} == {True: 0, False: 1}
 
 
 def test_models_in_several_threads_do_not_disturb_one_another() -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     cn.set_threads(2)
     models = [cn.zoo.cnn(input_shape=(1, 12, 12), seed=seed) for seed in range(3)]
     x = np.random.default_rng(0).normal(size=(90, 1, 12, 12))

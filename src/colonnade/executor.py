@@ -27,7 +27,7 @@ from .ops.layout import Array, channels_first, empty
 from .plan import Call, Kind, Plan, Segment
 from .steps import Step
 from .tensor import Shape, Tensor
-from .turns import Turns
+from .turns import Turns, receive
 
 Method = Callable[[Any, Any, Block], None]
 BoundCall = tuple[Method, Any, Any, Block]
@@ -81,13 +81,7 @@ class Job:
             while True:  # who has not begun need not
                 self._free.pop()
                 self._begun -= 1
-        while self._begun:
-            try:
-                errors.append(self._answers.get(timeout=1))
-                self._begun -= 1
-            except queue.Empty:
-                if os.getpid() != process:
-                    raise StateError("The process was forked within this call: the child can't end it.") from None
+        errors += [receive(self._answers, process) for _ in range(self._begun)]
         for first in filter(None, errors):
             raise first
 
@@ -171,10 +165,12 @@ class Workers:
 def _serve(jobs: queue.SimpleQueue[Job]) -> None:
     """What a thread does all its life."""
     process = os.getpid()
-    while os.getpid() == process:  # where the work has forked, the child's thread ends with it
+    while True:
         job = jobs.get()
         job.help()
-        del job  # nor is it kept in memory until the next comes
+        del job  # it is not kept in memory until the next comes
+        if os.getpid() != process:
+            os._exit(1)  # the work has forked, and in the child there is nobody to go on for
 
 
 def _default_threads() -> int:

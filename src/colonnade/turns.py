@@ -1,4 +1,4 @@
-"""One call at a time, whatever interrupts it and whoever forks."""
+"""What threads wait for: a turn, an answer. Neither keeps anyone waiting for good, whatever interrupts or forks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
+
+from .errors import StateError
 
 Result = TypeVar("Result")
 
@@ -36,6 +39,24 @@ class Turns:
         except BaseException:
             _release(lock)
             raise
+
+
+def receive(answers: SimpleQueue[Result], process: int) -> Result:
+    """The next answer of a thread.
+
+    Args:
+        answers: Where it is put.
+        process: In which it was asked for.
+
+    Raises:
+        StateError: In a child of that process, which has not got the thread.
+    """
+    while True:
+        try:
+            return answers.get(timeout=1)
+        except Empty:
+            if os.getpid() != process:
+                raise StateError("The process was forked while its threads were at work: the child has none.") from None
 
 
 def _release(lock: Any) -> None:

@@ -1,11 +1,13 @@
 """Work done ahead."""
 
+import _thread
 import threading
 from contextlib import closing
 
 import pytest
 
 from colonnade.data.prefetch import prefetch
+from tests.interrupting import interrupted, operations, threads_come_back_to
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 5])
@@ -43,15 +45,29 @@ def test_error_is_raised_where_its_result_was_due_and_ends_the_threads():
             raise KeyError(number)
         return number
 
+    before = _thread._count()
     results = prefetch(work, range(10), workers=2, ahead=4)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(KeyError, match="3"):
         next(results)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("colonnade-data")]
+    assert threads_come_back_to(before)
 
 
 def test_closing_early_ends_the_threads():
+    before = _thread._count()
     results = prefetch(lambda n: n, range(1000), workers=3)
     next(results)
     results.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("colonnade-data")]
+    assert threads_come_back_to(before)
+
+
+def test_an_interrupt_anywhere_leaves_no_thread_behind():
+    before = _thread._count()
+
+    def work():
+        with closing(prefetch(lambda n: n, range(5), workers=2, ahead=2)) as results:
+            assert list(results) == list(range(5))
+
+    for number in range(0, operations(work), 3):
+        assert interrupted(work, number)
+        assert threads_come_back_to(before)

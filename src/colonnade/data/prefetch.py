@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Generator, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from ..turns import receive
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,18 +35,62 @@ def prefetch(
     if not workers:
         yield from map(function, items)
         return
+    import _thread  # data in memory need no thread
     from collections import deque
-    from concurrent.futures import ThreadPoolExecutor  # dear to import, and data in memory need no thread
+    from contextlib import suppress
     from itertools import islice
+    from queue import Empty, SimpleQueue
 
-    remaining = iter(items)
-    with ThreadPoolExecutor(workers, thread_name_prefix="colonnade-data") as pool:
-        under_way = deque(pool.submit(function, item) for item in islice(remaining, max(workers, ahead)))
+    remaining, process, begun = iter(items), os.getpid(), 0
+    asked: SimpleQueue[Any] = SimpleQueue()
+    ended: SimpleQueue[None] = SimpleQueue()
+    due: deque[SimpleQueue[tuple[Any, BaseException | None]]] = deque()
+    # With the caller his threads end, also where an interrupt spares him the lines below.
+    caller = _Caller()
+    end = weakref.ref(caller, asked.put)
+
+    def ask(count: int) -> None:
+        nonlocal begun
+        for item in islice(remaining, count):
+            # Nothing here is made of Python's own locks: an interrupt within one may leave it held for good.
+            answer: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+            asked.put((item, answer))
+            due.append(answer)
+            if begun < workers:
+                _thread.start_new_thread(_serve, (function, asked, ended, end))
+                begun += 1
+
+    try:
+        ask(max(workers, ahead))
+        while due:
+            result, error = receive(due.popleft(), process)
+            if error is not None:
+                raise error
+            ask(1)
+            yield result
+    finally:
+        with suppress(Empty):
+            while True:
+                asked.get_nowait()
+        del caller
+        if os.getpid() == process:
+            for _ in range(begun):
+                ended.get()
+
+
+class _Caller:
+    """Stands for the caller: `weakref` tells when he is gone."""
+
+    __slots__ = ("__weakref__",)
+
+
+def _serve(function: Callable[[Any], Any], asked: Any, ended: Any, end: Any) -> None:
+    while (order := asked.get()) is not end:
+        item, answer = order
         try:
-            while under_way:
-                result = under_way.popleft().result()
-                under_way.extend(pool.submit(function, item) for item in islice(remaining, 1))
-                yield result
-        finally:
-            for future in under_way:
-                future.cancel()
+            answer.put((function(item), None))
+        except BaseException as error:
+            answer.put((None, error))
+        del order, item, answer  # nothing is kept in memory while there is nothing to do
+    asked.put(end)  # for the next
+    ended.put(None)
