@@ -168,6 +168,13 @@ def test_parts_in_sub_folders_are_loaded_with_the_same_classes(tmp_path):
     assert val.targets.tolist() == [0, 1, 1]
 
 
+def test_parts_whose_systems_write_names_differently_have_the_same_classes(tmp_path):
+    folder(tmp_path / "train", **{"cafe\u0301": 2, "bar": 2})
+    folder(tmp_path / "val", **{"café": 1, "bar": 1})
+    train, val = ImageFolder.load(tmp_path, 4)
+    assert train.classes == val.classes == ["bar", "café"]
+
+
 def test_class_that_only_one_part_has_is_refused(tmp_path):
     folder(tmp_path / "train", daisy=3, rose=2)
     folder(tmp_path / "val", daisy=1)
@@ -240,6 +247,38 @@ def test_broken_images_are_left_out_named_and_counted(photographs, tmp_path, cac
         assert "10 images" in repr(images)
         assert "2 broken" in repr(images)
         assert not set(broken) & set(images.split()[0].paths + images.split()[1].paths)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("target", ["gone", "itself"])
+def test_link_to_nothing_is_a_broken_image(photographs, tmp_path, cached, target):
+    link = photographs / "rose" / "002.png"
+    link.unlink()
+    link.symlink_to(link if target == "itself" else tmp_path / "gone.png")
+    cache = cached and tmp_path / "cache"
+    for _ in range(2):  # when the cache is made, and when it is there
+        with pytest.raises(DataError, match=r"rose/002\.png: a link to a file that is not there\."):
+            pixels(ImageFolder(photographs, 4, cache=cache))
+        with pytest.warns(UserWarning, match=r"an image is left out\. .*rose/002\.png: a link to a file"):
+            images = ImageFolder(photographs, 4, on_error="skip", cache=cache)
+        assert list(images.broken) == [link]
+        assert shades(images.take(np.arange(11))) == [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11]
+    link.unlink()
+    save(link, 6)
+    assert shades(ImageFolder(photographs, 4, on_error="skip", cache=cache).take(np.arange(12))) == list(range(12))
+
+
+def test_files_of_other_kinds_are_left_out_with_a_word(photographs):
+    for name in ("rose/1.heic", "rose/2.HEIC", "tulip/notes.txt", "tulip/.DS_Store"):
+        (photographs / name).touch()
+    save(photographs / "rose" / "@eaDir" / "000.png" / "SYNOPHOTO_THUMB_M.jpg", 200)
+    with pytest.warns(UserWarning, match=r"photographs: left out 3 files: \.heic 2, \.txt 1\.") as said:
+        images = ImageFolder(photographs, 4)
+    assert len(said) == 1
+    assert said[0].filename == __file__
+    assert images.left_out == {".heic": 2, ".txt": 1}
+    assert "left out 3 files: .heic 2, .txt 1" in repr(images)
+    assert shades(images.take(np.arange(12))) == list(range(12))
 
 
 def test_class_of_which_no_image_can_be_read_is_refused(photographs):

@@ -19,7 +19,7 @@ from ..ops.layout import Array
 from ..storage import replacing
 from .places import CACHE
 
-VERSION = 1
+VERSION = 2
 
 
 def file_name(folder: Path, shape: tuple[int, int, int]) -> str:
@@ -35,9 +35,12 @@ def fingerprint(folder: Path, paths: Sequence[Path]) -> str:
 
     made_of = hashlib.sha256(json.dumps([VERSION, PIL.__version__]).encode())
     for path in paths:
-        stat = path.stat()
-        name = str(path).removeprefix(str(folder))
-        made_of.update(json.dumps([name, stat.st_size, stat.st_mtime_ns]).encode())
+        try:
+            stat = path.stat()
+            told: list[int | None] = [stat.st_size, stat.st_mtime_ns]
+        except OSError as error:  # a link to nothing, in a circle, or to where nobody may look
+            told = [error.errno]
+        made_of.update(json.dumps([str(path).removeprefix(str(folder)), *told]).encode())
     return made_of.hexdigest()
 
 

@@ -3,35 +3,59 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError
+from .images import SUFFIXES
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 TRAIN = ("train", "training")
 HELD_OUT = ("val", "valid", "validation", "test", "testing")
+
+# What systems, cameras' programs and network disks put beside a person's files: previews of the images, some of them,
+# which would be learned from as if they were images of their own. Compared in small letters.
+SYSTEM_FOLDERS = frozenset(
+    (
+        *("__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder"),  # macOS
+        *("$recycle.bin", "recycler", "recycled", "system volume information", "config.msi"),  # Windows
+        *("@eadir", "#recycle", "#snapshot", "@tmp", "@sharebin", "@database"),  # Synology
+        *("@recycle", "@recently-snapshot", "@trashcan", "~snapshot"),  # QNAP, NetApp
+        *("lost+found", "thumbs", "thumbnails", "_thumbs", "_thumbnails", "__pycache__"),
+    )
+)
+SYSTEM_FILES = frozenset(
+    ("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "albumartsmall.jpg", "icon\r", "picasa.ini")
+)
+SYSTEM_BEGINNINGS = (".", "~$", "albumart_{", "synophoto_", "synophoto:", "synovideo_", "synoindex_")
+KINDS = ".jpg, .png, .webp, .gif, .bmp, .tif and others"  # in errors
+SHOWN = 8  # suffixes of what was left out
+LONGEST = 16  # signs of one
 
 
 class Found(NamedTuple):
     """The image files of a folder, class by class, in the order of their names.
 
     Attributes:
-        classes: The names of the sub-folders, sorted.
+        classes: The names of the sub-folders, sorted, in Unicode's composed form (NFC).
         paths: The files.
         targets: The class number of each.
+        left_out: How many files there were that are not read, by their suffix or by what is wrong with them.
     """
 
     classes: list[str]
     paths: list[Path]
     targets: list[int]
+    left_out: dict[str, int]
 
 
 def scan(folder: Path, classes: Sequence[str] | None = None) -> Found:
     """The images in the sub-folders of a folder, at any depth.
 
-    Files of other kinds than JPEG, PNG, WebP, GIF and BMP are not images, nor is what begins with a point.
+    A link to a folder is that folder, unless it leads to one that it lies in, or one that was seen before. Hidden
+    files and folders, and those that systems put there, are passed over.
 
     Args:
         folder: Holds a folder a class.
@@ -41,62 +65,186 @@ def scan(folder: Path, classes: Sequence[str] | None = None) -> Found:
         DataError: No such folder, no class or only one, classes that are missing or too many, a class without images,
             or two files (or classes) of one name.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: expected a folder of images, got {'a file' if folder.exists() else 'nothing'}.")
-    found = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    places = class_folders(folder)
+    found = list(places)
     if not found:
-        inside = f"{len(_images(folder))} images that lie in none" if _images(folder) else "an empty one"
+        count = len([path for path in _files(folder) if is_image(path)])
+        inside = f"{count} images that lie in none" if count else "an empty one"
         raise DataError(f"{folder}: expected a folder with a sub-folder for each class, got {inside}.")
-    _require_distinct(folder, found, found)
     if classes is None and len(found) == 1:
         raise DataError(f"{folder}: expected at least two classes, a sub-folder each, got one: {found[0]!r}.")
     if classes is not None:
+        classes = [composed(name) for name in classes]
         if missing := sorted(set(classes) - set(found)):
             raise DataError(f"{folder}: expected the classes of the training part, {missing[0]!r} is missing.")
         if unknown := sorted(set(found) - set(classes)):
             raise DataError(f"{folder}: expected the classes of the training part, {unknown[0]!r} is none of them.")
-    classes = found if classes is None else list(classes)
+    classes = found if classes is None else classes
     paths: list[Path] = []
     targets: list[int] = []
+    left_out = _beside(folder)
     for number, name in enumerate(classes):
-        images = _images(folder / name)
+        files = list(_files(places[name]))
+        images = sorted(filter(is_image, files), key=lambda path: path.parts)  # the same order on every system
+        others = Counter(path.suffix.lower() for path in files if not is_image(path))
         if not images:
-            raise DataError(f"{folder / name}: expected images ({', '.join(SUFFIXES)}) of this class, got none.")
+            got = f"none, but {listed(others)}" if others else "none"
+            raise DataError(f"{places[name]}: expected images ({KINDS}) of this class, got {got}.")
         names = [str(path.relative_to(folder)) for path in images]
         _require_distinct(folder, names, (str(path.with_suffix("")) for path in images))
         paths += images
         targets += [number] * len(images)
-    return Found(list(classes), paths, targets)
+        left_out += others
+    return Found(list(classes), paths, targets, dict(left_out))
+
+
+def class_folders(folder: Path) -> dict[str, Path]:
+    """The sub-folders that stand for classes, by the classes' names, sorted.
+
+    Raises:
+        DataError: No such folder, or two classes of one name.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: expected a folder of images, got {'a file' if folder.exists() else 'nothing'}.")
+    above = _above(folder)
+    inside = [
+        entry.name
+        for entry in _entries(folder)
+        if _is(entry.is_dir) and not is_system_folder(entry.name) and _identity(entry) not in above
+    ]
+    _require_distinct(folder, inside, inside)
+    return {name: folder / place for name, place in sorted((composed(place), place) for place in inside)}
+
+
+def divided(folder: Path) -> dict[str, Path]:
+    """The parts that a folder is divided into, by their names in small letters; none where it holds classes.
+
+    Parts are sub-folders called as `TRAIN` and `HELD_OUT` say, with sub-folders of their own. Where there are others
+    beside them, there must be one to learn from and one held out: `train` may be a class of vehicles, `val` of dogs.
+    """
+    inside = class_folders(folder)
+    found = {
+        name.lower(): place
+        for name, place in inside.items()
+        if name.lower() in TRAIN + HELD_OUT and class_folders(place)
+    }
+    return found if len(found) == len(inside) or (first(found, TRAIN) and first(found, HELD_OUT)) else {}
 
 
 def parts(folder: Path) -> tuple[Path, Path | None]:
-    """The training part of a folder, and the held-out part, where it has a sub-folder of such a name; else itself."""
-    inside = {entry.name.lower(): Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()}
-    train = [inside[name] for name in TRAIN if name in inside]
-    held_out = [inside[name] for name in HELD_OUT if name in inside]
-    if not train:
-        return folder, None
-    return train[0], held_out[0] if held_out else None
+    """The part of a folder to learn from, and the one held out, if there is one; the folder itself without parts.
+
+    Raises:
+        DataError: No such folder, or parts that are all held out.
+    """
+    found = divided(folder)
+    train = first(found, TRAIN)
+    if found and train is None:
+        raise DataError(f"{folder}: expected a part to learn from ({' or '.join(TRAIN)}), got {', '.join(found)}.")
+    return train or folder, first(found, HELD_OUT)
 
 
-def _images(folder: Path) -> list[Path]:
-    """Image files at any depth, sorted by their parts: the same order on every system."""
-    images = []
-    for place, folders, files in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        images += [Path(place, name) for name in files if name.lower().endswith(SUFFIXES) and name[0] != "."]
-    return sorted(images, key=lambda path: path.parts)
+def first(found: Mapping[str, Path], names: Iterable[str]) -> Path | None:
+    """The part that has the first of these names that there is."""
+    return next((found[name] for name in names if name in found), None)
 
 
-def _raise(error: OSError) -> None:
-    """A folder that can't be opened is not an empty one."""
-    raise error
+def composed(name: str) -> str:
+    """A name in the one form in which names are compared: macOS writes é as two signs, others as one."""
+    return unicodedata.normalize("NFC", name)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file's name ends as those of images do."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def is_system_folder(name: str) -> bool:
+    """Whether a folder of this name is hidden, or a system's own."""
+    return name.startswith(".") or name.casefold() in SYSTEM_FOLDERS
+
+
+def is_system_file(name: str) -> bool:
+    """Whether a file of this name is hidden, or a system's own."""
+    lower = name.casefold()
+    return lower.startswith(SYSTEM_BEGINNINGS) or lower in SYSTEM_FILES
+
+
+def listed(left_out: Mapping[str, int]) -> str:
+    """How many files there are, and of which suffixes: `3 files: .heic 2, .txt 1`."""
+    ranked = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{_shown(suffix)} {count:,}" for suffix, count in ranked[:SHOWN]]
+    shown += [f"and {len(ranked) - SHOWN} other kinds"] if len(ranked) > SHOWN else []
+    total = sum(left_out.values())
+    return f"{total:,} {'file' if total == 1 else 'files'}: {', '.join(shown)}"
+
+
+def _shown(suffix: str) -> str:
+    suffix = suffix if len(suffix) <= LONGEST else f"{suffix[:LONGEST]}…"
+    return (suffix if suffix.isprintable() else ascii(suffix)) or "without a suffix"
+
+
+def _beside(folder: Path) -> Counter[str]:
+    """The images that lie beside the classes, in none of them, and links that may have been classes."""
+    found: Counter[str] = Counter()
+    for entry in _entries(folder):
+        if is_system_file(entry.name):
+            continue
+        if entry.is_symlink() and not _is(entry.is_dir) and not _is(entry.is_file):
+            found["dead link"] += 1
+        elif _is(entry.is_file) and is_image(Path(entry)):
+            found[f"{Path(entry).suffix.lower()} in no class"] += 1
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files at any depth, and links that lead to none: those are found broken when they are read."""
+    seen = _above(folder)
+    ahead = [folder]
+    while ahead:
+        deeper = []
+        for entry in _entries(ahead.pop()):
+            if _is(entry.is_dir):
+                if not is_system_folder(entry.name) and (identity := _identity(entry)) not in seen:
+                    seen.add(identity)
+                    deeper.append(Path(entry))
+            elif (entry.is_symlink() or _is(entry.is_file)) and not is_system_file(entry.name):
+                yield Path(entry)
+        ahead += reversed(deeper)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name; a folder that can't be opened is not an empty one."""
+    with os.scandir(folder) as inside:
+        return sorted(inside, key=lambda entry: entry.name)
+
+
+def _is(question: Callable[[], bool]) -> bool:
+    """Whether an entry is a file, or a folder: a link in a circle, or to where nobody may look, is none."""
+    try:
+        return question()
+    except OSError:
+        return False
+
+
+def _above(folder: Path) -> set[tuple[int, int]]:
+    """A folder and all that it lies in, also by the links that lead to it: what a link to them would go round in."""
+    places = [folder, *folder.absolute().parents, *folder.resolve().parents]
+    return {_identity(place) for place in places}
+
+
+def _identity(place: os.DirEntry[str] | Path) -> tuple[int, int]:
+    """What all ways to one folder have in common."""
+    stat = Path(place).stat()
+    return stat.st_dev, stat.st_ino
 
 
 def _require_distinct(folder: Path, names: Sequence[str], keys: Iterable[str]) -> None:
     """Refuse what some disk would take for one: a photograph and its copy, one of them in training, one held out."""
     seen: dict[str, str] = {}
     for name, key in zip(names, keys, strict=True):
-        other = seen.setdefault(key.casefold(), name)
+        other = seen.setdefault(composed(composed(key).casefold()), name)
         if other is not name:
-            raise DataError(f"{folder}: expected names that differ in more than case and kind, got {other}, {name}.")
+            alike = composed(other) == composed(name)
+            got = f"{other!a} and {name!a} in two forms of Unicode" if alike else f"{other}, {name}"
+            raise DataError(f"{folder}: expected names that differ in more than case and kind, got {got}.")

@@ -15,8 +15,8 @@ import numpy as np
 from ..errors import ArgumentError, DataError
 from ..ops.layout import Array, channels_first
 from . import cache as disk
-from .folders import parts, scan
-from .images import MODES, decode, prepare_for_threads
+from .folders import listed, parts, scan
+from .images import MODES, decode, known_formats
 from .places import cache_folder
 from .prefetch import default_workers, prefetch
 
@@ -30,9 +30,10 @@ class ImageFolder:
         flowers/daisy/5547758_eea9edfd54_n.jpg
         flowers/roses/12240303_80d87f77a3_n.jpg
 
-    JPEG, PNG, WebP, GIF and BMP, of any size and mode: each is turned as its EXIF says, laid on white where it is
-    transparent, made grey or coloured, and resized. They are decoded by the threads of a `Loader` ahead of the
-    training, and never all in memory.
+    JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and others (`colonnade.data.images.FORMATS`), of any size and mode: each is
+    turned as its EXIF says, brought to 8 bits, laid on white where it is transparent, made grey or coloured, and
+    resized. They are decoded by the threads of a `Loader` ahead of the training, and never all in memory. Files of
+    other kinds are left out, and a warning says how many; what is hidden, or a system's own, is passed over.
 
     Args:
         path: The folder. Sub-folders of the classes' folders are looked into, too.
@@ -51,6 +52,7 @@ class ImageFolder:
         targets: (n,) the class number of each, int64.
         shape: (c, h, w).
         broken: Why an image was left out, by its path.
+        left_out: How many files were that are no images, by their suffix.
 
     Raises:
         ArgumentError: Sizes that are not positive, or other channels than 1 or 3.
@@ -77,12 +79,14 @@ class ImageFolder:
             raise ArgumentError(f"ImageFolder: on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}.")
         self.path = Path(path)
         self.shape: tuple[int, int, int] = (int(channels), int(sides[0]), int(sides[1]))
-        self.classes, self.paths, targets = scan(self.path, classes)
+        self.classes, self.paths, targets, self.left_out = scan(self.path, classes)
+        if self.left_out:
+            warnings.warn(f"{self.path}: left out {listed(self.left_out)}.", stacklevel=2)
         self.targets: Array = np.array(targets, np.int64)
         self.broken: dict[Path, str] = {}
         self._decoded: Array | None = None  # (files, h, w, c), memory-mapped
         self._rows: Array = np.arange(len(self.paths))  # where the images lie in it
-        prepare_for_threads()
+        known_formats()  # before threads ask for them
         if cache:
             self._open_cache(cache_folder() if cache is True else Path(cache))
         elif on_error == "skip":
@@ -174,7 +178,8 @@ class ImageFolder:
     def __repr__(self) -> str:
         images = f"{len(self)} images of {'×'.join(map(str, self.shape))}, {len(self.classes)} classes"
         broken = f", {len(self.broken)} broken" if self.broken else ""
-        return f"ImageFolder({str(self.path)!r}, {images}{broken})"
+        left_out = f", left out {listed(self.left_out)}" if self.left_out else ""
+        return f"ImageFolder({str(self.path)!r}, {images}{broken}{left_out})"
 
     def _open_cache(self, folder: Path) -> None:
         """Map the decoded images, having written them where they are not there, or no longer the same."""

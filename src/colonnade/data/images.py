@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +20,53 @@ if TYPE_CHECKING:
 
 MODES = {1: "L", 3: "RGB"}  # how Pillow calls images of so many channels
 
+# The formats that are read, by Pillow's names, and how their files' names end. Not among them is what Pillow hands on
+# to another program (EPS, which Ghostscript runs), and what holds no picture that anybody took or drew.
+FORMATS: dict[str, tuple[str, ...]] = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp"),
+    "MPO": (".mpo",),
+    "PNG": (".png", ".apng"),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "DIB": (".dib",),
+    "TIFF": (".tif", ".tiff"),
+    "JPEG2000": (".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c"),
+    "AVIF": (".avif", ".avifs"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    "TGA": (".tga", ".icb", ".vda", ".vst"),
+    "PCX": (".pcx",),
+    "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
+    "SUN": (".ras",),
+    "QOI": (".qoi",),
+    "PSD": (".psd",),
+    "DDS": (".dds",),
+    "ICO": (".ico",),
+    "XBM": (".xbm",),
+    "XPM": (".xpm",),
+}
+SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+
 # A JPEG can be unpacked at a half, a quarter or an eighth of its size, in a fraction of the time. What is left to be
 # resized is still so many times as large as what is wanted, which is as good as from the whole image.
 REDUCING_GAP = 2
+
+# Tags of TIFF, and what they say.
+BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
+WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
+# What may be white where 32 bits leave it open: that of floating point, of bytes, of 16 bits, and of all 32.
+WHITES = (1, 2**8 - 1, 2**16 - 1, 2**32 - 1)
+OVERSHOOT = 2  # floating point may go so far above white before it is taken to have another: resizing sharpens
 
 
 def read_images(paths: Sequence[str | os.PathLike[str]], input_shape: Sequence[int]) -> Array:
     """Image files as one batch of bytes, (n, c, h, w), for a model of that input shape.
 
-    Each is turned as its EXIF says, laid on white where it is transparent, made grey or coloured, and resized.
+    Each is turned as its EXIF says, brought to 8 bits, laid on white where it is transparent, made grey or coloured,
+    and resized; see `decode`.
 
     Args:
-        paths: At least one file, of any format that Pillow reads.
+        paths: At least one file, of any of the `FORMATS`.
         input_shape: (c, h, w) of the model; c is 1 (grey) or 3 (red, green, blue).
 
     Raises:
@@ -52,34 +88,45 @@ def read_images(paths: Sequence[str | os.PathLike[str]], input_shape: Sequence[i
     return channels_first(batch)
 
 
-def prepare_for_threads() -> None:
-    """Have Pillow know the formats: if threads ask it for the first time at once, some are told there is no such."""
-    from PIL import Image, WebPImagePlugin  # noqa: F401 - importing it makes it known
+@functools.cache
+def known_formats() -> tuple[str, ...]:
+    """Those of the `FORMATS` that this Pillow has.
 
-    Image.preinit()
+    To be called before several threads decode: if they ask Pillow for its formats for the first time at once, some are
+    told that there is no such.
+    """
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def decode(path: Path, height: int, width: int, channels: int) -> Array:
     """One image file as bytes, (height, width, channels), as `read_images` makes them; may be called by any thread.
 
+    More than 8 bits a pixel are scaled, black to 0 and white to 255, rounded. White is the greatest number of so many
+    bits. Of 32 bits few use all: there it is the least of 1 (floating point alone), 255, 65,535 and 4,294,967,295 that
+    is not below the brightest pixel. What is below black is black. Of several pictures in a file the first is taken.
+
     Raises:
         DataError: A file that is missing, no image, truncated, or larger than any photograph.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as opened:
+        if not path.is_file():  # a named pipe would keep us waiting
+            raise DataError(f"{path}: {_no_file(path)}.")
+        # A file whose name Pillow knows is mapped, and a TIFF that is turned on its side then comes out scrambled.
+        with path.open("rb") as file, Image.open(file, formats=known_formats()) as opened:
             if Image.MAX_IMAGE_PIXELS is not None and opened.width * opened.height > Image.MAX_IMAGE_PIXELS:
                 raise Image.DecompressionBombError
             side = REDUCING_GAP * max(height, width)  # it may yet be turned
             opened.draft(None, (side, side))
-            image = _opaque(ImageOps.exif_transpose(opened)).convert(MODES[channels])
+            image = _opaque(opened).convert(MODES[channels])
             image = image.resize((width, height), Image.Resampling.BILINEAR)
             return np.asarray(image).reshape(height, width, channels)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file.") from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: expected an image, got a folder.") from None
+    except DataError:
+        raise
     except UnidentifiedImageError:
         raise DataError(f"{path}: expected an image, got a file of another kind.") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):  # the first where warnings are errors
@@ -88,13 +135,66 @@ def decode(path: Path, height: int, width: int, channels: int) -> Array:
         raise DataError(f"{path}: the image can't be read ({error}).") from error
 
 
-def _opaque(image: Image) -> Image:
-    """The image in 8 bits a channel, on white where it was transparent."""
-    from PIL import Image
+def _no_file(path: Path) -> str:
+    """What is there in place of a file that can be read."""
+    if path.is_dir():
+        return "expected an image, got a folder"
+    if path.exists():
+        return "expected an image, got no plain file"
+    return "a link to a file that is not there" if path.is_symlink() else "there is no such file"
 
-    if image.mode.startswith("I"):  # 16 bits a pixel: Pillow would cut off what is above 255
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+
+def _opaque(opened: Image) -> Image:
+    """The image as its EXIF turns it, in 8 bits a channel, on white where it was transparent."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith(("I", "F")):
+        tags = getattr(opened, "tag_v2", {}) if opened.format == "TIFF" else {}
+        return Image.fromarray(_in_bytes(np.asarray(image), tags, image.info.get("transparency")))
+    if image.mode == "LAB":  # the one colour space that Pillow needs profiles for
+        from PIL import ImageCms
+
+        profiles = [ImageCms.ImageCmsProfile(ImageCms.createProfile(name)) for name in ("LAB", "sRGB")]
+        return ImageCms.profileToProfile(image, *profiles, outputMode="RGB") or image
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image
+
+
+def _in_bytes(values: Array, tags: Mapping[int, object], transparent: object = None) -> Array:
+    """The pixels of an image of more than 8 bits as bytes, (h, w), as `decode` says.
+
+    Args:
+        values: (h, w), uint16, int32 or float32, whatever the file had.
+        tags: Of a TIFF: how many bits they had, of which kind, and which end is white.
+        transparent: The value that is to be white, if any.
+
+    Raises:
+        ValueError: NaN or infinity.
+    """
+    kind = _first(tags, SAMPLE_FORMAT, UNSIGNED)
+    bits = _first(tags, BITS, 32 if values.dtype.kind == "f" else 16)
+    if values.dtype == np.int32 and bits == 32 and kind == UNSIGNED:
+        values = values.view(np.uint32)  # Pillow knows only signed ones
+    if not np.isfinite(values).all():
+        raise ValueError("it holds NaN or infinity")
+    brightest = float(values.max())
+    if values.dtype.kind == "f":
+        white = next((white for white in WHITES if brightest <= OVERSHOOT * white), brightest)
+    elif bits == 32:
+        white = next(white for white in WHITES[1:] if brightest <= white)
+    else:
+        white = 2 ** (bits - (kind == SIGNED)) - 1
+    shades = np.rint(np.clip(values, 0, white) * (255 / white)).astype(np.uint8)
+    if _first(tags, PHOTOMETRIC, None) == WHITE_IS_ZERO:
+        shades = 255 - shades
+    if isinstance(transparent, int):
+        shades[values == transparent] = 255
+    return shades
+
+
+def _first(tags: Mapping[int, object], tag: int, default: int | None) -> int | None:
+    value = tags.get(tag, default)
+    return value[0] if isinstance(value, tuple) else value
