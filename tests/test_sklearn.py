@@ -422,3 +422,44 @@ def test_without_scikit_learn_one_line_says_what_to_install() -> None:
 def test_the_package_does_not_import_scikit_learn() -> None:
     code = "import sys, colonnade; assert 'sklearn' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def _named(*classes: str) -> tuple[cn.Model, np.ndarray, np.ndarray]:
+    """A model that tells shades apart, its outputs in this order, and images of them with their labels."""
+    from tests.data.pictures import SHADES, expert
+
+    labels = np.array(sorted(classes) * 10)
+    images = np.zeros((len(labels), 3, 1, 1), np.uint8)
+    images[:, 0, 0, 0] = [SHADES[label] for label in labels]
+    model = expert(*classes)
+    model.normalization = {"mean": [0.0] * 3, "std": [1.0] * 3}
+    return model, images, labels
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_given_models_classes_are_paired_with_labels_by_name(weighted: bool) -> None:
+    model, x, y = _named("tulips", "daisy", "roses")
+    weights = {"sample_weight": np.linspace(0.5, 1.5, len(y))} if weighted else {}
+    classifier = ImageClassifier(
+        model, epochs=1, optimizer="sgd", lr=1e-4, validation_fraction=0.2, channels="first", random_state=0
+    )
+    classifier.fit(x, y, **weights)
+    assert classifier.classes_.tolist() == ["daisy", "roses", "tulips"]
+    assert classifier.history_[0]["train_loss"] < 0.1
+    assert classifier.history_[0]["test_accuracy"] == 1
+    assert classifier.model_.classes == ["tulips", "daisy", "roses"]
+    assert classifier.score(x, y) == 1
+    np.testing.assert_array_equal(classifier.predict_proba(x).argmax(axis=1), np.searchsorted(classifier.classes_, y))
+
+
+def test_labels_that_a_given_model_does_not_know_are_named() -> None:
+    model, x, y = _named("tulips", "daisy", "roses")
+    y[y == "daisy"] = "orchi"
+    with pytest.raises(ArgumentError, match="got orchi, which it has not"):
+        ImageClassifier(model, epochs=1, channels="first").fit(x, y)
+
+
+def test_labels_that_are_numbers_count_a_given_models_outputs() -> None:
+    model, x, y = _named("daisy", "roses", "tulips")
+    classifier = ImageClassifier(model, epochs=1, optimizer="sgd", lr=1e-4, channels="first", random_state=0)
+    assert classifier.fit(x, np.searchsorted(np.unique(y), y)).history_[0]["train_accuracy"] == 1

@@ -10,6 +10,7 @@ import numpy as np
 
 from .data.examples import Arrays, Examples
 from .data.loader import Loader
+from .data.pairing import class_names
 from .data.prefetch import default_workers, prefetch
 from .errors import ArgumentError, DataError
 from .model import Model
@@ -77,7 +78,7 @@ def cached_features(
         stored = _read(path, (len(examples), *laid), model.dtype)
         if stored is None:
             raise DataError(f"{path}: the features were changed by another program; try again.")
-    return Arrays(channels_first(stored) if len(laid) == 3 else stored, examples.targets)
+    return Arrays(channels_first(stored) if len(laid) == 3 else stored, examples.targets, class_names(examples))
 
 
 def _laid(shape: Shape) -> Shape:

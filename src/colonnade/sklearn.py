@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from . import training, zoo
 from .data import augmentation
 from .data.loader import Augmentation
+from .data.pairing import pair
 from .errors import ArgumentError, MissingExtraError, ShapeError
 from .layers import Dense, ReLU
 from .model import Model
@@ -71,7 +72,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         model: `"auto"` for the standard CNN, or for rows without places two dense layers with a ReLU between; the name
             of a function of `colonnade.zoo`; a function that is called with `input_shape=`, `classes=` and `seed=` and
-            returns a Model; or a Model, which is copied: its weights are where training starts.
+            returns a Model; or a Model, which is copied: its weights are where training starts. Where it has names of
+            classes, labels that are text are paired with them by name.
         epochs: Times that every image is seen; by default 20, or as many more as make 300 steps.
         batch_size: Images in a step.
         optimizer: `"sgd"`, `"adam"`, `"adamw"`, or what takes the parameters and returns an optimizer: a class of
@@ -175,17 +177,19 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed = int(random.randint(2**31 - 1))
         train, held_out = self._split(targets, random)
         model = self._network(x.shape[1:], seed)
-        model.classes = [str(label) for label in self.classes_]
+        self._places = self._pair(model)
+        places = np.argsort(self._places)
+        model.classes = [str(label) for label in self.classes_[places]]
         normalization = model.normalization or _normalization(x[train], None if weights is None else weights[train])
         epochs = self._epochs(len(x[train]))
         self.history_ = training.fit(
             model,
             x[train],
-            self._weighted(targets, weights, model)[train],
+            self._at_their_places(self._weighted(targets, weights, model)[train]),
             epochs=epochs,
             batch_size=self.batch_size,
             optimizer=self._optimizer(model.parameters()),
-            validation=(x[held_out], targets[held_out]) if self.validation_fraction else None,
+            validation=(x[held_out], self._places[targets[held_out]]) if self.validation_fraction else None,
             seed=seed,
             normalization=normalization,
             augmentation=self._augmentation(),
@@ -207,7 +211,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ShapeError(
                 f"ImageClassifier: expected images of shape {self.image_shape_}, as in fit, got {images.shape[1:]}."
             )
-        return self.model_.predict_proba(self._arranged(images))
+        return self.model_.predict_proba(self._arranged(images))[:, self._places]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -316,6 +320,19 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"ImageClassifier: model must put out ({classes},), a number for each class, got {model.output_shape}."
             )
         return model
+
+    def _pair(self, model: Model) -> Array:
+        """At which output of the model each label is, (classes,): where it names them so, else in their order."""
+        labels = self.classes_.tolist()
+        text = all(isinstance(label, str) for label in labels)
+        known = model.classes if isinstance(self.model, Model) else None
+        if known is None or not (text or {str(label) for label in labels} <= set(known)):
+            return np.arange(len(labels))
+        return pair("ImageClassifier", [str(label) for label in labels], known)
+
+    def _at_their_places(self, targets: Array) -> Array:
+        """Class numbers, or rows of a number a class, as the model counts the classes."""
+        return self._places[targets] if targets.ndim == 1 else targets[:, np.argsort(self._places)]
 
     def _named(self, flat: bool) -> Network:
         if self.model == "auto":

@@ -1,12 +1,17 @@
 """`colonnade evaluate`, as a person runs it."""
 
 import json
+import shutil
+import subprocess
+import warnings
 
 import numpy as np
 import pytest
 
 import colonnade as cn
 from colonnade import metrics
+from colonnade.cli.main import main
+from tests.data.pictures import expert, shaded
 
 
 def test_evaluate_agrees_with_the_last_line_of_training(run, trained):
@@ -67,3 +72,147 @@ def test_images_of_another_size_than_the_model_takes_are_one_line_and_status_2(r
     assert result.returncode == 2
     assert "layer" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+# Folders: which photographs, and of which classes
+
+KNOWN = ("tulips", "daisy", "roses")  # not sorted: a place tells nothing
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A file of a model that is right on all, if its classes are paired rightly."""
+    path = tmp_path_factory.mktemp("expert") / "model.safetensors"
+    expert(*KNOWN).save(path)
+    return path
+
+
+@pytest.fixture
+def here(capsys):
+    """As `run`, in this process: quicker, and all that is asked of it here is what it says."""
+
+    def run(*arguments):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            status = main(list(map(str, arguments)))
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, said.out, said.err)
+
+    return run
+
+
+def evaluated(result, title, images, *warnings):
+    """Holds that all is right, and what is said of the images on standard error."""
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "test accuracy 1.0000"
+    assert f"(95 % Wilson interval, {images:,} images)" in result.stdout.splitlines()[-2]
+    *warned, said = result.stderr.splitlines()
+    assert said.startswith(title)
+    assert f", {images:,} photographs of " in said
+    assert warned == [f"warning: {each}" for each in warnings]
+
+
+def test_a_folder_without_parts_is_tested_whole(here, model, tmp_path):
+    shaded(tmp_path, daisy=5, roses=6, tulips=7)
+    evaluated(here("evaluate", model, "--data", tmp_path), f"{tmp_path}: all that is there", 18)
+    answer = json.loads(here("evaluate", model, "--data", tmp_path, "--json").stdout)
+    assert (answer["n"], answer["part"], answer["accuracy"]) == (18, "all", 1)
+    for part, images in (("all", 18), ("train", 15), ("val", 3)):
+        evaluated(here("evaluate", model, "--data", tmp_path, "--part", part), f"{tmp_path}: ", images)
+
+
+@pytest.mark.parametrize("held_out", ["val", "Validation", "test"])
+def test_a_folder_with_parts_is_tested_on_what_is_held_out(here, model, tmp_path, held_out):
+    shaded(tmp_path, "train", daisy=5, roses=6, tulips=7)
+    shaded(tmp_path, held_out, daisy=1, roses=2, tulips=3)
+    shaded(tmp_path, "testing", daisy=1, roses=1, tulips=1)
+    evaluated(here("evaluate", model, "--data", tmp_path), f"{tmp_path / held_out}: the part held out", 6)
+    for part, title, images in (
+        ("val", f"{tmp_path / held_out}: the part held out", 6),
+        ("train", f"{tmp_path / 'train'}: the part to learn from", 18),
+        ("all", f"{tmp_path}: all that is in ", 27),
+    ):
+        evaluated(here("evaluate", model, "--data", tmp_path, "--part", part), title, images)
+    evaluated(here("evaluate", model, "--data", tmp_path / "train"), f"{tmp_path / 'train'}: all that is there", 18)
+
+
+def test_parts_of_a_data_set_by_name(here, trained):
+    for part, images in (("val", 355), ("train", 1442), ("all", 1797)):
+        result = here("evaluate", trained / "model.safetensors", "--part", part)
+        assert f", {images:,} images of 10 classes" in result.stderr
+        assert f", {images:,} images)" in result.stdout.splitlines()[-2]
+
+
+def test_classes_are_paired_by_name_and_the_missing_are_said(here, model, tmp_path):
+    shaded(tmp_path, roses=2, tulips=3)
+    warning = f"{tmp_path}: 1 of the model's classes has no images here: daisy."
+    result = here("evaluate", model, "--data", tmp_path)
+    evaluated(result, f"{tmp_path}: all that is there", 5, warning)
+    lines = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[1:4]}
+    assert lines["daisy"] == ["0.0000", "–", "–", "0"]
+    assert lines["roses"] == ["1.0000", "1.0000", "1.0000", "2"]
+    shaded(tmp_path / "one", roses=2)
+    evaluated(here("evaluate", model, "--data", tmp_path / "one"), "", 2, *[
+        f"{tmp_path / 'one'}: 2 of the model's classes have no images here: tulips, daisy."
+    ])  # fmt: skip
+
+
+def test_parts_that_have_other_classes_each_are_paired_one_by_one(here, model, tmp_path):
+    shaded(tmp_path, "train", daisy=2, roses=3)
+    shaded(tmp_path, "val", roses=4, tulips=5)
+    evaluated(here("evaluate", model, "--data", tmp_path, "--part", "all"), f"{tmp_path}: all that is in train and", 14)
+
+
+def test_a_class_that_the_model_does_not_know_is_one_line_and_status_2(here, model, trained, tmp_path):
+    shaded(tmp_path, roses=2, sunflowers=3)
+    result = here("evaluate", model, "--data", tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"error: {tmp_path}: expected the classes of the model (tulips, daisy, roses), got sunflowers, "
+        "which it has not.\n"
+    )
+    named = cn.load(trained / "model.safetensors")
+    named.classes = [f"digit {number}" for number in range(10)]
+    named.save(tmp_path / "named.safetensors")
+    assert "got 0, 1, 2" in here("evaluate", tmp_path / "named.safetensors").stderr
+
+
+def test_a_model_without_names_is_told_by_order_and_says_so(here, tmp_path):
+    model = expert("daisy", "roses", "tulips")
+    model.classes = None
+    model.save(tmp_path / "model.safetensors")
+    shaded(tmp_path / "photographs", daisy=1, roses=2, tulips=3)
+    result = here("evaluate", tmp_path / "model.safetensors", "--data", tmp_path / "photographs")
+    assert result.stdout.splitlines()[-1] == "test accuracy 1.0000"
+    assert "model.safetensors has no names of classes: they are taken in the order of the data's." in result.stderr
+
+
+def test_photographs_are_read_as_large_and_as_colourful_as_the_model_takes_them(here, tmp_path):
+    cn.Model([cn.Flatten(), cn.Dense(35, 2)], seed=0).build((1, 5, 7)).save(tmp_path / "model.safetensors")
+    shaded(tmp_path / "photographs", daisy=1, roses=2)
+    assert here("evaluate", tmp_path / "model.safetensors", "--data", tmp_path / "photographs").returncode == 0
+
+
+def test_parts_that_are_not_there_are_one_line_and_status_2(here, model, tmp_path):
+    shaded(tmp_path, "test", daisy=1, roses=2, tulips=3)
+    evaluated(here("evaluate", model, "--data", tmp_path), f"{tmp_path / 'test'}: the part held out", 6)
+    for part, message in (("train", "expected a part to learn from"), ("test", "'test' is not one of 'val', 'train'")):
+        result = here("evaluate", model, "--data", tmp_path, "--part", part)
+        assert result.returncode == 2
+        assert message in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_is_left_out_is_said_in_a_line(here, model, tmp_path):
+    shaded(tmp_path, daisy=1, roses=2, tulips=3)
+    (tmp_path / "roses" / "1.HEIC").touch()
+    (tmp_path / "tulips" / "2.txt").touch()
+    (tmp_path / "tulips" / "Thumbs.db").touch()
+    shutil.copytree(tmp_path / "roses", tmp_path / "tulips" / "@eaDir")
+    shutil.copytree(tmp_path / "roses", tmp_path / "__MACOSX" / "roses")
+    warning = f"{tmp_path}: left out 2 files: .heic 1, .txt 1."
+    evaluated(here("evaluate", model, "--data", tmp_path), f"{tmp_path}: all that is there", 6, warning)
+    result = here("train", "--data", tmp_path, "--epochs", 1, "--model", "mlp", "--out", tmp_path / "out")
+    assert result.returncode == 2  # a single daisy can't be divided
+    assert result.stderr.splitlines()[0] == f"warning: {warning}"

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from colonnade.data.examples import Arrays
+from colonnade.data.examples import Arrays, Joined
 from colonnade.errors import ArgumentError, DataError, ShapeError
 
 
@@ -131,3 +131,24 @@ def test_broken_npy_files_are_one_line_each(tmp_path):
             Arrays(tmp_path / f"{name}.npy")
         assert str(caught.value).startswith(str(tmp_path))
         assert "\n" not in str(caught.value)
+
+
+# Joined
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_joined_examples_are_those_of_their_parts_one_after_the_other(images, dtype):
+    x = images.astype(dtype)
+    parts = [Arrays(x[:7], np.arange(7)), Arrays(x[7:8], np.arange(7, 8)), Arrays(x[8:], np.arange(8, 20))]
+    whole = Joined(parts, ["a", "b"])
+    assert (len(whole), whole.shape, whole.classes) == (20, (3, 5, 4), ["a", "b"])
+    np.testing.assert_array_equal(whole.targets, np.arange(20))
+    for positions in (np.arange(20), np.array([19, 0, 7, 7, 3]), np.array([8])):
+        taken = whole.take(positions)
+        np.testing.assert_array_equal(taken, x[positions])
+        assert taken.dtype == dtype
+
+
+def test_joined_examples_must_be_of_one_shape(images):
+    with pytest.raises(ShapeError, match=r"images of one shape, got \(3, 5, 3\) and \(3, 5, 4\)"):
+        Joined([Arrays(images, np.arange(20)), Arrays(images[..., :3], np.arange(20))])

@@ -158,6 +158,19 @@ def test_images_of_another_size_or_other_classes_are_not_judged(run):
     assert "expected the classes of the model" in collect(run, steps=0).missing["judgement"]
 
 
+def test_classes_in_another_order_or_fewer_are_judged_by_name(run):
+    from tests.data.pictures import expert, shaded
+
+    expert("tulips", "daisy", "roses").save(run / "model.safetensors")
+    shaded(run / "images", "train", daisy=1, roses=1)
+    shaded(run / "images", "val", daisy=2, roses=3)
+    (run / "config.toml").write_text('data = "images"\n')
+    with pytest.warns(UserWarning, match="1 of the model's classes has no images here: tulips"):
+        judged = collect(run, steps=0).judgement
+    assert (judged.images, judged.accuracy, judged.classes) == (5, 1, ["tulips", "daisy", "roses"])
+    assert [each["support"] for each in judged.reports] == [0, 2, 3]
+
+
 def test_a_model_without_a_convolution_has_no_filters(run):
     cn.Model([cn.Flatten(), cn.Dense(64, 10)]).build((1, 8, 8)).save(run / "model.safetensors")
     report = collect(run, steps=0)

@@ -396,3 +396,37 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
 def stamp(folder):
     path = folder / "checkpoint.safetensors"
     return path.stat().st_mtime_ns if path.exists() else None
+
+
+# Names of classes
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["b", "a", *"cdefghij"], "classes differ: they are in another order"),
+        (["a", "z", *"cdefghij"], "classes differ: 'b' is missing, 'z' is new"),
+    ],
+)
+def test_a_run_is_not_resumed_with_other_classes_and_they_are_named(tmp_path, names, message):
+    first, again = network(), network()
+    first.classes, again.classes = list("abcdefghij"), names
+    train(tmp_path, first, epochs=1)
+    with pytest.raises(ArgumentError, match=message):
+        train(tmp_path, again, resume=True)
+
+
+def test_a_run_whose_classes_were_renamed_on_disk_is_not_resumed(tmp_path):
+    from tests.data.pictures import shaded
+
+    def run(**options):
+        model = cn.Model([cn.Flatten(), cn.Dense(3, 2)], seed=0)
+        fit(model, cn.data.ImageFolder(tmp_path / "images", 1), out=tmp_path / "run", **options)
+        return model
+
+    shaded(tmp_path / "images", daisy=4, roses=4)
+    run(epochs=1)
+    assert run(epochs=2, resume=True).classes == ["daisy", "roses"]
+    (tmp_path / "images" / "roses").rename(tmp_path / "images" / "tulips")
+    with pytest.raises(ArgumentError, match="classes differ: 'roses' is missing, 'tulips' is new"):
+        run(epochs=3, resume=True)

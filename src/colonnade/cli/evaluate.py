@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,22 +17,36 @@ def evaluate(
     model: ModelFile,
     data: Data = "digits",
     data_dir: DataDir = None,
+    part: Annotated[
+        Literal["val", "train", "all"] | None,
+        typer.Option("--part", show_default="held out; all of a folder without parts", help="What is tested on."),
+    ] = None,
     batch_size: BatchSize = 256,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Loss and accuracy of a model on the test part of a data set, class by class, and how sure both are."""
+    """Loss and accuracy of a model on a data set, class by class, and how sure both are.
+
+    The classes of a model that has their names are paired with those of the data by name.
+    """
     from .. import metrics, training
-    from ..data import load as load_data
+    from ..data.datasets import NAMES, load_part
+    from ..data.pairing import paired
     from ..formats import load as load_model
 
     set_threads(threads)
     net = load_model(model)
-    images = load_data(data, data_dir)
-    result = training.evaluate(net, images.test, batch_size=batch_size)
-    probabilities = training.predict_proba(net, images.test, batch_size=batch_size)
-    labels, predicted = images.test.targets, probabilities.argmax(axis=1)
+    tested = load_part(data, part, data_dir, **_size(net.input_shape))
+    images = paired(str(data), tested.examples, net.classes, tested.classes)
+    result = training.evaluate(net, images, batch_size=batch_size)
+    probabilities = training.predict_proba(net, images, batch_size=batch_size)
+    labels, predicted = images.targets, probabilities.argmax(axis=1)
     classes = net.classes or [str(number) for number in range(probabilities.shape[1])]
+    kind = "images" if data in NAMES else "photographs"
+    number = len(tested.classes)
+    typer.echo(f"{tested.title}, {len(images):,} {kind} of {number} class{'es' if number > 1 else ''}", err=True)
+    if net.classes is None:
+        typer.echo(f"warning: {model} has no names of classes: they are taken in the order of the data's.", err=True)
     confusion = metrics.confusion_matrix(predicted, labels, len(classes))
     reports = metrics.class_reports(confusion)
     calibration = metrics.calibration(probabilities, labels)
@@ -42,6 +56,7 @@ def evaluate(
         found = {
             "model": str(model),
             "data": data,
+            "part": tested.part,
             **result,
             "interval": interval,
             "top_5": metrics.top_k(probabilities, labels, 5),
@@ -59,12 +74,21 @@ def evaluate(
     typer.echo(f"test accuracy {result['accuracy']:.4f}")
 
 
+def _size(shape: Any) -> dict[str, Any]:
+    """How photographs are to be read for a model of that input shape, (c, h, w)."""
+    if not isinstance(shape, tuple) or len(shape) != 3 or isinstance(shape[0], tuple):
+        return {}
+    return {"channels": shape[0], "size": shape[1:]}
+
+
 def _table(classes: list[str], reports: list[ClassReport]) -> list[str]:
     """A line a class."""
     width = max(map(len, ["class", *classes]))
     lines = [f"{'class'.ljust(width)}  precision  recall      F1  images"]
     for name, report in zip(classes, reports, strict=True):
         shares = f"{report['precision']:9.4f}  {report['recall']:.4f}  {report['f1']:.4f}"
+        if not report["support"]:  # none of it could be found
+            shares = f"{report['precision']:9.4f}  {'–':>6}  {'–':>6}"
         lines.append(f"{name.ljust(width)}  {shares}  {report['support']:6,}")
     return lines
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 
@@ -57,6 +59,24 @@ def _with_what_was_received(error: typer.TyperException) -> str:
     return message
 
 
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """What the package warns of, as a person reads it: a line on standard error, without the place in the code."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if category is UserWarning:
+            typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+        else:  # a mistake of ours, or of a library
+            before(message, category, *place)
+
+    before = warnings.showwarning
+    warnings.showwarning = show  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
@@ -68,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         # Not standalone: Typer would print a usage error in several lines.
-        status: int | None = app(arguments, prog_name="colonnade", standalone_mode=False)
+        with _warnings_in_a_line():
+            status: int | None = app(arguments, prog_name="colonnade", standalone_mode=False)
         return status or 0
     except typer.TyperException as error:
         message = _with_what_was_received(error)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from ..errors import DataError
+from ..errors import ArgumentError, DataError
 from . import official
 from .dataset import Dataset
+from .examples import Examples, Joined
+from .folders import HELD_OUT, TRAIN, class_folders, divided, first
 from .image_folder import ImageFolder
+from .pairing import pair, renumbered
 from .places import DATA
 
 READERS: dict[str, Callable[..., Dataset]] = {
@@ -20,6 +24,7 @@ READERS: dict[str, Callable[..., Dataset]] = {
     "cifar100": official.cifar100,
 }
 NAMES = ("digits", *READERS)
+PARTS = {"val": "held out", "train": "to learn from", "all": ""}
 
 
 def load(
@@ -53,15 +58,97 @@ def load(
         return official.digits()
     if known in READERS:
         return READERS[known](data_dir, download)
+    return folder(_find(known, data_dir), size, channels=channels)
+
+
+class Part(NamedTuple):
+    """Images to test on, and what they are.
+
+    Attributes:
+        title: For a person.
+        part: `val`, `train` or `all`.
+        examples: The images.
+        classes: The names of their class numbers.
+    """
+
+    title: str
+    part: str
+    examples: Examples
+    classes: list[str]
+
+
+def load_part(
+    name: str | os.PathLike[str],
+    part: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    download: bool = True,
+    size: int | tuple[int, int] = 64,
+    channels: int = 3,
+) -> Part:
+    """One part of a data set, to test on.
+
+    Args:
+        name: As `load` takes it, like `data_dir`, `download`, `size` and `channels`.
+        part: `val`, what is held out; `train`, what is learned from; or `all`. By default what is held out, and all
+            of a folder that is not divided into parts. Of such a folder `val` is the share that training holds out.
+
+    Raises:
+        ArgumentError: Another part.
+        DataError: As `load` raises it, or a part that is not there.
+    """
+    if part not in (None, *PARTS):
+        raise ArgumentError(f"part: expected one of {', '.join(PARTS)}, got {part!r}.")
+    if os.fspath(name) in NAMES:
+        dataset = load(name, data_dir, download=download)
+        part = part or "val"
+        examples = {"val": [dataset.test], "train": [dataset.train], "all": [dataset.train, dataset.test]}[part]
+        title = "all that is there" if part == "all" else f"the part {PARTS[part]}"
+        return Part(f"{dataset.name}: {title}", part, _joined(examples, dataset.classes), dataset.classes)
+    return _part_of_folder(_find(os.fspath(name), data_dir), part, size, channels)
+
+
+def _part_of_folder(path: Path, part: str | None, size: int | tuple[int, int], channels: int) -> Part:
+    found = divided(path)
+    train, held_out = first(found, TRAIN), first(found, HELD_OUT)
+    part = part or ("val" if held_out else "all")
+
+    def whole(place: Path) -> ImageFolder:  # however few classes it has
+        return ImageFolder(place, size, channels=channels, classes=list(class_folders(place)), cache=True)
+
+    if part == "all":
+        opened = [whole(place) for place in found.values()] or [whole(path)]
+        classes = sorted({name for each in opened for name in each.classes})
+        numbered = [renumbered(each, pair(str(path), each.classes, classes), classes) for each in opened]
+        title = f"{path}: all that is in {' and '.join(found)}" if found else f"{path}: all that is there"
+        return Part(title, part, _joined(numbered, classes), classes)
+    if place := held_out if part == "val" else held_out and train:
+        images = whole(place)
+        return Part(f"{place}: the part {PARTS[part]}", part, images, images.classes)
+    learned, tested = ImageFolder.load(path, size, channels=channels, cache=True)
+    images = tested if part == "val" else learned
+    return Part(f"{path}: the share {PARTS[part]} when it is split", part, images, images.classes)
+
+
+def _joined(parts: Sequence[Examples], classes: list[str]) -> Examples:
+    return parts[0] if len(parts) == 1 else Joined(parts, classes)
+
+
+def _find(name: str, data_dir: str | os.PathLike[str] | None) -> Path:
+    """The folder of a data set that is none of those by name.
+
+    Raises:
+        DataError: There is none.
+    """
     for place in (None, data_dir, os.environ.get(DATA) or None):
-        path = Path(known) if place is None else Path(place, known)
-        if known and path.is_dir():
-            return folder(path, size, channels=channels)
+        path = Path(name) if place is None else Path(place, name)
+        if name and path.is_dir():
+            return path
     import difflib  # few mistype a name
 
-    near = difflib.get_close_matches(known.lower(), NAMES, n=1)
+    near = difflib.get_close_matches(name.lower(), NAMES, n=1)
     hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(NAMES)} or a folder."
-    raise DataError(f"There is no data set {known!r}: {hint}")
+    raise DataError(f"There is no data set {name!r}: {hint}")
 
 
 def folder(

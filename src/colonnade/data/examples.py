@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +14,10 @@ from ..ops.layout import Array, channels_first, channels_last
 
 
 class Examples(Protocol):
-    """Images and their targets, wherever they lie. Whatever has these four can be trained on."""
+    """Images and their targets, wherever they lie. Whatever has these four can be trained on.
+
+    Where it has a list of names `classes` as well, and the model has names, they are paired by them.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -42,6 +45,7 @@ class Arrays:
             `.npy` file is memory-mapped, as is an array from `np.load(path, mmap_mode="r")`: only the images of a
             batch are read, when it is their turn.
         y: Targets (n, ...), likewise; whole numbers (n,) become int64. None where there are none, to predict.
+        classes: The names of the class numbers, if they have any: a model that has names, too, is paired by them.
 
     Raises:
         ShapeError: No images, or targets of another number than the images.
@@ -50,7 +54,10 @@ class Arrays:
     """
 
     def __init__(
-        self, x: ArrayLike | os.PathLike[str] | str, y: ArrayLike | os.PathLike[str] | str | None = None
+        self,
+        x: ArrayLike | os.PathLike[str] | str,
+        y: ArrayLike | os.PathLike[str] | str | None = None,
+        classes: Sequence[str] | None = None,
     ) -> None:
         self.x = _array(x)
         if self.x.ndim < 2 or not len(self.x):
@@ -64,6 +71,7 @@ class Arrays:
             )
         if self.targets.ndim == 1 and self.targets.dtype.kind in "ui":
             self.targets = self.targets.astype(np.int64, copy=False)
+        self.classes = None if classes is None else list(classes)
         self.in_memory = not _is_mapped(self.x)
         self._laid_last = self.x.ndim == 4 and not self.x.flags.c_contiguous
 
@@ -92,6 +100,45 @@ class Arrays:
     def __repr__(self) -> str:
         place = "" if self.in_memory else ", memory-mapped"
         return f"Arrays({len(self)} images of {'×'.join(map(str, self.shape))}, {self.x.dtype}{place})"
+
+
+class Joined:
+    """Several examples as one, one after the other.
+
+    Args:
+        parts: At least one, of images of one shape, and of class numbers that mean the same.
+        classes: The names of the class numbers, if they have any.
+
+    Raises:
+        ShapeError: Images of different shapes.
+    """
+
+    def __init__(self, parts: Sequence[Examples], classes: Sequence[str] | None = None) -> None:
+        if len(shapes := {tuple(part.shape) for part in parts}) > 1:
+            raise ShapeError(f"Joined: expected images of one shape, got {' and '.join(map(str, sorted(shapes)))}.")
+        self.parts = list(parts)
+        self.classes = None if classes is None else list(classes)
+        self.targets = np.concatenate([np.asarray(part.targets) for part in parts])
+        self._starts = np.cumsum([0, *map(len, parts)])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image."""
+        return tuple(self.parts[0].shape)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, positions: Array) -> Array:
+        """The images at these positions, each from its part."""
+        positions = np.asarray(positions)
+        part_of = np.searchsorted(self._starts, positions, side="right") - 1
+        asked = [(part_of == number, number) for number in np.unique(part_of)]
+        taken = [(here, self.parts[number].take(positions[here] - self._starts[number])) for here, number in asked]
+        batch = np.empty((len(positions), *self.shape), np.result_type(*(images for _, images in taken)))
+        for here, images in taken:
+            batch[here] = images
+        return batch
 
 
 def _array(values: ArrayLike | os.PathLike[str] | str) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 from ..errors import DataError
 from .images import SUFFIXES
+from .pairing import composed
 
 TRAIN = ("train", "training")
 HELD_OUT = ("val", "valid", "validation", "test", "testing")
@@ -147,11 +147,6 @@ def parts(folder: Path) -> tuple[Path, Path | None]:
 def first(found: Mapping[str, Path], names: Iterable[str]) -> Path | None:
     """The part that has the first of these names that there is."""
     return next((found[name] for name in names if name in found), None)
-
-
-def composed(name: str) -> str:
-    """A name in the one form in which names are compared: macOS writes é as two signs, others as one."""
-    return unicodedata.normalize("NFC", name)
 
 
 def is_image(path: Path) -> bool:

@@ -8,7 +8,7 @@ import struct
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,7 +53,8 @@ REDUCING_GAP = 2
 
 # Tags of TIFF, and what they say.
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
-WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
+WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1
+UNSIGNED, SIGNED = 1, 2
 # What may be white where 32 bits leave it open: that of floating point, of bytes, of 16 bits, and of all 32.
 WHITES = (1, 2**8 - 1, 2**16 - 1, 2**32 - 1)
 OVERSHOOT = 2  # floating point may go so far above white before it is taken to have another: resizing sharpens
@@ -155,15 +156,15 @@ def _opaque(opened: Image) -> Image:
     if image.mode == "LAB":  # the one colour space that Pillow needs profiles for
         from PIL import ImageCms
 
-        profiles = [ImageCms.ImageCmsProfile(ImageCms.createProfile(name)) for name in ("LAB", "sRGB")]
-        return ImageCms.profileToProfile(image, *profiles, outputMode="RGB") or image
+        lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.applyTransform(image, ImageCms.buildTransform(lab, rgb, "LAB", "RGB")) or image
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image
 
 
-def _in_bytes(values: Array, tags: Mapping[int, object], transparent: object = None) -> Array:
+def _in_bytes(values: Array, tags: Mapping[int, Any], transparent: object = None) -> Array:
     """The pixels of an image of more than 8 bits as bytes, (h, w), as `decode` says.
 
     Args:
@@ -188,13 +189,13 @@ def _in_bytes(values: Array, tags: Mapping[int, object], transparent: object = N
     else:
         white = 2 ** (bits - (kind == SIGNED)) - 1
     shades = np.rint(np.clip(values, 0, white) * (255 / white)).astype(np.uint8)
-    if _first(tags, PHOTOMETRIC, None) == WHITE_IS_ZERO:
+    if _first(tags, PHOTOMETRIC, BLACK_IS_ZERO) == WHITE_IS_ZERO:
         shades = 255 - shades
     if isinstance(transparent, int):
         shades[values == transparent] = 255
     return shades
 
 
-def _first(tags: Mapping[int, object], tag: int, default: int | None) -> int | None:
+def _first(tags: Mapping[int, Any], tag: int, default: int) -> int:
     value = tags.get(tag, default)
-    return value[0] if isinstance(value, tuple) else value
+    return int(value[0] if isinstance(value, tuple) else value)

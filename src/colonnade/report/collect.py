@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import metrics
+from ..data.pairing import paired
 from ..errors import ColonnadeError, DataError
 from ..memory_map import MemoryMap, memory_map
 from ..ops.layout import Array
@@ -221,13 +222,15 @@ def judge(net: Model, dataset: Dataset) -> Judgement:
     """Predict the images held out, and count.
 
     Raises:
-        DataError: Images or labels that are not those of the model.
+        DataError: Images of another shape than the model's, or another number of classes.
+        ArgumentError: A class that the model does not know.
     """
-    test, classes = dataset.test, net.classes or dataset.classes
+    classes = net.classes or dataset.classes
+    test = paired(dataset.name, dataset.test, classes, dataset.classes)
     targets = np.asarray(test.targets)
     if tuple(test.shape) != net.input_shape:
         raise DataError(f"{dataset.name}: expected images of shape {net.input_shape}, got {tuple(test.shape)}.")
-    if classes != dataset.classes or net.output_shape != (len(classes),):
+    if net.output_shape != (len(classes),):
         raise DataError(f"{dataset.name}: expected the classes of the model, got {', '.join(dataset.classes)}.")
     probabilities = net.predict_proba(test)  # (n, classes)
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..data.batches import Batches
 from ..data.examples import Arrays
+from ..data.pairing import paired
 from ..data.stream import Stream
 from ..errors import ArgumentError, DivergenceError, ShapeError
 from ..losses import Loss
@@ -67,7 +68,11 @@ def _array(who: str, x: Any) -> Array:
 
 
 def held_out(
-    validation: tuple[ArrayLike, ArrayLike] | Examples, model: Trainable, train: Examples | Stream, loss: Criterion
+    validation: tuple[ArrayLike, ArrayLike] | Examples,
+    model: Trainable,
+    train: Examples | Stream,
+    loss: Criterion,
+    classes: Sequence[str] | None,
 ) -> Examples:
     """The validation part, held to all that `evaluate` will ask of it: an epoch is a dear way to find out.
 
@@ -83,6 +88,7 @@ def held_out(
         found = examples(who, *validation)
     else:
         raise ArgumentError(f"{who}: expected a pair (x, y), got {type(validation).__name__}.")
+    found = paired(who, found, classes)
     if tuple(found.shape) != tuple(train.shape):
         raise ShapeError(
             f"{who}: expected images of shape {tuple(train.shape)}, as in training, got {tuple(found.shape)}."

@@ -33,6 +33,7 @@ SAMPLE = 8
 # What may differ between a run and its continuation.
 FREE = {"epochs"}
 LONGEST_SHOWN = 40
+MOST_SHOWN = 8  # classes
 
 
 class Checkpoint(NamedTuple):
@@ -131,7 +132,7 @@ def settings(run: Run) -> dict[str, Any]:
         "input_shape": model.input_shape,
         "dtype": str(model.dtype),
         "model_seed": model.seed,
-        "classes": model.classes,
+        "classes": run.classes,
         "data": fingerprint(loader.examples),
         "validation": None if run.held_out is None else fingerprint(run.held_out),
     }
@@ -174,6 +175,10 @@ def _differences(before: Any, now: Any, name: str) -> list[str]:
         for key in [*before, *(key for key in now if key not in before)]:
             found += _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
         return found
+    if name == "classes" and isinstance(before, list) and isinstance(now, list):
+        changes = [f"{each!r} is missing" for each in before if each not in now]
+        changes += [f"{each!r} is new" for each in now if each not in before]
+        return [f"classes differ: {', '.join(changes[:MOST_SHOWN]) or 'they are in another order'}"]
     shown = [repr(value.get("type", value) if isinstance(value, dict) else value) for value in (before, now)]
     if shown[0] == shown[1] or max(map(len, shown)) > LONGEST_SHOWN or "sha256:" in shown[0]:
         return [f"{name} differs"]

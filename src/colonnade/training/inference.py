@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..data.batches import Normalization
 from ..data.loader import Batch, Loader
+from ..data.pairing import paired
 from ..errors import DivergenceError
 from ..losses import CrossEntropyLoss
 from ..metrics import predicted
@@ -37,7 +38,8 @@ def evaluate(
 
     Args:
         model: Used as in inference.
-        x: Images, prepared as by `fit`; or examples, which have their targets.
+        x: Images, prepared as by `fit`; or examples, which have their targets. Where these have names of classes, and
+            the model has, too, both are paired by name.
         y: Targets.
         batch_size: Images at a time.
         loss: By default `CrossEntropyLoss()`.
@@ -45,11 +47,11 @@ def evaluate(
         workers: Threads that read the images; see `colonnade.data.Loader`.
 
     Raises:
-        ArgumentError: No images, or targets that are no class of the model.
+        ArgumentError: No images, or targets or names that are no class of the model.
         ShapeError: Targets of another number than the images, or images that do not fit the model.
         DivergenceError: NaN or infinity in an image.
     """
-    given = examples("evaluate", x, y)
+    given = paired("evaluate", examples("evaluate", x, y), model.classes)
     criterion = CrossEntropyLoss() if loss is None else loss
     require_fit("evaluate", model, given, criterion)
     mean = Mean(criterion)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..data.batches import Normalization
 from ..data.loader import Augmentation, Loader
+from ..data.pairing import class_names, paired
 from ..data.stream import Stream
 from ..errors import ArgumentError
 from ..losses import CrossEntropyLoss
@@ -62,7 +63,8 @@ def fit(
     Args:
         model: Built from the shape of x if it is not yet.
         x: Images (n, c, h, w), or (n, ...), bytes or numbers. Or examples, such as `ImageFolder` and `Arrays`, or a
-            `Stream`: they have their targets.
+            `Stream`: they have their targets. Where they have names of classes, as photographs in folders do, and the
+            model has, too, both are paired by name; a model that has none takes theirs.
         y: Targets (n, ...), as the loss wants them: class numbers (n,) for the default.
         epochs: How many times every image is seen.
         batch_size: Images in a step.
@@ -100,7 +102,7 @@ def fit(
         A record an epoch.
 
     Raises:
-        ArgumentError: Numbers out of range, no images, targets that are no class of the model, an optimizer of
+        ArgumentError: Numbers out of range, no images, targets or names that are no class of the model, an optimizer of
             another model, an output folder that can't be written to, more memory needed than given, a checkpoint of
             another run: all found before the first step, and the model is then as it was.
         ShapeError: Targets of another number than the images, or images that do not fit the model.
@@ -117,7 +119,7 @@ def fit(
     arguments.require_positive("fit", clip=clip, memory=memory, max_time=max_time)
     if checkpoint_seconds is not None and not checkpoint_seconds >= 0:
         raise ArgumentError(f"fit: checkpoint_seconds must not be negative, got {checkpoint_seconds!r}.")
-    train = x if isinstance(x, Stream) else arguments.examples("fit", x, y)
+    train = x if isinstance(x, Stream) else paired("fit", arguments.examples("fit", x, y), model.classes)
     if normalization is None:
         normalization = model.normalization
     loader = Loader(
@@ -131,7 +133,8 @@ def fit(
         workers=workers,
     )
     arguments.require_fit("fit", model, train, criterion)
-    held_out = None if validation is None else arguments.held_out(validation, model, train, criterion)
+    known = model.classes or class_names(train)
+    held_out = None if validation is None else arguments.held_out(validation, model, train, criterion, known)
     optimizer = AdamW(model.parameters(), lr=1e-3) if optimizer is None else optimizer
     arguments.require_own(model, optimizer)
     if memory is not None:
@@ -153,6 +156,7 @@ def fit(
         clip=clip,
         callbacks=[*own, *callbacks],
         workers=workers,
+        classes=known if known and model.output_shape == (len(known),) else None,
         evaluated_at_once=256 if memory is None else -(-int(batch_size) // int(accumulate)),
     )
     if resume:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..data.batches import Normalization
 from ..data.loader import Augmentation, Loader
+from ..data.pairing import paired
 from ..errors import ArgumentError
 from ..losses import CrossEntropyLoss
 from ..optimizers import AdamW
@@ -86,7 +87,7 @@ def learning_rate_range_test(
     if not low < high or steps < 2:
         raise ArgumentError(f"{who}: expected low < high and at least 2 steps, got {low} to {high} in {steps}.")
     criterion = CrossEntropyLoss() if loss is None else loss
-    given = arguments.examples(who, x, y)
+    given = paired(who, arguments.examples(who, x, y), model.classes)
     loader = Loader(
         given,
         int(batch_size),

@@ -50,6 +50,7 @@ class Run:
         clip: The greatest norm of the gradients, or None.
         callbacks: Told in this order.
         workers: Threads that read images for validation.
+        classes: The names that the model is given, or has; None for no names.
         evaluated_at_once: Images of a batch of validation.
 
     Attributes:
@@ -72,6 +73,7 @@ class Run:
         clip: float | None = None,
         callbacks: Sequence[Callback] = (),
         workers: int | None = None,
+        classes: Sequence[str] | None = None,
         evaluated_at_once: int = 256,
     ) -> None:
         self.model = model
@@ -84,6 +86,7 @@ class Run:
         self.clip = clip
         self.callbacks = list(callbacks)
         self.workers = workers
+        self.classes = None if classes is None else list(classes)
         self.evaluated_at_once = evaluated_at_once
         self.history = History()
         self.epoch = 1
@@ -123,6 +126,8 @@ class Run:
         self._begin()
         if (given := self.loader.normalization) is not None:
             self.model.normalization = {name: [float(value) for value in given[name]] for name in ("mean", "std")}
+        if self.classes is not None:
+            self.model.classes = self.classes
         try:
             while self.epoch <= self.epochs and self.history.stopped is None:
                 self._train_epoch(ends)
