@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
+import numpy as np
+
+from .errors import LimitError
 from .ops.layout import ALIGNMENT
+
+MOST = 1 << 62  # bytes of all spans: sums of them stay whole numbers of a machine
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -29,22 +34,21 @@ def pack(spans: Mapping[Hashable, Span], share: bool = True) -> tuple[dict[Hasha
     Greedy by size (Pisarchyk and Lee 2020, arXiv:2001.03288): the largest first, each at the lowest offset that is
     free for as long as it lives. With `share` false nothing ever overlaps.
     """
+    if (total := sum(aligned(span.size) for span in spans.values())) > MOST:
+        raise LimitError(f"a plan of {total:.3g} bytes is none for any machine.")
     offsets: dict[Hashable, int] = {}
-    placed: list[tuple[int, int, Span]] = []  # (start, end, span), in bytes
-    for key, span in sorted(spans.items(), key=lambda item: -item[1].size):
-        together = [
-            (start, end)
-            for start, end, other in placed
-            if not share or (other.first <= span.last and span.first <= other.last)
-        ]
-        offset = 0
-        for start, end in sorted(together):
-            if offset + span.size <= start:
-                break
-            offset = max(offset, end)
+    table = np.empty((4, len(spans)), np.int64)  # start, end, first and last of those placed, in the order of starts
+    for number, (key, span) in enumerate(sorted(spans.items(), key=lambda item: -item[1].size)):
+        starts, ends, firsts, lasts = table[:, :number]
+        together = (firsts <= span.last) & (span.first <= lasts) if share else slice(None)
+        taken = np.maximum.accumulate(np.concatenate(([0], ends[together])))  # up to where, before each start
+        gaps = np.flatnonzero(starts[together] - taken[:-1] >= span.size)
+        offset = int(taken[gaps[0] if len(gaps) else -1])
         offsets[key] = offset
-        placed.append((offset, offset + aligned(span.size), span))
-    return offsets, max((end for _, end, _ in placed), default=0)
+        place = int(np.searchsorted(starts, offset, "right"))
+        table[:, place + 1 : number + 1] = table[:, place:number]
+        table[:, place] = offset, offset + aligned(span.size), span.first, span.last
+    return offsets, int(table[1].max(initial=0))
 
 
 class Lives(Generic[Key]):
@@ -63,8 +67,9 @@ class Lives(Generic[Key]):
 
     def find(self, key: Key) -> Key:
         """The array that stands for all those of the same storage."""
-        while self._owner[key] != key:
-            key = self._owner[key]
+        while (owner := self._owner[key]) != key:
+            self._owner[key] = self._owner[owner]  # half the way for those who come later
+            key = owner
         return key
 
     def unite(self, key: Key, other: Key) -> None:

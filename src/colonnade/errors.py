@@ -1,8 +1,18 @@
 """The exceptions of Colonnade: who, the rule, what was received, in one line."""
 
+from __future__ import annotations
+
+from .printable import LONGEST_MESSAGE, printable
+
 
 class ColonnadeError(Exception):
-    """Base of every error that Colonnade raises on purpose."""
+    """Base of every error that Colonnade raises on purpose.
+
+    Its message is one line, fit for a terminal, whatever names and values stand in it: see :mod:`colonnade.printable`.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), LONGEST_MESSAGE)
 
 
 class ArgumentError(ColonnadeError, ValueError):
@@ -27,6 +37,10 @@ class DataError(ColonnadeError, ValueError):
 
 class FileFormatError(ColonnadeError, ValueError):
     """A file that is not a model, or is one of a newer version."""
+
+
+class LimitError(ColonnadeError, MemoryError):
+    """What would take more memory than there is, or more memory or work than is allowed; nothing was begun."""
 
 
 class MissingExtraError(ColonnadeError, ImportError):

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import blas
-from .errors import ArgumentError, StateError
+from .errors import ArgumentError, LimitError, StateError
 from .layers.base import Block, Direction, Lane, Scratch, State
 from .layers.wiring import Wiring
 from .ops.layout import Array, channels_first, empty
@@ -213,15 +213,20 @@ class Memory:
     def fit(self, plan: Plan) -> bool:
         """Make room for a plan; true if any array was replaced, so that views into it are stale."""
         replaced = self.batch.nbytes < plan.batch_bytes
-        if replaced:
-            self.batch = np.empty(0, np.uint8)  # let go of the old one first
-            self.batch = empty(plan.batch_bytes, np.uint8)
-        for worker in range(plan.workers):
-            if worker == len(self.workers):
-                self.workers.append(np.empty(0, np.uint8))
-            if self.workers[worker].nbytes < plan.worker_bytes:
-                self.workers[worker] = empty(plan.worker_bytes, np.uint8)
-                replaced = True
+        try:
+            if replaced:
+                self.batch = np.empty(0, np.uint8)  # let go of the old one first
+                self.batch = empty(plan.batch_bytes, np.uint8)
+            for worker in range(plan.workers):
+                if worker == len(self.workers):
+                    self.workers.append(np.empty(0, np.uint8))
+                if self.workers[worker].nbytes < plan.worker_bytes:
+                    self.workers[worker] = empty(plan.worker_bytes, np.uint8)
+                    replaced = True
+        except MemoryError:
+            raise LimitError(
+                f"Model: a batch of {plan.images} images takes {plan.bytes:,} bytes, and they can't be had."
+            ) from None
         return replaced
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -13,10 +14,11 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from .composites import Chain, Composite, Graph, Node, construct_body, describe
 from .composites.chain import nodes
-from .errors import ArgumentError, ShapeError, StateError
+from .errors import ArgumentError, LimitError, ShapeError, StateError
 from .executor import WORKERS, Executor, Memory, Workspace
 from .layers.base import Layer
 from .layers.wiring import Wiring
+from .limits import Limits, machine_memory
 from .ops.layout import Array
 from .plan import Plan
 from .steps import Step
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 # Outside training a larger batch is run in runs of at most so many images, so that memory does not grow with it.
 CHUNK_IMAGES = 256
+# Of one image: NumPy has 64, and some layers cut each in two.
+MOST_AXES = 30
 
 
 class Model(Composite):
@@ -60,6 +64,7 @@ class Model(Composite):
         normalization: {"mean": [...], "std": [...]} by channel, what was done to images in [0, 1]; None; saved too.
         position: Epoch and step, where the random streams stand; training sets it.
         pending: The executor whose backward pass is due, or None.
+        limits: What it may take, of a model that came out of a file; None for whatever the machine has.
 
     Raises:
         ArgumentError: Something that is no layer, a layer that stands in two places, a negative seed, another dtype.
@@ -92,6 +97,8 @@ class Model(Composite):
         self._fitted = True  # whether all steps have the shapes that `input_shape` gives them
         self._workspaces: dict[bool, Workspace] = {}  # by whether a pass is training
         self.pending: Executor | None = None
+        self.limits: Limits | None = None
+        self._prepared = 0  # bytes of what the layers make beside a plan's memory
 
     # The composite that it is
 
@@ -309,7 +316,7 @@ class Model(Composite):
         try:
             self._carry(shapes)
             self._require_name_each(self._classes)
-        except ArgumentError:
+        except (ArgumentError, LimitError):
             if self.input_shape is not None:
                 self._carry(self._each(self.input_shape))
             self._fitted = True
@@ -337,6 +344,7 @@ class Model(Composite):
         for source, shape in zip(self._sources, shapes, strict=True):
             source.shape = shape
         built: dict[Layer, Shape] = {}
+        work = prepared = 0
         for number, step in enumerate(self._steps):
             given = [tensor.shape for tensor in step.inputs]
             try:
@@ -351,8 +359,26 @@ class Model(Composite):
                     made = step.layer.build(given[0], np.random.default_rng([self.seed, 1, number]))
             except ShapeError as error:
                 raise ShapeError(f"layer {step.name}, {error}") from None
+            if len(made) > MOST_AXES:
+                raise ShapeError(f"layer {step.name}, {type(step.layer).__name__}: more than {MOST_AXES} axes: {made}.")
             for tensor in step.outputs:
                 tensor.shape = made
+            work, prepared = work + step.work, prepared + step.layer.prepared_bytes(step.shape)
+            self._require_within_limits(step, work, prepared)
+        self._prepared = prepared
+
+    def _require_within_limits(self, step: Step, work: float, prepared: float) -> None:
+        """Raise LimitError where one image takes more than the model may, before anything is made for it."""
+        if self.limits is None:
+            return
+        numbers = max(math.prod(tensor.shape) for tensor in (*step.inputs, *step.outputs))
+        needed = self.dtype.itemsize * numbers + prepared
+        for what, least, most in (("bytes", needed, self.limits.memory), ("multiplications", work, self.limits.work)):
+            if least > most:
+                raise LimitError(
+                    f"layer {step.name}, {type(step.layer).__name__}: with it one image takes {least:.3g} {what}, "
+                    f"more than the {most:.3g} that are allowed (docs/limits.md says how to allow more)."
+                )
 
     @property
     def output_shape(self) -> Any:
@@ -425,7 +451,15 @@ class Model(Composite):
         frozen = tuple(parameter.trainable for parameter in self._parameters.values()) if training else ()
 
         def make(memory: Memory) -> Executor:
-            return Executor(self.plan(shapes if len(shapes) > 1 else shapes[0], training), memory, self.seed)
+            plan = self.plan(shapes if len(shapes) > 1 else shapes[0], training)
+            most = machine_memory() if self.limits is None else self.limits.memory
+            needed = plan.bytes + self._prepared
+            if needed > most:
+                raise LimitError(
+                    f"Model: a batch of {shapes[0][0]} images takes {needed:,} bytes, more than the {most:,.0f} there "
+                    f"are; take fewer at a time, or see docs/limits.md."
+                )
+            return Executor(plan, memory, self.seed)
 
         return workspace.executor((shapes, WORKERS.count, frozen), make)
 
@@ -646,7 +680,7 @@ class Model(Composite):
                     "output_shape": list(output.shape),
                     "parameters": sum(parameter.size for parameter in step.parameters),
                     "flops": 2 * step.layer.multiplications(step.shape),
-                    "kept_bytes": batch_size * int(np.prod(output.shape)) * self.dtype.itemsize
+                    "kept_bytes": batch_size * math.prod(output.shape) * self.dtype.itemsize
                     if step.name in kept
                     else 0,
                 }
@@ -666,7 +700,7 @@ class Model(Composite):
     def __reduce__(self) -> tuple[Any, ...]:
         """What `pickle` and `copy.deepcopy` make a model from: description, weights, and the layers' classes."""
         classes = {type(step.layer).__name__: type(step.layer) for step in self._steps}
-        return _unpickled, (self.description(), self.state_dict(), self.share_memory, classes)
+        return _unpickled, (self.description(), self.state_dict(), self.share_memory, classes, self.limits)
 
     def _repr_html_(self) -> str:
         """The layers as a table, for notebooks; as text before the input's shape is known."""
@@ -682,11 +716,16 @@ class Model(Composite):
 
 
 def restored(
-    body: Chain | Graph, description: Mapping[str, Any], state: Mapping[str, ArrayLike], share_memory: bool = True
+    body: Chain | Graph,
+    description: Mapping[str, Any],
+    state: Mapping[str, ArrayLike],
+    share_memory: bool = True,
+    limits: Limits | None = None,
 ) -> Model:
     """The model of which `description` and `state_dict` say this, of a fresh body."""
     settings = {name: description[name] for name in ("seed", "dtype")}
     model = Model(body if isinstance(body, Graph) else body.layers, **settings, share_memory=share_memory)
+    model.limits = limits
     if description["input_shape"] is not None:
         model.build(description["input_shape"])
     model.load_state_dict(state)
@@ -701,9 +740,10 @@ def _unpickled(
     state: Mapping[str, ArrayLike],
     share_memory: bool,
     classes: Mapping[str, type[Layer]],
+    limits: Limits | None = None,
 ) -> Model:
     """The model that :meth:`Model.__reduce__` took apart."""
-    return restored(construct_body(description["architecture"], classes), description, state, share_memory)
+    return restored(construct_body(description["architecture"], classes), description, state, share_memory, limits)
 
 
 def _float_type(dtype: DTypeLike) -> np.dtype[Any]:

@@ -135,6 +135,7 @@ class Plan:
         worker_bytes: The size of each worker's own memory.
         workers: How many workers it occupies.
         bytes: All of it, exactly.
+        work: That of the forward pass, in multiplications; see :meth:`colonnade.layers.base.Layer.work`.
     """
 
     def __init__(
@@ -168,6 +169,7 @@ class Plan:
         self.workers = max(1, min(workers, max(len(segment.cut.lanes) for segment in self.segments)))
         self._assign_storage()
         self.bytes = self.batch_bytes + self.workers * self.worker_bytes
+        self.work = images * sum(step.work for step in self.steps)
 
     def _check(self) -> None:
         for step in self.steps:

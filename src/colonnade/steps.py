@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 from .layers.base import Direction, Layer
 from .layers.wiring import Wiring
+from .limits import CALL, NUMBER
 from .tensor import Shape, Tensor
 
 
@@ -32,6 +34,12 @@ class Step:
     def shape(self) -> Shape:
         """One image's, of what the layer goes by: its input, or the output where there are several inputs or none."""
         return (self.outputs if isinstance(self.layer, Wiring) else self.inputs)[0].shape
+
+    @property
+    def work(self) -> int:
+        """That of one image's forward pass, in multiplications: the layer's, and that of what it reads and writes."""
+        numbers = sum(math.prod(tensor.shape) for tensor in (*self.inputs, *self.outputs))
+        return self.layer.work(self.shape) + NUMBER * numbers + CALL
 
     @property
     def learns(self) -> bool:

@@ -15,7 +15,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .errors import ArgumentError, FileFormatError
+from .documents import reason, refusing
+from .errors import ArgumentError, FileFormatError, LimitError
+from .limits import machine_memory
 from .ops.layout import Array
 
 StrPath = str | os.PathLike[str]
@@ -42,7 +44,7 @@ def write(path: StrPath, tensors: Mapping[str, Array], metadata: Mapping[str, st
     try:
         content = save(contiguous, dict(metadata))
     except SafetensorError as error:
-        raise ArgumentError(f"{path}: the arrays can't be stored ({_one_line(error)}).") from error
+        raise ArgumentError(f"{path}: the arrays can't be stored ({reason(error)}).") from error
     replace(path, content)
 
 
@@ -54,24 +56,24 @@ def read(path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
     Raises:
         FileNotFoundError: No such file.
         FileFormatError: A folder, another kind of file, a truncated one, or types that NumPy does not know.
+        LimitError: A file that is larger than the memory.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file.")
     if not path.is_file():  # a named pipe would keep us waiting
         raise FileFormatError(f"{path}: expected a safetensors file, got {_kind(path)}.")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            # Another package may have taught NumPy types of its own, of which nothing here knows.
-            if foreign := [name for name, array in tensors.items() if array.dtype.kind not in "biuf"]:
-                raise TypeError(f"{foreign[0]} holds {tensors[foreign[0]].dtype}")
-            return tensors, file.metadata() or {}
-    # A hostile header comes out as any of these: the library's own, or NumPy's at shapes or types it can't hold.
-    except (SafetensorError, ValueError, TypeError, AttributeError, OverflowError, MemoryError) as error:
-        raise FileFormatError(f"{path}: no safetensors file, or a truncated one ({_one_line(error)}).") from error
+    if (size := path.stat().st_size) > machine_memory():
+        raise LimitError(f"{path}: its {size:,} bytes are more than the {machine_memory():,} of memory there are.")
+    # A hostile header comes out as an error of the library's own, or one of NumPy's at shapes or types it can't hold.
+    with refusing(f"{path}: no safetensors file, or a truncated one"), safe_open(path, framework="numpy") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        # Another package may have taught NumPy types of its own, of which nothing here knows.
+        if foreign := [name for name, array in tensors.items() if array.dtype.kind not in "biuf"]:
+            raise TypeError(f"{foreign[0]} holds {tensors[foreign[0]].dtype}")
+        return tensors, file.metadata() or {}
 
 
 def replace(path: StrPath, content: bytes) -> None:
@@ -156,7 +158,3 @@ def _unused() -> str:
 
 def _kind(path: Path) -> str:
     return "a folder" if path.is_dir() else "a device or a pipe"
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ..documents import is_folder, parse_toml, read_bytes
 from ..errors import ArgumentError, FileFormatError
+from ..limits import BYTES, amount
 
-BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 AUTO = "auto"
 FILE = "config.toml"
@@ -88,7 +88,7 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
     settings |= chosen
     settings["out"] = settings["out"] or str(Path("runs", f"{Path(data).resolve().name}-{settings['model']}"))
     for name, units in (("memory", BYTES), ("max_time", SECONDS)):
-        settings[name] = amount(name, settings[name], units)
+        settings[name] = amount(f"--{name.replace('_', '-')}", settings[name], units)
     return settings
 
 
@@ -100,14 +100,13 @@ def load(file: Path) -> dict[str, Any]:
         FileFormatError: A file that is no TOML.
         OSError: No such file.
     """
-    import tomllib
-
     from ..training import RECIPES
 
+    content = read_bytes(file)
     try:
-        read = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"{file}: not a TOML file ({error}).") from None
+        read = parse_toml(content)
+    except FileFormatError as error:
+        raise FileFormatError(f"{file}: {error}") from None
     for name, value in read.items():
         if name not in KINDS:
             import difflib
@@ -117,9 +116,11 @@ def load(file: Path) -> dict[str, Any]:
             raise ArgumentError(f"{file}: there is no option {name!r}: {hint}")
         if not isinstance(value, KINDS[name]) or isinstance(value, bool):
             raise ArgumentError(f"{file}: {name} must be {SAID[KINDS[name][-1]]}, got {value!r}.")
+        if isinstance(value, str) and "\0" in value:
+            raise ArgumentError(f"{file}: {name} must be text without zero characters, got {value!r}.")
     for name in ("data", "data_dir", "out"):
         # A folder may stand beside the file, or wherever data sets lie.
-        if name in read and (name != "data" or (read[name] not in RECIPES and (file.parent / read[name]).is_dir())):
+        if name in read and (name != "data" or (read[name] not in RECIPES and is_folder(file.parent / read[name]))):
             read[name] = str(file.parent / read[name])
     return read
 
@@ -130,22 +131,6 @@ def text(settings: Settings) -> str:
 
     options = {name: value for name, value in asdict(settings).items() if value is not None}
     for name in ("data", "data_dir"):
-        if name in options and Path(options[name]).is_dir():
+        if name in options and is_folder(options[name]):
             options[name] = str(Path(options[name]).resolve())
     return tomli_w.dumps(options | {"out": "."})
-
-
-def amount(name: str, value: float | str | None, units: Mapping[str, int]) -> float | None:
-    """A number with a unit, such as 2G or 90m, as a number.
-
-    Raises:
-        ArgumentError: Something else.
-    """
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*?)B?", value.strip())
-    if found is None or found[2] not in units:
-        known = ", ".join(unit for unit in units if unit)
-        option = name.replace("_", "-")
-        raise ArgumentError(f"--{option}: expected a number, alone or with one of {known}, got {value!r}.")
-    return float(found[1]) * units[found[2]]

@@ -31,6 +31,23 @@ def cut(images: int, batch_size: int) -> list[slice]:
     return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], images], strict=True)]
 
 
+def means_and_stds(normalization: Normalization) -> tuple[Array, Array]:
+    """The mean and the standard deviation of each channel, (c,) each.
+
+    Raises:
+        ArgumentError: Anything but finite means and as many stds above 0.
+    """
+    try:
+        mean, std = (np.asarray(normalization[name], np.float64).reshape(-1) for name in ("mean", "std"))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise ArgumentError(
+            f"normalization: expected {{'mean': [...], 'std': [...]}}, numbers by channel, got {normalization!r}."
+        ) from None
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+        raise ArgumentError(f"normalization: expected finite means, and stds above 0, got {normalization}.")
+    return mean, std
+
+
 class Conversion:
     """Images of any type made the numbers that a model takes.
 
@@ -64,12 +81,10 @@ class Conversion:
         channels = shape[0]
         mean, std = np.zeros(channels), np.ones(channels)
         if normalization is not None:
-            mean, std = (np.asarray(normalization[name], np.float64).reshape(-1) for name in ("mean", "std"))
+            mean, std = means_and_stds(normalization)
         if len(mean) != channels or len(std) != channels:
             lengths = f"{len(mean)} and {len(std)}"
             raise ArgumentError(f"normalization: expected a mean and a std for each of {channels}, got {lengths}.")
-        if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
-            raise ArgumentError(f"normalization: expected finite means, and stds above 0, got {normalization}.")
         unit = 255 if pixels else 1
         # As large as an image rather than a number a channel: the inner loop is as long as the image.
         vectors = []

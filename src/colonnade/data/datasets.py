@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..documents import is_folder
 from ..errors import ArgumentError, DataError
 from . import official
 from .dataset import Dataset
@@ -142,7 +143,7 @@ def _find(name: str, data_dir: str | os.PathLike[str] | None) -> Path:
     """
     for place in (None, data_dir, os.environ.get(DATA) or None):
         path = Path(name) if place is None else Path(place, name)
-        if name and path.is_dir():
+        if name and is_folder(path):
             return path
     import difflib  # few mistype a name
 

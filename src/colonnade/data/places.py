@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..documents import is_folder
 from ..errors import DataError
 
 DATA = "COLONNADE_DATA"
@@ -33,7 +34,7 @@ def search(name: str, data_dir: Path | None) -> list[Path]:
         DataError: A folder that was named and is none.
     """
     named = data_dir or (Path(os.environ[DATA]) if os.environ.get(DATA) else None)
-    if named is not None and not named.is_dir():
+    if named is not None and not is_folder(named):
         raise DataError(f"{name}: expected a folder with its files, got {str(named)!r}, which is none.")
     folders = [] if named is None else [named / name, named]
     return folders if data_dir else [*folders, cache_folder() / name]

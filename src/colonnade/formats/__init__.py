@@ -7,30 +7,45 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import MissingExtraError
 from ..layers.base import Layer
+from ..limits import of_files
 from ..model import Model
 from .pytorch import from_torch, load_torch, to_torch
 
 __all__ = ["export_onnx", "from_torch", "load", "load_torch", "to_torch"]
 
 
-def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) -> Model:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    custom: Sequence[type[Layer]] = (),
+    memory: float | str | None = None,
+    work: float | str | None = None,
+) -> Model:
     """The model in a file: one that :meth:`Model.save` wrote, or ONNX.
 
     Args:
         path: A safetensors file, or one whose name ends in `.onnx`.
         custom: Layer classes of your own that the model uses. Nothing in the file can name any other code.
+        memory: The most bytes that the model may take, or text such as "2G". By default what the environment variable
+            COLONNADE_MEMORY says, or else all the memory of this machine, container or process.
+        work: The most work of one image, in multiplications (see :meth:`colonnade.Layer.work`). By default what
+            COLONNADE_WORK says, or else 5e12: some minutes of one core.
 
     Raises:
         FileNotFoundError: No such file.
         FileFormatError: A file that is no model, is damaged, or was written by a newer version.
+        LimitError: A model that takes more memory or work than it may. One whose input's size is not known yet raises
+            it when it is.
+        ArgumentError: A limit that is no positive number.
     """
+    limits = of_files(memory, work)
     if os.fspath(path).lower().endswith(".onnx"):
         from . import onnx  # and with it a package that most do without
 
-        return onnx.load(path)
+        return onnx.load(path, limits=limits)
     from . import native  # and with it what only those need who read files
 
-    return native.load(path, custom=custom)
+    return native.load(path, custom=custom, limits=limits)
 
 
 def export_onnx(

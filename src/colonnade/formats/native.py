@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 
@@ -10,47 +9,47 @@ import numpy as np
 
 from .. import storage
 from ..composites import Chain, Graph, construct_body
-from ..data.batches import Batches
-from ..errors import ColonnadeError, FileFormatError
+from ..data.batches import Batches, means_and_stds
+from ..documents import parse_json, refusing
+from ..errors import FileFormatError, LimitError
 from ..layers.base import Layer
+from ..limits import Limits, of_files
 from ..model import FORMAT_VERSION, Model, restored
 from ..ops.layout import Array
 from ..steps import Step
 from ..tensor import Tensor
 
 
-def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = ()) -> Model:
+def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = (), limits: Limits | None = None) -> Model:
     """The model in a file that :meth:`Model.save` wrote.
 
     Args:
         path: The safetensors file.
         custom: Layer classes of your own that the model uses. Nothing in the file can name any other code.
+        limits: What the model may take; by default those of :func:`colonnade.limits.of_files`.
 
     Raises:
         FileNotFoundError: No such file.
         FileFormatError: A file that is no model, is damaged, or was written by a newer version.
+        LimitError: A model that takes more memory or work than it may.
     """
     tensors, metadata = storage.read(path)
-    try:
-        description = json.loads(metadata["colonnade"])
+    with refusing(f"{path}: not a Colonnade model: it holds no description of one"):
+        description = parse_json(metadata["colonnade"])
         version = description["version"]
-    except (KeyError, TypeError, ValueError):
-        raise FileFormatError(f"{path}: not a Colonnade model: it holds no description of one.") from None
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise FileFormatError(
             f"{path}: written by a newer version of Colonnade (format {version}, this one reads {FORMAT_VERSION})."
         )
     try:
-        body = construct_body(description["architecture"], {each.__name__: each for each in custom})
-        _require_sizes(body, tensors)
-        model = restored(body, description, tensors)
-        if model.normalization is not None and model.input_shape is not None:
-            one = np.zeros((1, model.input_shape[0]))
-            Batches(one, model.dtype, model.normalization)  # raises where it does not fit
-    except (ColonnadeError, KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise FileFormatError(f"{path}: not a whole Colonnade model ({reason})") from None
-    return model
+        with refusing(f"{path}: not a whole Colonnade model", ours=True):
+            body = construct_body(description["architecture"], {each.__name__: each for each in custom})
+            _require_sizes(body, tensors)
+            model = restored(body, description, tensors, limits=limits or of_files())
+            require_normalization(model)
+            return model
+    except LimitError as error:
+        raise LimitError(f"{path}: {error}") from error
 
 
 def _require_sizes(body: Chain | Graph, tensors: dict[str, Array]) -> None:
@@ -65,3 +64,12 @@ def _require_sizes(body: Chain | Graph, tensors: dict[str, Array]) -> None:
             if held is None or held.shape != shape:
                 found = "nothing" if held is None else str(held.shape)
                 raise FileFormatError(f"{step.name}.{name} should be {shape}, the file holds {found}.")
+
+
+def require_normalization(model: Model) -> None:
+    """Have a model's normalisation be one that fits its images; raises ArgumentError."""
+    if model.normalization is None:
+        return
+    means_and_stds(model.normalization)
+    if model.input_shape is not None:
+        Batches(np.zeros((1, model.input_shape[0])), model.dtype, model.normalization)  # raises where it does not fit

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import arguments
+from ..limits import CALL, NUMBER
 from ..ops import adaptive, pooling
 from ..ops.layout import Array, channels_last
 from ..ops.window import Pair, Window
@@ -49,10 +51,17 @@ class AdaptiveMaxPool2d(AdaptivePooling):
         arguments.unsupported("AdaptiveMaxPool2d", "a layer has one output", return_indices=(return_indices, False))
         self.return_indices = False
         super().__init__(output_size)
+        self._found: dict[Pair, tuple[Window, Pair, Copies | None]] = {}
 
     def _windows(self, shape: Shape) -> tuple[Window, Pair, Copies | None]:
         """The window, the size of the images that it moves over, and what is copied to make these."""
         size = (shape[2], shape[3])
+        if (found := self._found.get(size)) is None:
+            found = self._find((shape[2], shape[3]))
+            self._found = {size: found}  # the tables of one size: they may be large
+        return found
+
+    def _find(self, size: Pair) -> tuple[Window, Pair, Copies | None]:
         outputs = (self.sizes[0] or size[0], self.sizes[1] or size[1])
         window = adaptive.regular_window(size, outputs)
         if window is not None:
@@ -63,6 +72,16 @@ class AdaptiveMaxPool2d(AdaptivePooling):
 
     def _outputs(self, shape: Shape) -> Shape:
         return (shape[0], self.sizes[0] or shape[2], self.sizes[1] or shape[3], shape[1])
+
+    def work(self, shape: Shape) -> int:
+        channels, *size = shape
+        outputs = (self.sizes[0] or size[0], self.sizes[1] or size[1])
+        height, width = (size[axis] + 2 * outputs[axis] for axis in (0, 1))  # of what is copied, at most
+        seen = math.prod(-(-size[axis] // outputs[axis]) + 1 for axis in (0, 1))
+        return NUMBER * channels * height * (size[1] + 2 * width) + seen * CALL
+
+    def prepared_bytes(self, shape: Shape) -> int:
+        return 8 * 4 * sum((size or 0) + given for size, given in zip(self.sizes, shape[1:], strict=True))
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images, channels, _, across = shape
@@ -77,7 +96,7 @@ class AdaptiveMaxPool2d(AdaptivePooling):
         return {"winners": Scratch(self._outputs(shape), pooling.winner_dtype(self._windows(shape)[0]))}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        window, _, copies = block.once("windows", lambda: self._windows(x.value.shape))
+        window, _, copies = self._windows(x.value.shape)
         image = channels_last(x.value)
         if copies is not None:
             adaptive.lay_side_by_side(image, *copies, block.scratch["between"], block.scratch["copies"])
@@ -85,7 +104,7 @@ class AdaptiveMaxPool2d(AdaptivePooling):
         max_forward(image, window, channels_last(y.value), block)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        window, _, copies = block.once("windows", lambda: self._windows(x.grad.shape))
+        window, _, copies = self._windows(x.grad.shape)
         target: Array = channels_last(x.grad)
         max_backward(channels_last(y.grad), window, target if copies is None else block.scratch["copies"], block)
         if copies is not None:

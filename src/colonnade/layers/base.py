@@ -151,6 +151,16 @@ class Block:
             self._made[name] = made = make()
             return made
 
+    def shared(self, name: str, make: Callable[[], T]) -> T:
+        """As `once`, for all blocks of the step together: what may be large, such as a matrix or a table of indices.
+
+        Two workers may make it at the same time; one of the results is kept.
+        """
+        try:
+            return self.state[name]  # type: ignore[no-any-return]
+        except KeyError:
+            return self.state.setdefault(name, make())  # type: ignore[no-any-return]
+
 
 class Layer:
     """A leaf of a model: built once from an input shape, it computes forward and backward on a block of images.
@@ -259,6 +269,18 @@ class Layer:
 
     def multiplications(self, shape: Shape) -> int:
         """Multiplications and additions of one image's forward pass, counted as one each pair."""
+        return 0
+
+    def work(self, shape: Shape) -> int:
+        """What one image's forward pass takes beside reading its input and writing its output once.
+
+        In multiplications of a matrix product; `NUMBER` of them for each other number that is read or written, `CALL`
+        for each call of NumPy (see :mod:`colonnade.limits`). A model from a file may not take more than is allowed.
+        """
+        return self.multiplications(shape)
+
+    def prepared_bytes(self, shape: Shape) -> int:
+        """Bytes of what the layer makes for one image's `shape` beside the plan's memory: matrices, index tables."""
         return 0
 
     def config(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import arguments
 from ..errors import ShapeError
+from ..limits import CALL, NUMBER
 from ..ops.layout import Array, laid_like
 from ..ops.local_response import local_response_backward, local_response_forward
 from ..tensor import Shape, Tensor
@@ -47,6 +48,10 @@ class LocalResponseNorm(Layer):
         if not shape:
             raise ShapeError(f"LocalResponseNorm: expected channels, got an input of shape {shape}.")
         return shape
+
+    def work(self, shape: Shape) -> int:
+        neighbours = min(self.size, 2 * shape[0])
+        return neighbours * (NUMBER * math.prod(shape) + CALL)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"arrays": Scratch((2 if direction == "forward" else 3, math.prod(shape)))}

@@ -8,11 +8,15 @@ import numpy as np
 
 from .. import arguments
 from ..errors import ArgumentError, ShapeError
+from ..limits import CALL, NUMBER
 from ..ops import pooling
 from ..ops.layout import Array, channels_last
 from ..ops.window import Pair, Window
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
+
+# A position of a window, with its slices and the views made of them.
+POSITION_BYTES = 1000
 
 
 class Pooling(Layer):
@@ -60,6 +64,16 @@ class WindowPooling(Pooling):
                 f"{padded[0]}×{padded[1]} (an input of shape {shape})."
             )
         return (channels, *outputs)
+
+    def work(self, shape: Shape) -> int:
+        (_, height, width, channels), size = self._outputs((1, *shape)), (shape[1], shape[2])
+        seen = pooling.positions_bound(self.window, size, (height, width))
+        return seen * (NUMBER * height * width * channels + CALL)
+
+    def prepared_bytes(self, shape: Shape) -> int:
+        _, height, width, _ = self._outputs((1, *shape))
+        seen = pooling.positions_bound(self.window, (shape[1], shape[2]), (height, width))
+        return 8 * height * width + POSITION_BYTES * seen
 
     def _outputs(self, shape: Shape) -> Shape:
         """The shape of an output in memory, (n, h_out, w_out, c), for a block of input `shape`."""
@@ -208,7 +222,7 @@ class AvgPool2d(WindowPooling):
         """What a value counts in its window's average; see :func:`~colonnade.ops.pooling.shares`."""
         size, outputs = (x.shape[2], x.shape[3]), (y.shape[2], y.shape[3])
         override = self.divisor_override
-        return block.once(
+        return block.shared(
             "share", lambda: pooling.shares(self.window, size, outputs, self.count_include_pad, override, x.dtype)
         )
 
@@ -219,8 +233,8 @@ class AvgPool2d(WindowPooling):
     def _rows_and_columns(self, x: Array, block: Block) -> tuple[Array, Array]:
         height, width = self.window.kernel
         share = 1 / (self.divisor_override or height * width)
-        vertical = block.once("vertical", lambda: np.full((1, height), share, x.dtype))
-        return vertical, block.once("horizontal", lambda: np.ones((1, width), x.dtype))
+        vertical = block.shared("vertical", lambda: np.full((1, height), share, x.dtype))
+        return vertical, block.shared("horizontal", lambda: np.ones((1, width), x.dtype))
 
     def _matrix(self, x: Array) -> Array:
         share = 1.0 / (self.divisor_override or self.window.kernel[0] * self.window.kernel[1])
@@ -231,7 +245,7 @@ class AvgPool2d(WindowPooling):
             matrices = self._rows_and_columns(x.value, block)
             pooling.adaptive_avg_pool2d_forward(x.value, *matrices, y.value, block.scratch["means"])
         elif "rows" in block.scratch:
-            rows, matrix = block.scratch["rows"], block.once("matrix", lambda: self._matrix(x.value))
+            rows, matrix = block.scratch["rows"], block.shared("matrix", lambda: self._matrix(x.value))
             views = block.once("tall", lambda: pooling.seen_tall(channels_last(x.value), self.window, rows))
             outputs = block.once("outputs", lambda: channels_last(y.value).reshape(-1, matrix.shape[1]))
             pooling.avg_pool2d_tiles_forward(views, matrix, outputs, rows)
@@ -246,7 +260,7 @@ class AvgPool2d(WindowPooling):
             matrices = self._rows_and_columns(x.grad, block)
             pooling.adaptive_avg_pool2d_backward(y.grad, *matrices, x.grad, block.scratch["means"])
         elif "rows" in block.scratch:
-            turned = block.once("turned", lambda: np.ascontiguousarray(self._matrix(x.grad).T))
+            turned = block.shared("turned", lambda: np.ascontiguousarray(self._matrix(x.grad).T))
             pooling.avg_pool2d_tiles_backward(y.grad, turned, x.grad, block.scratch["rows"])
         else:
             share = self._share(x.grad, y.grad, block)
@@ -272,6 +286,10 @@ class AdaptivePooling(Pooling):
         channels, height, width = self._image(shape)
         return (channels, self.sizes[0] or height, self.sizes[1] or width)
 
+    def _matrix_numbers(self, shape: Shape) -> int:
+        """How many numbers the matrices of both directions have."""
+        return sum((size or given) * given for size, given in zip(self.sizes, shape[1:], strict=True))
+
 
 class AdaptiveAvgPool2d(AdaptivePooling):
     """Averages over as many windows as are asked for: window i of o covers rows ⌊i·h/o⌋ up to ⌈(i + 1)·h/o⌉.
@@ -288,13 +306,22 @@ class AdaptiveAvgPool2d(AdaptivePooling):
     Derived in docs/math/pooling.md. After torch.nn.AdaptiveAvgPool2d.
     """
 
+    def work(self, shape: Shape) -> int:
+        channels, height, width = shape
+        rows, columns = self.sizes[0] or height, self.sizes[1] or width
+        numbers = self._matrix_numbers(shape) + channels * rows * width
+        return channels * rows * width * (height + columns) + NUMBER * numbers
+
+    def prepared_bytes(self, shape: Shape) -> int:
+        return 16 * self._matrix_numbers(shape)
+
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images, channels, height, width = shape
         return {"rows": Scratch((images, self.sizes[0] or height, width, channels))}
 
     def _matrices(self, x: Array, y: Array, block: Block) -> tuple[Array, Array]:
-        vertical = block.once("vertical", lambda: pooling.adaptive_matrix(x.shape[2], y.shape[2], x.dtype))
-        horizontal = block.once("horizontal", lambda: pooling.adaptive_matrix(x.shape[3], y.shape[3], x.dtype))
+        vertical = block.shared("vertical", lambda: pooling.adaptive_matrix(x.shape[2], y.shape[2], x.dtype))
+        horizontal = block.shared("horizontal", lambda: pooling.adaptive_matrix(x.shape[3], y.shape[3], x.dtype))
         return vertical, horizontal
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import arguments
 from ..errors import ArgumentError, ShapeError
+from ..limits import NUMBER
 from ..ops import resampling
 from ..ops.layout import Array
 from ..tensor import Shape, Tensor
@@ -26,6 +27,19 @@ class Resampling(Layer):
         if len(shape) != 3:
             raise ShapeError(f"{type(self).__name__}: expected images (c, h, w), got an input of shape {shape}.")
         return shape
+
+
+def matrices_work(shape: Shape, outputs: tuple[int, int]) -> int:
+    """The work of making one image (c, h, w) another size by a product with a matrix each way, those to be made."""
+    channels, height, width = shape
+    rows, columns = outputs
+    made = rows * height + columns * width
+    return channels * rows * width * (height + columns) + NUMBER * (8 * made + 2 * channels * rows * width)
+
+
+def matrices_bytes(shape: Shape, outputs: tuple[int, int]) -> int:
+    """What these matrices take while they are made, in float64 with their indices."""
+    return 24 * (outputs[0] * shape[1] + outputs[1] * shape[2])
 
 
 class ZeroPad2d(Resampling):
@@ -140,6 +154,12 @@ class Upsample(Resampling):
         images, channels, height, width = shape
         return {"rows": Scratch((images, self._outputs((height, width))[0], width, channels))}
 
+    def work(self, shape: Shape) -> int:
+        return matrices_work(shape, self._outputs((shape[1], shape[2])))
+
+    def prepared_bytes(self, shape: Shape) -> int:
+        return matrices_bytes(shape, self._outputs((shape[1], shape[2])))
+
     def advance(self, axis: int, size: int, outputs: int) -> float:
         """How many pixels of the input one of the output advances.
 
@@ -164,14 +184,15 @@ class Upsample(Resampling):
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         nearest = self.mode == "nearest"
         find = self._index if nearest else self._matrix
-        vertical = block.once("vertical", lambda: find(0, x.value, y.value))
-        horizontal = block.once("horizontal", lambda: find(1, x.value, y.value))
+        made = "index" if nearest else "matrix"  # the way back of both takes matrices
+        vertical = block.shared(f"vertical {made}", lambda: find(0, x.value, y.value))
+        horizontal = block.shared(f"horizontal {made}", lambda: find(1, x.value, y.value))
         run = resampling.nearest_forward if nearest else resampling.resample_forward
         run(x.value, vertical, horizontal, y.value, block.scratch["rows"])
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        vertical = block.once("vertical", lambda: self._matrix(0, x.grad, y.grad))
-        horizontal = block.once("horizontal", lambda: self._matrix(1, x.grad, y.grad))
+        vertical = block.shared("vertical matrix", lambda: self._matrix(0, x.grad, y.grad))
+        horizontal = block.shared("horizontal matrix", lambda: self._matrix(1, x.grad, y.grad))
         resampling.resample_backward(y.grad, vertical, horizontal, x.grad, block.scratch["rows"])
 
 

@@ -9,12 +9,13 @@ from numpy.typing import DTypeLike
 
 from .. import arguments
 from ..errors import ArgumentError
+from ..limits import NUMBER
 from ..ops import resizing
 from ..ops.layout import Array
 from ..ops.resampling import index_matrix, resample_backward, resample_forward
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Scratch
-from .resampling import Resampling
+from .resampling import Resampling, matrices_bytes, matrices_work
 
 COORDINATES = (
     *("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"),
@@ -88,6 +89,17 @@ class Resize(Resampling):
         images, channels, _, width = shape
         return {"rows": Scratch((images, self.outputs[0], width, channels))}
 
+    def work(self, shape: Shape) -> int:
+        return matrices_work(shape, self.outputs) + NUMBER * 8 * sum(self._taps(shape))
+
+    def prepared_bytes(self, shape: Shape) -> int:
+        return matrices_bytes(shape, self.outputs) + 40 * max(self._taps(shape))
+
+    def _taps(self, shape: Shape) -> list[int]:
+        """How many weights each direction's matrix is made from: more than it has where much is smoothed."""
+        scales = [min(self._scale(axis, shape[1 + axis]), 1.0) if self.antialias else 1.0 for axis in (0, 1)]
+        return [math.ceil(4 / scale) * self.outputs[axis] for axis, scale in enumerate(scales)]
+
     def _scale(self, axis: int, size: int) -> float:
         return self.outputs[axis] / size if self.scales is None else self.scales[axis]
 
@@ -123,8 +135,8 @@ class Resize(Resampling):
 
     def _matrices(self, x: Array, block: Block) -> tuple[Array, Array]:
         height, width = x.shape[2:]
-        vertical = block.once("vertical", lambda: self.matrix(0, height, x.dtype))
-        return vertical, block.once("horizontal", lambda: self.matrix(1, width, x.dtype))
+        vertical = block.shared("vertical", lambda: self.matrix(0, height, x.dtype))
+        return vertical, block.shared("horizontal", lambda: self.matrix(1, width, x.dtype))
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         resample_forward(x.value, *self._matrices(x.value, block), y.value, block.scratch["rows"])

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import arguments
 from ..errors import ArgumentError, ShapeError
+from ..limits import CALL, NUMBER
 from ..ops.layout import Array
 from ..ops.sequence import Stride1d
 from ..ops.sequence_pooling import (
@@ -61,6 +62,16 @@ class Pooling1d(Layer):
                 f"{shape[1] + self.window.before + self.window.after} (an input of shape {shape})."
             )
         return (shape[0], outputs)
+
+    def work(self, shape: Shape) -> int:
+        return self._seen(shape) * (NUMBER * shape[0] * self._length(shape[1]) + CALL)
+
+    def prepared_bytes(self, shape: Shape) -> int:
+        return 1000 * self._seen(shape) + 16 * self._length(shape[1])
+
+    def _seen(self, shape: Shape) -> int:
+        """How many values of the window see anything of the sequence, at most."""
+        return min(self.window.kernel, shape[1] * self._length(shape[1]))
 
     def _length(self, length: int) -> int:
         return pooled_length(self.window, length, self.ceil_mode)
@@ -171,7 +182,7 @@ class AvgPool1d(Pooling1d):
 
     def _share(self, x: Array, y: Array, block: Block) -> Array:
         lengths = x.shape[2], y.shape[2]
-        return block.once("share", lambda: shares(self.window, *lengths, self.count_include_pad, x.dtype))
+        return block.shared("share", lambda: shares(self.window, *lengths, self.count_include_pad, x.dtype))
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         share = self._share(x.value, y.value, block)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .layout import Array
+from .layout import Array, divisors
 from .window import Pair, Window
 
 # The length of a run, in numbers, that is fastest: in a shorter one its start is felt, and of longer ones the kernel
@@ -79,8 +79,7 @@ def _by_phase(window: Window, axis: int, before: int, sign: int) -> list[Taps]:
 
 def positions_a_run(width: int, channels: int) -> int:
     """How many positions make up a run: a divisor of the width, for a length as near to `RUN` as can be."""
-    divisors = [count for count in range(1, width + 1) if width % count == 0]
-    return min(divisors, key=lambda count: abs(math.log(count * channels / RUN)))
+    return min(divisors(width), key=lambda count: abs(math.log(count * channels / RUN)))
 
 
 def positions_a_sum(width: int, channels: int) -> int:

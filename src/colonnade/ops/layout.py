@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,15 @@ def repeats(shape: tuple[int, ...], channels: int) -> int:
         missing = ROW_NUMBERS / (count * channels)
         if missing > 1:
             # A whole axis may be many times too much, and a long vector leaves no room for the images in the cache.
-            count *= next(part for part in range(1, size + 1) if size % part == 0 and (part >= missing or part == size))
+            count *= next(part for part in divisors(size) if part >= missing or part == size)
     return count
+
+
+@lru_cache(maxsize=4096)
+def divisors(number: int) -> list[int]:
+    """All of them, the smallest first."""
+    small = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
+    return sorted({*small, *(number // divisor for divisor in small)})
 
 
 def laid_like(x: Array, numbers: Array) -> Array:

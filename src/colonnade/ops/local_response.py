@@ -10,11 +10,11 @@ from .layout import Array
 def window_sums(x: Array, before: int, after: int, out: Array) -> None:
     """out[:, c] = Σ x[:, c − before … c + after], within the channels: axis 1 of x. `out` is not `x`."""
     np.copyto(out, x)
-    for offset in (*range(-before, 0), *range(1, after + 1)):
+    others = x.shape[1] - 1  # a window may be wider than there are channels
+    for offset in (*range(-min(before, others), 0), *range(1, min(after, others) + 1)):
         size = x.shape[1] - abs(offset)
-        if size > 0:
-            target, source = (out[:, :size], x[:, offset:]) if offset > 0 else (out[:, -offset:], x[:, :size])
-            np.add(target, source, out=target)
+        target, source = (out[:, :size], x[:, offset:]) if offset > 0 else (out[:, -offset:], x[:, :size])
+        np.add(target, source, out=target)
 
 
 def divisor(x: Array, size: int, alpha: float, k: float, out: Array, squares: Array) -> None:

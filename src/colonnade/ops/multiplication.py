@@ -9,7 +9,6 @@ columns, 160 rather than 108 with 32, 168 rather than 128 with 64. Written in do
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..blas import multiplies_in_place
-from .layout import ALIGNMENT, Array
+from .layout import ALIGNMENT, Array, divisors
 
 # The most multiplications that OpenBLAS does in place.
 SMALL = 1_000_000
@@ -159,10 +158,3 @@ def in_place(columns: int) -> float:
 def row_length(columns: int) -> int:
     """How far rows should be apart in memory so that each begins with a vector."""
     return -(-columns // VECTOR) * VECTOR
-
-
-@lru_cache(maxsize=4096)
-def divisors(number: int) -> list[int]:
-    """All of them, the smallest first."""
-    small = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
-    return sorted({*small, *(number // divisor for divisor in small)})

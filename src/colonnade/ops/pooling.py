@@ -17,12 +17,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .adaptive import bounds
 from .layout import Array, channels_last
-from .window import Pair, Window
+from .window import Pair, Window, values_inside
 
 # Up to so many channels an average is faster as a product with a small matrix: NumPy's inner loops, one channel run
 # each, would be too short to pay for their start.
 FEW_CHANNELS = 16
+
+
+def positions_bound(window: Window, size: Pair, outputs: Pair) -> int:
+    """How many positions of the window there are at most that see anything of the image."""
+    return math.prod(min(window.kernel[axis], size[axis] * outputs[axis]) for axis in (0, 1))
 
 
 class Position(NamedTuple):
@@ -75,10 +81,10 @@ class _Along(NamedTuple):
 
 
 def _positions_along(window: Window, axis: int, size: int, outputs: int) -> list[_Along]:
-    stride = window.stride[axis]
+    stride, dilation, before = window.stride[axis], window.dilation[axis], window.padding[2 * axis]
     found = []
-    for s in range(window.kernel[axis]):
-        start = s * window.dilation[axis] - window.padding[2 * axis]  # what the first window sees: may be outside
+    for s in values_inside(window.kernel[axis], stride, before, dilation, size, outputs):
+        start = s * dilation - before  # what the first window sees: may be outside
         first = max(0, -(start // stride))
         stop = min(outputs, (size - 1 - start) // stride + 1)
         if first < stop:
@@ -192,8 +198,8 @@ def max_pool2d_forward(views: Seen, out: Array) -> None:
 
 
 def winner_dtype(window: Window) -> np.dtype[Any]:
-    """The smallest type that can number a window's positions."""
-    return np.min_scalar_type(math.prod(window.kernel))
+    """The smallest type that can number a window's positions; those that see anything are fewer than four billion."""
+    return np.min_scalar_type(min(math.prod(window.kernel), (1 << 32) - 1))
 
 
 def max_pool2d_winners(x: Array, size: Pair, y: Array, window: Window, winners: Array, mask: Array) -> None:
@@ -350,11 +356,10 @@ def avg_pool2d_tiles_backward(grad_y: Array, turned: Array, out: Array, rows: Ar
 
 def adaptive_matrix(size: int, outputs: int, dtype: DTypeLike) -> Array:
     """The matrix (outputs, size) whose row i averages over ⌊i · size / outputs⌋ … ⌈(i + 1) · size / outputs⌉."""
-    matrix = np.zeros((outputs, size), dtype)
-    for i in range(outputs):
-        start, stop = i * size // outputs, -((i + 1) * size // -outputs)
-        matrix[i, start:stop] = 1.0 / (stop - start)
-    return matrix
+    starts, stops = bounds(size, outputs)
+    shares = (1.0 / (stops - starts)).astype(dtype)[:, None]
+    places = np.arange(size)
+    return np.where((places >= starts[:, None]) & (places < stops[:, None]), shares, np.zeros((), dtype))
 
 
 def adaptive_avg_pool2d_forward(x: Array, vertical: Array, horizontal: Array, out: Array, rows: Array) -> None:

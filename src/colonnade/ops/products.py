@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .convolution import Tile, values_apart
-from .layout import Array, empty
-from .multiplication import VECTOR, WIDEST, Operands, Parts, cost, divisors, multiply, panels, parts, row_length, speed
+from .layout import Array, divisors, empty
+from .multiplication import VECTOR, WIDEST, Operands, Parts, cost, multiply, panels, parts, row_length, speed
 from .window import Pair, Window
 
 # Nanoseconds for each number that is added to a matrix whose rows are its own columns.

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from .layout import Array
 from .sequence import Stride1d
+from .window import values_inside
 
 Places = tuple[tuple[slice, slice], ...]
 
@@ -31,7 +32,8 @@ def pooled_length(window: Stride1d, length: int, ceil_mode: bool) -> int:
 def places(window: Stride1d, length: int, outputs: int) -> Places:
     """For each value of the window: which windows have it inside the sequence, and what it sees in those."""
     found = []
-    for position in range(window.kernel):
+    numbers = (window.kernel, window.stride, window.before, window.dilation)
+    for position in values_inside(*numbers, length, outputs):
         start = position * window.dilation - window.before  # what the first window sees: may be outside
         first = max(0, -(start // window.stride))
         stop = min(outputs, (length - 1 - start) // window.stride + 1)

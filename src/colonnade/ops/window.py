@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 Pair = tuple[int, int]
+
+
+def values_inside(kernel: int, stride: int, before: int, dilation: int, size: int, outputs: int) -> Sequence[int]:
+    """The values of a kernel that may see anything of an axis: all, or for one far larger than the axis few of them.
+
+    Value s of window i sees position s · dilation − before + i · stride.
+    """
+    if kernel <= size * outputs:
+        return range(kernel)
+    reached = (position + before - i * stride for i in range(outputs) for position in range(size))
+    return sorted({place // dilation for place in reached if place % dilation == 0 and 0 <= place // dilation < kernel})
 
 
 class Window(NamedTuple):

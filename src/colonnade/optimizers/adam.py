@@ -191,6 +191,8 @@ class NAdam(Optimizer):
         self._product = 1.0
         for step in range(1, self.steps + 1):
             self._product *= self._momentum(step)
+            if not self._product:  # and so it stays: a state may name any number of steps
+                break
 
     def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
         """One step of one chunk, by the formula above."""

@@ -19,6 +19,8 @@ from ..tensor import Parameter, contiguous_runs
 # Numbers an update rule is given at once. At float32 a chunk of each array it touches is 256 KiB, and all of them
 # stay in a core's second-level cache: 1.8 times as fast as whole arrays, and the scratch memory is small.
 CHUNK = 65_536
+# That a state may say were taken: more than anybody has the time for.
+MOST_STEPS = 1 << 40
 
 
 class Optimizer:
@@ -154,8 +156,10 @@ class Optimizer:
                 raise ShapeError(
                     f"{self._name}: {name} must have the shape {array.shape}, got {np.shape(state[name])}."
                 )
-        self.lr = float(state["lr"])
-        self.steps = int(state["step"])
+        steps = int(state["step"])
+        if not 0 <= steps <= MOST_STEPS:
+            raise ArgumentError(f"{self._name}: step must lie between 0 and {MOST_STEPS:,}, got {steps}.")
+        self.lr, self.steps = float(state["lr"]), steps
         for name in self.state:
             self.state[name][...] = state[name]
 

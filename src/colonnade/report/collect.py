@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 
 from .. import metrics
 from ..data.pairing import paired
+from ..documents import is_folder, parse_json, parse_toml, read_bytes
 from ..errors import ColonnadeError, DataError
 from ..memory_map import MemoryMap, memory_map
 from ..ops.layout import Array
@@ -145,21 +144,20 @@ def collect(
 
 def _read_configuration(report: Report, path: Path) -> None:
     try:
-        report.configuration = tomllib.loads(path.read_text(encoding="utf-8"))
+        report.configuration = parse_toml(read_bytes(path))
     except FileNotFoundError:
         report.missing["configuration"] = "The run has no config.toml."
-    except (OSError, ValueError) as error:  # neither UTF-8 nor TOML
+    except (OSError, ColonnadeError) as error:
         report.missing["configuration"] = f"config.toml can't be read ({error})."
 
 
 def _read_history(report: Report, path: Path) -> None:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        records = [json.loads(line) for line in lines if line.strip()]
+        records = [parse_json(line) for line in read_bytes(path).splitlines() if line.strip()]
     except FileNotFoundError:
         report.missing["curves"] = "The run has no metrics.jsonl: no epoch of it is over."
         return
-    except (OSError, ValueError) as error:
+    except (OSError, ColonnadeError) as error:
         report.missing["curves"] = f"metrics.jsonl can't be read ({error})."
         return
     report.history = [record for record in records if isinstance(record, dict)]
@@ -210,7 +208,7 @@ def _load(net: Model, run: Path, options: dict[str, Any], data_dir: str | Path |
     name, folder = options.get("data"), options.get("data_dir")
     if not isinstance(name, str) or not isinstance(folder, str | None):
         raise DataError("the run does not say of which data set they are: name it with --data.")
-    if name not in NAMES and (run / name).is_dir():
+    if name not in NAMES and is_folder(run / name):
         name = str(run / name)
     if data_dir is None and folder is not None:
         data_dir = run / folder

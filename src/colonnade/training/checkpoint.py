@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import storage
 from ..data.stream import Stream
+from ..documents import parse_json, refusing
 from ..errors import ArgumentError, FileFormatError
 from ..ops.layout import Array
 from .callbacks import Callback, Scheduler
@@ -34,6 +35,20 @@ SAMPLE = 8
 FREE = {"epochs"}
 LONGEST_SHOWN = 40
 MOST_SHOWN = 8  # classes
+# What its metadata must be, so that a run can go on from there.
+LAST = 1 << 62  # of what is counted
+NUMBER, NOTHING = (int, float), (int, float, type(None))
+PLACE: dict[str, tuple[type, ...]] = {
+    **{"epoch": (int,), "step": (int,), "mean": (dict,), "seconds": NUMBER, "waiting": NUMBER, "lr": NUMBER},
+    **{"stopped": (str, type(None)), "callbacks": (dict,)},
+}
+MEAN: dict[str, tuple[type, ...]] = {
+    **{"images": (int,), "loss": NUMBER, "weight": NUMBER, "correct": (int,), "labels": (int,)},
+}
+EPOCH: dict[str, tuple[type, ...]] = {
+    **{"epoch": (int,), "train_loss": NUMBER, "train_accuracy": NOTHING, "test_loss": NOTHING},
+    **{"test_accuracy": NOTHING, "seconds": NUMBER, "images_per_second": NUMBER, "waiting": NUMBER, "lr": NUMBER},
+}
 
 
 class Checkpoint(NamedTuple):
@@ -88,8 +103,6 @@ def read(path: storage.StrPath) -> Checkpoint:
         FileNotFoundError: No such file.
         FileFormatError: A file that is damaged, of another kind, or of another version of Colonnade.
     """
-    import json
-
     path = Path(path)
     if path.is_dir():
         path = path / "checkpoint.safetensors"
@@ -104,12 +117,31 @@ def read(path: storage.StrPath) -> Checkpoint:
             f"{path}: a checkpoint of another version of Colonnade "
             f"(format {metadata.get('version')}, this one reads {VERSION})."
         )
-    try:
-        run = json.loads(metadata["run"])
+    with refusing(f"{path}: a damaged checkpoint: it does not say of what run"):
+        run = parse_json(metadata["run"])
         settings, place, history = dict(run["settings"]), dict(run["place"]), list(run["history"])
-    except (KeyError, TypeError, ValueError):
-        raise FileFormatError(f"{path}: a damaged checkpoint: it does not say of what run.") from None
+    with refusing(f"{path}: a damaged checkpoint"):
+        _require_kinds("its place", place, PLACE)
+        _require_kinds("the sums of its epoch", place["mean"], MEAN)
+        for number, record in enumerate(history, 1):
+            _require_kinds(f"epoch {number} of its history", record, EPOCH)
+            if record["epoch"] != number:
+                raise ValueError(f"epoch {number} of its history calls itself {record['epoch']!r}")
+        if place["epoch"] - len(history) not in (0, 1):
+            raise ValueError(f"it stands in epoch {place['epoch']} after {len(history)}")
     return Checkpoint(path, settings, place, history, tensors)
+
+
+def _require_kinds(owner: str, given: Any, kinds: Mapping[str, tuple[type, ...]]) -> None:
+    """Have a dict hold values of these types, numbers not negative; raises ValueError."""
+    if not isinstance(given, dict):
+        raise ValueError(f"{owner} is no record")
+    for name, kind in kinds.items():
+        value = given[name]
+        whole = isinstance(value, int) and value <= LAST
+        fits = isinstance(value, kind) and not isinstance(value, bool) and (whole or not isinstance(value, int))
+        if not fits or (isinstance(value, int | float) and "loss" not in name and not value >= 0):
+            raise ValueError(f"{owner}: {name} can't be {value!r}")
 
 
 def settings(run: Run) -> dict[str, Any]:
@@ -145,11 +177,8 @@ def readable(checkpoint: Checkpoint) -> Iterator[None]:
     Raises:
         FileFormatError: It lacks something, or holds something else in its place.
     """
-    try:
+    with refusing(f"{checkpoint.path}: a damaged checkpoint", ours=True):
         yield
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise FileFormatError(f"{checkpoint.path}: a damaged checkpoint ({what.rstrip('.')}).") from None
 
 
 def require_same(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> None:

@@ -358,6 +358,8 @@ class Run:
             for name, callback in checkpoint.stateful(self.callbacks).items():
                 callback.load_state_dict(stored.part(f"{name}.") | place["callbacks"][name])
             self.epoch, self.step = place["epoch"], place["step"]
+            if self.step > self.steps:
+                raise ValueError(f"it stands after step {self.step} of {self.steps}")
             self._mean.load_state_dict(place["mean"])
             self._seconds, self._waiting, self._rate = (place[name] for name in ("seconds", "waiting", "lr"))
         if len(self.history) >= self.epoch:

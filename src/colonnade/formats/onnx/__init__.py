@@ -6,14 +6,17 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...errors import FileFormatError
+from ...errors import FileFormatError, LimitError
+from ...limits import Limits, of_files
 from ...model import Model
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-def load(path: str | os.PathLike[str], *, input_shape: Sequence[int] | None = None) -> Model:
+def load(
+    path: str | os.PathLike[str], *, input_shape: Sequence[int] | None = None, limits: Limits | None = None
+) -> Model:
     """The network in an ONNX file as a model: it plans, trains and saves as any other, without ONNX.
 
     The first axis of its inputs must be the batch, of any size or a fixed one; all other sizes must be known. Names of
@@ -25,12 +28,14 @@ def load(path: str | os.PathLike[str], *, input_shape: Sequence[int] | None = No
     Args:
         path: The file. Data that lies outside of it is read from its own folder, and no other.
         input_shape: One image's, (c, h, w), for a file that leaves it open.
+        limits: What the model may take; by default those of :func:`colonnade.limits.of_files`.
 
     Raises:
         MissingExtraError: The package onnx is not installed.
         FileNotFoundError: No such file.
         FileFormatError: No ONNX file, a damaged one, or a network that we cannot run: the first node that is none of
             ours is named, with its operator and the reason.
+        LimitError: A network that takes more memory or work than it may.
     """
     from .. import require_onnx
 
@@ -40,9 +45,9 @@ def load(path: str | os.PathLike[str], *, input_shape: Sequence[int] | None = No
 
     source = read(path)
     try:
-        return Importer(source, input_shape=input_shape).model()
-    except FileFormatError as error:
-        raise FileFormatError(f"{os.fspath(path)}: {error}") from None
+        return Importer(source, input_shape=input_shape, limits=limits or of_files()).model()
+    except (FileFormatError, LimitError) as error:
+        raise type(error)(f"{os.fspath(path)}: {error}") from error
 
 
 def import_model(model: ModelProto | bytes, *, input_shape: Sequence[int] | None = None) -> Model:
@@ -53,4 +58,4 @@ def import_model(model: ModelProto | bytes, *, input_shape: Sequence[int] | None
     from .importer import Importer
     from .reading import parse
 
-    return Importer(parse(model), input_shape=input_shape).model()
+    return Importer(parse(model), input_shape=input_shape, limits=of_files()).model()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,20 +11,20 @@ from typing import Any
 import numpy as np
 
 from ...composites import Graph
+from ...documents import parse_json, reason, refusing
 from ...errors import ArgumentError, ColonnadeError, FileFormatError
 from ...layers import Constant, Expand, Flatten, Identity, Layer, Permute, Reshape
 from ...layers.wiring import Wiring
+from ...limits import Limits
 from ...model import Model
 from ...ops.layout import Array
 from ...tensor import Initializer, Parameter, Shape
+from ..native import require_normalization
 from .call import Call
 from .conversions import CONVERSIONS
 from .folding import MOST_NUMBERS, Folding
 from .reading import Node, Port, Source
 from .values import Images, Known, Layout, UnsupportedError, Value
-
-# What a conversion may stumble over in a graph that makes no sense.
-STUMBLES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, MemoryError, AssertionError)
 
 
 class Importer:
@@ -37,6 +36,7 @@ class Importer:
         whole: Whether every input is one image, whole, rather than a batch of them.
         integers_known: Whether those given that hold integers are constants, rather than images.
         input_shape: One image's, for inputs whose sizes the file leaves open.
+        limits: What the model may take.
 
     Attributes:
         nodes: Of the graph that is made, by name: a layer, and what it reads.
@@ -50,9 +50,10 @@ class Importer:
         whole: bool = False,
         integers_known: bool = False,
         input_shape: Sequence[int] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.source, self.given, self.whole, self.integers_known = source, given or {}, whole, integers_known
-        self.input_shape = input_shape
+        self.input_shape, self.limits = input_shape, limits
         self.nodes: dict[str, tuple[Any, ...]] = {}
         self.images: int | None = None
         self.fold = Folding()
@@ -72,8 +73,9 @@ class Importer:
         Raises:
             FileFormatError: Something in the file that we cannot run, by its name.
         """
-        self.convert()
-        return self.assembled(self.source.outputs)
+        with refusing("not a network that we can run"):
+            self.convert()
+            return self.assembled(self.source.outputs)
 
     def convert(self) -> None:
         """Make values of all nodes that the outputs need."""
@@ -88,6 +90,7 @@ class Importer:
         double = any(port.dtype == np.float64 for port in (*self.source.inputs, *self.source.outputs))
         try:
             model = Model(graph, dtype="float64" if double else "float32")
+            model.limits = self.limits
             shapes: Any = [self.shapes[name] for name in graph.inputs]
             model.build(shapes if len(shapes) > 1 else shapes[0])
         except ArgumentError as error:
@@ -213,9 +216,8 @@ class Importer:
             raise FileFormatError(f"{node} can't be run: {error}.") from None
         except ColonnadeError as error:
             raise FileFormatError(f"{node} can't be run: {error}") from None
-        except STUMBLES as error:
-            reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-            raise FileFormatError(f"{node} can't be run: it makes no sense ({reason}).") from None
+        except Exception as error:  # whatever a conversion stumbles over in a graph that makes no sense
+            raise FileFormatError(f"{node} can't be run: it makes no sense ({reason(error)}).") from error
         for name, value in zip(node.outputs, made, strict=False):
             if name and value is not None:
                 self.values[name] = value
@@ -419,6 +421,7 @@ def _describe(model: Model, metadata: Mapping[str, str]) -> None:
     """Take over names of classes and a normalisation, as our own export writes them; nothing where they don't fit."""
     for name in ("classes", "normalization"):
         try:
-            setattr(model, name, json.loads(metadata[name]))
+            setattr(model, name, parse_json(metadata[name]))
+            require_normalization(model)
         except (KeyError, ValueError, TypeError, ColonnadeError):
-            continue
+            setattr(model, name, None)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.inliner
-from google.protobuf.message import DecodeError
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
+from ...documents import refusing
 from ...errors import FileFormatError
 from ...ops.layout import Array
 from .tensors import kind_of, to_array
@@ -22,6 +22,7 @@ LEAST_OPSET = 1
 STANDARD = ("", "ai.onnx")  # the two names of ONNX's own set of operators
 # A function of the file may call others, each twice: they must not unfold without end.
 MOST_NODES = 100_000
+GREATEST = (1 << 31) - 1  # bytes of a protobuf message
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def read(path: str | os.PathLike[str]) -> Source:
         raise FileFormatError(
             f"{path}: expected an ONNX file, got {'a folder' if path.is_dir() else 'a device or pipe'}."
         )
+    if (size := path.stat().st_size) > GREATEST:
+        raise FileFormatError(f"{path}: no ONNX file has more than {GREATEST:,} bytes, this one has {size:,}.")
     try:
         return parse(path.read_bytes(), path.parent)
     except FileFormatError as error:
@@ -112,10 +115,9 @@ def parse(content: bytes | ModelProto, folder: Path | None = None) -> Source:
         content: The bytes of a file, or the model.
         folder: Where data may lie that is not in the file itself; None for nowhere.
     """
-    try:
+    # Names that are no text are noticed wherever they are looked at, and the package onnx raises what it likes.
+    with refusing("no ONNX file, or a damaged one"):
         return _parsed(content, folder)
-    except UnicodeDecodeError as error:  # wherever a name is looked at
-        raise FileFormatError(f"no ONNX file, or a damaged one: a name is no text ({_one_line(error)}).") from None
 
 
 def _parsed(content: bytes | ModelProto, folder: Path | None) -> Source:
@@ -123,18 +125,14 @@ def _parsed(content: bytes | ModelProto, folder: Path | None) -> Source:
     if isinstance(content, ModelProto):
         model.CopyFrom(content)
     else:
-        try:
+        with refusing("no ONNX file, or a truncated one"):
             model.ParseFromString(content)
-        except (DecodeError, ValueError) as error:
-            raise FileFormatError(f"no ONNX file, or a truncated one ({_one_line(error)}).") from None
     if not model.HasField("graph"):
         raise FileFormatError("no ONNX file: it holds no graph.")
     opset = _opset(model)
     constants = _take_constants(model.graph, folder)
-    try:
+    with refusing("not a valid ONNX model"):
         onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        raise FileFormatError(f"not a valid ONNX model ({_one_line(error)}).") from None
     if model.functions:
         model = _unfolded(model)
     graph = model.graph
@@ -193,7 +191,8 @@ def _unfolded(model: ModelProto) -> ModelProto:
 
     if count(model.graph.node, 0) > MOST_NODES:
         raise FileFormatError(f"its functions unfold to more than {MOST_NODES:,} nodes.")
-    unfolded: ModelProto = onnx.inliner.inline_local_functions(model)
+    with refusing("its functions can't be written out where they are called"):
+        unfolded: ModelProto = onnx.inliner.inline_local_functions(model)
     return unfolded
 
 
@@ -220,7 +219,3 @@ def _port(info: ValueInfoProto) -> Port:
     kind_of(tensor.elem_type, repr(info.name))
     shape = tuple(size.dim_value if size.HasField("dim_value") else size.dim_param or "?" for size in tensor.shape.dim)
     return Port(info.name, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), shape)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -47,8 +47,8 @@ def to_array(tensor: TensorProto, owner: str, folder: Path | None) -> Array:
     if tensor.HasField("raw_data"):
         there, wanted, unit = len(tensor.raw_data), expected, "bytes"
     else:
-        fields = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)
-        there, unit = max(len(each) for each in fields), "numbers"
+        field = onnx.helper.tensor_dtype_to_field(tensor.data_type)  # the one of several that counts for this type
+        there, unit = len(getattr(tensor, field)), "numbers"
         wanted = -(-count * bits // 8) if kind in BITS else count
     if there != wanted:
         raise FileFormatError(f"{owner}: a shape of {shape} takes {wanted} {unit}, the file holds {there}.")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .... import layers
-from ....ops.adaptive import bounds
+from ....ops.adaptive import side_by_side
 from ....ops.pooling import adaptive_matrix
 from ....ops.sequence import Stride1d
 from ....ops.window import Window
@@ -80,9 +80,8 @@ def adaptive_max_pool(graph: GraphWriter, layer: layers.AdaptiveMaxPool2d, x: st
         # Windows of different length: shorter ones are filled up with their last row, which changes no maximum.
         tiles = []
         for axis, size, outputs in zip((2, 3), graph.shape[1:], graph.output_shape[1:], strict=True):
-            spans = bounds(size, outputs)
-            tiles.append(max(stop - start for start, stop in spans))
-            rows = [min(start + step, stop - 1) for start, stop in spans for step in range(tiles[-1])]
+            rows, tile = side_by_side(size, outputs)
+            tiles.append(tile)
             x = graph.node("Gather", x, graph.constant("rows", rows), axis=axis)
     return graph.node("MaxPool", x, kernel_shape=tiles, strides=tiles)
 
