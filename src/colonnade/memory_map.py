@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from .layers.base import Direction
 from .layers.wiring import Fork
 from .plan import Action, Kind, Plan, Segment
+from .printable import printable
 from .steps import Step
 from .tensor import Shape, Tensor
 
@@ -131,7 +132,7 @@ def memory_map(plan: Plan) -> MemoryMap:
 
 def title(step: Step) -> str:
     """Where a layer stands in the model, and its type: "3.main.0 Conv2d"."""
-    return f"{step.name} {type(step.layer).__name__}"
+    return f"{printable(step.name)} {printable(type(step.layer).__name__)}"
 
 
 class _Use(NamedTuple):

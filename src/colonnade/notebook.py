@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .printable import printable
+
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, names: int = 0, caption: str = "") -> str:
     """An HTML table.
@@ -18,12 +20,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, names: int 
 
     def line(tag: str, cells: Sequence[str]) -> str:
         aligned = (
-            f'<{tag} style="text-align: {"left" if column < names else "right"}">{escape(cell)}</{tag}>'
+            f'<{tag} style="text-align: {"left" if column < names else "right"}">{escape(printable(cell))}</{tag}>'
             for column, cell in enumerate(cells)
         )
         return f"<tr>{''.join(aligned)}</tr>"
 
-    head = f"<caption>{escape(caption)}</caption>" if caption else ""
+    head = f"<caption>{escape(printable(caption))}</caption>" if caption else ""
     body = "".join(line("td", row) for row in rows)
     return f"<table>{head}<thead>{line('th', headings)}</thead><tbody>{body}</tbody></table>"
 

@@ -17,6 +17,7 @@ from .memory_map import ROLES, Role
 from .memory_map import memory_map as map_memory
 from .metrics import Calibration
 from .pictures import filter_pictures, first_kernel, picture, sheet
+from .printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,15 +85,15 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str] | None = None, *,
     matrix = np.asarray(counts)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ShapeError(f"plot.confusion_matrix: expected counts of shape (classes, classes), got {matrix.shape}.")
-    names = [str(number) for number in range(len(matrix))] if classes is None else list(classes)
+    names = [str(number) for number in range(len(matrix))] if classes is None else [printable(each) for each in classes]
     if len(names) != len(matrix):
         raise ArgumentError(f"plot.confusion_matrix: expected {len(matrix)} names of classes, got {len(names)}.")
     ax = _axes(ax)
     shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(matrix) <= LETTERED:
-        ax.set_xticks(range(len(matrix)), names, rotation=45, ha="right", rotation_mode="anchor")
-        ax.set_yticks(range(len(matrix)), names)
+        ax.set_xticks(range(len(matrix)), names, parse_math=False, rotation=45, ha="right", rotation_mode="anchor")
+        ax.set_yticks(range(len(matrix)), names, parse_math=False)
         for row, column in zip(*np.nonzero(matrix), strict=True):
             colour = "white" if shares[row, column] > DARK else "black"
             ax.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize="small")
@@ -132,7 +133,7 @@ def images(
     for number, title in enumerate(titles or ()):
         row, column = divmod(number, columns)
         place = ((column + 0.5) * (width + 2), row * (height + space) + height + space / 2 - 0.5)
-        ax.text(*place, title, ha="center", va="center", fontsize="small", color="black")
+        ax.text(*place, printable(title), parse_math=False, ha="center", va="center", fontsize="small", color="black")
     return ax
 
 
@@ -233,7 +234,9 @@ def profile(result: Profile, *, ax: Axes | None = None) -> Axes:
         if times.any():
             ax.barh(places, times, left=start, color=colour, label=each)
         start += times
-    ax.set_yticks(places, [f"{row['name']} {row['type']}" for row in rows], fontsize="small")
+    ax.set_yticks(
+        places, [printable(f"{row['name']} {row['type']}") for row in rows], parse_math=False, fontsize="small"
+    )
     ax.invert_yaxis()
     ax.set_xlabel("milliseconds")
     ax.legend(frameon=False)

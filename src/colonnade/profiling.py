@@ -20,6 +20,7 @@ from .losses import CrossEntropyLoss
 from .ops.layout import Array
 from .optimizers import SGD
 from .plan import Call, Plan, Segment
+from .printable import printable
 from .steps import Step
 from .tensor import Parameter
 
@@ -111,7 +112,12 @@ class Profile:
             table[0] += ["again ms", "backward ms", "GF/s", "GB/s", "held MB"]
         table[0].append("%")
         for row in self.rows:
-            cells = [row["name"], row["type"], _milliseconds(row["forward"]["seconds"]), *_speeds(row["forward"])]
+            cells = [
+                printable(row["name"]),
+                printable(row["type"]),
+                _milliseconds(row["forward"]["seconds"]),
+                *_speeds(row["forward"]),
+            ]
             if self.training:
                 cells += [_milliseconds(row["again"]["seconds"]), _milliseconds(row["backward"]["seconds"])]
                 cells += [*_speeds(row["backward"]), f"{row['held_bytes'] / 1e6:.1f}" if row["held_bytes"] else ""]

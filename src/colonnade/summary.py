@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import notebook
+from .printable import printable
 
 LEFT = 3  # columns of names; numbers stand to the right
 
@@ -19,7 +20,7 @@ def text(table: dict[str, Any]) -> str:
     rows = [("layer", "", "output", "parameters", "FLOPs", "kept bytes")]
     for row in table["layers"]:
         numbers = (f"{row[name]:,}" for name in ("parameters", "flops", "kept_bytes"))
-        rows.append((row["name"], row["type"], _sizes(row["output_shape"]), *numbers))
+        rows.append((printable(row["name"]), printable(row["type"]), _sizes(row["output_shape"]), *numbers))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
@@ -42,7 +43,13 @@ def text(table: dict[str, Any]) -> str:
 def html(table: dict[str, Any]) -> str:
     """The same for a notebook."""
     rows = [
-        [row["name"], row["type"], _sizes(row["output_shape"]), f"{row['parameters']:,}", f"{row['flops']:,}"]
+        [
+            printable(row["name"]),
+            printable(row["type"]),
+            _sizes(row["output_shape"]),
+            f"{row['parameters']:,}",
+            f"{row['flops']:,}",
+        ]
         for row in table["layers"]
     ]
     caption = f"{table['parameters']:,} parameters, {table['flops']:,} FLOPs an image forward"

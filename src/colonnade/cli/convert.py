@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Image, ModelFile, image_shape
+from .options import Image, ModelFile, image_shape, say
 
 
 def export(
@@ -30,7 +30,7 @@ def export(
     if net.input_shape is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
     export_onnx(net, out, opset=opset, normalization=normalization)
-    typer.echo(f"wrote {out}")
+    say(f"wrote {out}")
 
 
 def import_(
@@ -45,4 +45,4 @@ def import_(
     if out.suffix.lower() != ".safetensors":
         raise ArgumentError(f"{out}: the name of a model must end in .safetensors.")
     load(source, input_shape=image_shape(image)).save(out)
-    typer.echo(f"wrote {out}")
+    say(f"wrote {out}")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from .options import AsJson, BatchSize, Data, DataDir, ModelFile, Threads, set_threads
+from ..printable import printable
+from .options import AsJson, BatchSize, Data, DataDir, ModelFile, Threads, say, set_threads
 
 if TYPE_CHECKING:
     from ..metrics import Calibration, ClassReport
@@ -67,7 +68,7 @@ def evaluate(
         typer.echo(json.dumps(found))
         return
     for line in _table(classes, reports):
-        typer.echo(line)
+        say(line)
     typer.echo(f"expected calibration error {calibration.ece:.4f}")
     typer.echo(f"test loss {result['loss']:.4f}")
     typer.echo(f"test accuracy from {interval[0]:.4f} to {interval[1]:.4f} (95 % Wilson interval, {count:,} images)")
@@ -83,6 +84,7 @@ def _size(shape: Any) -> dict[str, Any]:
 
 def _table(classes: list[str], reports: list[ClassReport]) -> list[str]:
     """A line a class."""
+    classes = [printable(name) for name in classes]
     width = max(map(len, ["class", *classes]))
     lines = [f"{'class'.ljust(width)}  precision  recall      F1  images"]
     for name, report in zip(classes, reports, strict=True):

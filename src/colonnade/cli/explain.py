@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, ModelFile, Threads, set_threads
+from .options import AsJson, ModelFile, Threads, say, set_threads
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -45,6 +45,7 @@ def explain(
     from ..data.images import read_images
     from ..errors import ArgumentError
     from ..formats import load
+    from ..printable import printable
 
     set_threads(threads)
     net = load(model)
@@ -71,10 +72,10 @@ def explain(
         answer = {"class": names[number], "number": number, "probability": float(probabilities[number]), "layer": layer}
         typer.echo(json.dumps(answer | {"files": {name: str(file) for name, file in files.items()}}))
         return
-    typer.echo(f"class {names[number]} {probabilities[number]:.4f}")
-    typer.echo(f"layer {layer}")
+    say(f"class {printable(names[number])} {probabilities[number]:.4f}")
+    say(f"layer {layer}")
     for file in files.values():
-        typer.echo(file)
+        say(file)
 
 
 def class_number(net: Model, wanted: str) -> int:

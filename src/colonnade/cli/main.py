@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ColonnadeError
+from ..printable import LONGEST_MESSAGE, printable
 from . import convert, evaluate, explain, predict, profile, report, summary, train
 
 GOT_WRONG = 2  # the exit status for what the user got wrong
@@ -99,5 +100,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
     except MemoryError as error:
         message = f"That takes more memory than there is ({error})."
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    typer.echo(f"error: {printable(' '.join(message.split()), LONGEST_MESSAGE)}", err=True)
     return GOT_WRONG

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from ..printable import printable
 
 Data = Annotated[
     str,
@@ -31,6 +34,11 @@ ModelOrName = Annotated[
     ),
 ]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A model.safetensors or .onnx.")]
+
+
+def say(line: object) -> None:
+    """Print a line for a person: what a terminal would obey in it is shown escaped."""
+    typer.echo(printable(line, sys.maxsize))
 
 
 def image_shape(image: str | None) -> tuple[int, ...] | None:

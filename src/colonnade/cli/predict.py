@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, ModelFile, Threads, set_threads
+from .options import AsJson, ModelFile, Threads, say, set_threads
 
 
 def predict(
@@ -24,6 +24,7 @@ def predict(
     from ..data.images import read_images
     from ..errors import ArgumentError
     from ..formats import load
+    from ..printable import printable
 
     set_threads(threads)
     net = load(model)
@@ -44,4 +45,4 @@ def predict(
         typer.echo(json.dumps({"model": str(model), "predictions": predictions}))
         return
     for path, answer in zip(images, answers, strict=True):
-        typer.echo(f"{path}: " + "  ".join(f"{name} {probability:.4f}" for name, probability in answer))
+        say(f"{path}: " + "  ".join(f"{printable(name)} {probability:.4f}" for name, probability in answer))

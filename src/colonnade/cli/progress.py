@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 
 from rich import progress
 from rich.console import Console
 
+from ..printable import printable
 from ..training import BatchRecord, Callback, EpochRecord
 
 
@@ -52,7 +54,7 @@ class Progress(Callback):
     def say(self, line: str) -> None:
         """Print a line above the bars."""
         if not self._quiet:
-            self._console.print(line)
+            self._console.print(printable(line, sys.maxsize))
 
     def on_batch_end(self, record: BatchRecord) -> None:
         """Move the bars."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DataDir, Threads, set_threads
+from .options import DataDir, Threads, say, set_threads
 
 
 def report(
@@ -32,4 +32,4 @@ def report(
     from .. import report as reports
 
     set_threads(threads)
-    typer.echo(reports.write(run, out, data=data, data_dir=data_dir, steps=steps))
+    say(reports.write(run, out, data=data, data_dir=data_dir, steps=steps))

@@ -10,7 +10,7 @@ import typer
 
 from ..metrics import wilson
 from ..training.callbacks import Callback, Run
-from .options import DataDir, Threads, set_threads
+from .options import DataDir, Threads, say, set_threads
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -129,7 +129,7 @@ def train(
             progress.say(f"learning rate {settings.lr:.2g}, found by a range test")
         accuracy = _fit(net, dataset, settings, resume, progress)
     low, high = wilson(round(accuracy * len(dataset.test)), len(dataset.test))
-    typer.echo(f"model {Path(settings.out, 'model.safetensors')}")
+    say(f"model {Path(settings.out, 'model.safetensors')}")
     typer.echo(f"test accuracy from {low:.4f} to {high:.4f} (95 % Wilson interval, {len(dataset.test):,} images)")
     typer.echo(f"test accuracy {accuracy:.4f}")
 

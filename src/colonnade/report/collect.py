@@ -17,6 +17,8 @@ from ..errors import ColonnadeError, DataError
 from ..memory_map import MemoryMap, memory_map
 from ..ops.layout import Array
 from ..pictures import data_uri, filter_pictures, first_kernel, picture
+from ..printable import LONGEST_MESSAGE, printable
+from .drawing import finite
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -127,7 +129,9 @@ def collect(
         raise DataError(f"{run}: expected the folder of a run, got {'a file' if run.exists() else 'nothing there'}.")
     if not any((run / name).is_file() for name in ("metrics.jsonl", "model.safetensors", "config.toml")):
         raise DataError(f"{run}: expected a run's metrics.jsonl, model.safetensors or config.toml, got none of them.")
-    report = Report(run.resolve().name, str(run), datetime.datetime.now().astimezone(), version)
+    report = Report(
+        printable(run.resolve().name), printable(run, LONGEST_MESSAGE), datetime.datetime.now().astimezone(), version
+    )
     _read_configuration(report, run / "config.toml")
     _read_history(report, run / "metrics.jsonl")
     net = _read_model(report, run / "model.safetensors")
@@ -160,7 +164,11 @@ def _read_history(report: Report, path: Path) -> None:
     except (OSError, ColonnadeError) as error:
         report.missing["curves"] = f"metrics.jsonl can't be read ({error})."
         return
-    report.history = [record for record in records if isinstance(record, dict)]
+    report.history = [
+        {printable(name): value if finite(value) or value is None else printable(value) for name, value in each.items()}
+        for each in records
+        if isinstance(each, dict)
+    ]
     if len(report.history) < len(records):
         report.missing["curves"] = "metrics.jsonl holds lines that are no records; they are left out."
     elif not records:
@@ -236,19 +244,20 @@ def judge(net: Model, dataset: Dataset) -> Judgement:
     wrong = np.flatnonzero(predicted != targets)
     surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
     right = len(targets) - len(wrong)
+    names = [printable(name) for name in classes]
     return Judgement(
         images=len(targets),
         accuracy=right / len(targets),
         interval=metrics.wilson(right, len(targets)),
-        classes=classes,
+        classes=names,
         matrix=counts.tolist(),
         reports=metrics.class_reports(counts),
-        confusions=_confusions(counts, classes),
+        confusions=_confusions(counts, names),
         mistakes=[
             Mistake(
                 uri=data_uri(picture(image)),
-                name=classes[targets[at]],
-                taken_for=classes[predicted[at]],
+                name=names[targets[at]],
+                taken_for=names[predicted[at]],
                 confidence=float(confidence[at]),
                 position=int(at),
                 coarse=min(image.shape[1:]) < COARSE,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sys
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingExtraError
 from ..memory_map import ROLES
+from ..printable import printable
 from . import drawing
 from .collect import Report
 from .memory_chart import memory_chart
@@ -45,6 +47,7 @@ def render(report: Report) -> str:
         loader=jinja2.PackageLoader("colonnade", "report/templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -54,7 +57,7 @@ def render(report: Report) -> str:
         report=report,
         charts=_charts(report),
         roles=ROLES,
-        config=sorted((name, _told(value)) for name, value in report.configuration.items()),
+        config=sorted((printable(name), _told(value)) for name, value in report.configuration.items()),
         style=Markup(style),
         script=Markup(script),
         policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
@@ -104,7 +107,7 @@ def time_bars(profile: Profile) -> list[drawing.TimeBar]:
     longest = max([*(row["seconds"] for row in by_time), *profile.rest.values(), quicker, 1e-12])
     bars = [
         drawing.TimeBar(
-            f"{row['name']} {row['type']}",
+            f"{printable(row['name'])} {row['type']}",
             row["seconds"],
             [
                 drawing.Share("forward", 100 * row["forward"]["seconds"] / longest),
@@ -132,4 +135,11 @@ def _told(value: object) -> str:
     """An option's value as a person would write it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return printable(", ".join(map(str, value)) if isinstance(value, list) else value)
+
+
+def _visible(value: object) -> object:
+    """What is not already part of the page, with all that would not be seen as itself escaped but the ends of lines."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return "\n".join(printable(line, sys.maxsize) for line in value.split("\n"))
