@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import reprlib
 import sys
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
@@ -18,8 +17,11 @@ from typing import Any, TypeGuard, TypeVar
 import numpy as np
 
 from .errors import ArgumentError
+from .printable import shown
 
 T = TypeVar("T")
+# Of a kernel or an image: a product of two stays within 64 bits.
+MOST_SIZE = (1 << 31) - 1
 
 
 def is_whole(value: Any) -> bool:
@@ -32,22 +34,6 @@ def is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
-def shown(value: Any) -> str:
-    """A value as an error shows it: in one line, however long it is."""
-    shortened = _Shortened()
-    return " ".join(shortened.repr(value).split())
-
-
-class _Shortened(reprlib.Repr):
-    """As `repr` up to a length at which a line can still be read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxtuple = self.maxlist = self.maxdict = 12
-        self.maxstring = self.maxother = 120
-        self.maxlong = 60
 
 
 def whole(owner: str, name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
@@ -130,7 +116,7 @@ def sizes(owner: str, name: str, value: Any, count: int, least: int) -> tuple[in
         raise ArgumentError(f"{owner}: {name} must be a whole number{several}, got {shown(value)}.")
     if min(made) < least:
         raise ArgumentError(f"{owner}: {name} must {_whole_bounds(least, None)}, got {shown(value)}.")
-    return tuple(whole(owner, name, each) for each in made)
+    return tuple(whole(owner, name, each, most=MOST_SIZE) for each in made)
 
 
 def pair(owner: str, name: str, value: Any, least: int) -> tuple[int, int]:

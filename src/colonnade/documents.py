@@ -26,14 +26,14 @@ def parse_json(text: str | bytes) -> Any:
     """
     import json
 
-    return _parse("JSON", lambda: json.loads(text))
+    return _parse("not JSON", lambda: json.loads(text))
 
 
 def parse_toml(text: bytes) -> dict[str, Any]:
     """What the bytes of a TOML file say; raises FileFormatError as :func:`parse_json` does."""
     import tomllib
 
-    found: dict[str, Any] = _parse("TOML", lambda: tomllib.loads(text.decode("utf-8").replace("\r\n", "\n")))
+    found: dict[str, Any] = _parse("not a TOML file", lambda: tomllib.loads(text.decode("utf-8").replace("\r\n", "\n")))
     return found
 
 
@@ -73,8 +73,8 @@ def reason(error: BaseException) -> str:
     return printable(said, 200) or type(error).__name__
 
 
-def _parse(kind: str, parse: Callable[[], Any]) -> Any:
-    with refusing(f"no {kind}"):
+def _parse(otherwise: str, parse: Callable[[], Any]) -> Any:
+    with refusing(otherwise):
         found = parse()
         level = [found]
         for _ in range(DEEPEST):

@@ -234,9 +234,8 @@ def profile(result: Profile, *, ax: Axes | None = None) -> Axes:
         if times.any():
             ax.barh(places, times, left=start, color=colour, label=each)
         start += times
-    ax.set_yticks(
-        places, [printable(f"{row['name']} {row['type']}") for row in rows], parse_math=False, fontsize="small"
-    )
+    names = [printable(f"{row['name']} {row['type']}") for row in rows]
+    ax.set_yticks(places, names, parse_math=False, fontsize="small")
     ax.invert_yaxis()
     ax.set_xlabel("milliseconds")
     ax.legend(frameon=False)

@@ -8,6 +8,7 @@ given.
 from __future__ import annotations
 
 import re
+import reprlib
 import unicodedata
 from functools import lru_cache
 
@@ -21,7 +22,7 @@ PLAIN = re.compile(r"[ -~]*")  # most text by far
 
 
 def printable(text: object, most: int = LONGEST_NAME) -> str:
-    """A text in one line, what would not be seen as itself escaped as in Python, and cut in its middle.
+    """A text in one line: what would not be seen as itself is escaped as in Python, and what is long cut in its middle.
 
     Args:
         text: Anything; its `str`.
@@ -33,6 +34,21 @@ def printable(text: object, most: int = LONGEST_NAME) -> str:
         left_out = len(whole) - most
         return f"{_escaped(whole[: most - kept])}…({left_out:,} more)…{_escaped(whole[-kept:])}"
     return _escaped(whole)
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: its `repr`, shortened before it is made, in one line."""
+    return printable(_Shortened().repr(value), 4 * LONGEST_NAME)
+
+
+class _Shortened(reprlib.Repr):
+    """As `repr` up to a length at which a line can still be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxtuple = self.maxlist = self.maxdict = 12
+        self.maxstring = self.maxother = LONGEST_NAME
+        self.maxlong = 60
 
 
 def _escaped(text: str) -> str:

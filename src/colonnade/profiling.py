@@ -112,9 +112,9 @@ class Profile:
             table[0] += ["again ms", "backward ms", "GF/s", "GB/s", "held MB"]
         table[0].append("%")
         for row in self.rows:
+            names = [printable(row["name"]), printable(row["type"])]
             cells = [
-                printable(row["name"]),
-                printable(row["type"]),
+                *names,
                 _milliseconds(row["forward"]["seconds"]),
                 *_speeds(row["forward"]),
             ]

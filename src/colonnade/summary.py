@@ -17,10 +17,10 @@ def text(table: dict[str, Any]) -> str:
     Args:
         table: As it returns it.
     """
-    rows = [("layer", "", "output", "parameters", "FLOPs", "kept bytes")]
+    rows: list[tuple[str, ...]] = [("layer", "", "output", "parameters", "FLOPs", "kept bytes")]
     for row in table["layers"]:
         numbers = (f"{row[name]:,}" for name in ("parameters", "flops", "kept_bytes"))
-        rows.append((printable(row["name"]), printable(row["type"]), _sizes(row["output_shape"]), *numbers))
+        rows.append((*_names(row), *numbers))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
@@ -44,9 +44,7 @@ def html(table: dict[str, Any]) -> str:
     """The same for a notebook."""
     rows = [
         [
-            printable(row["name"]),
-            printable(row["type"]),
-            _sizes(row["output_shape"]),
+            *_names(row),
             f"{row['parameters']:,}",
             f"{row['flops']:,}",
         ]
@@ -54,6 +52,11 @@ def html(table: dict[str, Any]) -> str:
     ]
     caption = f"{table['parameters']:,} parameters, {table['flops']:,} FLOPs an image forward"
     return notebook.table(["layer", "", "output", "parameters", "FLOPs"], rows, names=LEFT, caption=caption)
+
+
+def _names(row: dict[str, Any]) -> list[str]:
+    """What is no number in a layer's row: its name, its type and its output's shape."""
+    return [printable(row["name"]), printable(row["type"]), _sizes(row["output_shape"])]
 
 
 def _sizes(shape: Sequence[int]) -> str:

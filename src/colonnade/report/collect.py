@@ -129,9 +129,8 @@ def collect(
         raise DataError(f"{run}: expected the folder of a run, got {'a file' if run.exists() else 'nothing there'}.")
     if not any((run / name).is_file() for name in ("metrics.jsonl", "model.safetensors", "config.toml")):
         raise DataError(f"{run}: expected a run's metrics.jsonl, model.safetensors or config.toml, got none of them.")
-    report = Report(
-        printable(run.resolve().name), printable(run, LONGEST_MESSAGE), datetime.datetime.now().astimezone(), version
-    )
+    name, folder = printable(run.resolve().name), printable(run, LONGEST_MESSAGE)
+    report = Report(name, folder, datetime.datetime.now().astimezone(), version)
     _read_configuration(report, run / "config.toml")
     _read_history(report, run / "metrics.jsonl")
     net = _read_model(report, run / "model.safetensors")
