@@ -88,7 +88,9 @@ def test_what_the_user_got_wrong_is_one_line_and_status_2(
 def test_a_folder_that_one_may_not_write_to_is_one_line_and_status_2(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path, *_: object, **options: object) -> None:  # root may write everywhere, so that permissions would tell nothing
+    def refuse(
+        path: Path, *_: object, **options: object
+    ) -> None:  # root may write everywhere, so that permissions would tell nothing
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     with monkeypatch.context() as patch:
