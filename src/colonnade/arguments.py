@@ -17,7 +17,7 @@ from typing import Any, TypeGuard, TypeVar
 import numpy as np
 
 from .errors import ArgumentError
-from .printable import shown
+from .printable import shown as shown
 
 T = TypeVar("T")
 # Of a kernel or an image: a product of two stays within 64 bits.

@@ -87,7 +87,7 @@ def campaign(files: int, first: int = 0, names: Iterable[str] = FORMATS, seconds
 
 
 def main(arguments: list[str]) -> int:
-    """`scripts/fuzz N [FIRST] [FORMAT...]`: read N files, spread over the formats; the status is 1 if any is a fault."""
+    """`scripts/fuzz N [FIRST] [FORMAT...]`: read N files, spread over the formats; status 1 if any is a fault."""
     if not arguments or not arguments[0].isdecimal():
         print("scripts/fuzz N [FIRST] [FORMAT...]: N files, from the number FIRST on, spread over the formats:")
         print("\n".join(FORMATS))

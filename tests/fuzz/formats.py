@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-import json
 import math
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -102,13 +101,9 @@ def _network() -> cn.Model:
 
 def _networks() -> Iterator[cn.Model]:
     yield _network()
-    described = [([layer], shape) for layer, shape in LAYERS] + [*CHAINS, *((graph, shape) for graph, shape in GRAPHS.values())]
-    for layers, shape in described:
-        made = cn.Model(layers) if isinstance(layers, cn.Graph) else cn.Model(layers)
-        # The table's own layers belong to whoever tests them: these are copies.
-        with contextlib.suppress(ColonnadeError):
-            copy = cn.Model(made.body if isinstance(made.body, cn.Graph) else made.layers)
-            yield copy.build(shape)
+    alone = [([layer], shape) for layer, shape in LAYERS]
+    for layers, shape in [*alone, *CHAINS, *GRAPHS.values()]:
+        yield cn.Model(layers).build(shape)
 
 
 @cache
@@ -134,11 +129,26 @@ def _onnx(folder: Path) -> list[bytes]:
             seeds.append((folder / "seed.onnx").read_bytes())
     rng = np.random.default_rng(0)
     op = onnx_graphs.op
-    nodes = [op("Conv", "x w", "c", pads=[1, 1, 1, 1]), op("Resize", "c - s", "z", mode="linear"), op("Shape", "z", "h")]
-    nodes += [op("Gather", "h zero", "n"), op("Concat", "n rest", "t", axis=0), op("Reshape", "z t", "f"), op("Gemm", "f v")]
+    nodes = [
+        op("Conv", "x w", "c", pads=[1, 1, 1, 1]),
+        op("Resize", "c - s", "z", mode="linear"),
+        op("Shape", "z", "h"),
+    ]
+    nodes += [
+        op("Gather", "h zero", "n"),
+        op("Concat", "n rest", "t", axis=0),
+        op("Reshape", "z t", "f"),
+        op("Gemm", "f v"),
+    ]
     weights = rng.normal(size=(3, 2, 3, 3)).astype(np.float32)
     made = onnx_graphs.graph(
-        nodes, ("N", 2, 4, 4), w=weights, s=np.array([1, 1, 2, 2], np.float32), zero=[0], rest=[-1], v=np.ones((192, 2), np.float32)
+        nodes,
+        ("N", 2, 4, 4),
+        w=weights,
+        s=np.array([1, 1, 2, 2], np.float32),
+        zero=[0],
+        rest=[-1],
+        v=np.ones((192, 2), np.float32),
     )
     return [*seeds, made.SerializeToString()]
 
@@ -155,7 +165,7 @@ EXAMPLES = np.arange(8 * 72, dtype=np.float32).reshape(8, *SHAPE) / 100, np.aran
 def _fit(**options: Any) -> None:
     model = cn.Model([cn.Flatten(), cn.Dense(72, 2)], seed=0)
     optimizer = cn.NAdam(model.build(SHAPE).parameters(), lr=0.01)
-    callbacks = [cn.EarlyStopping(patience=3, monitor="train_loss")]
+    callbacks = [cn.training.EarlyStopping(patience=3, monitor="train_loss")]
     with np.errstate(all="ignore"):
         model.fit(*EXAMPLES, batch_size=4, epochs=3, optimizer=optimizer, average=0.5, callbacks=callbacks, **options)
 
@@ -163,7 +173,7 @@ def _fit(**options: Any) -> None:
 def _checkpoints(folder: Path) -> list[bytes]:
     seeds = []
 
-    class Stop(cn.Callback):
+    class Stop(cn.training.Callback):
         def on_batch_end(self, record: cn.training.BatchRecord) -> None:
             if (record.epoch, record.step) == self.place:
                 raise KeyboardInterrupt
@@ -174,7 +184,7 @@ def _checkpoints(folder: Path) -> list[bytes]:
         with contextlib.suppress(KeyboardInterrupt):
             model = cn.Model([cn.Flatten(), cn.Dense(72, 2)], seed=0)
             optimizer = cn.NAdam(model.build(SHAPE).parameters(), lr=0.01)
-            early = cn.EarlyStopping(patience=3, monitor="train_loss")
+            early = cn.training.EarlyStopping(patience=3, monitor="train_loss")
             options = {"batch_size": 4, "epochs": 3, "optimizer": optimizer, "average": 0.5, "callbacks": [early, stop]}
             model.fit(*EXAMPLES, out=folder / "run", **options)
         seeds.append((folder / "run" / "checkpoint.safetensors").read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gzip
 import json
@@ -15,7 +16,14 @@ from typing import Any
 NUMBERS = [0, 1, -1, 2, 3, 7, 255, 256, 1000, 10**6, 10**7, 10**9, 2**31 - 1, 2**31, 2**32, 2**62, 2**63 - 1, 2**63]
 NUMBERS += [-(2**31), -(2**63), 10**30, 0.0, -0.0, 0.5, 1e-300, 1e300, -1e308, float("nan"), float("inf")]
 TEXTS = ["", "y" * 5000, "\x1b[31mred\x1b[0m", "one\ntwo", "\u202egnp.exe", "[red]", "[/]", "\0", "\ud800", "../x", "é"]
-RAW = ["[" * 5000 + "]" * 5000, "[" * 5000, '{"a":' * 3000 + "1" + "}" * 3000, "1" + "0" * 400, "1" + "0" * 5000, "1e999"]
+RAW = [
+    "[" * 5000 + "]" * 5000,
+    "[" * 5000,
+    '{"a":' * 3000 + "1" + "}" * 3000,
+    "1" + "0" * 400,
+    "1" + "0" * 5000,
+    "1e999",
+]
 TYPES = ["ReLU", "Conv2d", "MaxPool2d", "Resize", "Upsample", "Flatten", "Graph", "Chain", "Residual", "Tile", "object"]
 KEYS = ["lr", "out", "data", "epochs", "a.b.c", "a." * 3000 + "b", '"\\u001b"']  # of TOML
 PLACEHOLDER = "raw text goes here"  # for what Python's own objects can't say
@@ -146,9 +154,23 @@ def in_toml(content: bytes, random: Random) -> bytes:
     for _ in range(random.choice((1, 1, 2))):
         at = random.randrange(len(lines))
         key, _, value = lines[at].partition(" = ")
-        numbers = [str(number) for number in NUMBERS if number == number and abs(number) < 1e400] + ["nan", "inf", "-inf"]
+        numbers = [str(number) for number in NUMBERS if number == number and abs(number) < 1e400] + [
+            "nan",
+            "inf",
+            "-inf",
+        ]
         texts = [json.dumps(text.replace("\ud800", "?")) for text in TEXTS]
-        raw = ["[" * 5000 + "]" * 5000, "1" + "0" * 400, "1" + "0" * 5000, "true", "[]", "{}", "[1, 2]", "1979-05-27", "'''"]
+        raw = [
+            "[" * 5000 + "]" * 5000,
+            "1" + "0" * 400,
+            "1" + "0" * 5000,
+            "true",
+            "[]",
+            "{}",
+            "[1, 2]",
+            "1979-05-27",
+            "'''",
+        ]
         lines[at] = random.choice(
             (
                 f"{key} = {random.choice([*numbers, *texts, *raw])}",
@@ -197,10 +219,8 @@ def _parse(content: bytes) -> list[Field]:
             if len(value) < size:
                 raise ValueError("truncated")
             if size and not re.fullmatch(rb"[ -~]+", value):  # what can be read as text is hardly a message
-                try:
+                with contextlib.suppress(IndexError, ValueError):
                     value = _parse(value)
-                except (IndexError, ValueError):
-                    pass
         else:
             raise ValueError("no wire type")
         if not number or at > len(content):
@@ -313,7 +333,9 @@ def in_png(content: bytes, random: Random) -> bytes:
         case 1:
             del chunks[which]
         case 2:
-            chunks[which][0] = random.choice((b"tEXt", b"iTXt", b"zTXt", b"iCCP", b"PLTE", b"tRNS", b"eXIf", b"acTL", b"IEND"))
+            chunks[which][0] = random.choice(
+                (b"tEXt", b"iTXt", b"zTXt", b"iCCP", b"PLTE", b"tRNS", b"eXIf", b"acTL", b"IEND")
+            )
         case _:
             chunks[which][1] = in_bytes(chunks[which][1], random)
     made = content[:8]
