@@ -90,7 +90,10 @@ DEEP = [  # type, kind, pixels, white
     ("<u4", UNSIGNED, [0, 65_536, 2**31 - 1, 2**31, 2**32 - 1], 2**32 - 1),
     ("<i4", SIGNED, [-(2**31), -1, 0, 77, 255], 255),
     ("<i4", SIGNED, [-5, 300, 65_535], 65_535),
-    ("<i4", SIGNED, [0, 2**30, 2**31 - 1], 2**32 - 1),
+    ("<i4", SIGNED, [-1, 2**30, 2**31 - 1], 2**31 - 1),
+    ("<i4", SIGNED, [0, 2**30], 2**31 - 1),
+    ("<i4", SIGNED, [0, 50_000, 100_000], 100_000),  # all would be black beside 2³¹
+    ("<u4", UNSIGNED, [0, 50_000, 100_000], 100_000),
     ("<f4", FLOAT, [0, 0.25, 0.5, 0.999, 1], 1),
     ("<f4", FLOAT, [-3e38, -0.1, 0.5, 1.08], 1),  # resizing overshoots
     ("<f4", FLOAT, [0, 1, 127.5, 200, 255], 255),
@@ -333,3 +336,14 @@ def test_wrong_arguments_are_refused(tmp_path):
         read_images([tmp_path / "a"], (64,))
     with pytest.raises(ArgumentError, match="at least one image"):
         read_images([], (1, 8, 8))
+
+
+def test_whatever_pillows_readers_raise_is_one_line(tmp_path):
+    path = tmp_path / "a.dds"
+    Image.new("RGB", (8, 8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[80:88] = struct.pack("<I", 4) + b"ABCD"  # a compression that there is not
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.dds: the image can't be read") as caught:
+        read_images([path], (3, 8, 8))
+    assert isinstance(caught.value.__cause__, NotImplementedError)

@@ -23,7 +23,8 @@ SYSTEM_FOLDERS = frozenset(
         *("$recycle.bin", "recycler", "recycled", "system volume information", "config.msi"),  # Windows
         *("@eadir", "#recycle", "#snapshot", "@tmp", "@sharebin", "@database"),  # Synology
         *("@recycle", "@recently-snapshot", "@trashcan", "~snapshot"),  # QNAP, NetApp
-        *("lost+found", "thumbs", "thumbnails", "_thumbs", "_thumbnails", "__pycache__"),
+        *("lost+found", "found.000", "thumbs", "thumbnails", "_thumbs", "_thumbnails", "thmbnl", "ipod photo cache"),
+        *("__pycache__", "_gsdata_"),
     )
 )
 SYSTEM_FILES = frozenset(

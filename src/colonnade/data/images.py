@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import struct
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,8 +54,8 @@ REDUCING_GAP = 2
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1
 UNSIGNED, SIGNED = 1, 2
-# What may be white where 32 bits leave it open: that of floating point, of bytes, of 16 bits, and of all 32.
-WHITES = (1, 2**8 - 1, 2**16 - 1, 2**32 - 1)
+WHITES = (2**8 - 1, 2**16 - 1)  # what may be white where 32 bits leave it open: few programs fill them
+PIXELS_AT_ONCE = 1 << 20  # are scaled, so that their numbers of 8 bytes take a few megabytes
 OVERSHOOT = 2  # floating point may go so far above white before it is taken to have another: resizing sharpens
 
 
@@ -106,8 +105,9 @@ def decode(path: Path, height: int, width: int, channels: int) -> Array:
     """One image file as bytes, (height, width, channels), as `read_images` makes them; may be called by any thread.
 
     More than 8 bits a pixel are scaled, black to 0 and white to 255, rounded. White is the greatest number of so many
-    bits. Of 32 bits few use all: there it is the least of 1 (floating point alone), 255, 65,535 and 4,294,967,295 that
-    is not below the brightest pixel. What is below black is black. Of several pictures in a file the first is taken.
+    bits. Of 32 bits few programs use all: there it is the least of 1 (floating point alone), 255 and 65,535 that is not
+    below the brightest pixel; above those the greatest number, or the brightest pixel if all would be black beside it.
+    What is below black is black. Of several pictures in a file the first is taken.
 
     Raises:
         DataError: A file that is missing, no image, truncated, or larger than any photograph.
@@ -132,8 +132,8 @@ def decode(path: Path, height: int, width: int, channels: int) -> Array:
         raise DataError(f"{path}: expected an image, got a file of another kind.") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):  # the first where warnings are errors
         raise DataError(f"{path}: expected a photograph, got an image of more pixels than is safe to open.") from None
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # Pillow's readers at broken files
-        raise DataError(f"{path}: the image can't be read ({error}).") from error
+    except Exception as error:  # at broken files Pillow's readers raise whatever their arithmetic comes upon
+        raise DataError(f"{path}: the image can't be read ({error or type(error).__name__}).") from error
 
 
 def _no_file(path: Path) -> str:
@@ -182,13 +182,17 @@ def _in_bytes(values: Array, tags: Mapping[int, Any], transparent: object = None
     if not np.isfinite(values).all():
         raise ValueError("it holds NaN or infinity")
     brightest = float(values.max())
+    white: float = 2 ** (bits - (kind == SIGNED)) - 1
     if values.dtype.kind == "f":
-        white = next((white for white in WHITES if brightest <= OVERSHOOT * white), brightest)
+        white = next((white for white in (1, *WHITES) if brightest <= OVERSHOOT * white), brightest)
     elif bits == 32:
-        white = next(white for white in WHITES[1:] if brightest <= white)
-    else:
-        white = 2 ** (bits - (kind == SIGNED)) - 1
-    shades = np.rint(np.clip(values, 0, white) * (255 / white)).astype(np.uint8)
+        darkest = white / 255
+        white = next((white for white in WHITES if brightest <= white), white if brightest >= darkest else brightest)
+    shades = np.empty(values.shape, np.uint8)
+    rows = max(PIXELS_AT_ONCE // values.shape[1], 1)
+    for start in range(0, len(values), rows):
+        part = np.clip(values[start : start + rows], 0, white)
+        shades[start : start + rows] = np.rint(part * (255 / white))
     if _first(tags, PHOTOMETRIC, BLACK_IS_ZERO) == WHITE_IS_ZERO:
         shades = 255 - shades
     if isinstance(transparent, int):
