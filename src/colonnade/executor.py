@@ -23,6 +23,7 @@ from . import blas
 from .errors import ArgumentError, LimitError, StateError
 from .layers.base import Block, Direction, Lane, Scratch, State
 from .layers.wiring import Wiring
+from .ops.activation import silent
 from .ops.layout import Array, channels_first, empty
 from .plan import Call, Kind, Plan, Segment
 from .steps import Step
@@ -49,7 +50,7 @@ class Job:
     def __init__(self, work: Callable[[int], None], workers: int) -> None:
         self._work = work
         self._begun = workers - 1  # how many will answer
-        # The caller's context goes along: it holds what NumPy is to do about overflows.
+        # The caller's context goes along: it holds what NumPy is to do about overflows, which is nothing.
         self._free = deque((worker, copy_context()) for worker in range(1, workers))
         self._answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
@@ -324,6 +325,7 @@ class Executor:
             self._bound = {place: calls for place, calls in self._bound.items() if place[0] < forward}
         WORKERS.hold(self._run_all, range(len(self.plan.forward), len(self.plan.segments)))
 
+    @silent
     def _run_all(self, indices: range) -> None:
         for index in indices:
             self._run(index)

@@ -297,7 +297,8 @@ class KLDivLoss(Loss):
             log_t, t = given, np.exp(given)
         else:
             log_t, t = np.log(np.where(given > 0, given, 1)), given
-        total = float(np.sum(np.where(t > 0, t * (log_t - y), 0), dtype=np.float64))
+        counted = (t > 0) | np.isnan(y)  # 0 · log 0 = 0, but a NaN is told
+        total = float(np.sum(np.where(counted, t * (log_t - y), 0), dtype=np.float64))
         return total, np.negative(t)
 
 

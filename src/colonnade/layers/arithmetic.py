@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import ShapeError
-from ..ops.functions import silent
 from ..ops.layout import laid_like
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Scratch
@@ -60,11 +59,9 @@ class Div(OfTwo):
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"quotient": Scratch((math.prod(shape),))} if direction == "backward" else {}
 
-    @silent
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         np.divide(x[0].value, x[1].value, out=y.value)
 
-    @silent
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         quotient = laid_like(y.grad, block.scratch["quotient"])
         np.divide(y.grad, x[1].value, out=quotient)
@@ -94,11 +91,9 @@ class Pow(OfTwo):
             return {}
         return {"slope": Scratch((size,)), "factor": Scratch((size,)), "zero": Scratch((size,), np.bool_)}
 
-    @silent
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         np.power(x[0].value, x[1].value, out=y.value)
 
-    @silent
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         base, exponent = x[0].value, x[1].value
         slope, factor, zero = (laid_like(y.grad, block.scratch[name]) for name in ("slope", "factor", "zero"))
@@ -134,7 +129,6 @@ class Extremum(Elementwise):
         for other in x[2:]:
             self.choose(y.value, other.value, out=y.value)
 
-    @silent
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         share, chosen = (laid_like(y.grad, block.scratch[name]) for name in ("share", "chosen"))
         share.fill(0)

@@ -116,6 +116,7 @@ class Erf(Function):
 
     monotone = True
     arrays: ClassVar[dict[Direction, int]] = {"forward": 4, "backward": 1}
+    masks: ClassVar[dict[Direction, int]] = {"forward": 1}
     apply, derive = staticmethod(functions.erf_forward), staticmethod(functions.erf_backward)
 
 

@@ -67,7 +67,7 @@ class SiLU(Elementwise):
     Ramachandran et al. 2017, Searching for activation functions, arXiv:1710.05941.
     """
 
-    arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
+    arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 3}
 
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = arguments.flag("SiLU", "inplace", inplace)

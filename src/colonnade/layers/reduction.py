@@ -11,7 +11,6 @@ import numpy as np
 from .. import arguments
 from ..errors import ShapeError, StateError
 from ..ops import reduction
-from ..ops.functions import silent
 from ..ops.layout import Array, laid_like
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
@@ -166,7 +165,6 @@ class LogSumExp(Reduction):
         terms = laid_like(x.value, block.scratch["terms"])
         reduction.log_sum_exp_forward(x.value, self.axes(x.value.ndim), self.spread(x.value, y.value), terms)
 
-    @silent
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         values, grad_y = (self.spread(x.value, each) for each in (y.value, y.grad))
         reduction.log_sum_exp_backward(x.value, values, grad_y, x.grad)

@@ -1,10 +1,16 @@
-"""Elementwise functions. Each `out` may be the first array: the layers work in place."""
+"""Elementwise functions. Each `out` may be the first array: the layers work in place.
+
+At infinity each has the limit's value and slope; a product of zero and infinity on the way would be NaN.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .layout import Array
+
+# Numbers out of range are NaN or infinity, without a word: some functions count on an exponential that overflows.
+silent = np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore")
 
 
 def relu_forward(x: Array, zeros: Array | float, out: Array) -> None:
@@ -25,10 +31,14 @@ def relu_backward(y: Array, grad_y: Array, out: Array, mask: Array) -> None:
     np.multiply(grad_y, mask, out=out)
 
 
+@silent
 def leaky_relu_forward(x: Array, negative_slope: float, out: Array, scaled: Array, side: Array | None = None) -> None:
     """y = x where x > 0, else slope · x. `scaled` is scratch; `side` takes x > 0, if there is one."""
     if side is not None:
         np.greater(x, 0, out=side)
+    if negative_slope == 0:
+        np.maximum(x, 0, out=out)
+        return
     np.multiply(x, negative_slope, out=scaled)
     (np.maximum if negative_slope <= 1 else np.minimum)(x, scaled, out=out)
 
@@ -56,10 +66,10 @@ def tanh_backward(y: Array, grad_y: Array, out: Array, slope: Array) -> None:
     np.multiply(grad_y, slope, out=out)
 
 
+@silent
 def sigmoid_forward(x: Array, out: Array) -> None:
-    """y = 1 / (1 + exp(−x)); below x = −88 it stays at 1e−38, so that the exponential never overflows float32."""
+    """y = 1 / (1 + exp(−x)); where the exponential overflows it is 0."""
     np.negative(x, out=out)
-    np.minimum(out, 88, out=out)
     np.exp(out, out=out)
     np.add(out, 1, out=out)
     np.divide(1, out, out=out)

@@ -9,10 +9,13 @@ import math
 
 import numpy as np
 
-from .gaussian import FARTHEST, normal_tail
+from .activation import silent
+from .gaussian import FARTHEST, normal_tail, polynomial
 from .layout import Array
 
-silent = np.errstate(divide="ignore", invalid="ignore", over="ignore")
+# erf x = x Σ ERF[k] x²ᵏ, its power series, is exact where |x| < ERF_END; 1 less the tail loses digits there.
+ERF = [2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1)) for k in range(14)]
+ERF_END = 0.6
 
 
 def affine_forward(x: Array, scale: float, shift: float, out: Array) -> None:
@@ -105,21 +108,33 @@ def power_backward(x: Array, grad_y: Array, exponent: float, out: Array, slope: 
     """grad_x = exponent · x ** (exponent − 1) · grad_y. `slope` is scratch."""
     if exponent == 2:
         np.multiply(x, 2, out=slope)
+    elif exponent == 0:
+        slope.fill(0)  # not zero by infinity
     else:
         np.power(x, exponent - 1, out=slope)
         np.multiply(slope, exponent, out=slope)
     np.multiply(grad_y, slope, out=out)
 
 
-def erf_forward(x: Array, out: Array, a: Array, tail: Array, t: Array, density: Array) -> None:
-    """y = erf x = sign(x) (1 − 2 Q(√2 |x|)), Q the tail of the normal distribution. The last four are scratch."""
+@silent
+def erf_forward(x: Array, out: Array, a: Array, tail: Array, t: Array, density: Array, small: Array) -> None:
+    """y = erf x = sign(x) (1 − 2 Q(√2 |x|)), Q the tail of the normal distribution; near zero the power series.
+
+    The last five are scratch, `small` of bools.
+    """
     np.absolute(x, out=a)
+    np.less(a, ERF_END, out=small)
     np.multiply(a, math.sqrt(2), out=a)
     np.minimum(a, FARTHEST, out=a)
     normal_tail(a, tail, t, density)
     np.multiply(tail, -2, out=tail)
     np.add(tail, 1, out=tail)
-    np.copysign(tail, x, out=out)
+    np.copysign(tail, x, out=tail)
+    np.multiply(x, x, out=t)
+    polynomial(t, ERF, a)
+    np.multiply(a, x, out=a)
+    np.copyto(tail, a, where=small)
+    np.copyto(out, tail)
 
 
 def erf_backward(x: Array, grad_y: Array, out: Array, density: Array) -> None:
@@ -161,9 +176,11 @@ def cos_backward(x: Array, grad_y: Array, out: Array, slope: Array) -> None:
 
 def softsign_forward(x: Array, out: Array, size: Array) -> None:
     """y = x / (1 + |x|). `size` is scratch."""
-    np.absolute(x, out=size)
+    most = np.finfo(x.dtype).max
+    np.clip(x, -most, most, out=out)  # infinity by infinity would be NaN
+    np.absolute(out, out=size)
     np.add(size, 1, out=size)
-    np.divide(x, size, out=out)
+    np.divide(out, size, out=out)
 
 
 def softsign_backward(y: Array, grad_y: Array, out: Array, slope: Array) -> None:
@@ -174,6 +191,7 @@ def softsign_backward(y: Array, grad_y: Array, out: Array, slope: Array) -> None
     np.multiply(grad_y, slope, out=out)
 
 
+@silent
 def celu_forward(x: Array, alpha: float, out: Array, negative: Array) -> None:
     """y = max(x, 0) + α (exp(min(x, 0) / α) − 1). `negative` is scratch."""
     np.minimum(x, 0, out=negative)
@@ -184,6 +202,7 @@ def celu_forward(x: Array, alpha: float, out: Array, negative: Array) -> None:
     np.add(out, negative, out=out)
 
 
+@silent
 def celu_backward(x: Array, grad_y: Array, alpha: float, out: Array, slope: Array) -> None:
     """grad_x = exp(min(x, 0) / α) grad_y. `slope` is scratch."""
     np.minimum(x, 0, out=slope)
@@ -194,12 +213,13 @@ def celu_backward(x: Array, grad_y: Array, alpha: float, out: Array, slope: Arra
 
 def threshold_forward(x: Array, threshold: float, value: float, out: Array, above: Array) -> None:
     """y = x where x > threshold, else value. `above` is scratch, of bools."""
-    np.less_equal(x, threshold, out=above)
+    np.less_equal(x, threshold, out=above)  # a NaN stays
     np.copyto(out, x)
     np.copyto(out, value, where=above)
 
 
 def threshold_backward(x: Array, grad_y: Array, threshold: float, out: Array, above: Array) -> None:
     """grad_x = grad_y where x > threshold, else 0. `above` is scratch, of bools."""
-    np.greater(x, threshold, out=above)
+    np.less_equal(x, threshold, out=above)
+    np.logical_not(above, out=above)
     np.multiply(grad_y, above, out=out)

@@ -90,9 +90,9 @@ def gelu_forward(x: Array, out: Array, slope: Array | None, a: Array, tail: Arra
         np.multiply(a, density, out=slope)
         np.multiply(slope, 1 / math.sqrt(2 * math.pi), out=slope)
         np.subtract(slope, tail, out=slope)
-        np.copysign(1, x, out=t)
+        np.copysign(1, x, out=t)  # of −0 it is −1, as the limit from below
         np.multiply(slope, t, out=slope)
-        np.greater_equal(x, 0, out=t)
+        np.greater(t, 0, out=t)
         np.add(slope, t, out=slope)
     np.multiply(a, tail, out=tail)
     np.maximum(x, 0, out=out)
@@ -110,7 +110,7 @@ SHORT = (
     -1.33646853e-07,
     1.80936293e-09,
 )
-SHORT_END = 6.0
+SHORT_END = 15.0
 
 
 def gelu_forward_short(x: Array, out: Array, slope: Array | None, bounded: Array, square: Array, gate: Array) -> None:
@@ -168,5 +168,6 @@ def gelu_tanh_forward(x: Array, out: Array, slope: Array | None, bounded: Array,
         np.add(slope, 1, out=slope)
         np.multiply(slope, 0.5, out=slope)
     np.add(gate, 1, out=gate)
-    np.multiply(gate, x, out=gate)
-    np.multiply(gate, 0.5, out=out)
+    np.multiply(gate, 0.5, out=gate)
+    np.maximum(x, -TANH_END, out=out)
+    np.multiply(out, gate, out=out)

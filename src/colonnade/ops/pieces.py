@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from .activation import silent
 from .layout import Array
 
 
+@silent
 def elu_forward(x: Array, alpha: float, scale: float, out: Array, negative: Array) -> None:
     """y = scale · (max(x, 0) + α (exp(min(x, 0)) − 1)). `negative` is scratch."""
     np.minimum(x, 0, out=negative)
@@ -30,6 +32,7 @@ def elu_backward(x: Array, grad_y: Array, alpha: float, scale: float, out: Array
     np.multiply(grad_y, slope, out=out)
 
 
+@silent
 def softplus_forward(x: Array, beta: float, threshold: float, out: Array, term: Array, mask: Array) -> None:
     """y = max(x, 0) + log(1 + exp(−|β x|)) / β, the second term only while β x ≤ threshold.
 
@@ -46,12 +49,12 @@ def softplus_forward(x: Array, beta: float, threshold: float, out: Array, term: 
     np.add(out, term, out=out)
 
 
+@silent
 def softplus_backward(
     x: Array, grad_y: Array, beta: float, threshold: float, out: Array, slope: Array, side: Array
 ) -> None:
     """grad_x = σ(β x) grad_y while β x ≤ threshold, else grad_y. `slope` and `side` are scratch."""
     np.multiply(x, -beta, out=slope)
-    np.minimum(slope, 88, out=slope)  # as in the sigmoid: float32 has no larger exponential
     np.exp(slope, out=slope)
     np.add(slope, 1, out=slope)
     np.divide(1, slope, out=slope)
