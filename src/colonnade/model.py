@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -38,6 +38,26 @@ CHUNK_IMAGES = 256
 MOST_AXES = 30
 
 
+class Alias(NamedTuple):
+    """Where an array comes from that has another name elsewhere.
+
+    Attributes:
+        name: Ours.
+        shape: The shape that it has elsewhere.
+        axes: The order in which its axes are ours, once it has our sizes in that order.
+    """
+
+    name: str
+    shape: Shape
+    axes: tuple[int, ...]
+
+    def taken(self, array: Array, shape: Shape) -> Array:
+        """The array in our shape; as it is, if it does not have the one that it should."""
+        if _long(array.shape) != _long(self.shape):
+            return array
+        return array.reshape([shape[axis] for axis in np.argsort(self.axes)]).transpose(self.axes)
+
+
 class Model(Composite):
     """Layers chained from input to output, the memory between them shared (the paper's Model).
 
@@ -61,6 +81,7 @@ class Model(Composite):
         body: The chain or graph that the model is.
         input_shape: One image's shape, (c, h, w), once known; a tuple of shapes where there are several inputs.
         classes: Names of the classes, one for each output, or None; saved with the model.
+        aliases: Names of parameters in a module that the model was made from, with ours; `load_state_dict` takes both.
         normalization: {"mean": [...], "std": [...]} by channel, what was done to images in [0, 1]; None; saved too.
         position: Epoch and step, where the random streams stand; training sets it.
         pending: The executor whose backward pass is due, or None.
@@ -86,6 +107,7 @@ class Model(Composite):
         self.input_shape: Any = None  # a Shape, or a tuple of them
         self._classes: list[str] | None = None
         self.normalization: dict[str, list[float]] | None = None
+        self.aliases: dict[str, Alias] = {}
         self.position: tuple[int, ...] = (0, 0)
         self._turns = Turns()
         self._sources = [Tensor(()) for _ in self.inputs]
@@ -201,7 +223,7 @@ class Model(Composite):
                     step.layer.trainable = trainable
                 for name, parameter in step.layer.parameters():
                     if whole or _fits(f"{step.name}.{name}", pattern):
-                        parameter.trainable, found = trainable, True
+                        parameter.trainable, found = trainable and not parameter.fixed, True
                 found = found or whole
             if not found:
                 raise ArgumentError(f"Model: no layer or parameter is called {pattern!r}.")
@@ -214,8 +236,14 @@ class Model(Composite):
             if not step.layer.trainable:
                 names.append(step.name)
             else:
-                names += [f"{step.name}.{name}" for name, each in step.layer.parameters() if not each.trainable]
+                parameters = step.layer.parameters()
+                names += [f"{step.name}.{name}" for name, each in parameters if not (each.trainable or each.fixed)]
         return names
+
+    @property
+    def fixed(self) -> list[str]:
+        """The names of parameters that only say what a layer computes, as a blur's kernel does: they are saved."""
+        return [name for name, parameter in self._parameters.items() if parameter.fixed]
 
     # Parameters and what is saved with them
 
@@ -252,8 +280,8 @@ class Model(Composite):
         )
 
     def parameters(self) -> list[Parameter]:
-        """All parameters, in the order of the layers."""
-        return list(self._parameters.values())
+        """All parameters that can be learned, in the order of the layers."""
+        return [parameter for parameter in self._parameters.values() if not parameter.fixed]
 
     def zero_grad(self) -> None:
         """Set every parameter's gradient to zero."""
@@ -273,27 +301,49 @@ class Model(Composite):
         return state
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Take over parameters and running statistics; raises ArgumentError where names or shapes differ."""
-        arrays = {name: np.asarray(value) for name, value in state.items()}
-        places: dict[str, Array] = {name: parameter.array for name, parameter in self._parameters.items()}
-        places |= {name: getattr(layer, key) for name, (layer, key) in self._saved_buffers().items()}
-        optional = {name for name in places if name.endswith("num_batches_tracked")}
-        if missing := sorted(places.keys() - arrays.keys() - optional):
+        """Take over parameters and running statistics; raises ArgumentError where names or shapes differ.
+
+        Names may be ours or those of :attr:`aliases`. Axes of length 1 more or less are no difference. What is not
+        learned may be missing.
+        """
+        places, arrays = self._places(), self.by_own_names(state)
+        if missing := sorted(self.needed() - arrays.keys()):
             raise ArgumentError(f"Model: the state lacks {', '.join(missing)}.")
         if unexpected := sorted(arrays.keys() - places.keys()):
             raise ArgumentError(f"Model: the state holds what the model does not: {', '.join(unexpected)}.")
         for name, array in arrays.items():
-            if array.shape != places[name].shape:
+            if _long(array.shape) != _long(places[name].shape):
                 raise ShapeError(f"Model: {name} must have shape {places[name].shape}, got {array.shape}.")
             if array.dtype.kind not in "fiub":
                 raise ArgumentError(f"Model: {name} must hold numbers, got an array of {array.dtype}.")
         self._weights_changed()  # before, since an interrupt may come in between, and after, since a call may
         for name, array in arrays.items():
-            places[name][...] = array
+            places[name][...] = array.reshape(places[name].shape)
         self._weights_changed()
 
+    def needed(self) -> set[str]:
+        """What a state must hold: what is learned, and running statistics."""
+        statistics = {name for name in self._saved_buffers() if name.endswith(("running_mean", "running_var"))}
+        return {parameter.name for parameter in self.parameters()} | statistics
+
+    def by_own_names(self, state: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        """Arrays by our names, where some are by those that they have elsewhere."""
+        found: dict[str, Array] = {}
+        places = self._places()
+        for name, value in state.items():
+            array, alias = np.asarray(value), None if name in places else self.aliases.get(name)
+            if alias is not None and alias.name in places:
+                name, array = alias.name, alias.taken(array, places[alias.name].shape)
+            found[name] = array
+        return found
+
+    def _places(self) -> dict[str, Array]:
+        """The arrays that a state holds, themselves."""
+        places: dict[str, Array] = {name: parameter.array for name, parameter in self._parameters.items()}
+        return places | {name: getattr(layer, key) for name, (layer, key) in self._saved_buffers().items()}
+
     def _weights_changed(self) -> None:
-        for buffer in {parameter.buffer for parameter in self.parameters()}:
+        for buffer in {parameter.buffer for parameter in self._parameters.values()}:
             if buffer is not None:
                 buffer.version += 1
 
@@ -647,6 +697,8 @@ class Model(Composite):
             "classes": self.classes,
             "normalization": self.normalization,
             "frozen": self.frozen,
+            "fixed": self.fixed,
+            "aliases": self.aliases,
         }
 
     def summary(self, input_shape: Sequence[int] | None = None, batch_size: int = 1) -> str:
@@ -678,7 +730,7 @@ class Model(Composite):
                     "name": step.name,
                     "type": type(step.layer).__name__,
                     "output_shape": list(output.shape),
-                    "parameters": sum(parameter.size for parameter in step.parameters),
+                    "parameters": sum(parameter.size for parameter in step.parameters if not parameter.fixed),
                     "flops": 2 * step.layer.multiplications(step.shape),
                     "kept_bytes": batch_size * math.prod(output.shape) * self.dtype.itemsize
                     if step.name in kept
@@ -732,6 +784,10 @@ def restored(
     model.classes, model.normalization = description["classes"], description["normalization"]
     if description.get("frozen"):
         model.freeze(*description["frozen"])
+    for name in description.get("fixed", ()):
+        model._parameters[name].fix()
+    for name, (own, shape, axes) in dict(description.get("aliases", {})).items():
+        model.aliases[str(name)] = Alias(str(own), tuple(map(int, shape)), tuple(map(int, axes)))
     return model
 
 
@@ -770,6 +826,11 @@ def _require_one_place(steps: Sequence[Step]) -> None:
 def _fits(name: str, pattern: str) -> bool:
     """Whether a pattern names this, or a composite that this lies in."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+
+
+def _long(shape: Sequence[int]) -> list[int]:
+    """The axes that are longer than 1."""
+    return [size for size in shape if size != 1]
 
 
 def _batch(x: ArrayLike, shape: Shape | None) -> Array:

@@ -100,7 +100,7 @@ class Parameter(Tensor):
             the order of a row of the column matrix.
     """
 
-    __slots__ = ("name", "initializer", "memory_axes", "buffer", "start", "array", "gradient", "trainable")
+    __slots__ = ("name", "initializer", "memory_axes", "buffer", "start", "array", "gradient", "trainable", "fixed")
 
     def __init__(
         self, shape: Sequence[int], initializer: Initializer, *, memory_axes: Sequence[int] | None = None
@@ -112,6 +112,7 @@ class Parameter(Tensor):
         self.buffer: ParameterBuffer | None = None
         self.start = 0
         self.trainable = True  # Model.freeze says False: no gradient is computed, and optimizers leave it as it is
+        self.fixed = False
         # The package's own views of value and grad. Who takes `value` may write to it whenever he likes, so the
         # buffer remembers that it was handed out; reading `array` leaves no such trace.
         self.array: Array = np.empty(0)
@@ -126,6 +127,10 @@ class Parameter(Tensor):
         """A flat array of the parameter's size as an array of its shape, the axes in memory as they should be."""
         laid = flat.reshape([self.shape[axis] for axis in self.memory_axes])
         return laid.transpose(np.argsort(self.memory_axes))
+
+    def fix(self) -> None:
+        """Make it a part of what its layer computes, as a blur's kernel is: saved, but neither learned nor listed."""
+        self.fixed, self.trainable = True, False
 
     @property
     def value(self) -> Array:

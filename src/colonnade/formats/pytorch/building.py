@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ class Building:
 
     Args:
         inputs: The names of the graph's inputs.
+        holders: The names of what has weights, which no other node may have.
 
     Attributes:
         nodes: As a Graph takes them.
@@ -29,11 +30,11 @@ class Building:
         weights: The arrays of each layer, by the layer's own names.
     """
 
-    def __init__(self, inputs: Sequence[str]) -> None:
+    def __init__(self, inputs: Sequence[str], holders: Collection[str] = ()) -> None:
         self.nodes: dict[str, tuple[Any, ...]] = {}
         self.name = ""
         self.weights: Weights = {}
-        self._inputs = inputs
+        self._inputs, self._holders = inputs, holders
         self._turned: dict[Turned, Value] = {}
         self._constants: dict[Any, Value] = {}
         self._owners: dict[Any, tuple[Layer, str]] = {}  # of a parameter or buffer
@@ -59,10 +60,14 @@ class Building:
 
     def _node(self, layer: Layer, arrays: dict[str, Array], values: Sequence[Value], name: str | None) -> Value:
         layer = self._own(layer, arrays)
-        holders = {array.path.removesuffix(f".{key}") for key, array in arrays.items()}
-        if name is None and len(holders) == 1 and all(array.path.endswith(f".{key}") for key, array in arrays.items()):
-            name = holders.pop()
-        name = self._unused(name or self.name)
+        if name is None:
+            holders = {array.path.removesuffix(f".{key}") for key, array in arrays.items()}
+            whole = all(array.path.endswith(f".{key}") and array.straight for key, array in arrays.items())
+            name = holders.pop() if len(holders) == 1 and whole else self.name
+            held = bool(arrays) and whole
+        else:
+            held = bool(arrays)
+        name = self._unused(name, held)
         shape = self._shape(layer, [value.shape for value in values])
         self.nodes[name] = (layer, *(value.name for value in values))
         return Value(name, shape)
@@ -79,7 +84,8 @@ class Building:
         key = (array.path, shape, weight.tensor.stride(), weight.tensor.data_ptr())  # the very same numbers
         if array.parameter is None or key not in self._constants:
             layer = layers.Constant(shape, learned=array.parameter is not None)
-            self._constants[key] = self._node(layer, {"weight": weight}, [], array.path)
+            name = array.path if array.straight else f"{array.path}.permuted"
+            self._constants[key] = self._node(layer, {"weight": weight}, [], name)
         return self._constants[key]
 
     def turned(self, value: Value, dims: tuple[int, ...]) -> Tensor:
@@ -154,6 +160,8 @@ class Building:
         sources = {name: array.source for name, array in arrays.items()}
         owners = {self._owners[source] for source in sources.values() if source in self._owners}
         for owner, path in owners:
+            if all(array.parameter is None for array in arrays.values()):
+                break  # what is not learned may stand in two places
             before = self.weights[owner]
             same = before.keys() == sources.keys() and all(
                 sources[name] is array.source for name, array in before.items()
@@ -167,9 +175,9 @@ class Building:
         self.weights[layer] = arrays
         return layer
 
-    def _unused(self, name: str) -> str:
+    def _unused(self, name: str, held: bool) -> str:
         made, number = name, 0
-        while made in self.nodes or made in self._inputs:
+        while made in self.nodes or made in self._inputs or (not held and made in self._holders):
             number += 1
             made = f"{name}_{number}"
         return made

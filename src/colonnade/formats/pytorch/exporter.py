@@ -28,8 +28,12 @@ def convert(model: Model) -> nn.Module:
     module.load_state_dict({name: torch.from_numpy(array) for name, array in model.state_dict().items()})
     for step in model._steps:
         for _, parameter in step.layer.parameters():
-            if not (parameter.trainable and step.layer.trainable):
+            if not parameter.fixed and not (parameter.trainable and step.layer.trainable):
                 module.get_parameter(parameter.name).requires_grad_(False)
+    for path in model.fixed:
+        holder = module.get_submodule(path.rpartition(".")[0])
+        tensor = holder._parameters.pop(path.rpartition(".")[2])
+        holder.register_buffer(path.rpartition(".")[2], None if tensor is None else tensor.detach())
     return module
 
 

@@ -13,7 +13,7 @@ from torch import fx, nn
 from ... import layers
 from ...composites import Chain, Graph, Node
 from ...errors import ArgumentError, ColonnadeError, ShapeError
-from ...model import Model
+from ...model import Alias, Model
 from ...tensor import Shape
 from . import counterparts
 from .building import Building, describe
@@ -37,6 +37,7 @@ from .values import (
 WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 # Functions that make of a parameter the same numbers in another shape, or ask for its shape.
 RESHAPING = {
+    "contiguous",
     "dim",
     "flatten",
     "getattr",
@@ -44,6 +45,7 @@ RESHAPING = {
     "reshape",
     "size",
     "squeeze",
+    "t",
     "transpose",
     "unflatten",
     "unsqueeze",
@@ -98,14 +100,19 @@ def _dtype_of(module: nn.Module) -> str:
 
 
 def _load(model: Model, weights: Weights) -> None:
-    """Copy the weights, and freeze what requires no gradient."""
+    """Copy the weights, freeze what requires no gradient, and fix what is no parameter there."""
     state, frozen = {}, set()
     for step in model._steps:
         parameters = dict(step.layer.parameters())
         for name, array in weights.get(step.layer, {}).items():
-            state[f"{step.name}.{name}"] = to_array(array.tensor)
-            if name in parameters and array.parameter is not None and not array.parameter.requires_grad:
-                frozen.add(f"{step.name}.{name}")
+            own = f"{step.name}.{name}"
+            if name in parameters and array.parameter is None:
+                parameters[name].fix()
+            elif array.parameter is not None and not array.parameter.requires_grad:
+                frozen.add(own)
+            if array.path not in ("", own) and array.axes is not None:
+                model.aliases.setdefault(array.path, Alias(own, tuple(array.source.shape), array.axes))
+            state[own] = to_array(array.tensor)
     model.load_state_dict(state)
     if frozen:
         model.freeze(*frozen)
@@ -139,7 +146,8 @@ class Importer(Building):
         self.module, self.calls, self.tensors = module, calls, tensors
         self._values: dict[fx.Node, Any] = {}
         self._shapes = self._find_inputs(input_shape)
-        super().__init__(list(self._shapes))
+        held = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+        super().__init__(list(self._shapes), {*held, *(name.rpartition(".")[0] for name in held)})
 
     def _find_inputs(self, input_shape: Sequence[Any] | None) -> dict[str, Shape | None]:
         names = []

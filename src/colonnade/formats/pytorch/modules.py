@@ -218,14 +218,15 @@ def check(module: nn.Module) -> None:
         raise Unconvertible("it has a forward hook, of which from_torch can't know what it does: remove it")
 
 
-def arrays_of(layer: Layer, module: nn.Module, path: str) -> dict[str, Array]:
-    """What a layer has of its module, by the layer's names."""
+def arrays_of(layer: Layer, module: nn.Module, path: str | None = None) -> dict[str, Array]:
+    """What a layer has of its module, by the layer's names; `path` is the module's, if it matters."""
     found = {}
     for name in (*(name for name, _ in layer.parameters()), *layer.buffers):
         tensor: Any = module
         for part in name.split("."):
             tensor = getattr(tensor, part)
-        found[name] = Array(f"{path}.{name}", tensor, tensor if isinstance(tensor, nn.Parameter) else None)
+        named = "" if path is None else f"{path}.{name}"
+        found[name] = Array(named, tensor, tensor if isinstance(tensor, nn.Parameter) else None)
     return found
 
 

@@ -27,7 +27,7 @@ def load(path: str | os.PathLike[str], into: Model | None) -> dict[str, Array]:
     path = Path(path)
     state = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read(path)
     if into is not None:
-        into.load_state_dict(_fitted(path, state, into.state_dict()))
+        into.load_state_dict(_fitted(path, state, into))
     return state
 
 
@@ -134,27 +134,22 @@ def _state_dict(path: Path, content: Any) -> dict[str, Any]:
     return dict(content)
 
 
-def _fitted(path: Any, state: Mapping[str, Array], wanted: Mapping[str, Array]) -> dict[str, Array]:
+def _fitted(path: Any, state: Mapping[str, Array], model: Model) -> dict[str, Array]:
     """The state by the model's own names; raises ArgumentError where they can't be found."""
-    found = _without_prefix(state, wanted)
+    wanted = model.state_dict()
+    found = model.by_own_names(_without_prefix(state, {*wanted, *model.aliases}))
     for name in wanted:
         bare = name.removesuffix(".weight")
         if name not in found and bare in found and bare != name:  # an array of PyTorch's that is alone with its name
             found[name] = found.pop(bare)
-    missing = [name for name in wanted if name not in found and not name.endswith("num_batches_tracked")]
+    needed = model.needed()
+    missing = [name for name in wanted if name not in found and name in needed]
     unexpected = [name for name in found if name not in wanted]
     if missing or unexpected:
         said = [f"it lacks {_listed(missing)}"] if missing else []
         said += [f"it holds {_listed(unexpected)}, which the model does not"] if unexpected else []
         raise ArgumentError(f"load_torch: {path} does not fit the model: {'; '.join(said)}.")
-    for name, array in found.items():  # axes of length 1 apart: a Linear's weight is that of a 1×1 convolution
-        if name in wanted and _long(array.shape) == _long(wanted[name].shape):
-            found[name] = array.reshape(wanted[name].shape)
     return found
-
-
-def _long(shape: tuple[int, ...]) -> list[int]:
-    return [size for size in shape if size != 1]
 
 
 def _without_prefix(state: Mapping[str, Array], wanted: Iterable[str]) -> dict[str, Array]:

@@ -57,7 +57,7 @@ def structure(module: nn.Module, weights: Weights) -> Node | None:
         except (Unconvertible, ColonnadeError):
             return None  # following it will say where and why
         if layer is not None:
-            weights[layer] = arrays_of(layer, module, "")
+            weights[layer] = arrays_of(layer, module)
         return layer
 
     return convert(module)

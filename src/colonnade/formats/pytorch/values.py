@@ -67,6 +67,25 @@ class Array:
         return self.tensor if self.parameter is None else self.parameter
 
     @property
+    def axes(self) -> tuple[int, ...] | None:
+        """The order in which axes of what holds the numbers, reshaped to longest runs, are its own; None for others."""
+        held, made = self.source, self.tensor
+        if made is held:
+            return tuple(range(made.ndim))
+        if not held.is_contiguous() or made.data_ptr() != held.data_ptr() or made.numel() != held.numel():
+            return None
+        longer = [axis for axis in range(made.ndim) if made.shape[axis] > 1]
+        outermost = iter(sorted(longer, key=lambda axis: -made.stride(axis)))
+        order = [next(outermost) if axis in longer else axis for axis in range(made.ndim)]
+        return tuple(order.index(axis) for axis in range(made.ndim)) if made.permute(order).is_contiguous() else None
+
+    @property
+    def straight(self) -> bool:
+        """Whether its shape is that of what holds the numbers, but for axes of length 1."""
+        shapes = [[size for size in each.shape if size != 1] for each in (self.source, self.tensor)]
+        return shapes[0] == shapes[1] and self.axes == tuple(range(self.tensor.ndim))
+
+    @property
     def number(self) -> float | None:
         """The only number of an array that is not learned."""
         return float(self.tensor) if self.parameter is None and self.tensor.numel() == 1 else None
