@@ -1,4 +1,4 @@
-"""A module's own weights load into the model that was made of it, by their own names; what it does not learn is fixed."""
+"""A module's own weights load into the model made of it, by their own names; what it does not learn is fixed."""
 
 from __future__ import annotations
 

@@ -26,6 +26,8 @@ from .folding import MOST_NUMBERS, Folding
 from .reading import Node, Port, Source
 from .values import Images, Known, Layout, UnsupportedError, Value
 
+WEIGHT = r"(.+)\.(weight|bias|running_mean|running_var)"  # of a layer that is called as the first part is
+
 
 class Importer:
     """Makes a model of one file.
@@ -63,6 +65,9 @@ class Importer:
         self.shapes: dict[str, Shape] = {}  # one image's, of each input and node of ours
         self.origins: dict[str, str] = {}  # nodes that only reshape: of what
         self.fixed: list[str] = []  # nodes whose weights only say what the operator does
+        # Names of what holds weights, which nothing else may have.
+        parts = (re.fullmatch(WEIGHT, name) for name in source.constants)
+        self._holders = {part.group(1) for part in parts if part}
         self._drawn: list[tuple[Parameter, Initializer]] = []
         self._taken: set[str] = set()
         self._inputs: list[str] = []
@@ -97,9 +102,9 @@ class Importer:
             raise FileFormatError(f"not a network that we can run ({error})") from None
         for parameter, initializer in self._drawn:
             parameter.initializer = initializer
-        fixed = [name for name in self.fixed if name in graph.nodes]
-        if fixed:
-            model.freeze(*fixed)
+        for name in self.fixed:
+            for _, parameter in self.nodes[name][0].parameters():
+                parameter.fix()
         _describe(model, self.source.metadata)
         return model
 
@@ -235,14 +240,20 @@ class Importer:
 
     # What conversions call
 
-    def named(self, *wishes: str) -> str:
-        """A name that no node has: the first of the wishes that is free, or the last with a number."""
+    def named(self, *wishes: str, holds: bool = False) -> str:
+        """A name that no node has: the first of the wishes that is free, or the last with a number.
+
+        Args:
+            wishes: The better first.
+            holds: Whether the node has weights; others may not have the name of one that has.
+        """
         cleaned = [re.sub(r"[^\w.:-]+", "_", wish).strip("._") or "node" for wish in wishes]
-        free = next((each for each in cleaned if each not in self._taken), None)
+        taken = self._taken if holds else self._taken | self._holders
+        free = next((each for each in cleaned if each not in taken), None)
         number = 2
         while free is None:
             numbered = f"{cleaned[-1]}_{number}"
-            free = None if numbered in self._taken else numbered
+            free = None if numbered in taken else numbered
             number += 1
         self._taken.add(free)
         return free
@@ -276,7 +287,7 @@ class Importer:
             raise UnsupportedError(f"its output, {shape} for each image, is more than we run")
         for name, array in (weights or {}).items():
             self._give(layer, name, array)
-        made = self.named(*names)
+        made = self.named(*names, holds=bool(weights))
         self.nodes[made] = (layer, *(each.node for each in inputs))
         self.shapes[made] = shape
         return Images(made, layout, inputs[0].dtype if dtype is None else dtype)
