@@ -336,7 +336,7 @@ def test_models_in_several_threads_do_not_disturb_one_another() -> None:
 
 
 def test_a_number_of_threads_below_one_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="set_threads: expected a positive number of threads, got 0"):
+    with pytest.raises(ArgumentError, match="set_threads: threads must be positive, got 0"):
         cn.set_threads(0)
 
 

@@ -212,7 +212,9 @@ def test_a_state_with_other_names_or_shapes_is_refused_and_changes_nothing() -> 
     ):
         with pytest.raises(ArgumentError, match=message):
             model.load_state_dict({**before, **change})
-    with pytest.raises(ArgumentError, match=r"Model: 4\.bias must hold numbers, got an array of <U1"):
+    with pytest.raises(
+        ArgumentError, match=r"Model: 4\.bias must hold numbers in a regular array, got an array of <U1"
+    ):
         model.load_state_dict({**before, "0.bias": np.ones(4), "4.bias": np.array(["a", "b", "c"])})
     with pytest.raises(ArgumentError, match=r"the state lacks 0\.bias"):
         model.load_state_dict({name: array for name, array in before.items() if name != "0.bias"})
@@ -316,8 +318,8 @@ def described(path: Path, change: dict[str, Any]) -> Path:
         ({"architecture": [{"type": "ReLU"}]}, "the state holds what the model does not"),
         ({"input_shape": [3, 1, 1]}, "expected 1 input channels"),
         ({"dtype": "object"}, "dtype must be float32 or float64"),
-        ({"dtype": "no such type"}, "dtype must be float32 or float64, got no such type"),
-        ({"seed": -1}, "seed must be a whole number, not negative, got -1"),
+        ({"dtype": "no such type"}, "dtype must be float32 or float64, got 'no such type'"),
+        ({"seed": -1}, "seed must be zero or more, got -1"),
         ({"classes": ["a", "b"]}, "expected a name for each of 3 outputs, got 2 classes"),
         ({"classes": "abc"}, "classes must be a list of names"),
         ({"classes": [1, 2, 3]}, "classes must be a list of names"),
@@ -327,7 +329,7 @@ def described(path: Path, change: dict[str, Any]) -> Path:
             "expected a mean and a std for each of 1, got 2 and 2",
         ),
         ({"normalization": {"mean": [0.5], "std": [0]}}, "stds above 0"),
-        ({"normalization": {"mean": [0.5]}}, "it lacks 'std'"),
+        ({"normalization": {"mean": [0.5]}}, "numbers by channel, got"),
         ({"normalization": "none"}, "not a whole Colonnade model"),
     ],
 )
@@ -367,12 +369,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_what_is_no_layer_is_refused() -> None:
     with pytest.raises(ArgumentError, match=r"Model: layer 1 must be a layer, got <class .*ReLU'> \(the class itself"):
         cn.Model([cn.Conv2d(1, 2, 3), cn.ReLU])  # type: ignore[list-item]
-    with pytest.raises(ArgumentError, match="Model: dtype must be float32 or float64, got float16"):
+    with pytest.raises(ArgumentError, match="Model: dtype must be float32 or float64, got 'float16'"):
         cn.Model([], dtype="float16")
-    with pytest.raises(ArgumentError, match="Model: dtype must be float32 or float64, got bfloat16"):
+    with pytest.raises(ArgumentError, match="Model: dtype must be float32 or float64, got 'bfloat16'"):
         cn.Model([], dtype="bfloat16")
-    for seed in (-1, 1.5, None):
-        with pytest.raises(ArgumentError, match=f"Model: seed must be a whole number, not negative, got {seed}"):
+    for seed in (1.5, None):
+        with pytest.raises(ArgumentError, match=f"Model: seed must be a whole number, got {seed}"):
             cn.Model([], seed=seed)  # type: ignore[arg-type]
     with pytest.raises(
         ArgumentError, match=r"Model: expected a list of layers, got ReLU\(inplace=False\): put it in brackets"
@@ -463,3 +465,28 @@ def test_a_large_batch_gives_what_its_images_give(images: int) -> None:
     y = model(x)
     picks = [0, images // 2, images - 1]
     np.testing.assert_allclose(y[picks], np.concatenate([model(x[i : i + 1]) for i in picks]), rtol=1e-12, atol=1e-12)
+
+
+def test_what_a_state_lacks_and_has_too_much_is_told_as_in_pytorch() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    model = cn.Model([cn.Conv2d(1, 2, 3), cn.BatchNorm2d(2), cn.Dense(2, 2, bias=False)])
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Linear(2, 2, bias=False))
+    state = {name: np.full(array.shape, 2.0, array.dtype) for name, array in model.state_dict().items()}
+    for name in ("0.bias", "1.running_var", "1.num_batches_tracked"):
+        del state[name]
+    state |= {"2.bias": np.zeros(2), "head.weight": np.zeros(3)}
+    before = model.state_dict()
+    told = model.load_state_dict(state, strict=False)
+    theirs = module.load_state_dict({name: torch.tensor(array) for name, array in state.items()}, strict=False)
+    assert sorted(told.missing_keys) == sorted(set(theirs.missing_keys) - {"1.num_batches_tracked"})
+    assert sorted(told.unexpected_keys) == sorted(theirs.unexpected_keys)
+    missing, unexpected = told
+    assert (missing, unexpected) == (["0.bias", "1.running_var"], ["2.bias", "head.weight"])
+    after = model.state_dict()
+    for name in after:
+        np.testing.assert_array_equal(after[name], state[name] if name in state else before[name])
+    with pytest.raises(ArgumentError, match=r"Model: the state lacks 0\.bias, 1\.running_var"):
+        model.load_state_dict(state)
+    with pytest.raises(ShapeError, match=r"Model: 0\.weight must have shape"):
+        model.load_state_dict({"0.weight": np.zeros(3)}, strict=False)
+    assert model.load_state_dict(model.state_dict()) == ([], [])

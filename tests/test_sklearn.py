@@ -376,7 +376,7 @@ SIX = np.arange(6) % 2
         ({"model": cn.zoo.cnn((1, 8, 8))}, np.zeros((6, 64)), ShapeError, r"must put out \(2,\).*got \(10,\)"),
         ({"model": "cnn"}, np.zeros((6, 9)), ShapeError, "cnn: images must be at least 4×4, got 3×3"),
         ({"optimizer": "sdg"}, np.zeros((6, 64)), ArgumentError, "got 'sdg'"),
-        ({"epochs": 0}, np.zeros((6, 64)), ArgumentError, "epochs must be a positive whole number, got 0"),
+        ({"epochs": 0}, np.zeros((6, 64)), ArgumentError, "epochs must be positive, got 0"),
         ({"batch_size": 0}, np.zeros((6, 64)), ArgumentError, "batch_size must be a positive whole number, got 0"),
         ({"batch_size": "64"}, np.zeros((6, 64)), ArgumentError, "batch_size must be .* got '64'"),
         ({"validation_fraction": 1.0}, np.zeros((6, 64)), ArgumentError, r"validation_fraction must be in \[0, 1\)"),

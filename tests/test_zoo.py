@@ -191,7 +191,7 @@ def test_the_stem_is_an_argument_and_by_default_that_of_the_images_size(name: st
             lambda: cn.zoo.convnext_tiny((3, 24, 24), patch_size=4),
             r"convnext_tiny: images must be at least 32×32, got 24×24\.",
         ),
-        (lambda: cn.zoo.vit_tiny(depth=0), r"vit_tiny: patch_size and depth must be positive, got 16 and 0\."),
+        (lambda: cn.zoo.vit_tiny(depth=0), r"vit_tiny: depth must be positive, got 0\."),
         (
             lambda: cn.zoo.vit_tiny(heads=5),
             r"MultiheadAttention: embed_dim must be divisible by num_heads = 5, got 192\.",
@@ -215,7 +215,7 @@ def test_the_stem_is_an_argument_and_by_default_that_of_the_images_size(name: st
         ),
         (
             lambda: cn.zoo.name_model(hidden=0),
-            r"name_model: classes, embedding and hidden must be positive, got 27, 10 and 0\.",
+            r"name_model: hidden must be positive, got 0\.",
         ),
     ],
 )

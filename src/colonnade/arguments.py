@@ -36,15 +36,17 @@ def is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def whole(owner: str, name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
-    """A whole number from `least` to `most`; beyond 64 bits there is none that an array could have to do with."""
+def whole(
+    owner: str, name: str, value: Any, least: int | None = None, most: int | None = None, *, long: bool = False
+) -> int:
+    """A whole number from `least` to `most`, of 64 bits, as the sizes of arrays are; `long` takes longer ones too."""
     value = _scalar(value)
     if not is_whole(value):
         raise ArgumentError(f"{owner}: {name} must be a whole number, got {shown(value)}.")
     made = int(value)
     if (least is not None and made < least) or (most is not None and made > most):
         raise ArgumentError(f"{owner}: {name} must {_whole_bounds(least, most)}, got {shown(made)}.")
-    if abs(made) > sys.maxsize:
+    if abs(made) > sys.maxsize and not long:
         raise ArgumentError(f"{owner}: {name} must be a whole number of 64 bits, got {shown(made)}.")
     return made
 

@@ -14,12 +14,11 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from . import blas
+from . import arguments, blas
 from .errors import ArgumentError, LimitError, StateError
 from .layers.base import Block, Direction, Lane, Scratch, State
 from .layers.wiring import Wiring
@@ -194,9 +193,7 @@ def set_threads(threads: int) -> None:
     Raises:
         ArgumentError: Less than one.
     """
-    if not isinstance(threads, Integral) or threads < 1:
-        raise ArgumentError(f"set_threads: expected a positive number of threads, got {threads!r}.")
-    WORKERS.count = int(threads)
+    WORKERS.count = arguments.whole("set_threads", "threads", threads, 1)
 
 
 def get_threads() -> int:

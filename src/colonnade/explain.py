@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import arguments
 from .composites import construct
 from .data.batches import Batches
 from .errors import ArgumentError, ShapeError
@@ -98,11 +99,8 @@ def occlusion(
     x = _prepared("occlusion", model, image)
     height, width = x.shape[2:]
     size = max(1, min(height, width) // 4) if size is None else size
-    stride = max(1, size // 4) if stride is None else stride
-    if not 1 <= size <= min(height, width):
-        raise ArgumentError(f"occlusion: size must lie between 1 and {min(height, width)}, got {size}.")
-    if stride < 1:
-        raise ArgumentError(f"occlusion: stride must be positive, got {stride}.")
+    size = arguments.whole("occlusion", "size", size, 1, min(height, width))
+    stride = arguments.whole("occlusion", "stride", max(1, size // 4) if stride is None else stride, 1)
     whole = _probabilities(model, x)[0]
     number = _class_number("occlusion", whole, class_number)
     corners = [(top, left) for top in _places(height, size, stride) for left in _places(width, size, stride)]
@@ -301,9 +299,7 @@ def _probabilities(model: Model, x: Array) -> Array:
 def _class_number(who: str, scores: Array, number: int | None) -> int:
     if number is None:
         return int(scores.argmax())
-    if not 0 <= number < len(scores):
-        raise ArgumentError(f"{who}: class_number must lie between 0 and {len(scores) - 1}, got {number}.")
-    return int(number)
+    return arguments.whole(who, "class_number", number, 0, len(scores) - 1)
 
 
 def _resized(heat: Array, shape: Shape) -> Array:

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import arguments
 from .errors import ArgumentError, ShapeError
 from .ops.layout import Array
 
@@ -105,8 +106,7 @@ def top_k(outputs: ArrayLike, labels: ArrayLike, k: int = 5) -> float:
         ArgumentError: No labels, class numbers that are not, or k that is not positive.
     """
     outputs, labels = _scores("top_k", outputs, labels)
-    if not k >= 1:
-        raise ArgumentError(f"top_k: k must be positive, got {k}.")
+    k = arguments.whole("top_k", "k", k, 1)
     own = np.take_along_axis(outputs, labels[:, None], axis=1)
     before = np.arange(outputs.shape[1]).reshape(-1, *[1] * (outputs.ndim - 2)) < labels[:, None]
     rank = np.count_nonzero((outputs > own) | ((outputs == own) & before), axis=1)  # classes that come first
@@ -125,7 +125,9 @@ def confusion_matrix(predicted: ArrayLike, labels: ArrayLike, classes: int | Non
         ShapeError: Not an answer for each label.
         ArgumentError: Numbers that are no class.
     """
-    predicted, labels = np.asarray(predicted), np.asarray(labels)
+    predicted = arguments.array("confusion_matrix", "predicted", predicted)
+    labels = arguments.array("confusion_matrix", "labels", labels)
+    classes = None if classes is None else arguments.whole("confusion_matrix", "classes", classes, 0)
     if predicted.shape != labels.shape:
         raise ShapeError(
             f"confusion_matrix: expected an answer for each of {labels.shape} labels, got {predicted.shape}."
@@ -151,7 +153,7 @@ def class_reports(confusion: ArrayLike) -> list[ClassReport]:
         ShapeError: No square.
         ArgumentError: Numbers that count nothing.
     """
-    counts = np.asarray(confusion)
+    counts = arguments.array("class_reports", "confusion", confusion)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise ShapeError(f"class_reports: expected a matrix (classes, classes), got shape {counts.shape}.")
     if (
@@ -192,8 +194,7 @@ def calibration(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> 
     given, numbers = _scores("calibration", probabilities, labels)
     if given.ndim != 2:
         raise ShapeError(f"calibration: expected probabilities (n, classes), got shape {given.shape}.")
-    if not bins >= 1:
-        raise ArgumentError(f"calibration: bins must be positive, got {bins}.")
+    bins = arguments.whole("calibration", "bins", bins, 1)
     given = given.astype(np.float64)
     if not (given.min() >= 0 and given.max() <= 1 + 1e-6):  # so written that NaN is refused too
         raise ArgumentError(f"calibration: expected probabilities in [0, 1], got {given.min():g} to {given.max():g}.")
@@ -232,8 +233,8 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float
     """
     from statistics import NormalDist  # few need it, and it takes long to import
 
-    if not 0 < confidence < 1:
-        raise ArgumentError(f"wilson: confidence must lie between 0 and 1, got {confidence}.")
+    confidence = arguments.number("wilson", "confidence", confidence, above=0, below=1)
+    successes, trials = arguments.whole("wilson", "successes", successes), arguments.whole("wilson", "trials", trials)
     if not 0 <= successes <= trials or not trials:
         raise ArgumentError(f"wilson: expected 0 to n successes of n > 0 trials, got {successes} of {trials}.")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
@@ -248,13 +249,11 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float
 
 def _scores(who: str, outputs: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
     """Outputs and labels, held to each other."""
-    outputs, labels = np.asarray(outputs), np.asarray(labels)
+    outputs, labels = arguments.array(who, "outputs", outputs), arguments.array(who, "labels", labels)
     if outputs.ndim < 2 or labels.shape != outputs.shape[:1] + outputs.shape[2:]:
         raise ShapeError(f"{who}: outputs of shape {outputs.shape} need a label for each, got shape {labels.shape}.")
     if labels.dtype.kind not in "iu":
         raise ArgumentError(f"{who}: class numbers must be integers, got {labels.dtype}.")
-    if outputs.dtype.kind not in "buif":
-        raise ArgumentError(f"{who}: outputs must be real numbers, got {outputs.dtype}.")
     if not labels.size:
         raise ArgumentError(f"{who}: expected at least one label, got none.")
     if labels.min() < 0 or labels.max() >= outputs.shape[1]:

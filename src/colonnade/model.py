@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from . import arguments
 from .composites import Chain, Composite, Graph, Node, construct_body, describe
 from .composites.chain import nodes
 from .errors import ArgumentError, LimitError, ShapeError, StateError
@@ -58,6 +59,18 @@ class Alias(NamedTuple):
         return array.reshape([shape[axis] for axis in np.argsort(self.axes)]).transpose(self.axes)
 
 
+class IncompatibleKeys(NamedTuple):
+    """What `Model.load_state_dict` found to differ.
+
+    Attributes:
+        missing_keys: Names that the model has, and the state has not.
+        unexpected_keys: The other way round.
+    """
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
 class Model(Composite):
     """Layers chained from input to output, the memory between them shared (the paper's Model).
 
@@ -101,9 +114,8 @@ class Model(Composite):
         share_memory: bool = True,
     ) -> None:
         self.body: Chain | Graph = layers if isinstance(layers, Graph) else Chain(nodes(layers, "Model"))
-        if not isinstance(seed, int | np.integer) or seed < 0:
-            raise ArgumentError(f"Model: seed must be a whole number, not negative, got {seed!r}.")
-        self.seed, self.dtype, self.share_memory = int(seed), _float_type(dtype), share_memory
+        self.seed = arguments.whole("Model", "seed", seed, 0, long=True)
+        self.dtype, self.share_memory = _float_type(dtype), arguments.flag("Model", "share_memory", share_memory)
         self.input_shape: Any = None  # a Shape, or a tuple of them
         self._classes: list[str] | None = None
         self.normalization: dict[str, list[float]] | None = None
@@ -300,26 +312,46 @@ class Model(Composite):
             state |= {f"{name}.{key}": getattr(layer, key).copy() for key in layer.buffers}
         return state
 
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Take over parameters and running statistics; raises ArgumentError where names or shapes differ.
+    def load_state_dict(
+        self, state: Mapping[str, ArrayLike], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
+        """Take over parameters and running statistics, all or nothing.
 
-        Names may be ours or those of :attr:`aliases`. Axes of length 1 more or less are no difference. What is not
-        learned may be missing.
+        Names may be ours or those of :attr:`aliases`. Axes of length 1 more or less are no difference.
+
+        Args:
+            state: Arrays by name, as `state_dict` gives them. What is not learned may be missing.
+            strict: Whether to refuse what is missing, and what the model does not have; else it is only told.
+            assign: False: the arrays are copied.
+
+        Returns:
+            What was missing and what was unexpected, as in PyTorch: `missing_keys` and `unexpected_keys`.
+
+        Raises:
+            ArgumentError: Names that differ, if `strict`; what holds no numbers.
+            ShapeError: An array of another shape, strict or not.
         """
+        arguments.unsupported("Model", "arrays are copied", assign=(assign, False))
+        strict = arguments.flag("Model", "strict", strict)
+        if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+            raise ArgumentError(f"Model: the state must be a dict of arrays by name, got {arguments.shown(state)}.")
         places, arrays = self._places(), self.by_own_names(state)
-        if missing := sorted(self.needed() - arrays.keys()):
-            raise ArgumentError(f"Model: the state lacks {', '.join(missing)}.")
-        if unexpected := sorted(arrays.keys() - places.keys()):
-            raise ArgumentError(f"Model: the state holds what the model does not: {', '.join(unexpected)}.")
-        for name, array in arrays.items():
+        needed = self.needed()
+        missing = [name for name in places if name in needed and name not in arrays]
+        unexpected = [name for name in arrays if name not in places]
+        if strict and missing:
+            raise ArgumentError(f"Model: the state lacks {', '.join(sorted(missing))}.")
+        if strict and unexpected:
+            raise ArgumentError(f"Model: the state holds what the model does not: {', '.join(sorted(unexpected))}.")
+        known = {name: array for name, array in arrays.items() if name in places}
+        for name, array in known.items():
             if _long(array.shape) != _long(places[name].shape):
                 raise ShapeError(f"Model: {name} must have shape {places[name].shape}, got {array.shape}.")
-            if array.dtype.kind not in "fiub":
-                raise ArgumentError(f"Model: {name} must hold numbers, got an array of {array.dtype}.")
         self._weights_changed()  # before, since an interrupt may come in between, and after, since a call may
-        for name, array in arrays.items():
+        for name, array in known.items():
             places[name][...] = array.reshape(places[name].shape)
         self._weights_changed()
+        return IncompatibleKeys(missing, unexpected)
 
     def needed(self) -> set[str]:
         """What a state must hold: what is learned, and running statistics."""
@@ -331,7 +363,7 @@ class Model(Composite):
         found: dict[str, Array] = {}
         places = self._places()
         for name, value in state.items():
-            array, alias = np.asarray(value), None if name in places else self.aliases.get(name)
+            array, alias = arguments.array("Model", name, value), None if name in places else self.aliases.get(name)
             if alias is not None and alias.name in places:
                 name, array = alias.name, alias.taken(array, places[alias.name].shape)
             found[name] = array
@@ -381,13 +413,10 @@ class Model(Composite):
     def _each(self, shape: Sequence[Any]) -> tuple[Shape, ...]:
         """A shape for every input, from one shape or as many as there are inputs."""
         shapes = (shape,) if len(self.inputs) == 1 else tuple(shape)
-        try:
-            each = tuple(tuple(int(size) for size in one) for one in shapes)
-        except TypeError:
-            each = ()
-        if len(each) != len(self.inputs):
-            raise ShapeError(f"Model: expected a shape for each input ({', '.join(self.inputs)}), got {shape}.")
-        return each
+        if len(shapes) != len(self.inputs) or not all(map(arguments.is_sequence, shapes)):
+            names, got = ", ".join(self.inputs), arguments.shown(shape)
+            raise ShapeError(f"Model: expected a shape for each input ({names}), got {got}.")
+        return tuple(arguments.wholes("Model", "a shape", one) for one in shapes)
 
     def _carry(self, shapes: Sequence[Shape]) -> None:
         """Carry one image's shape, or one of each input, through all steps."""
@@ -808,7 +837,7 @@ def _float_type(dtype: DTypeLike) -> np.dtype[Any]:
             return made
     except TypeError:  # a name that NumPy does not know, such as bfloat16
         pass
-    raise ArgumentError(f"Model: dtype must be float32 or float64, got {dtype}.")
+    raise ArgumentError(f"Model: dtype must be float32 or float64, got {arguments.shown(dtype)}.")
 
 
 def _require_one_place(steps: Sequence[Step]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .errors import ArgumentError
+from . import arguments
 from .executor import Executor, Memory, Method, get_threads, set_threads
 from .layers.base import Lane
 from .losses import CrossEntropyLoss
@@ -222,8 +222,7 @@ def profile(
         ArgumentError: No steps, or no threads.
         ShapeError: A batch that does not fit the model, or targets that do not fit the batch.
     """
-    if steps < 1:
-        raise ArgumentError(f"profile: steps must be positive, got {steps}.")
+    steps = arguments.whole("profile", "steps", steps, 1)
     before = get_threads()
     set_threads(threads)
     try:

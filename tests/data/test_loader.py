@@ -210,14 +210,14 @@ def test_images_larger_than_memory_pass_in_constant_memory(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "batch_size must be a whole number from 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be positive, got 0"),
         ({"batch_size": 2.5}, "batch_size"),
-        ({"seed": -1}, "seed must be a whole number from 0, got -1"),
-        ({"workers": -1}, "workers must be a whole number from 0"),
-        ({"ahead": 0}, "ahead must be a whole number from 1"),
+        ({"seed": -1}, "seed must be zero or more, got -1"),
+        ({"workers": -1}, "workers must be zero or more"),
+        ({"ahead": 0}, "ahead must be positive"),
         ({"start": 7}, "an epoch has 6 steps, got one that starts at 7"),
         ({"start": -1}, "start must be"),
-        ({"numbers": [-1]}, "epoch must be a whole number from 0, got -1"),
+        ({"numbers": [-1]}, "epoch must be zero or more, got -1"),
         ({"normalization": {"mean": [0.0], "std": [1.0]}}, "for each of 3, got 1 and 1"),
     ],
 )

@@ -80,7 +80,7 @@ def test_batches_of_another_kind_are_refused_by_epoch_and_step(batch, error, mes
     ("arguments", "message"),
     [
         ((np.zeros(3), 2, SHAPE), "make must be a function"),
-        ((endless, 0, SHAPE), "steps must be a positive whole number, got 0"),
+        ((endless, 0, SHAPE), "steps must be positive, got 0"),
         ((endless, 2.0, SHAPE), "steps"),
         ((endless, 2, ()), "shape must be"),
         ((endless, 2, (1, 0)), r"shape must be .* got \(1, 0\)"),

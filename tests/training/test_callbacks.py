@@ -282,7 +282,7 @@ def test_wrong_arguments_are_one_line(make, message):
     ("options", "message"),
     [
         ({"callbacks": [EarlyStopping()]}, r"EarlyStopping: test_loss needs fit\(validation=\.\.\.\), got none"),
-        ({"average": 1.5}, "decay must lie between 0 and 1, got 1.5"),
+        ({"average": 1.5}, "fit: average must lie between 0 and 1, got 1.5"),
         (
             {"schedule": schedules.StepLR(SGD(SoftmaxRegression(3).build((4,)).parameters()), 1)},
             "the schedule must be one of the optimizer that is used, got another's",

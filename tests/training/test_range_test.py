@@ -73,8 +73,8 @@ def test_a_suggested_rate_trains_the_digits():
     [
         ({"steps": 1}, "at least 2 steps, got 1e-06 to 1.0 in 1"),
         ({"low": 1.0, "high": 0.5}, "expected low < high and at least 2 steps, got 1.0 to 0.5"),
-        ({"low": 0}, "low must be a positive number, got 0"),
-        ({"batch_size": 0}, "batch_size must be a positive whole number, got 0"),
+        ({"low": 0}, "low must be positive, got 0"),
+        ({"batch_size": 0}, "batch_size must be positive, got 0"),
         ({"loss": lambda y, t: (float("nan"), y)}, "expected a finite loss at the lowest rate, got none"),
         ({"optimizer": SGD(SoftmaxRegression(3).build((4,)).parameters())}, "must learn this model's parameters"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from .. import arguments
 from ..errors import ArgumentError
 from ..layers.base import Layer
 from ..layers.wiring import Add, Concat
@@ -99,6 +100,8 @@ def nodes(layers: Sequence[Node], owner: str) -> list[Node]:
     """The layers as a list; raises ArgumentError for what is none."""
     if isinstance(layers, Layer | Composite) and not isinstance(layers, Iterable):
         raise ArgumentError(f"{owner}: expected a list of layers, got {layers!r}: put it in brackets.")
+    if isinstance(layers, str | type) or not isinstance(layers, Iterable):
+        raise ArgumentError(f"{owner}: expected a list of layers, got {arguments.shown(layers)}.")
     listed = list(layers)
     for position, layer in enumerate(listed):
         require_node(layer, f"{owner}: layer {position}")
@@ -108,8 +111,7 @@ def nodes(layers: Sequence[Node], owner: str) -> list[Node]:
 def require_node(layer: object, place: str) -> None:
     """Raise ArgumentError for what is neither a leaf nor a composite."""
     if not isinstance(layer, Layer | Composite):
-        hint = " (the class itself: add parentheses?)" if isinstance(layer, type) else ""
-        raise ArgumentError(f"{place} must be a layer, got {layer!r}{hint}.")
+        raise ArgumentError(f"{place} must be a layer, got {arguments.shown(layer)}{arguments.hint(layer)}.")
 
 
 def require_one(composite: Composite, inputs: Sequence[Tensor]) -> Tensor:

@@ -7,12 +7,12 @@ batch it is in, and on the worker that comes first. Here each number has an addr
 from __future__ import annotations
 
 import math
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import arguments
 from ..errors import ArgumentError
 
 Counters = NDArray[np.uint64]
@@ -55,11 +55,9 @@ class Draws:
     """
 
     def __init__(self, seed: int, epoch: int, positions: ArrayLike) -> None:
-        for name, number in (("seed", seed), ("epoch", epoch)):
-            if not isinstance(number, Integral) or number < 0:
-                raise ArgumentError(f"Draws: {name} must be a whole number, not negative, got {number!r}.")
+        seed = arguments.whole("Draws", "seed", seed, 0, long=True)
+        epoch = arguments.whole("Draws", "epoch", epoch, 0, long=True)
         self._keys = np.zeros(len(np.asarray(positions)), np.uint64)  # (n,)
-        seed = int(seed)
         while True:  # all of a seed counts, also of one that is longer than 64 bits
             self._absorb(seed & WORD)
             seed >>= 64

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .. import arguments
 from ..errors import ArgumentError
 from ..ops.layout import Array, channels_first, channels_last
 from .batches import Batches, Conversion, Normalization, cut, order, require_finite
@@ -75,18 +75,18 @@ class Loader:
         workers: int | None = None,
         ahead: int = 2,
     ) -> None:
-        for name, number, least in (("batch_size", batch_size, 1), ("seed", seed, 0), ("ahead", ahead, 1)):
-            _require_whole(name, number, least)
-        if workers is not None:
-            _require_whole("workers", workers, 0)
         self.examples = examples
-        self.batch_size = int(batch_size)
+        self.batch_size = batch_size = arguments.whole("Loader", "batch_size", batch_size, 1)
+        if augmentation is not None and (isinstance(augmentation, type) or not callable(augmentation)):
+            got = arguments.shown(augmentation) + arguments.hint(augmentation)
+            raise ArgumentError(f"Loader: augmentation must be one of colonnade.data.augmentation, got {got}.")
         self.augmentation = augmentation
-        self.shuffle = shuffle
-        self.seed = int(seed)
+        self.shuffle = arguments.flag("Loader", "shuffle", shuffle)
+        self.seed = arguments.whole("Loader", "seed", seed, 0, long=True)
+        workers = None if workers is None else arguments.whole("Loader", "workers", workers, 0)
         self.dtype = np.dtype(dtype)
         self.normalization = normalization
-        self.ahead = ahead
+        self.ahead = arguments.whole("Loader", "ahead", ahead, 1)
         self._images = len(examples.shape) == 3
         self._slices: list[slice] = []
         self._in_place: Batches | None = None
@@ -118,8 +118,9 @@ class Loader:
             DivergenceError: An image that holds NaN or infinity; the message names its position.
             DataError: An image that can't be read.
         """
-        _require_whole("epoch", number, 0)
-        _require_whole("start", start, 0)
+        number, start = (
+            arguments.whole("Loader", name, value, 0) for name, value in (("epoch", number), ("start", start))
+        )
         if start > len(self):
             raise ArgumentError(f"Loader: an epoch has {len(self)} steps, got one that starts at {start}.")
         return self._epoch(number, start)
@@ -187,8 +188,3 @@ class Loader:
     def _given(self, x: Array) -> Array:
         """The other way round."""
         return channels_first(x) if self._images else x
-
-
-def _require_whole(name: str, number: int, least: int) -> None:
-    if not isinstance(number, Integral) or number < least:
-        raise ArgumentError(f"Loader: {name} must be a whole number from {least}, got {number!r}.")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import arguments
 from ..errors import ArgumentError, DataError, ShapeError
 from ..ops.layout import Array
 
@@ -40,13 +40,11 @@ class Stream:
     ) -> None:
         if not callable(make):
             raise ArgumentError(f"Stream: make must be a function of the epoch's number, got {type(make).__name__}.")
-        if not isinstance(steps, Integral) or steps < 1:
-            raise ArgumentError(f"Stream: steps must be a positive whole number, got {steps!r}.")
-        if not shape or not all(isinstance(size, Integral) and size > 0 for size in shape):
+        self.steps: int = arguments.whole("Stream", "steps", steps, 1)
+        self.shape: tuple[int, ...] = arguments.wholes("Stream", "shape", shape)
+        if not shape or min(self.shape) < 1:
             raise ArgumentError(f"Stream: shape must be positive whole numbers, (c, h, w), got {shape!r}.")
         self.make: Callable[[int], Iterable[tuple[ArrayLike, ArrayLike]]] = make
-        self.steps: int = int(steps)
-        self.shape: tuple[int, ...] = tuple(map(int, shape))
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Array, Array]]:
         """The batches of an epoch from step `start` on; those before are made and thrown away.

@@ -6,10 +6,11 @@ from .loggers import CSVLogger, JSONLines, TensorBoard
 from .loop import fit
 from .protocols import Criterion, Learner, Trainable
 from .range_test import RangeTest, learning_rate_range_test
-from .recipes import OPTIMIZERS, RECIPES, SCHEDULES, Recipe, optimizer, recipe, schedule
+from .recipes import LOSSES, OPTIMIZERS, RECIPES, SCHEDULES, Recipe, optimizer, recipe, schedule
 from .records import BatchRecord, EpochRecord, Evaluation, History, Mean
 
 __all__ = [
+    "LOSSES",
     "OPTIMIZERS",
     "RECIPES",
     "SCHEDULES",

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import arguments
 from ..data.batches import Batches
 from ..data.examples import Arrays
 from ..data.pairing import paired
 from ..data.stream import Stream
 from ..errors import ArgumentError, DivergenceError, ShapeError
-from ..losses import Loss
+from ..losses import CrossEntropyLoss, Loss
 from ..ops.layout import Array
+from ..optimizers import AdamW
+from ..schedules import ReduceLROnPlateau, Schedule
+from . import recipes
+from .callbacks import Callback
 from .protocols import Criterion, Learner, Trainable
 
 if TYPE_CHECKING:
     from ..data.examples import Examples
+    from ..data.loader import Augmentation
+
+T = TypeVar("T")
 
 
 def is_examples(x: Any) -> TypeGuard[Examples]:
@@ -54,14 +61,14 @@ def examples(who: str, x: ArrayLike | Examples, y: ArrayLike | None) -> Examples
     array = _array(who, x)
     if y is None:
         raise ArgumentError(f"{who}: expected targets y, or x with targets of its own, got {type(x).__name__}.")
-    targets = np.asarray(y)
+    targets = arguments.array(who, "y", y)
     if not targets.ndim or len(array) != len(targets):
         raise ShapeError(f"{who}: expected a target for each of {len(array)} images, got y of shape {targets.shape}.")
     return Arrays(array, targets)
 
 
 def _array(who: str, x: Any) -> Array:
-    array = np.asarray(x)
+    array = arguments.array(who, "x", x)
     if not array.ndim or not len(array):
         raise ArgumentError(f"{who}: expected at least one image, got x of shape {array.shape}.")
     return array
@@ -102,27 +109,95 @@ def held_out(
     return found
 
 
-def require_whole(who: str, least: int, **numbers: int) -> None:
-    """Have numbers be whole, and not less than `least`, which is 0 or 1.
+def criterion(who: str, loss: str | Criterion | None) -> Criterion:
+    """The loss that is meant: by name, a function of outputs and targets, or `CrossEntropyLoss()`.
 
     Raises:
-        ArgumentError: They are not.
+        ArgumentError: Another name, or what can't be called; a class is none yet.
     """
-    for name, number in numbers.items():
-        if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < least:
-            rule = "a positive whole number" if least else "a whole number, not negative"
-            raise ArgumentError(f"{who}: {name} must be {rule}, got {number!r}.")
+    if loss is None:
+        return CrossEntropyLoss()
+    if isinstance(loss, str):
+        return _named(who, recipes.loss, loss)
+    if isinstance(loss, type) or not callable(loss):
+        raise _wrong(who, "loss", "a name or a loss", loss)
+    return loss
 
 
-def require_positive(who: str, **numbers: float | None) -> None:
-    """Have numbers that are given be positive.
+def learner(who: str, optimizer: str | Learner | None, model: Trainable) -> Learner:
+    """The optimizer that is meant: by name, one of this model's parameters, or AdamW.
 
     Raises:
-        ArgumentError: They are not.
+        ArgumentError: Another name, what is no optimizer, or one of another model's parameters.
     """
-    for name, number in numbers.items():
-        if number is not None and not (isinstance(number, int | float | np.number) and 0 < number < math.inf):
-            raise ArgumentError(f"{who}: {name} must be a positive number, got {number!r}.")
+    if optimizer is None:
+        return AdamW(model.parameters(), lr=1e-3)
+    if isinstance(optimizer, str):
+        return _named(who, recipes.optimizer, optimizer, model.parameters())
+    if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("step", "lr", "state_dict")):
+        raise _wrong(who, "optimizer", "a name or an optimizer", optimizer)
+    require_own(model, optimizer)
+    return optimizer
+
+
+def scheduler(
+    schedule: str | Schedule | ReduceLROnPlateau | Callable[[Any, int], Any] | None, optimizer: Learner, steps: int
+) -> Schedule | ReduceLROnPlateau | None:
+    """The schedule that is meant: by name, one that is made, or what a function of optimizer and steps makes.
+
+    Raises:
+        ArgumentError: Another name, or what is no schedule.
+    """
+    if isinstance(schedule, str):
+        schedule = _named("fit", recipes.schedule, schedule)
+    if schedule is None or isinstance(schedule, Schedule | ReduceLROnPlateau):
+        return schedule
+    if isinstance(schedule, type) or not callable(schedule):
+        raise _wrong("fit", "schedule", "a name, a schedule, or a function of an optimizer and its steps", schedule)
+    made = schedule(optimizer, steps)
+    if not isinstance(made, Schedule | ReduceLROnPlateau):
+        raise _wrong("fit", "schedule", "a function that makes a schedule", made)
+    return made
+
+
+def listeners(callbacks: Sequence[Callback]) -> list[Callback]:
+    """The callbacks as a list.
+
+    Raises:
+        ArgumentError: No list, or something in it that is told of nothing.
+    """
+    if not arguments.is_sequence(callbacks):
+        raise _wrong("fit", "callbacks", "a list of callbacks", callbacks)
+    told = [name for name in vars(Callback) if name.startswith("on_")]
+    for each in callbacks:
+        if isinstance(each, type) or not any(hasattr(each, name) for name in told):
+            raise _wrong("fit", "callbacks", "callbacks, which have methods such as on_epoch_end", each)
+    return list(callbacks)
+
+
+def augmenter(who: str, augmentation: str | Augmentation | None) -> Augmentation | None:
+    """The augmentation that is meant: a preset by name, or one that is made.
+
+    Raises:
+        ArgumentError: Another name.
+    """
+    if not isinstance(augmentation, str):
+        return augmentation
+    from ..data.augmentation import preset
+
+    return _named(who, preset, augmentation)
+
+
+def _named(who: str, make: Callable[..., T], *given: Any) -> T:
+    """What a name stands for; errors say whose argument it was."""
+    try:
+        return make(*given)
+    except ArgumentError as error:
+        raise ArgumentError(f"{who}: {error}") from None
+
+
+def _wrong(who: str, name: str, rule: str, value: Any) -> ArgumentError:
+    return ArgumentError(f"{who}: {name} must be {rule}, got {arguments.shown(value)}{arguments.hint(value)}.")
 
 
 def require_fit(who: str, model: Trainable, given: Examples | Stream, loss: Criterion) -> None:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import whole
 from ..data.batches import Normalization
 from ..data.loader import Batch, Loader
 from ..data.pairing import paired
 from ..errors import DivergenceError
-from ..losses import CrossEntropyLoss
 from ..metrics import predicted
 from ..ops.layout import Array
 from ..ops.softmax import softmax_forward
-from .arguments import examples, images, require_fit, require_whole
+from . import arguments
+from .arguments import examples, images, require_fit
 from .protocols import Criterion, Trainable
 from .records import Evaluation, Mean, measure
 
@@ -30,7 +31,7 @@ def evaluate(
     y: ArrayLike | None = None,
     *,
     batch_size: int = 256,
-    loss: Criterion | None = None,
+    loss: str | Criterion | None = None,
     normalization: Normalization | None = None,
     workers: int | None = None,
 ) -> Evaluation:
@@ -42,7 +43,7 @@ def evaluate(
             the model has, too, both are paired by name.
         y: Targets.
         batch_size: Images at a time.
-        loss: By default `CrossEntropyLoss()`.
+        loss: By default `CrossEntropyLoss()`; or by name, as for `fit`.
         normalization: By default the model's own.
         workers: Threads that read the images; see `colonnade.data.Loader`.
 
@@ -52,7 +53,7 @@ def evaluate(
         DivergenceError: NaN or infinity in an image.
     """
     given = paired("evaluate", examples("evaluate", x, y), model.classes)
-    criterion = CrossEntropyLoss() if loss is None else loss
+    criterion = arguments.criterion("evaluate", loss)
     require_fit("evaluate", model, given, criterion)
     mean = Mean(criterion)
     for batch, outputs in _outputs("evaluate", model, given, batch_size, normalization, workers):
@@ -136,10 +137,11 @@ def _outputs(
     workers: int | None,
 ) -> Iterator[tuple[Batch, Array]]:
     """The outputs of a model batch by batch, each with what it was made of."""
-    require_whole(who, 1, batch_size=batch_size)
+    batch_size = whole(who, "batch_size", batch_size, 1)
+    workers = None if workers is None else whole(who, "workers", workers, 0)
     loader = Loader(
         given,
-        int(batch_size),
+        batch_size,
         dtype=model.dtype,
         normalization=model.normalization if normalization is None else normalization,
         shuffle=False,

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from ..arguments import flag, number, path, whole
 from ..data.batches import Normalization
 from ..data.loader import Augmentation, Loader
 from ..data.pairing import class_names, paired
 from ..data.stream import Stream
 from ..errors import ArgumentError
-from ..losses import CrossEntropyLoss
-from ..optimizers import AdamW
 from ..schedules import ReduceLROnPlateau, Schedule
 from . import arguments
 from .callbacks import Average, Callback, Scheduler
@@ -35,14 +34,14 @@ def fit(
     *,
     epochs: int = 1,
     batch_size: int = 128,
-    optimizer: Learner | None = None,
-    loss: Criterion | None = None,
+    optimizer: str | Learner | None = None,
+    loss: str | Criterion | None = None,
     validation: tuple[ArrayLike, ArrayLike] | Examples | None = None,
     shuffle: bool = True,
     seed: int | None = None,
     normalization: Normalization | None = None,
-    augmentation: Augmentation | None = None,
-    schedule: Schedule | ReduceLROnPlateau | Callable[[Any, int], Schedule] | None = None,
+    augmentation: str | Augmentation | None = None,
+    schedule: str | Schedule | ReduceLROnPlateau | Callable[[Any, int], Schedule] | None = None,
     average: float | None = None,
     clip: float | None = None,
     accumulate: int = 1,
@@ -68,17 +67,20 @@ def fit(
         y: Targets (n, ...), as the loss wants them: class numbers (n,) for the default.
         epochs: How many times every image is seen.
         batch_size: Images in a step.
-        optimizer: By default AdamW with a learning rate of 0.001.
-        loss: By default `CrossEntropyLoss()`.
+        optimizer: By default AdamW with a learning rate of 0.001. Or by name, with settings that suit the networks of
+            the zoo: "sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "lion"; see `training.OPTIMIZERS`.
+        loss: By default `CrossEntropyLoss()`. Or by name: "cross_entropy", "nll", "bce_with_logits", "mse", "l1",
+            "smooth_l1", "huber", "kl_div".
         validation: Images and targets to evaluate after every epoch, or examples.
         shuffle: See the images of each epoch in another order, given by (seed, epoch) alone.
         seed: Of the order and the augmentation; by default the model's.
         normalization: `mean` and `std` of each channel, of pixels in [0, 1]. The model keeps it, and `evaluate` and
             `predict` do the same.
-        augmentation: Changes the training images, see `colonnade.data.augmentation`.
-        schedule: Of the learning rate: a function of the optimizer and the number of all steps that makes one, for
-            this run alone, or one of the optimizer. It goes on after every step, `ReduceLROnPlateau` after every
-            epoch; for a schedule that counts epochs give the callback `Scheduler(schedule, each="epoch")`.
+        augmentation: Changes the training images, see `colonnade.data.augmentation`; or the name of a preset.
+        schedule: Of the learning rate: "constant", "cosine" or "one-cycle", see `training.schedule`; a function of
+            the optimizer and the number of all steps that makes one, for this run alone; or one of the optimizer. It
+            goes on after every step, `ReduceLROnPlateau` after every epoch; for a schedule that counts epochs give the
+            callback `Scheduler(schedule, each="epoch")`.
         average: The decay of an exponential moving average of the weights. Validation sees the average, and it is
             what the model ends with and what is saved.
         clip: The greatest norm of all gradients together; those of a greater norm are scaled down.
@@ -113,37 +115,45 @@ def fit(
     """
     started = time.perf_counter()
     seed = model.seed if seed is None else seed
-    criterion = CrossEntropyLoss() if loss is None else loss
-    arguments.require_whole("fit", 1, epochs=epochs, batch_size=batch_size, accumulate=accumulate)
-    arguments.require_whole("fit", 0, seed=seed)
-    arguments.require_positive("fit", clip=clip, memory=memory, max_time=max_time)
-    if checkpoint_seconds is not None and not checkpoint_seconds >= 0:
-        raise ArgumentError(f"fit: checkpoint_seconds must not be negative, got {checkpoint_seconds!r}.")
+    criterion = arguments.criterion("fit", loss)
+    epochs, batch_size = whole("fit", "epochs", epochs, 1), whole("fit", "batch_size", batch_size, 1)
+    accumulate, seed = whole("fit", "accumulate", accumulate, 1), whole("fit", "seed", seed, 0, long=True)
+    workers = None if workers is None else whole("fit", "workers", workers, 0)
+    shuffle = flag("fit", "shuffle", shuffle)
+    clip, memory, max_time = (
+        None if value is None else number("fit", name, value, above=0)
+        for name, value in (("clip", clip), ("memory", memory), ("max_time", max_time))
+    )
+    average = None if average is None else number("fit", "average", average, 0, 1)
+    if checkpoint_seconds is not None:
+        checkpoint_seconds = number("fit", "checkpoint_seconds", checkpoint_seconds, 0)
+    out = None if out is None else path("fit", "out", out)
+    if not isinstance(resume, bool):
+        resume = path("fit", "resume", resume)
+    told = arguments.listeners(callbacks)
     train = x if isinstance(x, Stream) else paired("fit", arguments.examples("fit", x, y), model.classes)
     if normalization is None:
         normalization = model.normalization
     loader = Loader(
         train,
-        int(batch_size),
+        batch_size,
         dtype=model.dtype,
         normalization=normalization,
-        augmentation=augmentation,
+        augmentation=arguments.augmenter("fit", augmentation),
         shuffle=shuffle,
-        seed=int(seed),
+        seed=seed,
         workers=workers,
     )
     arguments.require_fit("fit", model, train, criterion)
     known = model.classes or class_names(train)
     held_out = None if validation is None else arguments.held_out(validation, model, train, criterion, known)
-    optimizer = AdamW(model.parameters(), lr=1e-3) if optimizer is None else optimizer
-    arguments.require_own(model, optimizer)
+    optimizer = arguments.learner("fit", optimizer, model)
     if memory is not None:
         average_too, validates = average is not None, held_out is not None
-        accumulate = parts_within(memory, model, optimizer, loader, int(accumulate), average_too, validates)
-    rates = optimizer.lr, optimizer.initial_lr
-    if scheduled := callable(schedule) and not isinstance(schedule, Schedule | ReduceLROnPlateau):
-        schedule = schedule(optimizer, int(epochs) * len(loader))
-    own: list[Callback] = [] if schedule is None else [Scheduler(schedule)]
+        accumulate = parts_within(memory, model, optimizer, loader, accumulate, average_too, validates)
+    rates = optimizer.lr, getattr(optimizer, "initial_lr", None)
+    made = arguments.scheduler(schedule, optimizer, epochs * len(loader))
+    own: list[Callback] = [] if made is None else [Scheduler(made)]
     own += [] if average is None else [Average(average)]
     run = Run(
         model,
@@ -151,13 +161,13 @@ def fit(
         criterion,
         loader,
         held_out,
-        epochs=int(epochs),
-        accumulate=int(accumulate),
+        epochs=epochs,
+        accumulate=accumulate,
         clip=clip,
-        callbacks=[*own, *callbacks],
+        callbacks=[*own, *told],
         workers=workers,
         classes=known if known and model.output_shape == (len(known),) else None,
-        evaluated_at_once=256 if memory is None else -(-int(batch_size) // int(accumulate)),
+        evaluated_at_once=256 if memory is None else -(-batch_size // accumulate),
     )
     if resume:
         if resume is not True:
@@ -173,6 +183,6 @@ def fit(
     try:
         run.train(None if max_time is None else started + max_time)
     finally:
-        if scheduled:
+        if made is not schedule:
             optimizer.lr, optimizer.initial_lr = rates
     return run.history

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import number, whole
 from ..data.batches import Normalization
 from ..data.loader import Augmentation, Loader
 from ..data.pairing import paired
 from ..errors import ArgumentError
-from ..losses import CrossEntropyLoss
-from ..optimizers import AdamW
 from . import arguments
 from .protocols import Criterion, Learner, Trainable
 from .records import measure
@@ -49,11 +48,11 @@ def learning_rate_range_test(
     high: float = 1.0,
     steps: int = 100,
     batch_size: int = 128,
-    optimizer: Learner | None = None,
-    loss: Criterion | None = None,
+    optimizer: str | Learner | None = None,
+    loss: str | Criterion | None = None,
     seed: int | None = None,
     normalization: Normalization | None = None,
-    augmentation: Augmentation | None = None,
+    augmentation: str | Augmentation | None = None,
 ) -> RangeTest:
     """Train for a few steps with a rate that rises from step to step, and see where the loss falls and where it bursts.
 
@@ -82,23 +81,23 @@ def learning_rate_range_test(
     Smith 2015, Cyclical learning rates for training neural networks, arXiv:1506.01186, section 3.3.
     """
     who = "learning_rate_range_test"
-    arguments.require_whole(who, 1, steps=steps, batch_size=batch_size)
-    arguments.require_positive(who, low=low, high=high)
+    steps, batch_size = whole(who, "steps", steps, 1), whole(who, "batch_size", batch_size, 1)
+    low, high = number(who, "low", low, above=0), number(who, "high", high, above=0)
+    seed = model.seed if seed is None else whole(who, "seed", seed, 0, long=True)
     if not low < high or steps < 2:
         raise ArgumentError(f"{who}: expected low < high and at least 2 steps, got {low} to {high} in {steps}.")
-    criterion = CrossEntropyLoss() if loss is None else loss
+    criterion = arguments.criterion(who, loss)
     given = paired(who, arguments.examples(who, x, y), model.classes)
     loader = Loader(
         given,
-        int(batch_size),
+        batch_size,
         dtype=model.dtype,
         normalization=model.normalization if normalization is None else normalization,
-        augmentation=augmentation,
-        seed=model.seed if seed is None else int(seed),
+        augmentation=arguments.augmenter(who, augmentation),
+        seed=seed,
     )
     arguments.require_fit(who, model, given, criterion)
-    learner = AdamW(model.parameters()) if optimizer is None else optimizer
-    arguments.require_own(model, learner)
+    learner = arguments.learner(who, optimizer, model)
     weights, state, place = model.state_dict(), learner.state_dict(), model.position
     rates: list[float] = []
     losses: list[float] = []
@@ -106,9 +105,9 @@ def learning_rate_range_test(
     try:
         while len(rates) < steps:
             epoch += 1
-            for number, batch in enumerate(loader.epoch(epoch), 1):
+            for step, batch in enumerate(loader.epoch(epoch), 1):
                 learner.lr = low * (high / low) ** (len(rates) / (steps - 1))
-                model.position = (epoch, number)
+                model.position = (epoch, step)
                 with np.errstate(over="ignore", invalid="ignore"):
                     measured = measure(criterion, model(batch.x, training=True), batch.targets)
                     if not measured.weight:

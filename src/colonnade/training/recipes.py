@@ -1,38 +1,88 @@
-"""Optimizers, schedules and whole settings by name: what suits the networks of the zoo and the data sets known."""
+"""Losses, optimizers, schedules and whole settings by name: what suits the zoo and the data sets known."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from ..arguments import shown
 from ..errors import ArgumentError
-from ..optimizers import SGD, Adam, AdamW
+from ..losses import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
+from ..optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
+from ..optimizers.base import Optimizer
 from ..schedules import CosineAnnealingLR, LinearLR, OneCycleLR, Schedule, SequentialLR
 from ..tensor import Parameter
 
-OPTIMIZERS: dict[str, tuple[type[SGD] | type[Adam], dict[str, float]]] = {
+OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, float]]] = {
     "sgd": (SGD, {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}),
     "adam": (Adam, {"lr": 1e-3}),
     "adamw": (AdamW, {"lr": 1e-3}),
+    "nadam": (NAdam, {"lr": 2e-3}),
+    "rmsprop": (RMSprop, {"lr": 1e-3}),
+    "adagrad": (Adagrad, {"lr": 1e-2}),
+    "lion": (Lion, {"lr": 1e-4}),
+}
+LOSSES: dict[str, type[Loss]] = {
+    "cross_entropy": CrossEntropyLoss,
+    "nll": NLLLoss,
+    "bce_with_logits": BCEWithLogitsLoss,
+    "mse": MSELoss,
+    "l1": L1Loss,
+    "smooth_l1": SmoothL1Loss,
+    "huber": HuberLoss,
+    "kl_div": KLDivLoss,
 }
 WARM_UP = 0.05  # share of the steps in which the rate of "cosine" rises
 RISE = 0.2  # the same of "one-cycle"
 
 
-def optimizer(name: str, parameters: Iterable[Parameter], lr: float | None = None) -> SGD | Adam:
+def known(what: str, name: str, names: Iterable[str]) -> str:
+    """One of some names, by which it is known; "Adam" is "adam", and "one_cycle" is "one-cycle".
+
+    Raises:
+        ArgumentError: Another name; the error lists them.
+    """
+    plain = {_plain(each): each for each in names}
+    if not isinstance(name, str) or _plain(name) not in plain:
+        raise ArgumentError(f"{what}: expected one of {', '.join(plain.values())}, got {shown(name)}.")
+    return plain[_plain(name)]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def loss(name: str) -> Loss:
+    """A loss by name, with PyTorch's defaults: `cross_entropy`, `mse` and the others of `LOSSES`.
+
+    Raises:
+        ArgumentError: Another name.
+    """
+    return LOSSES[known("loss", name, LOSSES)]()
+
+
+def optimizer(name: str, parameters: Iterable[Parameter], lr: float | None = None) -> Optimizer:
     """An optimizer by name, with settings that suit the networks of the zoo.
 
     Args:
-        name: `sgd` (momentum 0.9, weight decay 5e-4), `adam` or `adamw`.
+        name: `sgd` (momentum 0.9, weight decay 5e-4), `adam`, `adamw` and the others of `OPTIMIZERS`.
         parameters: What it learns.
-        lr: The learning rate; by default 0.05 for sgd, 0.001 for the others.
+        lr: The learning rate; by default what `OPTIMIZERS` says: 0.05 for sgd, 0.001 for adam and adamw.
 
     Raises:
         ArgumentError: Another name, or a negative learning rate.
     """
-    if name not in OPTIMIZERS:
-        raise ArgumentError(f"optimizer: expected one of {', '.join(OPTIMIZERS)}, got {name!r}.")
-    kind, settings = OPTIMIZERS[name]
+    kind, settings = OPTIMIZERS[known("optimizer", name, OPTIMIZERS)]
     return kind(parameters, **(settings if lr is None else settings | {"lr": lr}))  # type: ignore[arg-type]
 
 
@@ -64,9 +114,7 @@ def schedule(name: str) -> Callable[[Any, int], Schedule] | None:
     Raises:
         ArgumentError: Another name.
     """
-    if name not in SCHEDULES:
-        raise ArgumentError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {name!r}.")
-    return SCHEDULES[name]
+    return SCHEDULES[known("schedule", name, SCHEDULES)]
 
 
 class Recipe(NamedTuple):

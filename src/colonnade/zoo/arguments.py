@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import ArgumentError, ShapeError
+from .. import arguments
+from ..errors import ShapeError
 from ..tensor import Shape
 
 LARGE = 64  # pixels from which on a network takes images in as ImageNet's are
@@ -15,11 +16,11 @@ def image(name: str, input_shape: Shape, classes: int, least: int = 1) -> tuple[
         ShapeError: Another number of axes, or fewer pixels than `least` a side.
         ArgumentError: No class.
     """
-    if len(input_shape) != 3:
-        raise ShapeError(f"{name}: expected one image's shape (c, h, w), got {tuple(input_shape)}.")
-    if classes < 1:
-        raise ArgumentError(f"{name}: classes must be positive, got {classes}.")
-    channels, height, width = input_shape
+    sizes = arguments.wholes(name, "input_shape", input_shape)
+    if len(sizes) != 3:
+        raise ShapeError(f"{name}: expected one image's shape (c, h, w), got {sizes}.")
+    arguments.whole(name, "classes", classes, 1)
+    channels, height, width = sizes
     if min(height, width) < least:
         raise ShapeError(f"{name}: images must be at least {least}×{least}, got {height}×{width}.")
     return channels, height, width
@@ -36,6 +37,6 @@ def imagenet_stem(name: str, stem: str | None, input_shape: Shape) -> bool:
     Raises:
         ArgumentError: Another stem.
     """
-    if stem not in (None, "imagenet", "cifar"):
-        raise ArgumentError(f"{name}: stem must be 'imagenet' or 'cifar', got {stem!r}.")
+    if stem is not None:
+        arguments.choice(name, "stem", stem, ("imagenet", "cifar"))
     return stem == "imagenet" if stem else min(input_shape[1:]) >= LARGE

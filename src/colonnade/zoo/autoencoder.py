@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..arguments import whole
 from ..errors import ArgumentError
 from ..layers import Conv2d, ConvTranspose2d, ReLU
 from ..model import Model
@@ -38,8 +39,7 @@ def autoencoder(input_shape: Shape = (1, 28, 28), classes: None = None, *, code:
     """
     if classes is not None:
         raise ArgumentError(f"autoencoder: it puts out images and has no classes, got classes={classes!r}.")
-    if code < 1:
-        raise ArgumentError(f"autoencoder: code must be positive, got {code}.")
+    code = whole("autoencoder", "code", code, 1)
     channels, height, width = image("autoencoder", input_shape, 1)
     # ⌈h / 2⌉ pixels become 2⌈h / 2⌉ − 1, and one more where h is even.
     half = (-(-height // 2), -(-width // 2))

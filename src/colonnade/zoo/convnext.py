@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from ..arguments import whole, wholes
 from ..composites import Graph, Node
 from ..composites.chain import Chain
 from ..errors import ArgumentError
@@ -57,15 +58,15 @@ def convnext_tiny(
         ShapeError: A shape that is no image's, or too small a one.
         ArgumentError: Not as many depths as widths, or a number below one.
     """
+    depths, widths = wholes("convnext_tiny", "depths", depths), wholes("convnext_tiny", "widths", widths)
     if not depths or len(depths) != len(widths) or min(*depths, *widths) < 1:
         raise ArgumentError(
             f"convnext_tiny: expected a positive depth and width for each stage, got {depths} and {widths}."
         )
     least = 2 ** (len(widths) - 1)  # pixels left for each stage to halve
     channels, height, width = image("convnext_tiny", input_shape, classes, least)
-    patch = min(4, min(height, width) // least) if patch_size is None else patch_size
-    if patch < 1:
-        raise ArgumentError(f"convnext_tiny: patch_size must be positive, got {patch_size}.")
+    usual = min(4, min(height, width) // least)
+    patch = usual if patch_size is None else whole("convnext_tiny", "patch_size", patch_size, 1)
     image("convnext_tiny", input_shape, classes, least * patch)
     features: list[Node] = [Chain([Conv2d(channels, widths[0], patch, patch), LayerNorm2d(widths[0])])]
     features.append(Chain([_block(widths[0]) for _ in range(depths[0])]))

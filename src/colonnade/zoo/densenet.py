@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..arguments import whole
 from ..composites import Graph
 from ..errors import ArgumentError
 from ..layers import AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Concat, Conv2d, Dense, Flatten, ReLU
@@ -43,10 +44,9 @@ def densenet(
         ArgumentError: A depth that does not fit, or a number below one.
     """
     channels, _, _ = image("densenet", input_shape, classes, least=4)
-    if depth < 10 or depth % 6 != 4:
+    if whole("densenet", "depth", depth) < 10 or depth % 6 != 4:
         raise ArgumentError(f"densenet: depth must be 4 more than a multiple of 6, got {depth}.")
-    if growth < 1:
-        raise ArgumentError(f"densenet: growth must be positive, got {growth}.")
+    growth = whole("densenet", "growth", growth, 1)
     filters = 2 * growth
     features: dict[str, Any] = {"conv0": Conv2d(channels, filters, 3, padding=1, bias=False)}
     for number in (1, 2, 3):

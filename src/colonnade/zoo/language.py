@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ArgumentError, ShapeError
+from ..arguments import whole, wholes
+from ..errors import ShapeError
 from ..layers import Dense, Embedding, Flatten, Tanh
 from ..model import Model
 from ..tensor import Shape
@@ -40,12 +41,13 @@ def name_model(
         ShapeError: A shape of other than one axis.
         ArgumentError: A number below one.
     """
-    if len(input_shape) != 1 or input_shape[0] < 1:
-        raise ShapeError(f"name_model: expected the length of the context, (k,), got {tuple(input_shape)}.")
-    if min(classes, embedding, hidden) < 1:
-        raise ArgumentError(
-            f"name_model: classes, embedding and hidden must be positive, got {classes}, {embedding} and {hidden}."
-        )
+    length = wholes("name_model", "input_shape", input_shape)
+    if len(length) != 1 or length[0] < 1:
+        raise ShapeError(f"name_model: expected the length of the context, (k,), got {length}.")
+    classes, embedding, hidden = (
+        whole("name_model", name, value, 1)
+        for name, value in (("classes", classes), ("embedding", embedding), ("hidden", hidden))
+    )
     net = sequence(
         embedding=Embedding(classes, embedding),
         flatten=Flatten(),

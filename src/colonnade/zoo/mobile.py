@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..arguments import number
 from ..composites import Graph, Node
 from ..composites.chain import Chain
-from ..errors import ArgumentError
 from ..layers import (
     AdaptiveAvgPool2d,
     Add,
@@ -131,15 +131,14 @@ def mobilenet_v2(
         ArgumentError: Another stem, no class, a width that is not positive, or a probability out of range.
     """
     channels, _, _ = image("mobilenet_v2", input_shape, classes)
-    if not width > 0:
-        raise ArgumentError(f"mobilenet_v2: width must be positive, got {width}.")
+    width = number("mobilenet_v2", "width", width, above=0)
     large = imagenet_stem("mobilenet_v2", stem, input_shape)
     filters = _multiple_of_8(32 * width)
     features: list[Node] = [_convolution(channels, filters, 3, 2 if large else 1)]
     for widening, base, blocks, stride in STAGES:
         outputs = _multiple_of_8(base * width)
-        for number in range(blocks):
-            first = stride if number == 0 and (large or base != 24) else 1
+        for block in range(blocks):
+            first = stride if block == 0 and (large or base != 24) else 1
             features.append(_inverted_residual(filters, outputs, first, widening))
             filters = outputs
     last = _multiple_of_8(1280 * max(1.0, width))

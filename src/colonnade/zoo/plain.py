@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..arguments import wholes
 from ..composites import Node
 from ..errors import ArgumentError
 from ..layers import (
@@ -49,8 +50,9 @@ def mlp(
         ArgumentError: A number below one.
     """
     channels, height, width = image("mlp", input_shape, classes)
+    hidden = wholes("mlp", "hidden", hidden)
     if min(hidden, default=1) < 1:
-        raise ArgumentError(f"mlp: hidden must hold positive widths, got {tuple(hidden)}.")
+        raise ArgumentError(f"mlp: hidden must hold positive widths, got {hidden}.")
     layers: list[Node] = [Flatten()]
     features = channels * height * width
     for units in hidden:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..arguments import whole
 from ..composites import Graph
 from ..composites.chain import Chain
-from ..errors import ArgumentError, ShapeError
+from ..errors import ShapeError
 from ..layers import (
     GELU,
     Add,
@@ -72,9 +73,9 @@ def vit_tiny(
         ArgumentError: A number below one, heads that do not divide the width, or a probability out of range.
     """
     channels, rows, columns = image("vit_tiny", input_shape, classes)
-    patch = (16 if min(rows, columns) >= LARGE else 4) if patch_size is None else patch_size
-    if patch < 1 or depth < 1:
-        raise ArgumentError(f"vit_tiny: patch_size and depth must be positive, got {patch} and {depth}.")
+    usual = 16 if min(rows, columns) >= LARGE else 4
+    patch = usual if patch_size is None else whole("vit_tiny", "patch_size", patch_size, 1)
+    depth = whole("vit_tiny", "depth", depth, 1)
     if rows % patch or columns % patch:
         raise ShapeError(f"vit_tiny: images must part into patches of {patch}×{patch}, got {rows}×{columns}.")
     tokens = 1 + (rows // patch) * (columns // patch)
