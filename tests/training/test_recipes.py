@@ -14,7 +14,7 @@ def test_optimizers_are_known_by_name():
     parameters = SoftmaxRegression(3).build((4,)).parameters()
     assert isinstance(training.optimizer("adamw", parameters), AdamW)
     assert training.optimizer("sgd", parameters, lr=0.2).lr == 0.2
-    with pytest.raises(ArgumentError, match="sgd, adam, adamw, .*, got 'newton'"):
+    with pytest.raises(ArgumentError, match=r"sgd, adam, adamw, .*, got 'newton'"):
         training.optimizer("newton", parameters)
 
 
