@@ -39,12 +39,15 @@ def means_and_stds(normalization: Normalization) -> tuple[Array, Array]:
     """
     try:
         mean, std = (np.asarray(normalization[name], np.float64).reshape(-1) for name in ("mean", "std"))
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (LookupError, TypeError, ValueError, OverflowError):
+        got = arguments.shown(normalization)
         raise ArgumentError(
-            f"normalization: expected {{'mean': [...], 'std': [...]}}, numbers by channel, got {normalization!r}."
+            f"normalization: expected {{'mean': [...], 'std': [...]}}, numbers by channel, got {got}."
         ) from None
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
-        raise ArgumentError(f"normalization: expected finite means, and stds above 0, got {normalization}.")
+        raise ArgumentError(
+            f"normalization: expected finite means, and stds above 0, got {arguments.shown(normalization)}."
+        )
     return mean, std
 
 
