@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from .. import arguments
 from ..errors import ArgumentError, DivergenceError, ShapeError
 from ..ops.layout import Array, channels_first, channels_last
 
