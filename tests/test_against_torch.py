@@ -141,6 +141,7 @@ LAYERS = [
     (cn.PReLU(6), (6,)),
     (cn.Softplus(), (3, 4, 5)),
     (cn.Softplus(beta=3, threshold=1), (3, 4, 5)),
+    (cn.Softplus(beta=3, threshold=-1), (3, 4, 5)),
     (cn.LogSoftmax(dim=1), (3, 4, 5)),
     (cn.LogSoftmax(dim=-1), (3, 4, 5)),
     (cn.LogSoftmax(dim=1), (6,)),

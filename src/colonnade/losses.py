@@ -73,6 +73,8 @@ class Loss:
         y, targets = np.asarray(y), arguments.array(self._name, "targets", targets)
         if not np.issubdtype(y.dtype, np.floating):
             raise ArgumentError(f"{self._name}: y must be floating point, got {y.dtype}.")
+        if not y.ndim:
+            raise ShapeError(f"{self._name}: y must have the batch as its first axis, got a single number.")
         if y.size == 0:
             raise ArgumentError(f"{self._name}: expected at least one image, got y of shape {y.shape}.")
         self.check(y.shape, targets)

@@ -67,7 +67,7 @@ def test_log_softmax_stays_exact_where_the_softmax_is_zero() -> None:
     [
         (lambda: cn.GELU("erf"), r"GELU: approximate must be 'none' or 'tanh', got 'erf'\."),
         (lambda: cn.Softplus(0), r"Softplus: beta must be positive, got 0\."),
-        (lambda: cn.Softplus(1, -1), r"Softplus: threshold must be zero or more, got -1\."),
+        (lambda: cn.Softplus(1, "much"), r"Softplus: threshold must be a number, got 'much'\."),
         (lambda: cn.Hardtanh(1, 1), r"Hardtanh: min_val must be below max_val, got 1 and 1\."),
         (lambda: cn.PReLU(0), r"PReLU: num_parameters must be positive, got 0\."),
         (lambda: cn.Dropout2d(1.5), r"Dropout2d: p must lie between 0 and 1, got 1\.5\."),

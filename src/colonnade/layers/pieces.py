@@ -76,7 +76,7 @@ class Softplus(Elementwise):
         threshold: From here on y = x.
 
     Raises:
-        ArgumentError: β that is not positive, or a negative threshold.
+        ArgumentError: β that is not positive, or a threshold that is no number.
     """
 
     arrays: ClassVar[dict[Direction, int]] = {"forward": 1, "backward": 2}
@@ -84,7 +84,7 @@ class Softplus(Elementwise):
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta = arguments.number("Softplus", "beta", beta, above=0)
-        self.threshold = arguments.number("Softplus", "threshold", threshold, 0, finite=False)
+        self.threshold = arguments.number("Softplus", "threshold", threshold, finite=False)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         for values, out, *scratch in self.runs(block, "forward", x.value, y.value):

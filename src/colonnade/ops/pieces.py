@@ -34,7 +34,7 @@ def elu_backward(x: Array, grad_y: Array, alpha: float, scale: float, out: Array
 
 @silent
 def softplus_forward(x: Array, beta: float, threshold: float, out: Array, term: Array, mask: Array) -> None:
-    """y = max(x, 0) + log(1 + exp(−|β x|)) / β, the second term only while β x ≤ threshold.
+    """y = max(x, 0) + log(1 + exp(−|β x|)) / β while β x ≤ threshold, else x.
 
     `term` and `mask`, of bools, are scratch.
     """
@@ -44,6 +44,10 @@ def softplus_forward(x: Array, beta: float, threshold: float, out: Array, term: 
     np.log1p(term, out=term)
     np.multiply(term, 1 / beta, out=term)
     np.less_equal(x, threshold / beta, out=mask)
+    if threshold < 0:  # a negative number may then stay as it is
+        np.copyto(out, x)
+        np.copyto(out, term, where=mask)
+        return
     np.multiply(term, mask, out=term)
     np.maximum(x, 0, out=out)
     np.add(out, term, out=out)

@@ -1,0 +1,133 @@
+"""PyTorch's samples of its modules: every layer and loss of the same name, forward and gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import colonnade as cn
+from colonnade.errors import ColonnadeError
+from tests.peers.databases import InexpressibleError, agree, modules, plain, reason_to_refuse, torch
+
+NAMES = {"Linear": "Dense"}
+# What is refused: the module, a word of the sample's description, and why. Each is checked to be refused.
+REFUSED: dict[tuple[str, str], str] = {
+    ("*", "zero_batch"): "a batch holds at least one image",
+    ("*", "empty"): "a batch holds at least one image",
+    ("*", "return_indices=True"): "a layer has one output",
+    ("*", "reduction=none"): "a loss is one number",
+    ("Softmax", "scalar"): "axis 0 are the images, which a layer does not mix",
+    ("LogSoftmax", "scalar"): "axis 0 are the images, which a layer does not mix",
+    ("L1Loss", "scalar"): "the first axis is the batch's",
+    ("MSELoss", "scalar"): "the first axis is the batch's",
+    ("SmoothL1Loss", "scalar"): "the first axis is the batch's",
+    ("KLDivLoss", "scalar"): "the first axis is the batch's",
+    ("MultiheadAttention", "add_bias_kv=True"): "a sequence looks at itself and at nothing else",
+    ("MultiheadAttention", "add_zero_attn=True"): "a sequence looks at itself and at nothing else",
+    ("MultiheadAttention", "batch_first=False"): "the batch is the first axis of every array",
+    ("MultiheadAttention", "mask"): "there are no masks",
+}
+
+
+def described(info: Any, sample: Any) -> str:
+    """A sample in words: PyTorch's, the constructor's arguments, and which others the call has."""
+    given = sample.constructor_input
+    words = [sample.desc, *map(str, given.args), *(f"{name}={value}" for name, value in given.kwargs.items())]
+    words += [name for name, value in sample.forward_input.kwargs.items() if value is not None]
+    return " ".join(" ".join(words).split())
+
+
+def samples() -> list[Any]:
+    found = []
+    for info in modules:
+        name = info.module_cls.__name__
+        if not isinstance(getattr(cn, NAMES.get(name, name), None), type):
+            continue
+        for training in (True, False):
+            torch.manual_seed(1)  # with 0 one sample ignores all its targets
+            given = info.module_inputs_func(
+                info, device="cpu", dtype=torch.float64, requires_grad=True, training=training
+            )
+            for number, sample in enumerate(given):
+                text = described(info, sample)
+                identity = f"{name}-{'training' if training else 'inference'}-{number}-{text[:60]}"
+                found.append(pytest.param(info, sample, training, text, id=identity))
+    return found
+
+
+def with_batch(name: str, x: Any) -> Any:
+    """The input with a batch axis of one image before it, where it has none."""
+    usual = 4 if name.endswith("2d") else 3 if name.endswith("1d") and name != "BatchNorm1d" else 2
+    usual = 3 if name == "MultiheadAttention" else usual
+    while x.ndim < usual:
+        x = x[None]
+    return x
+
+
+def compare_loss(name: str, module: Any, sample: Any) -> None:
+    given, (y, targets) = sample.constructor_input, sample.forward_input.args
+    if y.ndim == 1 and name in ("CrossEntropyLoss", "NLLLoss"):
+        y, targets = y[None], targets[None]
+    y = y.detach().requires_grad_()
+    loss, gradient = getattr(cn, name)(*plain(given.args), **plain(given.kwargs))(plain(y), plain(targets))
+    theirs = module(y, targets)
+    theirs.backward()
+    agree(loss, theirs, "loss")
+    agree(gradient, y.grad, "gradient")
+
+
+def compare_layer(name: str, module: Any, sample: Any, training: bool) -> None:
+    given, call = sample.constructor_input, sample.forward_input
+    x = with_batch(name, (call.args or (call.kwargs.get("input"),))[0].detach())
+    if x.is_floating_point():
+        x = x.requires_grad_()
+    if any(value is not None for key, value in call.kwargs.items() if key != "input"):
+        raise InexpressibleError("masks")
+    layer = getattr(cn, NAMES.get(name, name))(*plain(given.args), **plain(given.kwargs))
+    model = cn.Model([layer], dtype="float64")
+    model.load_state_dict({f"0.{key}": plain(value) for key, value in module.state_dict().items()})
+    outputs = model(plain(x), training=training)
+    theirs = module(x, x, x, need_weights=False)[0] if name == "MultiheadAttention" else module(x)
+    agree(outputs, theirs, "output")
+    if training:
+        gradient = np.random.default_rng(0).normal(size=outputs.shape)
+        at_input = model.backward(gradient)
+        theirs.backward(torch.tensor(gradient.reshape(theirs.shape)))
+        if x.requires_grad:
+            agree(at_input, x.grad, "gradient at the input")
+        grads = {parameter.name: parameter.grad for parameter in model.parameters()}
+        for key, parameter in module.named_parameters():
+            agree(grads[f"0.{key}"], parameter.grad, f"gradient of {key}")
+    state = model.state_dict()
+    for key, value in module.state_dict().items():
+        agree(state[f"0.{key}"], value, key)
+
+
+@pytest.mark.usefixtures("one_torch_thread")
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss by both:UserWarning")
+@pytest.mark.parametrize(("info", "sample", "training", "text"), samples())
+def test_sample_agrees_or_is_on_the_list(info: Any, sample: Any, training: bool, text: str) -> None:
+    name, given = info.module_cls.__name__, sample.constructor_input
+
+    def compare() -> None:
+        torch.manual_seed(1)
+        module = info.module_cls(*given.args, **given.kwargs).to(torch.float64).train(training)
+        if name.endswith("Loss"):
+            compare_loss(name, module, sample)
+        else:
+            compare_layer(name, module, sample, training)
+
+    if reason_to_refuse(REFUSED, name, text) is None:
+        compare()
+        return
+    with pytest.raises((ColonnadeError, InexpressibleError)):
+        compare()
+
+
+def test_every_reason_is_needed() -> None:
+    given = [(each.values[0].module_cls.__name__, each.values[3]) for each in samples()]
+    for name, word in REFUSED:
+        assert any(name in (who, "*") and word in text for who, text in given), (name, word)
