@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +18,7 @@ from .composites.chain import nodes
 from .errors import ArgumentError, LimitError, ShapeError, StateError
 from .executor import WORKERS, Executor, Memory, Workspace
 from .layers.base import Layer
-from .layers.wiring import Wiring
+from .layers.wiring import Constant, Wiring
 from .limits import Limits, machine_memory
 from .ops.layout import Array
 from .plan import Plan
@@ -94,6 +94,7 @@ class Model(Composite):
         body: The chain or graph that the model is.
         input_shape: One image's shape, (c, h, w), once known; a tuple of shapes where there are several inputs.
         classes: Names of the classes, one for each output, or None; saved with the model.
+        remake: Makes the model for images of other shapes, where the layers themselves depend on these; None elsewhere.
         aliases: Names of parameters in a module that the model was made from, with ours; `load_state_dict` takes both.
         normalization: {"mean": [...], "std": [...]} by channel, what was done to images in [0, 1]; None; saved too.
         position: Epoch and step, where the random streams stand; training sets it.
@@ -120,6 +121,7 @@ class Model(Composite):
         self._classes: list[str] | None = None
         self.normalization: dict[str, list[float]] | None = None
         self.aliases: dict[str, Alias] = {}
+        self.remake: Callable[[tuple[Shape, ...]], Model] | None = None
         self.position: tuple[int, ...] = (0, 0)
         self._turns = Turns()
         self._sources = [Tensor(()) for _ in self.inputs]
@@ -396,6 +398,8 @@ class Model(Composite):
                 raise ShapeError(f"Model: sizes must be positive, got an input of shape {each}.")
         self._fitted = False  # if this is interrupted, the next call does it again
         try:
+            if self.remake is not None:
+                self._rewire(self.remake(shapes))
             self._carry(shapes)
             self._require_name_each(self._classes)
         except (ArgumentError, LimitError):
@@ -409,6 +413,21 @@ class Model(Composite):
         self.input_shape = shape
         self._fitted = True
         return self
+
+    def _rewire(self, other: Model) -> None:
+        """Become what the other is, with the layers of this one where they are the same."""
+        assert isinstance(self.body, Graph)
+        assert isinstance(other.body, Graph)
+        kept: dict[Node, Node] = {}
+        for name, node in other.body.nodes.items():
+            own = self.body.nodes.get(name)
+            kept.setdefault(node, own if own is not None and _interchangeable(own, node) else node)
+        nodes = {name: (kept[node], *other.body.reads[name]) for name, node in other.body.nodes.items()}
+        self.body = Graph(nodes, other.body.inputs, other.body.outputs)
+        self._sources, self._steps = [Tensor(()) for _ in self.inputs], []
+        self._results = self.unroll(self._sources, "", self._steps)
+        left = {parameter for step in self._steps for _, parameter in step.layer.parameters()}
+        self._parameters = {name: parameter for name, parameter in self._parameters.items() if parameter in left}
 
     def _each(self, shape: Sequence[Any]) -> tuple[Shape, ...]:
         """A shape for every input, from one shape or as many as there are inputs."""
@@ -430,12 +449,14 @@ class Model(Composite):
                 if isinstance(step.layer, Wiring):
                     made = step.layer.join(given)
                 else:
-                    if built.setdefault(step.layer, given[0]) != given[0] and type(step.layer).build is not Layer.build:
-                        raise ShapeError(
-                            f"{type(step.layer).__name__}: a shared layer must have inputs of one shape, "
-                            f"got {built[step.layer]} and {given[0]}."
-                        )
+                    kept = dict(vars(step.layer))
                     made = step.layer.build(given[0], np.random.default_rng([self.seed, 1, number]))
+                    keeps = any(kept.get(name) is not value for name, value in vars(step.layer).items())
+                    if built.setdefault(step.layer, given[0]) != given[0] and keeps:
+                        raise ShapeError(
+                            f"{type(step.layer).__name__}: a shared layer that keeps what its input's shape says must "
+                            f"have inputs of one shape, got {built[step.layer]} and {given[0]}."
+                        )
             except ShapeError as error:
                 raise ShapeError(f"layer {step.name}, {error}") from None
             if len(made) > MOST_AXES:
@@ -716,7 +737,12 @@ class Model(Composite):
         return to_torch(self)
 
     def description(self) -> dict[str, Any]:
-        """Everything but the weights, as JSON-able data."""
+        """Everything but the weights, as JSON-able data; raises StateError where it depends on sizes yet unknown."""
+        if self.remake is not None and self.input_shape is None:
+            raise StateError(
+                "Model: the sizes of its images are open, and what is saved or copied is for one: call "
+                "model.build((c, h, w)) first."
+            )
         return {
             "version": FORMAT_VERSION,
             "architecture": describe([self.body])[0] if isinstance(self.body, Graph) else describe(self.layers),
@@ -855,6 +881,15 @@ def _require_one_place(steps: Sequence[Step]) -> None:
 def _fits(name: str, pattern: str) -> bool:
     """Whether a pattern names this, or a composite that this lies in."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+
+
+def _interchangeable(own: Node, other: Node) -> bool:
+    """Whether one layer may stand for another that was read from the same file; what it learned may be its own."""
+    if type(own) is not type(other) or not isinstance(own, Layer) or not isinstance(other, Layer):
+        return False
+    given = isinstance(other, Constant) and not other.learned
+    fixed = any(parameter.fixed for _, parameter in other.parameters())
+    return not given and not fixed and own.config() == other.config()
 
 
 def _long(shape: Sequence[int]) -> list[int]:

@@ -288,8 +288,6 @@ def test_batches_that_do_not_fit_are_refused() -> None:
         model({"left": left})
     with pytest.raises(ShapeError, match="expected as many images of each input, got 5, 4"):
         model((left, right[:4]))
-    with pytest.raises(ShapeError, match="a shared layer must have inputs of one shape"):
-        model((left, right[:, :, :4]))
     model((left, right), training=True)
     with pytest.raises(ShapeError, match="expected a gradient of shape"):
         model.backward((left, right))
@@ -313,3 +311,20 @@ def test_a_file_that_lies_about_its_graph_is_refused() -> None:
         nested = {"type": "Graph", "nodes": nodes, "inputs": ["input"], "outputs": ["a"]}
     with pytest.raises(FileFormatError, match="nested more than 32 deep"):
         construct([nested])
+
+
+class Sized(cn.Layer):
+    """One that keeps what its input's shape says."""
+
+    def build(self, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[int, ...]:
+        self.size = shape[-1]
+        return shape
+
+
+def test_a_shared_layer_that_keeps_its_shape_must_have_one() -> None:
+    layer = Sized()
+    nodes = {"a": (layer, "x"), "b": (layer, "y"), "c": (cn.Concat(3), "a", "b")}
+    model = cn.Model(cn.Graph(nodes, inputs=["x", "y"]))
+    model.build(((2, 3, 4), (2, 3, 4)))
+    with pytest.raises(ShapeError, match=r"Sized: .*must have inputs of one shape, got \(2, 3, 4\) and \(2, 3"):
+        model.build(((2, 3, 4), (2, 3, 5)))

@@ -23,10 +23,7 @@ def export(
     from ..errors import ArgumentError
     from ..formats import export_onnx, load
 
-    net = load(model)
-    shape = image_shape(image)
-    if shape is not None:
-        net.build(shape)
+    net = load(model, image_shape(image))
     if net.input_shape is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
     export_onnx(net, out, opset=opset, normalization=normalization)
@@ -44,5 +41,8 @@ def import_(
 
     if out.suffix.lower() != ".safetensors":
         raise ArgumentError(f"{out}: the name of a model must end in .safetensors.")
-    load(source, input_shape=image_shape(image)).save(out)
+    net = load(source, input_shape=image_shape(image))
+    if net.input_shape is None:
+        raise ArgumentError(f"{source}: the file leaves sizes open: say how large an image is, --input C,H,W.")
+    net.save(out)
     say(f"wrote {out}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..printable import printable
-from .options import AsJson, BatchSize, Data, DataDir, ModelFile, Threads, say, set_threads
+from .options import AsJson, BatchSize, Data, DataDir, Image, ModelFile, Threads, image_shape, say, set_threads
 
 if TYPE_CHECKING:
     from ..metrics import Calibration, ClassReport
@@ -22,6 +22,7 @@ def evaluate(
         Literal["val", "train", "all"] | None,
         typer.Option("--part", show_default="held out; all of a folder without parts", help="What is tested on."),
     ] = None,
+    image: Image = None,
     batch_size: BatchSize = 256,
     threads: Threads = None,
     as_json: AsJson = False,
@@ -36,7 +37,7 @@ def evaluate(
     from ..formats import load as load_model
 
     set_threads(threads)
-    net = load_model(model)
+    net = load_model(model, image_shape(image))
     tested = load_part(data, part, data_dir, **_size(net.input_shape))
     images = paired(str(data), tested.examples, net.classes, tested.classes)
     result = training.evaluate(net, images, batch_size=batch_size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, ModelFile, Threads, say, set_threads
+from .options import AsJson, Image, ModelFile, Threads, image_shape, say, set_threads
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -31,6 +31,7 @@ def explain(
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the pictures go.")] = Path("explained"),
+    size: Image = None,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,9 +49,9 @@ def explain(
     from ..printable import printable
 
     set_threads(threads)
-    net = load(model)
+    net = load(model, image_shape(size))
     if net.input_shape is None:
-        raise ArgumentError(f"{model}: the model has never seen an image, so it does not know their size.")
+        raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
     batch = read_images([image], net.input_shape)
     pixels, probabilities = batch[0], net.predict_proba(batch)[0]
     names = net.classes or [str(number) for number in range(len(probabilities))]

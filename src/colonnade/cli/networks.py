@@ -45,5 +45,5 @@ def model_or_network(name: str, input_shape: tuple[int, ...] | None) -> Model:
     from ..formats import load
 
     if name not in networks() and Path(name).exists():
-        return load(name)
+        return load(name, input_shape)
     return network(name)(**({} if input_shape is None else {"input_shape": input_shape}))

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, ModelFile, Threads, say, set_threads
+from .options import AsJson, Image, ModelFile, Threads, image_shape, say, set_threads
 
 
 def predict(
     model: ModelFile,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", show_default=False, help="Image files.")],
     top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="How many classes to name.")] = 1,
+    image: Image = None,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
@@ -27,9 +28,9 @@ def predict(
     from ..printable import printable
 
     set_threads(threads)
-    net = load(model)
+    net = load(model, image_shape(image))
     if net.input_shape is None:
-        raise ArgumentError(f"{model}: the model has never seen an image, so it does not know their size.")
+        raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
     probabilities = net.predict_proba(read_images(images, net.input_shape))  # (images, classes)
     names = net.classes or [str(number) for number in range(probabilities.shape[1])]
     ranking = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ..errors import MissingExtraError
 from ..layers.base import Layer
@@ -16,6 +17,7 @@ __all__ = ["export_onnx", "from_torch", "load", "load_torch", "to_torch"]
 
 def load(
     path: str | os.PathLike[str],
+    input_shape: Sequence[Any] | None = None,
     *,
     custom: Sequence[type[Layer]] = (),
     memory: float | str | None = None,
@@ -25,6 +27,8 @@ def load(
 
     Args:
         path: A safetensors file, or one whose name ends in `.onnx`.
+        input_shape: One image's, (c, h, w), or one of each input, that the model is built for; by default what the
+            file says. Sizes that an ONNX file leaves open are taken from each batch otherwise.
         custom: Layer classes of your own that the model uses. Nothing in the file can name any other code.
         memory: The most bytes that the model may take, or text such as "2G". By default what the environment variable
             COLONNADE_MEMORY says, or else all the memory of this machine, container or process.
@@ -36,16 +40,19 @@ def load(
         FileFormatError: A file that is no model, is damaged, or was written by a newer version.
         LimitError: A model that takes more memory or work than it may. One whose input's size is not known yet raises
             it when it is.
+        ShapeError: An input shape that the model does not fit.
         ArgumentError: A limit that is no positive number.
     """
     limits = of_files(memory, work)
     if os.fspath(path).lower().endswith(".onnx"):
         from . import onnx  # and with it a package that most do without
 
-        return onnx.load(path, limits=limits)
-    from . import native  # and with it what only those need who read files
+        model = onnx.load(path, input_shape=input_shape, limits=limits)
+    else:
+        from . import native  # and with it what only those need who read files
 
-    return native.load(path, custom=custom, limits=limits)
+        model = native.load(path, custom=custom, limits=limits)
+    return model if input_shape is None else model.build(input_shape)
 
 
 def export_onnx(

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from ...errors import FileFormatError, LimitError
+from ...errors import FileFormatError, LimitError, ShapeError
 from ...limits import Limits, of_files
 from ...model import Model
+from ...tensor import Shape
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from .reading import Source
+
+
+# What is tried, one after the other, where a file leaves sizes open, to see of what layers its network is.
+SIZES = (224, 64, 32, 28, 256, 128, 299, 384, 512, 16, 8, 4, 2, 1)
+
 
 def load(
-    path: str | os.PathLike[str], *, input_shape: Sequence[int] | None = None, limits: Limits | None = None
+    path: str | os.PathLike[str], *, input_shape: Sequence[Any] | None = None, limits: Limits | None = None
 ) -> Model:
     """The network in an ONNX file as a model: it plans, trains and saves as any other, without ONNX.
 
-    The first axis of its inputs must be the batch, of any size or a fixed one; all other sizes must be known. Names of
-    weights are kept where they are like "conv1.weight"; other layers are called as their nodes. Arrays that are
-    combined with images are learned, if the file holds them, and are more than one number. Numbers are computed in
-    float32, or in float64 if an input is; whole numbers are exact up to 2²⁴. docs/onnx.md says which operators there
-    are.
+    The first axis of its inputs must be the batch, of any size or a fixed one. Other sizes that the file leaves open
+    are taken from each batch: the network is then read anew for images of another size, and its layers and what they
+    have learned stay. Names of weights are kept where they are like "conv1.weight"; other layers are called as their
+    nodes. Arrays that are combined with images are learned, if the file holds them, and are more than one number.
+    Numbers are computed in float32, or in float64 if an input is; whole numbers are exact up to 2²⁴. docs/onnx.md says
+    which operators there are.
 
     Args:
         path: The file. Data that lies outside of it is read from its own folder, and no other.
-        input_shape: One image's, (c, h, w), for a file that leaves it open.
+        input_shape: One image's, (c, h, w), or one of each input; by default what the file says.
         limits: What the model may take; by default those of :func:`colonnade.limits.of_files`.
 
     Raises:
@@ -40,22 +49,51 @@ def load(
     from .. import require_onnx
 
     require_onnx("load")
-    from .importer import Importer
     from .reading import read
 
     source = read(path)
     try:
-        return Importer(source, input_shape=input_shape, limits=limits or of_files()).model()
+        return _model(source, input_shape, limits)
     except (FileFormatError, LimitError) as error:
         raise type(error)(f"{os.fspath(path)}: {error}") from error
 
 
-def import_model(model: ModelProto | bytes, *, input_shape: Sequence[int] | None = None) -> Model:
+def import_model(model: ModelProto | bytes, *, input_shape: Sequence[Any] | None = None) -> Model:
     """As :func:`load`, of a model in memory: the bytes of a file, or the object of the package onnx."""
     from .. import require_onnx
 
     require_onnx("import_model")
-    from .importer import Importer
     from .reading import parse
 
-    return Importer(parse(model), input_shape=input_shape, limits=of_files()).model()
+    return _model(parse(model), input_shape, None)
+
+
+def _model(source: Source, input_shape: Sequence[Any] | None, limits: Limits | None) -> Model:
+    from .importer import Importer
+
+    limits = limits or of_files()
+    opened = any(isinstance(size, str) for port in source.inputs for size in port.shape[1:])
+    if not opened or input_shape is not None:
+        return Importer(source, input_shape=input_shape, limits=limits).model()
+    for size in SIZES:
+        tried = {
+            port.name: tuple(each if isinstance(each, int) else size for each in port.shape[1:])
+            for port in source.inputs
+        }
+        try:
+            model = Importer(source, input_shape=tried, limits=limits).model()
+        except (FileFormatError, LimitError):
+            continue
+        model.remake, model.input_shape = partial(_remade, source, limits, model.inputs), None
+        return model
+    return Importer(source, limits=limits).model()  # which says what is open
+
+
+def _remade(source: Source, limits: Limits, inputs: Sequence[str], shapes: Sequence[Shape]) -> Model:
+    """The model for images of other shapes; raises ShapeError where there is none."""
+    from .importer import Importer
+
+    try:
+        return Importer(source, input_shape=dict(zip(inputs, shapes, strict=True)), limits=limits).model()
+    except FileFormatError as error:
+        raise ShapeError(f"Model: images of {', '.join(map(str, shapes))} don't fit: {error}") from None

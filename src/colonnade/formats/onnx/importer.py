@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ class Importer:
         given: Arrays of the graph's inputs, where the model is made for just these.
         whole: Whether every input is one image, whole, rather than a batch of them.
         integers_known: Whether those given that hold integers are constants, rather than images.
-        input_shape: One image's, for inputs whose sizes the file leaves open.
+        input_shape: One image's, or one of each input in order or by name, for sizes that the file leaves open.
         limits: What the model may take.
 
     Attributes:
@@ -51,7 +52,7 @@ class Importer:
         given: Mapping[str, Array] | None = None,
         whole: bool = False,
         integers_known: bool = False,
-        input_shape: Sequence[int] | None = None,
+        input_shape: Sequence[Any] | Mapping[str, Shape] | None = None,
         limits: Limits | None = None,
     ) -> None:
         self.source, self.given, self.whole, self.integers_known = source, given or {}, whole, integers_known
@@ -68,6 +69,8 @@ class Importer:
         # Names of what holds weights, which nothing else may have.
         parts = (re.fullmatch(WEIGHT, name) for name in source.constants)
         self._holders = {part.group(1) for part in parts if part}
+        # Layers and constants that stand here already, and the arrays that they are known by, which must live on.
+        self._shared: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self._drawn: list[tuple[Parameter, Initializer]] = []
         self._taken: set[str] = set()
         self._inputs: list[str] = []
@@ -112,7 +115,7 @@ class Importer:
 
     def _begin(self) -> None:
         """Make the inputs images of a batch, if they can be."""
-        ports = [port for port in self.source.inputs if port.name in self.readers]
+        ports = self._ports()
         shapes = {port.name: self._sizes(port) for port in ports}
         if not self.whole:
             self._find_batch(shapes)
@@ -132,24 +135,37 @@ class Importer:
             self.values[port.name] = made
             self._inputs.append(port.name)
 
+    def _ports(self) -> list[Port]:
+        """The inputs that any output depends on."""
+        return [port for port in self.source.inputs if port.name in self.readers]
+
     def _sizes(self, port: Port) -> Shape:
         """The sizes of an input, −1 for a first one that is not known."""
         if port.name in self.given:
             return self.given[port.name].shape
         shape = port.shape
         if unknown := [size for size in shape[1:] if not isinstance(size, int)]:
-            asked = tuple(self.input_shape or ())
+            asked = self._asked(port)
             fits = [own in (0, size) for own, size in zip(map(_open, shape[1:]), asked, strict=False)]
             if len(asked) != len(shape) - 1 or not all(fits):
                 raise FileFormatError(
                     f"input {port.name!r}: the size {unknown[0]!r} of {shape} is not known: say how large an image is, "
-                    f"input_shape=(...), or --input of `colonnade import`."
+                    f"input_shape=(...), or --input."
                 )
             shape = (shape[0], *asked)
         sizes = tuple(size if isinstance(size, int) else -1 for size in shape)
         if any(size < 1 for size in sizes[1:]) or 0 in sizes[:1]:
             raise FileFormatError(f"input {port.name!r}: sizes must be positive, got {port.shape}.")
         return sizes
+
+    def _asked(self, port: Port) -> tuple[int, ...]:
+        """One image's shape at an input, as it was said; nothing where it was not."""
+        said = self.input_shape or ()
+        if not isinstance(said, Mapping):
+            names = [each.name for each in self._ports()]
+            several = any(isinstance(size, Sequence) for size in said)
+            said = dict(zip(names, said, strict=False)) if several else dict.fromkeys(names, said)
+        return tuple(said.get(port.name, ()))
 
     def _find_batch(self, shapes: dict[str, Shape]) -> None:
         """The number of images, from the first sizes of all inputs."""
@@ -285,12 +301,24 @@ class Importer:
             )
         if math.prod(shape) > MOST_NUMBERS:
             raise UnsupportedError(f"its output, {shape} for each image, is more than we run")
-        for name, array in (weights or {}).items():
-            self._give(layer, name, array)
+        if weights:
+            layer = self._weighed(layer, weights, names)
         made = self.named(*names, holds=bool(weights))
         self.nodes[made] = (layer, *(each.node for each in inputs))
         self.shapes[made] = shape
         return Images(made, layout, inputs[0].dtype if dtype is None else dtype)
+
+    def _weighed(self, layer: Layer, weights: Mapping[str, Array], names: Sequence[str]) -> Layer:
+        """A layer with its weights; the one that has the very same already, where a network calls it again."""
+        owners = self._holders.intersection(names)  # others may hold equal numbers
+        places = tuple((name, _place(array)) for name, array in weights.items())
+        key = (type(layer), repr(layer.config()), frozenset(owners), places)
+        if key not in self._shared:
+            for name, array in weights.items():
+                self._give(layer, name, array)
+            self._shared[key] = layer, weights
+        shared: Layer = self._shared[key][0]
+        return shared
 
     def _give(self, layer: Layer, name: str, array: Array) -> None:
         """Make an array a parameter's first values, or a buffer."""
@@ -313,10 +341,15 @@ class Importer:
         learned = name is not None and array.dtype.kind == "f" and array.size > 1 and bool(np.isfinite(array).all())
         learned = learned and not re.match(r"onnx::|_?val_|\d+$", str(name))
         shape = layout.image or (1,)
-        layer = Constant(shape, learned)
         full = np.broadcast_to(array, layout.image).reshape(shape)
-        flat = Layout((1, *shape), 0)
-        made = self.emit(layer, [], flat, name or "constant", dtype=dtype, weights={"weight": full})
+        # What is not learned is the same where its numbers are.
+        key = (shape, str(dtype), (name, _place(array)) if learned else hashlib.sha256(full.tobytes()).digest())
+        if key not in self._shared:
+            flat = Layout((1, *shape), 0)
+            layer = Constant(shape, learned)
+            emitted = self.emit(layer, [], flat, name or "constant", dtype=dtype, weights={"weight": full})
+            self._shared[key] = emitted, array
+        made: Images = self._shared[key][0]
         return made if layout.image else self.emit(Reshape(()), [made], layout, f"{made.node}.scalar")
 
     def reshaped(self, x: Images, layout: Layout, name: str = "") -> Images:
@@ -401,6 +434,11 @@ class Importer:
         if x.layout.image == layout.image:
             return Images(x.node, layout, x.dtype)
         return self.emit(Expand(layout.image), [x], layout, name or f"{x.node}.expand")
+
+
+def _place(array: Array) -> tuple[Any, ...]:
+    """Where the numbers of an array are: views of the same have the same."""
+    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
 
 
 def _readers(source: Source) -> dict[str, int]:

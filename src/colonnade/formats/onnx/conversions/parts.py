@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .... import layers
-from ..folding import bounds, slices, whole
-from ..values import Batch, Images, Known, Layout, UnsupportedError, Value
+from ..folding import MOST_NUMBERS, bounds, slices, whole
+from ..values import Batch, Images, Known, Layout, Size, UnsupportedError, Value
 from .elementwise import Conversion
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wra
 def concat(call: Call) -> Value:
     values = [call.value(place) for place in range(len(call.inputs))]
     images = [each for each in values if isinstance(each, Images)]
+    if len(values) == 1:
+        return images[0]
     layout = images[0].layout
     axis = layout.axis(call.attribute("axis", 1))
     dim = layout.dim(axis)
@@ -65,10 +67,7 @@ def slice_(call: Call) -> Value:
     inputs = [call.optional(place) for place in range(1, len(call.inputs))]
     for axis, (start, end, step) in slices(call.node, x.layout.rank, *inputs).items():
         if axis == x.layout.batch:
-            images = call.importer.images
-            places = x.layout.sizes[axis] * (images or 1)
-            to_the_end = isinstance(end, Batch) or end >= (places if images else 2**31 - 1)
-            if start != 0 or step != 1 or not to_the_end:
+            if step != 1 or not _is_whole(start, end, x.layout.sizes[axis], call.importer.images):
                 raise UnsupportedError(f"it cuts axis {axis}, the batch")
             continue
         if isinstance(start, Batch) or isinstance(end, Batch):
@@ -78,6 +77,21 @@ def slice_(call: Call) -> Value:
             return _nothing(call, x, axis)
         x = cut(call, x, axis, part)
     return x
+
+
+def _is_whole(start: Size, end: Size, factor: int, images: int | None) -> bool:
+    """Whether a slice in steps of 1 leaves the batch as it is, however many images there are.
+
+    Args:
+        start: A place, or so many times the batch's size.
+        end: Likewise.
+        factor: How many places there are for each image.
+        images: How many images the file was written for; None for any number.
+    """
+    most = factor * (MOST_NUMBERS if images is None else images)  # places, so that an end beyond is the end
+    first = start.factor <= -factor if isinstance(start, Batch) else start == 0 or start <= -most
+    last = end.factor >= factor if isinstance(end, Batch) else end >= most
+    return first and last
 
 
 def _nothing(call: Call, x: Images, axis: int) -> Known:
@@ -91,6 +105,8 @@ def _nothing(call: Call, x: Images, axis: int) -> Known:
 
 def split(call: Call) -> list[Value | None]:
     x = call.data()
+    if len(call.node.outputs) == 1:
+        return [x]
     axis = x.layout.axis(call.attribute("axis", 0))
     x.layout.dim(axis)
     total, count = x.layout.sizes[axis], len(call.node.outputs)

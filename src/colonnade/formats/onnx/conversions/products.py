@@ -138,8 +138,8 @@ def _row(bias: Value | None, count: int, beta: float) -> Array | None:
     array = bias.array if isinstance(bias, Known) else bias.content if bias is not None else None
     if array is None or array.size not in (1, count) or array.ndim > 2 or (array.ndim == 2 and len(array) != 1):
         return None
-    scaled = array.reshape(-1) * np.asarray(beta, array.dtype)
-    return np.ascontiguousarray(np.broadcast_to(scaled, count))
+    scaled = array.reshape(-1) if beta == 1 else array.reshape(-1) * np.asarray(beta, array.dtype)
+    return scaled if len(scaled) == count else np.ascontiguousarray(np.broadcast_to(scaled, count))
 
 
 def einsum(call: Call) -> Value:
