@@ -160,7 +160,7 @@ class Importer:
 
     def _asked(self, port: Port) -> tuple[int, ...]:
         """One image's shape at an input, as it was said; nothing where it was not."""
-        said = self.input_shape or ()
+        said: Any = self.input_shape or ()
         if not isinstance(said, Mapping):
             names = [each.name for each in self._ports()]
             several = any(isinstance(size, Sequence) for size in said)
