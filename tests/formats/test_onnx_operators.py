@@ -368,7 +368,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "no batch": (graph(op("Relu", "x"), (5,)), r"input 'x': expected a batch, .* got the shape \(5,\)"),
     "unknown size": (
-        graph(op("Relu", "x"), ("N", 3, "H", 8)),
+        graph([op("Flatten", "x", "f"), op("MatMul", "f w")], ("N", 3, "H", 8), w=weights(120, 2)),
         r"input 'x': the size 'H' of .* say how large an image is",
     ),
     "a constant of more axes": (
