@@ -128,11 +128,31 @@ def test_folder_without_parts_is_itself(tmp_path):
 
 
 def test_classes_that_are_called_like_parts_are_classes(tmp_path):
-    vehicles = touch(tmp_path / "vehicles", "car/1.png", "bus/1.png", "train/1.png", "train/steam/1.png")
+    vehicles = touch(tmp_path / "vehicles", "car/1.png", "bus/deep/1.png", "train/1.png")
     assert parts(vehicles) == (vehicles, None)
     assert scan(vehicles).classes == ["bus", "car", "train"]
     dogs = touch(tmp_path / "dogs", "test/deep/1.png", "val/1.png", "a/1.png")
     assert divided(dogs) == {}
+
+
+def test_what_may_be_a_part_or_a_class_is_refused(tmp_path):
+    touch(tmp_path, "car/1.png", "train/steam/1.png", "train/diesel/1.png")
+    with pytest.raises(DataError, match=r"got 'car', like a class, beside .*train, like a part: name the part itself"):
+        parts(tmp_path)
+
+
+def test_other_folders_beside_parts_are_none(tmp_path):
+    touch(tmp_path, "train/a/1.png", "train/b/1.png", "docs/deep/1.txt", "more/c/1.png")
+    assert parts(tmp_path) == (tmp_path / "train", None)
+    touch(tmp_path, "unlabelled/1.png", "val/a/1.png")
+    assert parts(tmp_path) == (tmp_path / "train", tmp_path / "val")
+
+
+@pytest.mark.parametrize("train", ["train/1.png", "train/a/1.png"])
+def test_parts_without_classes_are_parts_and_not_classes(tmp_path, train):
+    touch(tmp_path, train, "test/1.png", "test/2.png")
+    assert parts(tmp_path) == (tmp_path / "train", tmp_path / "test")
+    refused(tmp_path / "test", "got 2 images that lie in none")
 
 
 def test_all_parts_are_found_and_those_held_out_alone_are_nothing_to_learn_from(tmp_path):

@@ -351,6 +351,13 @@ def test_every_folder_and_shape_has_a_cache_of_its_own(photographs, tmp_path):
     assert len(entries(cache)) == 4
 
 
+@pytest.mark.parametrize("name", ["ä" * 120, os.fsdecode(b"caf\xe9")])
+def test_a_folder_of_any_name_has_a_cache(tmp_path, name):
+    path = folder(tmp_path / name, a=2, b=2)
+    ImageFolder(path, 4, cache=tmp_path / "cache")
+    assert len(entries(tmp_path / "cache")) == 1
+
+
 @pytest.mark.parametrize("change", ["content", "time", "new", "gone", "renamed"])
 def test_cache_is_made_again_when_a_file_changes(photographs, tmp_path, change):
     cache = tmp_path / "cache"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,13 +21,14 @@ from ..storage import replacing
 from .places import CACHE
 
 VERSION = 2
+LONGEST = 32  # signs of a folder's name, at most four bytes each: the file's name has to fit on the disk
 
 
 def file_name(folder: Path, shape: tuple[int, int, int]) -> str:
     """The cache of the images of a folder, decoded to (h, w, c): one for each folder and shape."""
     folder = folder.resolve()
-    of = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-    return f"{folder.name}-{'x'.join(map(str, shape))}-{of}.safetensors"
+    of = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return f"{folder.name[:LONGEST]}-{'x'.join(map(str, shape))}-{of}.safetensors"
 
 
 def fingerprint(folder: Path, paths: Sequence[Path]) -> str:

@@ -120,16 +120,28 @@ def class_folders(folder: Path) -> dict[str, Path]:
 def divided(folder: Path) -> dict[str, Path]:
     """The parts that a folder is divided into, by their names in small letters; none where it holds classes.
 
-    Parts are sub-folders called as `TRAIN` and `HELD_OUT` say, with sub-folders of their own. Where there are others
-    beside them, there must be one to learn from and one held out: `train` may be a class of vehicles, `val` of dogs.
+    Parts are sub-folders called as `TRAIN` and `HELD_OUT` say, if there is nothing else, or if the one to learn from
+    has sub-folders of its own: `val` may be a class beside others, and so may `train`, among vehicles.
+
+    Raises:
+        DataError: No such folder, or one that may be either.
     """
     inside = class_folders(folder)
-    found = {
-        name.lower(): place
-        for name, place in inside.items()
-        if name.lower() in TRAIN + HELD_OUT and class_folders(place)
-    }
-    return found if len(found) == len(inside) or (first(found, TRAIN) and first(found, HELD_OUT)) else {}
+    named = {name.lower(): place for name, place in inside.items() if name.lower() in TRAIN + HELD_OUT}
+    others = [name for name in inside if name.lower() not in named]
+    train = first(named, TRAIN)
+    if others and not (train and class_folders(train)):
+        return {}
+    if classes := [] if first(named, HELD_OUT) else [name for name in others if _has_images(inside[name])]:
+        raise DataError(
+            f"{folder}: expected parts or classes, got {classes[0]!r}, like a class, beside {train}, like a part: name "
+            f"the part itself, or rename it."
+        )
+    return named
+
+
+def _has_images(folder: Path) -> bool:
+    return any(_is(entry.is_file) and is_image(Path(entry)) for entry in _entries(folder))
 
 
 def parts(folder: Path) -> tuple[Path, Path | None]:
