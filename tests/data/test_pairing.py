@@ -32,6 +32,8 @@ def test_a_name_that_is_unknown_or_known_twice_is_refused():
         pair("it", ["Roses", "tulips"], KNOWN)
     with pytest.raises(ArgumentError, match=r"it: the model has two classes 'a', expected one"):
         pair("it", ["a"], ["a", "b", "a"])
+    twice = Arrays(np.zeros((2, 1), np.float32), [0, 2], ["a", "b", "a"])
+    assert paired("it", twice, ["a", "b", "a"]) is twice
     many = [str(number) for number in range(1000)]
     with pytest.raises(ArgumentError, match=r"got a0, a1, .* and 992 others, which") as caught:
         pair("it", [f"a{number}" for number in range(1000)], many)
@@ -75,8 +77,10 @@ def test_numbers_that_name_no_class_and_distributions_are_kept():
     assert ignored.targets.tolist() == [1, 0, -100, 255]
     mixed = paired("it", Arrays(x[:2], np.array([[0.7, 0.3], [0, 1]]), ["b", "a"]), ["a", "b"])
     assert mixed.targets.tolist() == [[0.3, 0.7], [1, 0]]
-    maps = paired("it", Arrays(x[:2], np.array([[0, 1], [1, 1]]), ["b", "a"]), ["a", "b"])
-    assert maps.targets.tolist() == [[1, 0], [0, 0]]
+    ones = paired("it", Arrays(x[:2], np.array([[1, 0], [0, 1]]), ["b", "a"]), ["a", "b"])
+    assert ones.targets.tolist() == [[0, 1], [1, 0]]
+    maps = paired("it", Arrays(x[:2], np.array([[0, 1, 9], [1, 1, 0]]), ["b", "a"]), ["a", "b"])
+    assert maps.targets.tolist() == [[1, 0, 9], [0, 0, 1]]
 
 
 def test_examples_whose_classes_are_no_list_of_names_have_none():

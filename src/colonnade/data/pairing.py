@@ -61,11 +61,9 @@ def paired(who: str, examples: Examples, known: Sequence[str] | None, names: Seq
         ArgumentError: A class that the model does not know.
     """
     names = class_names(examples) if names is None else names
-    if names is None or known is None:
+    if names is None or known is None or list(map(composed, names)) == list(map(composed, known)):
         return examples
     numbers = pair(who, names, known)
-    if list(map(composed, names)) == list(map(composed, known)):
-        return examples
     if missing := [name for number, name in enumerate(known) if number not in numbers]:
         have = f"{len(missing)} of the model's classes {'has' if len(missing) == 1 else 'have'} no images here"
         warnings.warn(f"{who}: {have}: {listed(missing)}.", stacklevel=4)
@@ -81,14 +79,14 @@ def renumbered(examples: Examples, numbers: Array, classes: Sequence[str]) -> Ex
 
 
 def _moved(targets: Array, numbers: Array, classes: int) -> Array:
-    """Class numbers, of any shape, or distributions over classes, (n, classes), with the classes where they belong."""
-    if targets.dtype.kind in "iu":
-        named = (targets >= 0) & (targets < len(numbers))
-        return np.where(named, numbers[np.where(named, targets, 0)], targets)
+    """Distributions over classes, (n, classes), or class numbers of any shape, with the classes where they belong."""
     if targets.ndim == 2 and targets.shape[1] == len(numbers):
         moved = np.zeros((len(targets), classes), targets.dtype)
         moved[:, numbers] = targets
         return moved
+    if targets.dtype.kind in "iu":
+        named = (targets >= 0) & (targets < len(numbers))
+        return np.where(named, numbers[np.where(named, targets, 0)], targets)
     return targets
 
 
