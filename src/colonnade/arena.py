@@ -56,34 +56,34 @@ class Lives(Generic[Key]):
 
     def __init__(self) -> None:
         self._owner: dict[Key, Key] = {}
-        self._first: dict[Key, int] = {}
+        self._first: dict[Key, int] = {}  # of what stands for a storage, once anybody touches it
         self._last: dict[Key, int] = {}
 
     def touch(self, key: Key, when: int) -> None:
         """Somebody reads or writes the array at that moment."""
-        self._owner.setdefault(key, key)
-        self._first[key] = min(self._first.get(key, when), when)
-        self._last[key] = max(self._last.get(key, when), when)
+        root = self.find(key)
+        self._first[root] = min(self._first.get(root, when), when)
+        self._last[root] = max(self._last.get(root, when), when)
 
     def find(self, key: Key) -> Key:
-        """The array that stands for all those of the same storage."""
-        while (owner := self._owner[key]) != key:
-            self._owner[key] = self._owner[owner]  # half the way for those who come later
-            key = owner
-        return key
+        """The array that stands for all those of the same storage; itself, where it is new."""
+        owner = self._owner
+        root = owner.setdefault(key, key)
+        while owner[root] != root:
+            root = owner[root]
+        while key != root:  # so that a chain of views is walked once
+            owner[key], key = root, owner[key]
+        return root
 
     def unite(self, key: Key, other: Key) -> None:
-        """Let both share storage from now on."""
-        if key not in self._owner or other not in self._owner:
-            present = key if key in self._owner else other
-            for missing in {key, other} - {present}:
-                self._owner[missing] = present
-            return
+        """Let both share storage from now on, whether or not anybody touched them yet."""
         key, other = self.find(key), self.find(other)
         if key != other:
             self._owner[other] = key
-            self._first[key] = min(self._first[key], self._first[other])
-            self._last[key] = max(self._last[key], self._last[other])
+            if other in self._first:
+                first, last = self._first.pop(other), self._last.pop(other)
+                self._first[key] = min(self._first.get(key, first), first)
+                self._last[key] = max(self._last.get(key, last), last)
 
     def starts(self, key: Key) -> int:
         """When the storage of `key` is first in use."""
@@ -94,9 +94,9 @@ class Lives(Generic[Key]):
         return self._last[self.find(key)]
 
     def __iter__(self) -> Iterator[Key]:
-        """All arrays."""
-        return iter(self._owner)
+        """All arrays whose storage is in use: one view of another needs none where nobody reads or writes either."""
+        return (key for key in self._owner if self.find(key) in self._first)
 
     def roots(self) -> list[Key]:
-        """One array for each storage."""
-        return [key for key, owner in self._owner.items() if key == owner]
+        """One array for each storage in use."""
+        return list(self._first)

@@ -415,7 +415,7 @@ class Executor:
         bound: list[BoundCall] = []
         for call, offsets in zip(segment.calls, segment.scratch, strict=True):
             step = call.step
-            if call.action == "backward" and not step.learns and self._graded.isdisjoint(step.inputs):
+            if call.direction == "backward" and not step.learns and self._graded.isdisjoint(step.inputs):
                 continue
             tensors = {tensor: self._block_tensor(tensor, step) for tensor in (*step.inputs, *step.outputs)}
             for tensor, kind, _ in self.plan.touches(call):

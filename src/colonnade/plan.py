@@ -166,6 +166,9 @@ class Plan:
         self._choose_what_is_wide()
         for segment in self.segments:
             segment.cut = self._cut(segment)
+        if not share:  # nothing is made again, but the cut is the same, and so are all sums
+            for segment in self.backward:
+                segment.calls = [call for call in segment.calls if call.direction == "backward"]
         self.workers = max(1, min(workers, max(len(segment.cut.lanes) for segment in self.segments)))
         self._assign_storage()
         self.bytes = self.batch_bytes + self.workers * self.worker_bytes
@@ -283,7 +286,6 @@ class Plan:
                 step = producer.get(tensor)
                 if (
                     step is None
-                    or not self.share
                     or tensor in self.crossing
                     or not step.layer.cheap
                     or replaces_its_input(step)
@@ -293,6 +295,8 @@ class Plan:
                     again.add(step)
                     needed.extend(step.inputs)
             segment.calls[:0] = [Call("forward", step) for step in self.steps if step in again]
+        if not self.share:
+            self.kept = read
 
     @staticmethod
     def _values_read(call: Call) -> list[Tensor]:
@@ -406,22 +410,25 @@ class Plan:
 
     def _unite_in_place(self, lives: Lives[Key]) -> None:
         """Let layers that may write over what they read do so, where nobody reads it afterwards."""
-        clock = 0
-        for index, segment in enumerate(self.segments):
-            for action, step in segment.calls:
-                if step.layer.in_place and action in ("forward", "backward"):
-                    kind: Kind = "value" if action == "forward" else "grad"
-                    read, written = (step.inputs, step.outputs) if action == "forward" else (step.outputs, step.inputs)
-                    target = self._key(written[0], kind, index)
-                    # Fork and Add take their first two operands in one operation: either may be written over.
-                    for tensor in read[:2]:
-                        source = self._key(tensor, kind, index)
-                        if tensor.shape != written[0].shape:
-                            continue  # it is stretched to the output's shape
-                        if source[2] == target[2] and lives.ends(source) <= clock <= lives.starts(target):
-                            lives.unite(source, target)
-                            break
-                clock += 1
+        calls = [(index, call) for index, segment in enumerate(self.segments) for call in segment.calls]
+        for clock, (index, (action, step)) in enumerate(calls):
+            if not step.layer.in_place or action not in ("forward", "backward"):
+                continue
+            kind: Kind = "value" if action == "forward" else "grad"
+            read, written = (step.inputs, step.outputs) if action == "forward" else (step.outputs, step.inputs)
+            if kind == "grad" and written[0] not in self._may_have_gradient:
+                continue  # nobody wants it, so nothing is written
+            target = self._key(written[0], kind, index)
+            # Fork and Add take their first two operands in one operation: either may be written over, unless a later
+            # operand is a view of the same and still to be read.
+            later = {lives.find(self._key(tensor, kind, index)) for tensor in read[2:]}
+            for tensor in read[:2]:
+                source = self._key(tensor, kind, index)
+                if tensor.shape != written[0].shape or lives.find(source) in later:
+                    continue  # it is stretched to the output's shape, or read again
+                if source[2] == target[2] and lives.ends(source) <= clock <= lives.starts(target):
+                    lives.unite(source, target)
+                    break
 
     def _place_wide(self, lives: Lives[Key], starts: list[int]) -> None:
         """Pack what exists for the whole batch. A block may be anywhere in a segment, so a life is whole segments."""

@@ -40,13 +40,13 @@ from .normalization import BatchNorm1d, BatchNorm2d
 from .pieces import ELU, SELU, Hardtanh, PReLU, ReLU6, Softplus
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from .quantization import Dequantize, Quantize
-from .rearrangement import Expand, IndexSelect, Pad, Reshape, Slice, Tile
+from .rearrangement import Expand, IndexSelect, Pad, Slice, Tile
 from .reduction import Amax, Amin, Argmax, Argmin, LogSumExp, Mean, Prod, Sum
 from .resampling import PixelShuffle, Upsample, ZeroPad2d
 from .resizing import Resize
 from .sequence import Conv1d
 from .sequence_pooling import AvgPool1d, MaxPool1d
-from .shape import Flatten, Identity, Permute, Select, Unflatten
+from .shape import Flatten, Identity, Permute, Reshape, Select, Unflatten
 from .standardization import GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d
 from .transposed_convolution import ConvTranspose2d
 from .wiring import Add, Concat, Constant, Mul

@@ -171,7 +171,8 @@ class Depthwise:
             laid = block.scratch["part"][:, : pixels.shape[1]] if self.sorted else pixels
             rows, columns = rows._replace(first=rows.first + above), columns._replace(first=columns.first + before)
             view = seen(image, rows, columns, 1, (laid.shape[1], width), together)
-            runs = laid.reshape(*laid.shape[:2], -1, together * self.channels)
+            # A stride beyond the map leaves phases without a row: their arrays are empty.
+            runs = laid.reshape(*laid.shape[:2], laid.shape[2] // together, together * self.channels)
             phases.append(Phase(view, runs, laid[:, :, : pixels.shape[2]] if self.sorted else None, pixels))
         return phases
 

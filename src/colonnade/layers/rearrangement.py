@@ -1,4 +1,4 @@
-"""Layers that move numbers and compute none: Reshape, Slice, IndexSelect, Pad, Expand, Tile."""
+"""Layers that move numbers and compute none: Slice, IndexSelect, Pad, Expand, Tile."""
 
 from __future__ import annotations
 
@@ -35,61 +35,6 @@ class Rearrangement(Layer):
                 f"input of shape {shape}."
             )
         return axis
-
-
-class Reshape(Rearrangement):
-    """The numbers of each image in another shape, the last axis running fastest.
-
-    Shapes: x (n, ...), y (n, *shape).
-
-    Args:
-        shape: Of one image; one size may be −1, for what is left.
-
-    Raises:
-        ArgumentError: Sizes that are not positive, or more than one −1.
-        ShapeError: An input of another number of numbers.
-
-    Flatten and Unflatten join or part single axes.
-    """
-
-    def __init__(self, shape: Sequence[int]) -> None:
-        self.shape = arguments.wholes("Reshape", "shape", shape)
-        if self.shape.count(-1) > 1 or not all(size == -1 or size >= 1 for size in self.shape):
-            raise ArgumentError(f"Reshape: shape must hold positive sizes, and -1 at most once, got {shape!r}.")
-
-    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        count = math.prod(shape)
-        known = math.prod(size for size in self.shape if size != -1)
-        made = tuple(count // known if size == -1 else size for size in self.shape)
-        if math.prod(made) != count:
-            raise ShapeError(f"Reshape: expected as many numbers as in {self.shape}, got an input of shape {shape}.")
-        return made
-
-    def only_copies(self, shape: Shape, direction: Direction) -> bool:
-        made = self.build(shape, np.random.default_rng(0))
-        # Images lie channels-last: those of one channel or one pixel in the plain order all the same.
-        plain = [len(each) != 3 or each[0] == 1 or each[1] * each[2] == 1 for each in (shape, made)]
-        return all(plain) or made == shape
-
-    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        images = len(shape) == 4 and len(self.shape) == 3
-        return {"plain": Scratch((math.prod(shape),))} if images else {}
-
-    def _copy(self, source: Array, target: Array, block: Block) -> None:
-        if "plain" in block.scratch:  # neither side is laid out in this order
-            plain = block.scratch["plain"]
-            np.copyto(plain.reshape(source.shape), source)
-            np.copyto(target, plain.reshape(target.shape))
-        elif source.ndim == 4:
-            np.copyto(target.reshape(source.shape), source)
-        else:
-            np.copyto(target, source.reshape(target.shape))
-
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._copy(x.value, y.value, block)
-
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._copy(y.grad, x.grad, block)
 
 
 class Slice(Rearrangement):

@@ -1,4 +1,4 @@
-"""Layers that change the shape and no number: Identity, Flatten, Unflatten, Permute, Select."""
+"""Layers that change the shape and no number: Identity, Flatten, Unflatten, Reshape, Permute, Select."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from .. import arguments
 from ..errors import ArgumentError, ShapeError
-from ..ops.layout import Array
+from ..ops.layout import Array, reshape, same_order
 from ..tensor import Shape, Tensor
-from .base import Block, Direction, Layer
+from .base import Block, Direction, Layer, Scratch
 
 
 class Identity(Layer):
@@ -39,31 +39,33 @@ class Identity(Layer):
 
 
 class Reshaping(Layer):
-    """What Flatten and Unflatten share: the copy between an image batch, laid channels-last, and what lies plainly."""
+    """What Flatten, Unflatten and Reshape share: the numbers of each image stay in order, the last axis running fastest.
+
+    Images lie channels-last, so where images are read or made that is a transposing copy, unless they have but one
+    channel or one pixel.
+    """
 
     reads: ClassVar[set[str]] = set()
     rectifies = None
 
-    # Of x and y, the one that is laid out plainly takes the shape of the other: so it stays a view.
+    def only_copies(self, shape: Shape, direction: Direction) -> bool:
+        return same_order(shape, self.build(shape, np.random.default_rng(0)))
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        made = self.build(shape[1:], np.random.default_rng(0))
+        return {"plain": Scratch((math.prod(shape),))} if len(shape) == 4 and len(made) == 3 else {}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if x.value.ndim == 4:
-            np.copyto(y.value.reshape(x.value.shape), x.value)
-        else:
-            np.copyto(y.value, x.value.reshape(y.value.shape))
+        reshape(x.value, y.value, block.scratch.get("plain"))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if x.grad.ndim == 4:
-            np.copyto(x.grad, y.grad.reshape(x.grad.shape))
-        else:
-            np.copyto(x.grad.reshape(y.grad.shape), y.grad)
+        reshape(y.grad, x.grad, block.scratch.get("plain"))
 
 
 class Flatten(Reshaping):
     """The axes from `start_dim` to `end_dim` as one, the last of them running fastest.
 
-    Of an image batch (n, c, h, w) it makes (n, c · h · w), in the paper's order. Images lie channels-last, so that is
-    a transposing copy, unless they have but one channel or one pixel: then the memory is in this order already.
+    Of an image batch (n, c, h, w) it makes (n, c · h · w), in the paper's order.
 
     Args:
         start_dim: The first axis to join, counted with the batch as axis 0.
@@ -86,10 +88,6 @@ class Flatten(Reshaping):
                 f"got start_dim={self.start_dim}, end_dim={self.end_dim}."
             )
         return (*shape[: start - 1], math.prod(shape[start - 1 : end]), *shape[end:])
-
-    def only_copies(self, shape: Shape, direction: Direction) -> bool:
-        joins_none = self.start_dim % (len(shape) + 1) == self.end_dim % (len(shape) + 1)
-        return len(shape) != 3 or joins_none or shape[0] == 1 or shape[1] * shape[2] == 1
 
 
 class Unflatten(Reshaping):
@@ -127,10 +125,36 @@ class Unflatten(Reshaping):
             )
         return (*shape[: axis - 1], *sizes, *shape[axis:])
 
-    def only_copies(self, shape: Shape, direction: Direction) -> bool:
-        images = [each for each in (shape, self.build(shape, np.random.default_rng(0))) if len(each) == 3]
-        # Images lie channels-last: unless they have but one channel or one pixel, the copy transposes.
-        return len(images) != 1 or images[0][0] == 1 or images[0][1] * images[0][2] == 1
+
+class Reshape(Reshaping):
+    """The numbers of each image in another shape, the last axis running fastest.
+
+    Shapes: x (n, ...), y (n, *shape).
+
+    Args:
+        shape: Of one image; one size may be −1, for what is left.
+
+    Raises:
+        ArgumentError: Sizes that are not positive, or more than one −1.
+        ShapeError: An input of another number of numbers.
+
+    Flatten and Unflatten join or part single axes.
+    """
+
+    cheap = True
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.shape = arguments.wholes("Reshape", "shape", shape)
+        if self.shape.count(-1) > 1 or not all(size == -1 or size >= 1 for size in self.shape):
+            raise ArgumentError(f"Reshape: shape must hold positive sizes, and -1 at most once, got {shape!r}.")
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        count = math.prod(shape)
+        known = math.prod(size for size in self.shape if size != -1)
+        made = tuple(count // known if size == -1 else size for size in self.shape)
+        if math.prod(made) != count:
+            raise ShapeError(f"Reshape: expected as many numbers as in {self.shape}, got an input of shape {shape}.")
+        return made
 
 
 class Permute(Layer):

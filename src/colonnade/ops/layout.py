@@ -47,6 +47,35 @@ def channels_first(x: Array) -> Array:
     return x.transpose(0, 3, 1, 2)
 
 
+def same_order(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether one image's numbers, in two shapes, lie in memory in the same order.
+
+    Arrays lie in the order of their axes, but (c, h, w) as (h, w, c): that is the same order for one channel or one
+    pixel, and for another shape of as many channels.
+    """
+    plain = [len(each) != 3 or each[0] == 1 or each[1] * each[2] == 1 for each in (shape, other)]
+    return all(plain) or (not any(plain) and shape[0] == other[0])
+
+
+def reshape(x: Array, out: Array, plain: Array | None = None) -> None:
+    """The numbers of each image in the shape of `out`, (n, ...), the last axis running fastest, whatever the layout.
+
+    Args:
+        x: (n, ...).
+        out: Written.
+        plain: Flat scratch of as many numbers; needed where both are images (n, c, h, w).
+    """
+    if x.ndim != 4:
+        np.copyto(out, x.reshape(out.shape))
+    elif out.ndim != 4:
+        np.copyto(out.reshape(x.shape), x)
+    elif x.shape == out.shape or plain is None:
+        np.copyto(out, x)
+    else:
+        np.copyto(plain.reshape(x.shape), x)
+        np.copyto(out, plain.reshape(out.shape))
+
+
 def repeats(shape: tuple[int, ...], channels: int) -> int:
     """How many positions of images (n, c, h, w) make up a row of `ROW_NUMBERS` or little more, dividing an image's."""
     count = 1

@@ -1,0 +1,639 @@
+"""Graphs at random, held against PyTorch, against the mode that shares no memory, and against differences.
+
+A graph is told by one number, its seed: `check(seed)` draws it, trains two steps of it in every mode, and raises with
+the seed and the graph where they disagree. `scripts/graphs N` does so with as many as one likes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+import colonnade as cn
+from colonnade import plan as planning
+from colonnade.composites import construct_body, describe
+from colonnade.errors import ArgumentError, ShapeError
+from colonnade.steps import resting
+from tests.random_layers import (
+    BOUNDED,
+    CLOSED,
+    ELEMENTWISE,
+    FAMILIES,
+    JUMPING,
+    POSITIVE,
+    RESHAPING,
+    Dice,
+    Draw,
+    Shape,
+)
+
+Array = np.ndarray[Any, Any]
+LARGEST = 600  # numbers of one image at any node; above that a graph is slow, not harder
+STEP = 1e-6  # of differences
+WIDEST = 1104  # unless they are the channels of few pixels
+
+
+class Drawn:
+    """A graph at random.
+
+    Attributes:
+        nodes: As a Graph takes them.
+        shapes: One image's, by the names of inputs and nodes.
+        inputs: The names of the inputs.
+        outputs: Those of the outputs.
+        frozen: The names of nodes to freeze.
+        open: Whether gradients reach the inputs: nothing rounds on the way.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.dice = Dice(seed)
+        self.nodes: dict[str, tuple[Any, ...]] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.exact: set[str] = set()  # nodes whose numbers no framework rounds
+        self.open = True
+        self.frozen: list[str] = []
+        dice = self.dice
+        for number in range(dice.pick([1, 1, 1, 2])):
+            name = f"input{number}"
+            self.shapes[name] = tuple(self._size() for _ in range(dice.pick([1, 2, 3, 3, 3, 4])))
+            self.exact.add(name)
+        self.inputs = list(self.shapes)
+        for _ in range(dice.number(2, 14)):
+            self.grow()
+        self.finish()
+
+    def _size(self) -> int:
+        return self.dice.pick([1, 1, 2, 3, 4, 5, 6, 7])  # type: ignore[no-any-return]
+
+    # Nodes
+
+    def put(self, layer: Any, *reads: str, exact: bool = False) -> str | None:
+        """Put a layer, unless it does not fit or makes too many numbers; returns the node's name."""
+        shapes = [self.shapes[each] for each in reads]
+        try:
+            shape = shape_of(layer, shapes)
+        except (ShapeError, ArgumentError):
+            return None
+        if not shape or math.prod(shape) > (WIDEST if len(shape) == 1 or math.prod(shape[1:]) == 1 else LARGEST):
+            return None
+        name = f"{kind_of(layer)}{len(self.nodes)}".lower()
+        self.nodes[name] = (layer, *reads)
+        self.shapes[name] = shape
+        if exact and all(each in self.exact for each in reads):
+            self.exact.add(name)
+        return name
+
+    def grow(self) -> None:
+        """One more node, or a few that belong together."""
+        dice = self.dice
+        name = self.recent()
+        way = dice.rng.random()
+        for _ in range(20):  # until a layer fits
+            if way < 0.30:
+                made = self.join()
+            elif way < 0.42:
+                made = self.composite(name)
+            elif way < 0.47:
+                made = self.again()
+            elif way < 0.53:
+                made = self.jump()
+            else:
+                made = self.single(name)
+            if made:
+                return
+
+    def recent(self) -> str:
+        """A tensor, the latest ones most often."""
+        names = list(self.shapes)
+        back = min(int(self.dice.rng.exponential(2.0)), len(names) - 1)
+        return names[-1 - back]
+
+    def single(self, name: str) -> str | None:
+        dice = self.dice
+        weights = np.array([weight for _, weight in FAMILIES])
+        family = FAMILIES[int(dice.rng.choice(len(FAMILIES), p=weights / weights.sum()))][0]
+        layer = drawn(dice, family, self.shapes[name])
+        if layer is None:
+            return None
+        if family is BOUNDED:
+            return self.after(name, layer, cn.Tanh())
+        if family is POSITIVE:
+            return self.after(name, layer, cn.Sigmoid(), cn.Affine(1.0, 0.3))
+        return self.put(layer, name, exact=family is RESHAPING)
+
+    def after(self, name: str, layer: Any, *before: Any) -> str | None:
+        """A layer behind others that keep the shape."""
+        for each in before:
+            name = self.put(each, name) or name
+        return self.put(layer, name)
+
+    def again(self) -> str | None:
+        """A layer that stands in the graph already, at another node."""
+        dice = self.dice
+        name = dice.pick(list(self.nodes)) if self.nodes else None
+        if name is None or isinstance(self.nodes[name][0], cn.layers.wiring.Wiring):
+            return None
+        shape = self.shapes[self.nodes[name][1]]
+        same = [each for each, other in self.shapes.items() if other == shape]
+        return self.put(self.nodes[name][0], dice.pick(same))
+
+    def jump(self) -> str | None:
+        """A layer that jumps, or through which no gradient passes, where both frameworks have the very same bits."""
+        dice = self.dice
+        name = dice.pick(sorted(self.exact))
+        if dice.flag(0.15):
+            layer = drawn(dice, CLOSED, self.shapes[name])
+            made = layer and self.put(layer, name, exact=True)
+            if made:
+                self.open = False
+                self.frozen += self.ancestors([made])
+                if isinstance(layer, cn.Argmax | cn.Argmin):
+                    self.put(cn.Embedding(8, dice.number(1, 5)), made)
+            return made
+        if dice.flag(0.3):
+            return self.after_index(name)
+        layer = drawn(dice, JUMPING, self.shapes[name])
+        return layer and self.put(layer, name, exact=True)
+
+    def after_index(self, name: str) -> str | None:
+        """An Embedding of whole numbers that are made on the spot."""
+        dice = self.dice
+        numbers = dice.number(1, 5)
+        for layer in (cn.Floor(), cn.Abs(), cn.Hardtanh(-1.0, numbers)):
+            name = self.put(layer, name, exact=True) or name
+        return self.put(cn.Embedding(numbers + 1, dice.number(1, 4), dice.pick([None, 0, -1])), name)
+
+    def ancestors(self, names: Sequence[str]) -> list[str]:
+        """The nodes that these are made from, themselves included."""
+        needed = set(names)
+        for name in reversed(self.nodes):
+            if name in needed:
+                needed.update(self.nodes[name][1:])
+        return [name for name in self.nodes if name in needed]
+
+    # Several inputs
+
+    def join(self) -> str | None:
+        dice = self.dice
+        first = self.recent()
+        way = dice.number(0, 12)
+        if way <= 4:  # an addition, often of views
+            reads = [self.viewed(each) for each in self.alike(first, dice.number(2, 4))]
+            return self.put(cn.Add(), *reads, exact=True)
+        if way == 5:
+            return self.put(cn.Mul(), *(self.after_tanh(each) for each in self.alike(first, dice.number(2, 3))))
+        if way == 6:
+            return self.concat(first)
+        if way == 7:
+            return self.product(first)
+        if way == 8:
+            constant = self.put(cn.Constant(self.stretchable(self.shapes[first]), dice.flag()))
+            kind = dice.pick([cn.Add, cn.Mul, cn.Sub, cn.Maximum])
+            reads = [first, constant] if dice.flag() or kind is cn.Sub else [constant, first]
+            return self.put(kind(stretch=True), *reads)
+        left, right = self.pair(first)
+        if way == 9:
+            positive = self.after(right, cn.Affine(1.0, 0.4), cn.Sigmoid())
+            return self.put(cn.Div(stretch=True), left, positive)
+        if way == 10:
+            positive = self.after(left, cn.Affine(1.0, 0.4), cn.Sigmoid())
+            return self.put(cn.Pow(stretch=True), positive, self.after_tanh(right))
+        if way == 11:
+            return self.put(dice.pick([cn.Sub, cn.Maximum, cn.Minimum, cn.Add])(stretch=True), left, right)
+        if left in self.exact and right in self.exact:
+            kind = dice.pick(
+                [cn.Equal, cn.Greater, cn.GreaterEqual, cn.Less, cn.LessEqual]
+                + [cn.LogicalAnd, cn.LogicalOr, cn.LogicalXor]
+            )
+            which = self.put(kind(stretch=True), left, right, exact=True)
+            return which and self.put(cn.Where(stretch=True), which, left, right)
+        return None
+
+    def after_tanh(self, name: str) -> str:
+        return (self.put(cn.Tanh(), name) if self.dice.flag() else None) or name
+
+    def alike(self, name: str, count: int) -> list[str]:
+        """Tensors of one shape, the same perhaps several times."""
+        same = [each for each, shape in self.shapes.items() if shape == self.shapes[name]]
+        return [self.dice.pick(same) for _ in range(count)]
+
+    def viewed(self, name: str) -> str:
+        """The tensor, or what only hands it on."""
+        dice, shape = self.dice, self.shapes[name]
+        if dice.flag(0.4):
+            return name
+        if dice.flag():
+            return self.put(cn.Identity(), name, exact=True) or name
+        between = self.put(cn.Reshape(dice.sizes(math.prod(shape), dice.number(1, 4))), name, exact=True) or name
+        return self.put(cn.Reshape(shape), between, exact=True) or name
+
+    def stretchable(self, shape: Shape) -> Shape:
+        return tuple(self.dice.pick([1, size, size]) for size in shape)
+
+    def pair(self, name: str) -> tuple[str, str]:
+        """Two tensors that can be stretched to one shape."""
+        dice = self.dice
+        if dice.flag():
+            left, right = self.alike(name, 2)
+        else:
+            shape = self.shapes[name]
+            axes = [axis for axis in range(1, len(shape) + 1) if dice.flag()] or [1]
+            left, right = name, self.put(dice.pick([cn.Mean, cn.Sum])(axes, keepdim=True), name) or name
+        return (left, right) if dice.flag() else (right, left)
+
+    def concat(self, name: str) -> str | None:
+        dice, shape = self.dice, self.shapes[name]
+        axis = dice.axis(shape)
+        place = axis % (len(shape) + 1) - 1
+        rest = (*shape[:place], *shape[place + 1 :])
+        fitting = [
+            each
+            for each, other in self.shapes.items()
+            if len(other) == len(shape) and (*other[:place], *other[place + 1 :]) == rest
+        ]
+        return self.put(cn.Concat(axis), *(dice.pick(fitting) for _ in range(dice.number(1, 4))), exact=True)
+
+    def product(self, name: str) -> str | None:
+        shape = self.shapes[name]
+        if len(shape) < 2:
+            return None
+        axes = [0, *range(1, len(shape) - 1), len(shape), len(shape) - 1]
+        left = self.after_tanh(name)
+        right = self.put(cn.Permute(axes), self.pick_matrix(left))
+        return right and self.put(cn.MatMul(), left, right)
+
+    def pick_matrix(self, name: str) -> str:
+        """A tensor whose matrices have rows as long."""
+        shape = self.shapes[name]
+        fitting = [
+            each
+            for each, other in self.shapes.items()
+            if len(other) == len(shape)
+            and other[-1] == shape[-1]
+            and all(1 in pair or pair[0] == pair[1] for pair in zip(shape[:-2], other[:-2], strict=True))
+        ]
+        return self.dice.pick(fitting)  # type: ignore[no-any-return]
+
+    # Composites
+
+    def composite(self, name: str) -> str | None:
+        dice, shape = self.dice, self.shapes[name]
+        way = dice.number(0, 3)
+        if way <= 1:
+            shortcut = [] if dice.flag() else self.keeping(shape, 2)
+            return self.put(cn.Residual(self.keeping(shape, 4), shortcut), name)
+        if way == 2:
+            paths = [self.keeping(shape, 3) for _ in range(dice.number(2, 3))]
+            if dice.flag() and len(shape) == 3:
+                paths[0] = [*paths[0], cn.Conv2d(shape[0], dice.number(1, 5), 1, bias=dice.flag())]
+            return self.put(cn.Branches(*paths), name)
+        return self.put(cn.composites.Chain(self.keeping(shape, 4) or [cn.Identity()]), name)
+
+    def keeping(self, shape: Shape, most: int, depth: int = 0) -> list[Any]:
+        """Some layers that keep the shape."""
+        made: list[Any] = []
+        for _ in range(self.dice.number(0, most)):
+            if depth < 2 and self.dice.flag(0.15):
+                made.append(cn.Residual(self.keeping(shape, 2, depth + 1), self.keeping(shape, 1, depth + 1)))
+            elif self.dice.flag(0.2):
+                between = self.dice.sizes(math.prod(shape), self.dice.number(1, 4))
+                made += [cn.Reshape(between), cn.Reshape(shape)]
+            elif layer := drawn(self.dice, ELEMENTWISE, shape):
+                made.append(layer)
+        return made
+
+    # Ends
+
+    def finish(self) -> None:
+        """Choose outputs, and what is frozen; drop what no output needs."""
+        dice = self.dice
+        if not self.nodes:
+            self.put(cn.Identity(), self.inputs[0])
+        read = {each for _, *reads in self.nodes.values() for each in reads}
+        ends = [name for name in self.nodes if name not in read]
+        if dice.flag(0.3):  # branches that nobody uses
+            ends = ends[-1:]
+        inner = [name for name in self.nodes if name in read and dice.flag(0.1)]
+        self.outputs = list(dict.fromkeys([*ends, *inner]))[-4:]
+        kept = self.ancestors(self.outputs)
+        self.nodes = {name: entry for name, entry in self.nodes.items() if name in kept}
+        used = {each for _, *reads in self.nodes.values() for each in reads}
+        self.inputs = [name for name in self.inputs if name in used] or self.inputs[:1]
+        if self.inputs[0] not in used:  # constants alone
+            self.outputs.append(str(self.put(cn.Identity(), self.inputs[0])))
+        if dice.flag(0.25):
+            self.frozen += [name for name in self.nodes if dice.flag(0.3)]
+        first: dict[int, str] = {}  # a layer that stands at several nodes goes by the first one's name
+        names = {name: first.setdefault(id(self.nodes[name][0]), name) for name in self.nodes}
+        self.frozen = list(dict.fromkeys(names[name] for name in self.frozen if name in names))
+
+    def body(self) -> cn.Graph:
+        """The graph, of layers of its own."""
+        graph = cn.Graph(self.nodes, self.inputs, self.outputs)
+        return construct_body(describe([graph])[0])  # type: ignore[return-value]
+
+    def batch(self, images: int) -> tuple[Array, ...]:
+        """A batch for each input."""
+        return tuple(self.dice.rng.normal(size=(images, *self.shapes[name])) for name in self.inputs)
+
+
+def kind_of(layer: Any) -> str:
+    return type(layer).__name__
+
+
+def drawn(dice: Dice, family: dict[str, Draw], shape: Shape) -> Any:
+    """A layer of a family that takes the shape, or None."""
+    try:
+        layer = family[dice.pick(list(family))](dice, shape)
+        shape_of(layer, [shape])
+    except (ShapeError, ArgumentError, IndexError):
+        return None
+    return layer
+
+
+def shape_of(layer: Any, shapes: Sequence[Shape]) -> Shape:
+    """The output's, for one image."""
+    names = [f"x{number}" for number in range(len(shapes))]
+    node: Any = layer
+    if not names:  # a Constant
+        return layer.shape  # type: ignore[no-any-return]
+    body = construct_body(describe([cn.Graph({"y": (node, *names)}, names)])[0])
+    model = cn.Model(body)
+    model.build(shapes[0] if len(shapes) == 1 else shapes)
+    return model.output_shape  # type: ignore[no-any-return]
+
+
+# What is checked
+
+
+class Case:
+    """A drawn graph with all else that belongs to a seed: batch, cut, threads."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.drawn = Drawn(seed)
+        dice = self.dice = self.drawn.dice
+        # A batch norm of one number a channel can't be trained.
+        self.images = dice.number(2 if any("BatchNorm" in repr(layer) for layer, *_ in self.drawn.nodes.values()) else 1, 9)
+        self.block_bytes, self.lanes = 2 ** dice.number(3, 22), dice.number(1, 8)
+        self.threads = dice.number(1, 3)
+        self.rate = dice.real(0.001, 0.05)
+
+    def model(self, **options: Any) -> cn.Model:
+        model = cn.Model(self.drawn.body(), dtype="float64", seed=self.seed, **options)
+        shapes = [self.drawn.shapes[name] for name in self.drawn.inputs]
+        model.build(shapes if len(shapes) > 1 else shapes[0])
+        if self.drawn.frozen:
+            model.freeze(*self.drawn.frozen)
+        return model
+
+    @contextmanager
+    def cut(self) -> Iterator[None]:
+        """With the blocks and threads of this case."""
+        before = planning.BLOCK_BYTES, planning.LANES, cn.get_threads()
+        planning.BLOCK_BYTES, planning.LANES = self.block_bytes, self.lanes
+        cn.set_threads(self.threads)
+        try:
+            yield
+        finally:
+            planning.BLOCK_BYTES, planning.LANES = before[:2]
+            cn.set_threads(before[2])
+
+    def step(self, model: cn.Model, xs: Any, grads: Any, poison: bool = False) -> list[tuple[str, Array]]:
+        """A step of training: outputs, gradients at the inputs and at every parameter, and what it became."""
+        model.zero_grad()
+        given = xs if len(xs) > 1 else xs[0]
+        outputs = several(model(given, training=True))
+        if poison:
+            cn.testing.poison_undeclared(model)
+        at_inputs = model.backward(grads if len(grads) > 1 else grads[0], input_gradient=self.drawn.open)
+        got = [(f"output {name}", y) for name, y in zip(self.drawn.outputs, outputs, strict=True)]
+        if at_inputs is not None:
+            names = self.drawn.inputs
+            got += [(f"gradient at {name}", grad) for name, grad in zip(names, several(at_inputs), strict=True)]
+        got += [(f"gradient of {each.name}", each.grad.copy()) for each in model.parameters()]
+        if trained := [each for each in model.parameters() if each.trainable]:
+            cn.clip_grad_norm(trained, 1.0)  # long steps lead to where everything is a kink
+            cn.SGD(trained, lr=self.rate).step()
+        got += [(f"{name} after the step", array) for name, array in model.state_dict().items()]
+        return got
+
+
+def several(arrays: Any) -> tuple[Array, ...]:
+    return arrays if isinstance(arrays, tuple) else (arrays,)
+
+
+def check(seed: int) -> str:
+    """Hold the graph of a seed to all of it; returns what it was compared with beside itself: "torch" or "differences".
+
+    Raises:
+        AssertionError: What disagrees, with the seed and the graph.
+    """
+    case = Case(seed)
+    try:
+        return _check(case)
+    except Exception as error:
+        graph = cn.Graph(case.drawn.nodes, case.drawn.inputs, case.drawn.outputs)
+        shapes = {name: case.drawn.shapes[name] for name in (*case.drawn.inputs, *case.drawn.nodes)}
+        raise AssertionError(
+            f"seed {seed}: {type(error).__name__}: {error}\n{graph!r}\nshapes: {shapes}\nfrozen: {case.drawn.frozen}; "
+            f"{case.images} images, blocks of {case.block_bytes} bytes, {case.lanes} lanes, {case.threads} threads\n"
+            f"replay: python scripts/graphs --seed {seed}"
+        ) from error
+
+
+def _check(case: Case) -> str:
+    dice = case.dice
+    with case.cut():
+        shared, alone = case.model(), case.model(share_memory=False)
+        first = case.model()
+        for number in range(2):
+            xs = case.drawn.batch(case.images)
+            grads = [dice.rng.normal(size=(case.images, *case.drawn.shapes[name])) for name in case.drawn.outputs]
+            got = case.step(shared, xs, grads)
+            same_bits(got, case.step(alone, xs, grads), "without sharing memory")
+            same_bits(got, case.step(first, xs, grads, poison=True), "with poison in what backward does not read")
+        x = xs if len(xs) > 1 else xs[0]
+        same_bits(
+            list(zip(case.drawn.outputs, several(shared(x)), strict=True)),
+            list(zip(case.drawn.outputs, several(alone(x)), strict=True)),
+            "outside training, without sharing memory",
+        )
+        return compare(case)
+
+
+def same_bits(ours: list[tuple[str, Array]], others: list[tuple[str, Array]], what: str) -> None:
+    assert [name for name, _ in ours] == [name for name, _ in others], f"{what}: other results"
+    for (name, one), (_, other) in zip(ours, others, strict=True):
+        if one.tobytes() != other.tobytes():
+            raise AssertionError(f"{name} differs {what} by {np.abs(one - other).max():.2e}")
+
+
+def compare(case: Case) -> str:
+    """Two steps and a pass outside training, beside PyTorch; beside differences where it has no such network."""
+    import torch
+
+    model = case.model()
+    try:
+        if any(isinstance(step.layer, cn.Dropout | cn.Dropout2d) and 0 < step.layer.p < 1 for step in model._steps):
+            raise Absent("other random numbers")
+        twin = Twin(model, case)
+        twin.rehearse([torch.from_numpy(x) for x in case.drawn.batch(case.images)])
+    except (Absent, ArgumentError):
+        differences(case)
+        return "differences"
+    for number in range(2):
+        xs, grads, calm = twin.calm_batch()
+        if not calm:  # as behind a norm of equal numbers, whose zeros are zeros but for the last bit
+            x, y = xs if len(xs) > 1 else xs[0], twin.infer(xs)
+            for name, ours_y, theirs in zip(case.drawn.outputs, several(model(x)), y, strict=True):
+                agree(ours_y, theirs, f"output {name} outside training")
+            return "torch, outputs alone"
+        ours = dict(case.step(model, xs, grads))
+        for name, theirs in twin.step(xs, grads).items():
+            agree(ours[name], theirs, f"{name} in step {number}")
+    x = xs if len(xs) > 1 else xs[0]
+    for name, ours_y, theirs in zip(case.drawn.outputs, several(model(x)), twin.infer(xs), strict=True):
+        agree(ours_y, theirs, f"output {name} outside training")
+    return "torch"
+
+
+class Absent(Exception):
+    """PyTorch has no such network."""
+
+
+def agree(ours: Array, theirs: Array, what: str) -> None:
+    scale = max(1e-3, float(np.abs(theirs).max(initial=0.0)))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-7 * scale, err_msg=what)
+
+
+class Twin:
+    """The network in PyTorch, with the same weights."""
+
+    def __init__(self, model: cn.Model, case: Case) -> None:
+        self.case = case
+        self.module: Any = model.to_torch().double()
+        self.resting = {step.name for step in resting(model._steps)}
+        self.parameters = {parameter.name: parameter for parameter in model.parameters()}
+
+    def train(self, module: Any) -> Any:
+        module.train()
+        for name, each in module.named_modules():
+            if name in self.resting:
+                each.eval()
+        return module
+
+    def rehearse(self, xs: Any) -> None:
+        """See whether PyTorch runs it at all."""
+        import copy
+
+        import torch
+
+        try:
+            outputs = several(self.train(copy.deepcopy(self.module))(*xs))
+        except (RuntimeError, ValueError, NotImplementedError) as error:
+            raise Absent(str(error)) from None
+        if not all(torch.isfinite(y).all() for y in outputs):
+            raise AssertionError("PyTorch's output is not finite: the generator should not draw such a graph")
+
+    def run(self, module: Any, xs: Any, grads: Any) -> dict[str, Array]:
+        import torch
+
+        leaves = [torch.tensor(x, requires_grad=True) for x in xs]
+        module.zero_grad()
+        outputs = several(self.train(module)(*leaves))
+        pairs = [(y, torch.from_numpy(g)) for y, g in zip(outputs, grads, strict=True) if y.requires_grad]
+        if pairs:
+            torch.autograd.backward(*zip(*pairs, strict=True))
+        drawn = self.case.drawn
+        got = {f"output {name}": y for name, y in zip(drawn.outputs, outputs, strict=True)}
+        if drawn.open and not self.resting:
+            for name, leaf in zip(drawn.inputs, leaves, strict=True):
+                got[f"gradient at {name}"] = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+        for name in self.parameters:
+            parameter = module.get_parameter(name)
+            got[f"gradient of {name}"] = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        return {name: each.detach().numpy().copy() for name, each in got.items()}
+
+    def calm_batch(self) -> tuple[Any, Any, bool]:
+        """A batch near which PyTorch's own results do not jump, as they do at a kink, with gradients at the outputs.
+
+        The last: whether there is one.
+        """
+        import copy
+
+        case, rng = self.case, self.case.dice.rng
+        for _ in range(10):
+            xs = case.drawn.batch(case.images)
+            grads = [rng.normal(size=(case.images, *case.drawn.shapes[name])) for name in case.drawn.outputs]
+            there = self.run(copy.deepcopy(self.module), xs, grads)
+            calm = True
+            for _ in range(2):
+                moved = tuple(x * (1 + 1e-11 * rng.normal(size=x.shape)) for x in xs)
+                near = self.run(copy.deepcopy(self.module), moved, grads)
+                calm = calm and all(close(there[name], near[name]) for name in there)
+            if calm:
+                break
+        return xs, grads, calm
+
+    def step(self, xs: Any, grads: Any) -> dict[str, Array]:
+        import torch
+
+        got = self.run(self.module, xs, grads)
+        if trained := [each for each in self.module.parameters() if each.requires_grad]:
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
+            torch.optim.SGD(trained, lr=self.case.rate).step()
+        state = {name: each.numpy() for name, each in self.module.state_dict().items()}
+        got |= {f"{name} after the step": array.copy() for name, array in state.items()}
+        return got
+
+    def infer(self, xs: Any) -> list[Array]:
+        import torch
+
+        self.module.eval()
+        with torch.no_grad():
+            return [y.numpy() for y in several(self.module(*(torch.from_numpy(x) for x in xs)))]
+
+
+def close(one: Array, other: Array) -> bool:
+    return bool(np.allclose(one, other, rtol=1e-7, atol=1e-8 * max(1e-3, float(np.abs(one).max(initial=0.0)))))
+
+
+def differences(case: Case) -> None:
+    """Hold the slope along a random direction, of inputs and of parameters, against central differences."""
+    rng, drawn = case.dice.rng, case.drawn
+    for _ in range(10):
+        model = case.model()
+        xs = drawn.batch(case.images)
+        grads = [rng.normal(size=(case.images, *drawn.shapes[name])) for name in drawn.outputs]
+        got = dict(case.step(case.model(), xs, grads))
+        trained = [each for each in model.parameters() if each.trainable]
+        places: list[tuple[Array, Array]] = []
+        if drawn.open and f"gradient at {drawn.inputs[0]}" in got:
+            places += [(x, got[f"gradient at {name}"]) for x, name in zip(xs, drawn.inputs, strict=True)]
+        places += [(each.value, got[f"gradient of {each.name}"]) for each in trained]
+        if not places:
+            return
+
+        def value() -> float:
+            outputs = several(model(xs if len(xs) > 1 else xs[0], training=True))
+            return math.fsum(float((y * grad).sum()) for y, grad in zip(outputs, grads, strict=True))
+
+        ways = [rng.normal(size=place.shape) for place, _ in places]
+        expected = math.fsum(float((way * grad).sum()) for way, (_, grad) in zip(ways, places, strict=True))
+        ends = []
+        for shift in (-STEP, STEP, STEP):
+            for way, (place, _) in zip(ways, places, strict=True):
+                place += shift * way
+            ends.append(value())
+        before, after = (ends[1] - ends[0]) / STEP, (ends[2] - ends[1]) / STEP
+        scale = max(1.0, *(float(np.abs(way * grad).sum()) for way, (_, grad) in zip(ways, places, strict=True)))
+        if abs(after - before) > 1e-3 * scale:
+            continue  # at a kink
+        if abs((before + after) / 2 - expected) > 1e-4 * scale:
+            raise AssertionError(f"backward gives a slope of {expected:.9g}, differences {before:.9g} and {after:.9g}")
+        return

@@ -1,0 +1,296 @@
+"""Every layer at random: its arguments drawn to fit a shape, sizes from one up. What graphs at random are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import colonnade as cn
+
+Shape = tuple[int, ...]
+
+
+class Dice:
+    """What is drawn, by one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def number(self, least: int, most: int) -> int:
+        """A whole number, both ends included; mostly the smaller half of what there is."""
+        return int(self.rng.integers(least, max(least, most) + 1))
+
+    def flag(self, probability: float = 0.5) -> bool:
+        return bool(self.rng.random() < probability)
+
+    def pick(self, choices: Sequence[Any]) -> Any:
+        return choices[int(self.rng.integers(len(choices)))]
+
+    def real(self, least: float, most: float) -> float:
+        return round(float(self.rng.uniform(least, most)), 2)
+
+    def pair(self, least: int, most: int) -> Any:
+        """A size for both directions, or one for each."""
+        if self.flag():
+            return self.number(least, most)
+        return self.number(least, most), self.number(least, most)
+
+    def divisor(self, number: int) -> int:
+        return int(self.pick([each for each in range(1, number + 1) if number % each == 0]))
+
+    def sizes(self, product: int, axes: int) -> Shape:
+        """So many sizes of that product, the last what is left."""
+        sizes: list[int] = []
+        for _ in range(axes - 1):
+            sizes.append(self.divisor(product))
+            product //= sizes[-1]
+        made = [*sizes, product]
+        return tuple(made[place] for place in self.rng.permutation(axes))
+
+    def axis(self, shape: Shape) -> int:
+        """One of an image's axes, counted with the batch, from the front or from the end."""
+        axis = self.number(1, len(shape))
+        return axis - len(shape) - 1 if self.flag() else axis
+
+    def axes(self, shape: Shape) -> Any:
+        """None, an axis, or several."""
+        if self.flag(0.25):
+            return None
+        if self.flag():
+            return self.axis(shape)
+        chosen = self.rng.permutation(len(shape))[: self.number(1, len(shape))] + 1
+        return tuple(int(axis) for axis in chosen)
+
+
+Draw = Callable[[Dice, Shape], Any]
+
+# Layers that take any shape and keep it, and never leave a range that a few of them in a row can't stand.
+ELEMENTWISE: dict[str, Draw] = {
+    "Identity": lambda d, s: cn.Identity(),
+    "ReLU": lambda d, s: cn.ReLU(),
+    "LeakyReLU": lambda d, s: cn.LeakyReLU(d.pick([0.01, 0.3, 1.5, -0.5])),
+    "Tanh": lambda d, s: cn.Tanh(),
+    "Sigmoid": lambda d, s: cn.Sigmoid(),
+    "ELU": lambda d, s: cn.ELU(d.real(0.5, 1.5)),
+    "SELU": lambda d, s: cn.SELU(),
+    "CELU": lambda d, s: cn.CELU(d.real(0.5, 1.5)),
+    "GELU": lambda d, s: cn.GELU(d.pick(["none", "tanh"])),
+    "SiLU": lambda d, s: cn.SiLU(),
+    "Mish": lambda d, s: cn.Mish(),
+    "Hardswish": lambda d, s: cn.Hardswish(),
+    "Hardsigmoid": lambda d, s: cn.Hardsigmoid(),
+    "Hardtanh": lambda d, s: cn.Hardtanh(-d.real(0.1, 1), d.real(0.1, 1)),
+    "ReLU6": lambda d, s: cn.ReLU6(),
+    "Softplus": lambda d, s: cn.Softplus(d.real(0.5, 2), d.real(1, 20)),
+    "Softsign": lambda d, s: cn.Softsign(),
+    "Affine": lambda d, s: cn.Affine(d.real(-1.5, 1.5), d.real(-1, 1)),
+    "Abs": lambda d, s: cn.Abs(),
+    "Erf": lambda d, s: cn.Erf(),
+    "Sin": lambda d, s: cn.Sin(),
+    "Cos": lambda d, s: cn.Cos(),
+    "Threshold": lambda d, s: cn.Threshold(d.real(-0.5, 0.5), d.real(-1, 1)),
+    "Dropout": lambda d, s: cn.Dropout(d.pick([0.0, 0.0, 0.0, 0.4, 1.0])),
+    "PReLU": lambda d, s: cn.PReLU(d.pick([1, s[0]])),
+    "Softmax": lambda d, s: cn.Softmax(d.axis(s)),
+    "LogSoftmax": lambda d, s: cn.LogSoftmax(d.axis(s)),
+    "Dequantize": lambda d, s: _dequantize(d, s),
+    "LayerNorm": lambda d, s: _layer_norm(d, s),
+    "BatchNorm1d": lambda d, s: cn.BatchNorm1d(s[0], affine=d.flag(), momentum=d.pick([0.1, 0.3, None])),
+    "BatchNorm2d": lambda d, s: cn.BatchNorm2d(s[0], affine=d.flag(), track_running_stats=d.flag(0.8)),
+    "GroupNorm": lambda d, s: cn.GroupNorm(d.divisor(s[0]), s[0], affine=d.flag()),
+    "InstanceNorm2d": lambda d, s: cn.InstanceNorm2d(s[0], affine=d.flag(), track_running_stats=d.flag()),
+    "LayerNorm2d": lambda d, s: cn.LayerNorm2d(s[0], affine=d.flag()),
+    "LocalResponseNorm": lambda d, s: cn.LocalResponseNorm(d.number(1, 5), d.real(0.1, 1), d.real(0.3, 1), d.real(1, 2)),
+    "Dropout2d": lambda d, s: cn.Dropout2d(d.pick([0.0, 0.0, 0.0, 0.4])),
+    "Conv2d same": lambda d, s: _convolution(d, s, same=True),
+    "MultiheadAttention": lambda d, s: cn.MultiheadAttention(s[-1], d.divisor(s[-1]), bias=d.flag()),
+}  # fmt: skip
+
+# Those that must not see large numbers: a Tanh is put before them.
+BOUNDED: dict[str, Draw] = {
+    "Exp": lambda d, s: cn.Exp(),
+    "Power": lambda d, s: cn.Power(d.pick([1, 2, 3, 4])),
+    "Prod": lambda d, s: cn.Prod(d.axes(s), d.flag()),
+}
+
+# Those that take positive numbers: a Sigmoid, moved away from zero, is put before them.
+POSITIVE: dict[str, Draw] = {
+    "Log": lambda d, s: cn.Log(),
+    "Sqrt": lambda d, s: cn.Sqrt(),
+    "Reciprocal": lambda d, s: cn.Reciprocal(),
+    "Power of any exponent": lambda d, s: cn.Power(d.real(-2, 2)),
+}
+
+# Those that jump: what two frameworks compute alike but for the last bit must not come near them.
+JUMPING: dict[str, Draw] = {
+    "Sign": lambda d, s: cn.Sign(),
+    "Floor": lambda d, s: cn.Floor(),
+    "Ceil": lambda d, s: cn.Ceil(),
+    "Round": lambda d, s: cn.Round(),
+    "Trunc": lambda d, s: cn.Trunc(),
+    "LogicalNot": lambda d, s: cn.LogicalNot(),
+}
+
+# Those through which no gradient passes.
+CLOSED: dict[str, Draw] = {
+    "Argmax": lambda d, s: cn.Argmax(d.axis(s), d.flag(), d.flag()),
+    "Argmin": lambda d, s: cn.Argmin(d.axis(s), d.flag(), d.flag()),
+    "Quantize": lambda d, s: cn.Quantize(d.real(0.05, 0.2), float(d.number(0, 3)), -10.0, 10.0),
+}
+
+RESHAPING: dict[str, Draw] = {
+    "Flatten": lambda d, s: cn.Flatten(*_range(d, s)),
+    "Unflatten": lambda d, s: _unflatten(d, s),
+    "Reshape": lambda d, s: cn.Reshape(_one_left(d, d.sizes(math.prod(s), d.number(1, 5)))),
+    "Permute": lambda d, s: cn.Permute((0, *(int(axis) + 1 for axis in d.rng.permutation(len(s))))),
+    "Select": lambda d, s: _at(d, s, lambda axis, size: cn.Select(axis, d.number(-size, size - 1))),
+    "Slice": lambda d, s: cn.Slice(d.axis(s), d.number(-2, 2), d.pick([None, None, 4, -1]), d.pick([1, 1, 2, 3, -1, -2])),
+    "IndexSelect": lambda d, s: _at(
+        d, s, lambda axis, size: cn.IndexSelect(axis, [d.number(-size, size - 1) for _ in range(d.number(1, 4))])
+    ),
+    "Pad": lambda d, s: _pad(d, s),
+    "Expand": lambda d, s: cn.Expand([d.pick([-1, 2, 3]) if size == 1 else d.pick([-1, size]) for size in s]),
+    "Tile": lambda d, s: cn.Tile([d.number(1, 3) for _ in s]),
+    "PixelShuffle": lambda d, s: cn.PixelShuffle(d.pick([each for each in (1, 2, 3) if s[0] % each**2 == 0])),
+    "ZeroPad2d": lambda d, s: cn.ZeroPad2d(d.pick([d.number(0, 2), tuple(d.number(0, 2) for _ in range(4))])),
+}  # fmt: skip
+
+REDUCING: dict[str, Draw] = {
+    "Sum": lambda d, s: cn.Sum(d.axes(s), d.flag()),
+    "Mean": lambda d, s: cn.Mean(d.axes(s), d.flag()),
+    "Amax": lambda d, s: cn.Amax(d.axes(s), d.flag()),
+    "Amin": lambda d, s: cn.Amin(d.axes(s), d.flag()),
+    "LogSumExp": lambda d, s: cn.LogSumExp(d.axes(s), d.flag()),
+}
+
+WEIGHING: dict[str, Draw] = {
+    "Conv2d": lambda d, s: _convolution(d, s),
+    "Conv1d": lambda d, s: _convolution_1d(d, s),
+    "ConvTranspose2d": lambda d, s: _transposed(d, s),
+    "Dense": lambda d, s: cn.Dense(s[-1], _width(d), d.flag()),
+}
+
+POOLING: dict[str, Draw] = {
+    "MaxPool2d": lambda d, s: _pool(d, cn.MaxPool2d, 2, d.pair(1, 2)),
+    "AvgPool2d": lambda d, s: _pool(d, cn.AvgPool2d, 2, count_include_pad=d.flag(), divisor_override=d.pick([None, 3])),
+    "MaxPool1d": lambda d, s: _pool(d, cn.MaxPool1d, 1, d.number(1, 2)),
+    "AvgPool1d": lambda d, s: _pool(d, cn.AvgPool1d, 1, count_include_pad=d.flag()),
+    "AdaptiveAvgPool2d": lambda d, s: cn.AdaptiveAvgPool2d(d.pair(1, 6)),
+    "AdaptiveMaxPool2d": lambda d, s: cn.AdaptiveMaxPool2d(d.pair(1, 6)),
+    "Upsample": lambda d, s: _upsample(d),
+    "Resize": lambda d, s: _resize(d),
+}
+
+# How often each family is drawn.
+FAMILIES: list[tuple[dict[str, Draw], float]] = [
+    (ELEMENTWISE, 3.0),
+    (RESHAPING, 3.0),
+    (WEIGHING, 2.5),
+    (POOLING, 1.2),
+    (REDUCING, 0.8),
+    (BOUNDED, 0.3),
+    (POSITIVE, 0.3),
+]
+
+
+def _range(d: Dice, shape: Shape) -> tuple[int, int]:
+    start, end = sorted((d.number(1, len(shape)), d.number(1, len(shape))))
+    return start, end - len(shape) - 1 if d.flag() else end
+
+
+def _one_left(d: Dice, sizes: Shape) -> Shape:
+    """The sizes, perhaps with a −1 for one of them."""
+    if d.flag(0.7):
+        return sizes
+    place = d.number(0, len(sizes) - 1)
+    return (*sizes[:place], -1, *sizes[place + 1 :])
+
+
+def _unflatten(d: Dice, shape: Shape) -> Any:
+    axis = d.axis(shape)
+    return cn.Unflatten(axis, _one_left(d, d.sizes((0, *shape)[axis], d.number(1, 3))))
+
+
+def _at(d: Dice, shape: Shape, make: Callable[[int, int], Any]) -> Any:
+    axis = d.axis(shape)
+    return make(axis, (0, *shape)[axis])
+
+
+def _pad(d: Dice, shape: Shape) -> Any:
+    mode = d.pick(["constant", "constant", "reflect", "replicate", "circular"])
+    sides = [d.number(0, 2) for _ in range(2 * d.number(1, len(shape)))]
+    return cn.Pad(sides, mode, d.real(-1, 1) if mode == "constant" else 0.0)
+
+
+def _dequantize(d: Dice, shape: Shape) -> Any:
+    if d.flag():
+        return cn.Dequantize(d.real(0.2, 1.5), d.real(-1, 1))
+    axis = d.axis(shape)
+    size = (0, *shape)[axis]
+    return cn.Dequantize([d.real(0.2, 1.5) for _ in range(size)], [d.real(-1, 1) for _ in range(size)], axis)
+
+
+def _layer_norm(d: Dice, shape: Shape) -> Any:
+    learned = d.flag()
+    return cn.LayerNorm(shape[d.number(0, len(shape) - 1) :], 1e-3, learned, bias=d.flag())
+
+
+def _width(d: Dice) -> int:
+    """Of an output: mostly a few channels, now and then so many that products are cut in another way."""
+    return d.number(1, 8) if d.flag(0.9) else d.pick([16, 40, 64, 184, 500, 1104])
+
+
+def _grouped(d: Dice, channels: int) -> tuple[int, int]:
+    """How many groups, and how many channels go out."""
+    groups = d.pick([1, 1, channels, d.divisor(channels)])
+    wide = _width(d)
+    return groups, wide if groups == 1 else groups * d.number(1, 3)
+
+
+def _convolution(d: Dice, shape: Shape, same: bool = False) -> Any:
+    groups, outputs = _grouped(d, shape[0])
+    if same:
+        groups, outputs = d.pick([1, d.divisor(shape[0])]), shape[0]
+        return cn.Conv2d(shape[0], outputs, d.pair(1, 3), padding="same", dilation=d.pair(1, 2), groups=groups, bias=d.flag())
+    return cn.Conv2d(
+        shape[0], outputs, d.pair(1, 4), d.pair(1, 3), d.pick([0, d.pair(0, 3), "valid"]), d.pair(1, 2), groups, d.flag()
+    )  # fmt: skip
+
+
+def _convolution_1d(d: Dice, shape: Shape) -> Any:
+    groups, outputs = _grouped(d, shape[0])
+    return cn.Conv1d(shape[0], outputs, d.number(1, 4), d.number(1, 3), d.number(0, 2), d.number(1, 2), groups, d.flag())
+
+
+def _transposed(d: Dice, shape: Shape) -> Any:
+    groups, outputs = _grouped(d, shape[0])
+    stride = d.number(1, 3)
+    return cn.ConvTranspose2d(
+        shape[0], outputs, d.pair(1, 3), stride, d.number(0, 1), d.number(0, stride - 1), groups, d.flag(), d.pair(1, 2)
+    )  # fmt: skip
+
+
+def _pool(d: Dice, kind: Any, axes: int, dilation: Any = None, **options: Any) -> Any:
+    size = d.pair if axes == 2 else d.number
+    if dilation is not None:
+        options["dilation"] = dilation
+    border = d.number(0, 1) if dilation in (None, 1, (1, 1)) else 0  # a window of padding alone would have no maximum
+    return kind(size(1, 3), d.pick([None, size(1, 3)]), border, ceil_mode=d.flag(), **options)
+
+
+def _upsample(d: Dice) -> Any:
+    mode = d.pick(["nearest", "bilinear"])
+    corners = d.flag() if mode == "bilinear" else None
+    if d.flag():
+        return cn.Upsample(size=d.pair(1, 6), mode=mode, align_corners=corners)
+    return cn.Upsample(scale_factor=d.pick([1, 2, 3, 1.5, 0.5]), mode=mode, align_corners=corners)
+
+
+def _resize(d: Dice) -> Any:
+    mode = d.pick(["nearest", "linear", "cubic"])
+    coordinates = d.pick(["half_pixel", "align_corners", "asymmetric"])
+    nearest = d.pick(["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
+    return cn.Resize(d.pair(1, 6), mode=mode, coordinates=coordinates, nearest_mode=nearest)
