@@ -164,7 +164,10 @@ class Drawn:
         dice = self.dice
         numbers = dice.number(1, 5)
         for layer in (cn.Floor(), cn.Abs(), cn.Hardtanh(-1.0, numbers)):
-            name = self.put(layer, name, exact=True) or name
+            made = self.put(layer, name, exact=True)
+            if made is None:
+                return None
+            name = made
         return self.put(cn.Embedding(numbers + 1, dice.number(1, 4), dice.pick([None, 0, -1])), name)
 
     def ancestors(self, names: Sequence[str]) -> list[str]:

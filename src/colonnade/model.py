@@ -264,7 +264,7 @@ class Model(Composite):
     def _adopt(self) -> None:
         """Name the parameters; lay those that are new into a flat buffer, and draw their first values."""
         new: list[tuple[Parameter, np.random.Generator, bool]] = []
-        parameters = dict(self._parameters)
+        parameters, rectified = dict(self._parameters), self._rectified()
         known = set(parameters.values())
         for step in self._steps:
             for name, parameter in step.layer.parameters():
@@ -272,7 +272,7 @@ class Model(Composite):
                     continue
                 rng = np.random.default_rng([self.seed, len(known)])
                 if parameter.buffer is None:
-                    new.append((parameter, rng, self._rectified(step)))
+                    new.append((parameter, rng, not rectified.isdisjoint(step.outputs)))
                 elif parameter.dtype != self.dtype:
                     raise ArgumentError(f"Model: layer {step.name} is already part of a model of {parameter.dtype}.")
                 parameter.name = f"{step.name}.{name}"
@@ -282,16 +282,18 @@ class Model(Composite):
                 array = getattr(step.layer, name)
                 setattr(step.layer, name, np.array(array, self.dtype if array.dtype.kind == "f" else array.dtype))
             step.parameters = [parameter for _, parameter in step.layer.parameters()]
-        values = (parameter.initializer(parameter.shape, rng, rectified) for parameter, rng, rectified in new)
+        values = (parameter.initializer(parameter.shape, rng, followed) for parameter, rng, followed in new)
         ParameterBuffer([parameter for parameter, _, _ in new], self.dtype, values)
         self._parameters = parameters
 
-    def _rectified(self, step: Step) -> bool:
-        """Whether a ReLU follows, seen through pools and normalisations."""
-        following = [each for each in self._steps if set(each.inputs) & set(step.outputs)]
-        return any(
-            each.layer.rectifies if each.layer.rectifies is not None else self._rectified(each) for each in following
-        )
+    def _rectified(self) -> set[Tensor]:
+        """The tensors behind which a ReLU follows, seen through pools and normalisations."""
+        rectified: set[Tensor] = set()
+        for step in reversed(self._steps):
+            behind = step.layer.rectifies
+            if behind or (behind is None and not rectified.isdisjoint(step.outputs)):
+                rectified.update(step.inputs)
+        return rectified
 
     def parameters(self) -> list[Parameter]:
         """All parameters that can be learned, in the order of the layers."""

@@ -80,13 +80,16 @@ def backward_product(forward: Product, size: Pair, channels_in: int, channels_ou
         forward: Of the convolution whose gradient it is; and so are the other arguments.
     """
     window = forward.window
+    turned, outputs = window.turned(), window.output_size(size)
+    groups = forward.groups * forward.merged
+    gathered = None if turned is None else product(turned, outputs, channels_out, channels_in, groups)
+    if gathered is not None and window.pointwise:
+        return gathered  # windows of one pixel do not overlap: there is nothing to add up
     counts = _counts(window, size) if forward.groups == 1 else [1]
     choices = [neighbours(forward._replace(scattered=True), t) for t in counts]
     scattered = min(choices, key=lambda choice: _scattering(choice, channels_in, channels_out))
-    turned, outputs = window.turned(), window.output_size(size)
-    if turned is None:
+    if gathered is None:
         return scattered
-    gathered = product(turned, outputs, channels_out, channels_in, forward.groups * forward.merged)
     cost = math.prod(size) * _gathering(gathered, channels_out, channels_in)
     if math.prod(outputs) * _scattering(scattered, channels_in, channels_out) < cost:
         return scattered
