@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from colonnade.arena import ALIGNMENT, Span, aligned, pack
+from colonnade.arena import ALIGNMENT, Lives, Span, aligned, pack
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -42,3 +42,16 @@ def test_nothing_shares_when_told_not_to() -> None:
 
 def test_nothing_takes_no_bytes() -> None:
     assert pack({}) == ({}, 0)
+
+
+def test_views_of_one_another_are_one_storage_in_whatever_order_they_are_found() -> None:
+    lives: Lives[str] = Lives()
+    lives.unite("a", "b")
+    lives.unite("c", "d")
+    lives.touch("d", 3)
+    lives.unite("b", "c")
+    lives.touch("a", 5)
+    lives.unite("alone", "with nobody")
+    assert {lives.find(key) for key in "abcd"} == set(lives.roots())
+    assert (lives.starts("b"), lives.ends("c")) == (3, 5)
+    assert set(lives) == {*"abcd"}  # what nobody reads or writes needs no place

@@ -13,7 +13,18 @@ import colonnade as cn
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
-SHAPES: list[Shape] = [(12,), (1,), (4, 6), (1, 5), (4, 3, 2), (6, 1, 2), (1, 3, 4), (5, 1, 1), (2, 3, 4, 2), (2, 1, 3, 2, 2)]
+SHAPES: list[Shape] = [
+    (12,),
+    (1,),
+    (4, 6),
+    (1, 5),
+    (4, 3, 2),
+    (6, 1, 2),
+    (1, 3, 4),
+    (5, 1, 1),
+    (2, 3, 4, 2),
+    (2, 1, 3, 2, 2),
+]
 
 
 def reshapes(shape: Shape) -> Iterator[Shape]:

@@ -19,6 +19,9 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Conv2d(4, 8, (2, 3), stride=(2, 1), padding=(0, 2), dilation=(2, 1), groups=4, bias=False), (4, 7, 6)),
     (cn.Conv2d(8, 8, 3, padding=1, groups=4), (8, 4, 5)),
     (cn.Conv2d(3, 5, 1), (3, 4, 4)),
+    (cn.Conv2d(3, 3, 1, stride=2, groups=3), (3, 1, 1)),
+    (cn.Conv2d(2, 4, 2, stride=3, groups=2), (2, 2, 2)),
+    (cn.Conv2d(2, 2, 1, stride=(1, 4), padding=1, groups=2), (2, 2, 1)),
     (cn.Conv2d(1, 2, 3, padding=3), (1, 4, 5)),
     (cn.Dense(6, 4), (6,)),
     (cn.Dense(6, 4, bias=False), (3, 6)),
@@ -45,6 +48,11 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Dropout(0.5), (7,)),
     (cn.Flatten(), (2, 3, 4)),
     (cn.Flatten(), (2, 1, 1)),
+    (cn.Flatten(1, 2), (2, 3, 4)),
+    (cn.Flatten(2), (2, 3, 4)),
+    (cn.Flatten(1, 2), (2, 3, 2, 2)),
+    (cn.Flatten(3), (2, 3, 2, 2)),
+    (cn.Flatten(2, 4), (2, 2, 2, 1, 2)),
     (cn.Identity(), (2, 3, 4)),
     (cn.Conv1d(2, 3, 3), (2, 7)),
     (cn.Conv1d(4, 6, 3, 2, 1, 2, 2, bias=False), (4, 9)),
@@ -107,6 +115,10 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Unflatten(1, (2, -1)), (6, 4)),
     (cn.Unflatten(1, (1, 6)), (6,)),
     (cn.Unflatten(2, (2, 2)), (3, 4, 5)),
+    (cn.Unflatten(2, (2, 2)), (3, 4)),
+    (cn.Unflatten(1, (3, 2, 2)), (12, 2)),
+    (cn.Select(2, 1), (3, 4, 2, 2)),
+    (cn.Permute((0, 4, 2, 1, 3)), (3, 2, 2, 2)),
     (cn.Permute((0, 2, 1)), (3, 4)),
     (cn.Permute((0, 2, 3, 1)), (3, 4, 2)),
     (cn.Permute((0, -1, 1, 2)), (3, 4, 2)),
@@ -190,6 +202,18 @@ CHAINS: list[tuple[list[Any], tuple[int, ...]]] = [
     ([cn.Flatten(), cn.Identity(), cn.Dense(24, 3), cn.Identity()], (2, 3, 4)),
     ([cn.Conv2d(2, 3, 3, padding=1), cn.BatchNorm2d(3), cn.ReLU(), cn.MaxPool2d(2), cn.Dropout(0.2)], (2, 6, 6)),
     ([cn.BatchNorm2d(2), cn.BatchNorm2d(2), cn.Tanh(), cn.BatchNorm2d(2)], (2, 3, 4)),
+    # A shuffle of channels, by two ways over the border between images and other arrays.
+    (
+        [cn.Conv2d(2, 6, 1), cn.Unflatten(1, (2, 3)), cn.Permute((0, 2, 1, 3, 4)), cn.Flatten(1, 2), cn.Tanh()],
+        (2, 3, 2),
+    ),
+    ([cn.Tanh(), cn.Reshape((2, 3, 6)), cn.Reshape((6, 6)), cn.Reshape((6, 3, 2)), cn.Tanh()], (6, 3, 2)),
+    # Additions of what only hands its input on.
+    ([cn.Residual([cn.Conv2d(2, 2, 1), cn.Identity()], [cn.Identity()]), cn.Tanh()], (2, 3, 4)),
+    ([cn.Residual([cn.Identity()], [cn.Residual([], [cn.Identity()])]), cn.Tanh()], (2, 3, 4)),
+    ([cn.Tanh(), cn.Residual([cn.Reshape((24,)), cn.Reshape((2, 3, 4))], [cn.Identity()]), cn.Tanh()], (2, 3, 4)),
+    # A product so wide that the gradient at its input costs less scattered, if anything were to be scattered.
+    ([cn.Conv2d(1, 184, 1), cn.Conv2d(184, 1104, 1), cn.Conv2d(1104, 1, 1)], (1, 1, 2)),
     # Layers in place that read their input, behind and before others that do or do not.
     ([cn.Tanh(), cn.SiLU(), cn.GELU(), cn.ReLU(), cn.ELU(), cn.Hardtanh()], (2, 3, 4)),
     ([cn.Conv2d(2, 4, 3), cn.GroupNorm(2, 4), cn.Mish(), cn.PReLU(4), cn.ReLU6(), cn.AdaptiveMaxPool2d(2)], (2, 6, 6)),
@@ -249,6 +273,23 @@ def product(right: Any) -> cn.Graph:
 
 
 GRAPHS: dict[str, tuple[cn.Graph, tuple[int, ...]]] = {
+    "Add of one tensor three times": (
+        cn.Graph({"x": (cn.Sin(), "input"), "sum": (cn.Add(), "x", "x", "x"), "y": (cn.Tanh(), "sum")}),
+        (2, 3, 4),
+    ),
+    "Add of views of one tensor": (
+        cn.Graph(
+            {
+                "x": (cn.Sin(), "input"),
+                "one": (cn.Identity(), "x"),
+                "row": (cn.Reshape((24,)), "x"),
+                "other": (cn.Reshape((2, 3, 4)), "row"),
+                "sum": (cn.Add(), "one", "x", "other", "one"),
+                "y": (cn.Tanh(), "sum"),
+            }
+        ),
+        (2, 3, 4),
+    ),
     "Sub": (of_two(cn.Sub()), (2, 3, 4)),
     "Sub stretched": (stretched(cn.Sub(stretch=True)), (2, 3, 4)),
     "Div": (of_two(cn.Div()), (2, 3, 4)),

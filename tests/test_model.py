@@ -490,3 +490,26 @@ def test_what_a_state_lacks_and_has_too_much_is_told_as_in_pytorch() -> None:
     with pytest.raises(ShapeError, match=r"Model: 0\.weight must have shape"):
         model.load_state_dict({"0.weight": np.zeros(3)}, strict=False)
     assert model.load_state_dict(model.state_dict()) == ([], [])
+
+
+def test_paths_that_part_and_meet_again_are_walked_once() -> None:
+    nodes: dict[str, Any] = {"conv": (cn.Conv2d(1, 1, 1), "input")}
+    x = "conv"
+    for number in range(200):  # so many that walking every path would not end
+        nodes[f"norm{number}"] = (cn.BatchNorm2d(1), x)
+        nodes[f"sum{number}"] = (cn.Add(), x, f"norm{number}")
+        x = f"sum{number}"
+    model = cn.Model(cn.Graph({**nodes, "relu": (cn.ReLU(), x)}))
+    assert model.build((1, 2, 2)).plan((3, 1, 2, 2), training=True).bytes > 0
+
+
+def test_weights_are_drawn_for_a_relu_that_any_path_leads_to_through_pools_and_norms() -> None:
+    def deviation(*behind: Any) -> float:
+        model = cn.Model([cn.Conv2d(64, 64, 3), *behind], seed=0)
+        return float(model.parameters()[0].value.std())
+
+    plain, rectified = deviation(cn.Tanh()), deviation(cn.ReLU())
+    assert deviation() == plain != rectified
+    assert deviation(cn.BatchNorm2d(64), cn.MaxPool2d(2), cn.ReLU()) == rectified
+    assert deviation(cn.Residual([cn.Tanh()], [cn.BatchNorm2d(64), cn.ReLU()])) == rectified
+    assert deviation(cn.Residual([cn.Tanh(), cn.ReLU()], [cn.Identity()])) == plain

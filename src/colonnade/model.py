@@ -229,18 +229,30 @@ class Model(Composite):
         self._set_trainable(names, True)
 
     def _set_trainable(self, names: Sequence[str], trainable: bool) -> None:
+        named = self._named()
         for pattern in names or ("*",):
-            found = False
-            for step in self._steps:
-                whole = _fits(step.name, pattern)
-                if whole:
-                    step.layer.trainable = trainable
-                for name, parameter in step.layer.parameters():
-                    if whole or _fits(f"{step.name}.{name}", pattern):
-                        parameter.trainable, found = trainable and not parameter.fixed, True
-                found = found or whole
+            found = named.get(pattern) or [
+                part for name, parts in named.items() if fnmatchcase(name, pattern) for part in parts
+            ]
             if not found:
                 raise ArgumentError(f"Model: no layer or parameter is called {pattern!r}.")
+            for layer, parameters in found:
+                if layer is not None:
+                    layer.trainable = trainable
+                for parameter in parameters:
+                    parameter.trainable = trainable and not parameter.fixed
+
+    def _named(self) -> dict[str, list[tuple[Layer | None, list[Parameter]]]]:
+        """What each name is of: a layer and its parameters, several of what lies in it, or a parameter alone."""
+        named: dict[str, list[tuple[Layer | None, list[Parameter]]]] = {}
+        for step in self._steps:
+            parameters = dict(step.layer.parameters())
+            for name in _prefixes("", step.name):
+                named.setdefault(name, []).append((step.layer, [*parameters.values()]))
+            for key, parameter in parameters.items():
+                for name in _prefixes(f"{step.name}.", key):
+                    named.setdefault(name, []).append((None, [parameter]))
+        return named
 
     @property
     def frozen(self) -> list[str]:
@@ -880,9 +892,12 @@ def _require_one_place(steps: Sequence[Step]) -> None:
             )
 
 
-def _fits(name: str, pattern: str) -> bool:
-    """Whether a pattern names this, or a composite that this lies in."""
-    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+def _prefixes(start: str, name: str) -> Iterator[str]:
+    """`start` and a name, and what that lies in: for "3.main.0" also "3" and "3.main"."""
+    for part in name.split("."):
+        start += part
+        yield start
+        start += "."
 
 
 def _interchangeable(own: Node, other: Node) -> bool:

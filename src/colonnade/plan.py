@@ -228,10 +228,11 @@ class Plan:
             if step.prepares("backward"):
                 segments[-1].begins.append(step)
             segments[-1].calls.append(Call("backward", step))
-            if not self._sums(step):
-                learning = (parameter for parameter in step.parameters if parameter.trainable)
-                segments[-1].parameters = list(dict.fromkeys((*segments[-1].parameters, *learning)))
             previous = step
+        for segment in segments:
+            steps = (step for action, step in segment.calls if action == "backward" and not self._sums(step))
+            learning = (parameter for step in steps for parameter in step.parameters if parameter.trainable)
+            segment.parameters = list(dict.fromkeys(learning))
         return segments
 
     def graded(self, input_gradient: bool) -> set[Tensor]:
@@ -253,6 +254,7 @@ class Plan:
         was dear to compute is kept. The rest is made again, block by block, where a backward segment needs it.
         """
         producer = {tensor: step for step in self.steps for tensor in step.outputs}
+        numbers = {step: number for number, step in enumerate(self.steps)}
         crossed: dict[Tensor, set[int]] = {}
         readers: dict[Tensor, int] = {}
         for index, segment in enumerate(self.forward):
@@ -284,17 +286,12 @@ class Plan:
             while needed:
                 tensor = needed.pop()
                 step = producer.get(tensor)
-                if (
-                    step is None
-                    or tensor in self.crossing
-                    or not step.layer.cheap
-                    or replaces_its_input(step)
-                ):
+                if step is None or tensor in self.crossing or not step.layer.cheap or replaces_its_input(step):
                     self.kept.add(tensor)
                 elif step not in again:
                     again.add(step)
                     needed.extend(step.inputs)
-            segment.calls[:0] = [Call("forward", step) for step in self.steps if step in again]
+            segment.calls[:0] = [Call("forward", step) for step in sorted(again, key=numbers.__getitem__)]
         if not self.share:
             self.kept = read
 
@@ -311,21 +308,24 @@ class Plan:
                     if kind == "grad":
                         touched.setdefault(tensor, set()).add(index)
         tensors = [*self.sources, *(tensor for step in self.steps for tensor in step.outputs)]
-        self.wide |= {(tensor, "value") for tensor in tensors if tensor in self.crossing | self.kept or not self.share}
+        whole = {*tensors} if not self.share else self.crossing | self.kept
+        self.wide |= {(tensor, "value") for tensor in tensors if tensor in whole}
         self.wide |= {(tensor, "grad") for tensor, where in touched.items() if len(where) > 1 or not self.share}
         if self.training:
             ends = (*self.sources, *self.results) if self.reaches_input else self.results
             self.wide |= {(tensor, "grad") for tensor in ends}
         # A view lies where its other side lies.
-        changed = True
-        while changed:
-            changed = False
-            for segment in self.segments:
-                for call in segment.calls:
-                    sides = set(self._view_sides(call))
-                    if sides & self.wide and not sides <= self.wide:
-                        self.wide |= sides
-                        changed = True
+        views: dict[tuple[Tensor, Kind], list[tuple[Tensor, Kind]]] = {}
+        for segment in self.segments:
+            for call in segment.calls:
+                sides = self._view_sides(call)
+                for side in sides:
+                    views.setdefault(side, []).extend(sides)
+        found = [*self.wide]
+        while found:
+            fresh = {*views.pop(found.pop(), [])} - self.wide
+            self.wide |= fresh
+            found.extend(fresh)
 
     def _view_sides(self, call: Call) -> list[tuple[Tensor, Kind]]:
         """The two sides (or more) of a call that only copies; empty for any other call."""
@@ -455,10 +455,13 @@ class Plan:
     def _place_local(self, lives: Lives[Key], starts: list[int]) -> None:
         """Pack what a worker holds for the length of one segment: its block of each tensor, and the layers' scratch."""
         self.worker_bytes = 0
+        local: dict[int | None, list[Key]] = {}
+        for key in lives:
+            local.setdefault(key[2], []).append(key)
         for index, segment in enumerate(self.segments):
             spans: dict[Hashable, Span] = {}
-            for key in lives.roots():
-                if key[2] == index:
+            for key in local.get(index, []):
+                if lives.find(key) == key:
                     size = segment.cut.block * math.prod(key[0].shape) * self.dtype.itemsize
                     spans[key] = Span(size, lives.starts(key), lives.ends(key))
             for position, call in enumerate(segment.calls):
@@ -467,7 +470,7 @@ class Plan:
                     spans[position, name] = Span(self.size(wanted), now, now)
             offsets, size = pack(spans, self.share)
             self.worker_bytes = max(self.worker_bytes, size)
-            segment.places = {key[:2]: offsets[lives.find(key)] for key in lives if key[2] == index}
+            segment.places = {key[:2]: offsets[lives.find(key)] for key in local.get(index, [])}
             segment.scratch = [
                 {name: offsets[position, name] for name in self.scratch(call, segment.cut.block)}
                 for position, call in enumerate(segment.calls)

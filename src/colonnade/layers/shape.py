@@ -39,7 +39,7 @@ class Identity(Layer):
 
 
 class Reshaping(Layer):
-    """What Flatten, Unflatten and Reshape share: the numbers of each image stay in order, the last axis running fastest.
+    """What Flatten, Unflatten and Reshape share: the numbers stay in order, the last axis running fastest.
 
     Images lie channels-last, so where images are read or made that is a transposing copy, unless they have but one
     channel or one pixel.

@@ -73,6 +73,7 @@ class Importer:
         self._shared: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self._drawn: list[tuple[Parameter, Initializer]] = []
         self._taken: set[str] = set()
+        self._numbered: dict[str, int] = {}  # the last number that a name was given
         self._inputs: list[str] = []
 
     def model(self) -> Model:
@@ -264,13 +265,13 @@ class Importer:
             holds: Whether the node has weights; others may not have the name of one that has.
         """
         cleaned = [re.sub(r"[^\w.:-]+", "_", wish).strip("._") or "node" for wish in wishes]
-        taken = self._taken if holds else self._taken | self._holders
-        free = next((each for each in cleaned if each not in taken), None)
-        number = 2
+        others: set[str] = set() if holds else self._holders
+        free = next((each for each in cleaned if each not in self._taken and each not in others), None)
+        last = cleaned[-1]
         while free is None:
-            numbered = f"{cleaned[-1]}_{number}"
-            free = None if numbered in taken else numbered
-            number += 1
+            self._numbered[last] = number = self._numbered.get(last, 1) + 1
+            numbered = f"{last}_{number}"
+            free = None if numbered in self._taken or numbered in others else numbered
         self._taken.add(free)
         return free
 

@@ -39,6 +39,7 @@ class Building:
         self._constants: dict[Any, Value] = {}
         self._owners: dict[Any, tuple[Layer, str]] = {}  # of a parameter or buffer
         self._warned: set[str] = set()
+        self._numbered: dict[str, int] = {}
 
     def put(self, layer: Layer, *operands: Any, name: str | None = None) -> Tensor:
         """Put a layer that reads `operands` into the graph; returns the tensor that it makes."""
@@ -176,10 +177,11 @@ class Building:
         return layer
 
     def _unused(self, name: str, held: bool) -> str:
-        made, number = name, 0
+        made, number = name, self._numbered.get(name, 0)
         while made in self.nodes or made in self._inputs or (not held and made in self._holders):
             number += 1
             made = f"{name}_{number}"
+        self._numbered[name] = number  # so that the next of that name does not try all of them again
         return made
 
     def _shape(self, layer: Any, shapes: Sequence[Shape | None]) -> Shape | None:

@@ -20,7 +20,7 @@ class Dice:
         self.rng = np.random.default_rng(seed)
 
     def number(self, least: int, most: int) -> int:
-        """A whole number, both ends included; mostly the smaller half of what there is."""
+        """A whole number, both ends included."""
         return int(self.rng.integers(least, max(least, most) + 1))
 
     def flag(self, probability: float = 0.5) -> bool:
@@ -103,7 +103,7 @@ ELEMENTWISE: dict[str, Draw] = {
     "GroupNorm": lambda d, s: cn.GroupNorm(d.divisor(s[0]), s[0], affine=d.flag()),
     "InstanceNorm2d": lambda d, s: cn.InstanceNorm2d(s[0], affine=d.flag(), track_running_stats=d.flag()),
     "LayerNorm2d": lambda d, s: cn.LayerNorm2d(s[0], affine=d.flag()),
-    "LocalResponseNorm": lambda d, s: cn.LocalResponseNorm(d.number(1, 5), d.real(0.1, 1), d.real(0.3, 1), d.real(1, 2)),
+    "LocalResponseNorm": lambda d, s: cn.LocalResponseNorm(d.number(1, 5), d.real(0.1, 1), d.real(0.3, 1), 1.5),
     "Dropout2d": lambda d, s: cn.Dropout2d(d.pick([0.0, 0.0, 0.0, 0.4])),
     "Conv2d same": lambda d, s: _convolution(d, s, same=True),
     "MultiheadAttention": lambda d, s: cn.MultiheadAttention(s[-1], d.divisor(s[-1]), bias=d.flag()),
@@ -147,7 +147,7 @@ RESHAPING: dict[str, Draw] = {
     "Reshape": lambda d, s: cn.Reshape(_one_left(d, d.sizes(math.prod(s), d.number(1, 5)))),
     "Permute": lambda d, s: cn.Permute((0, *(int(axis) + 1 for axis in d.rng.permutation(len(s))))),
     "Select": lambda d, s: _at(d, s, lambda axis, size: cn.Select(axis, d.number(-size, size - 1))),
-    "Slice": lambda d, s: cn.Slice(d.axis(s), d.number(-2, 2), d.pick([None, None, 4, -1]), d.pick([1, 1, 2, 3, -1, -2])),
+    "Slice": lambda d, s: cn.Slice(d.axis(s), d.number(-2, 2), d.pick([None, 4, -1]), d.pick([1, 1, 2, 3, -1, -2])),
     "IndexSelect": lambda d, s: _at(
         d, s, lambda axis, size: cn.IndexSelect(axis, [d.number(-size, size - 1) for _ in range(d.number(1, 4))])
     ),
@@ -254,15 +254,18 @@ def _convolution(d: Dice, shape: Shape, same: bool = False) -> Any:
     groups, outputs = _grouped(d, shape[0])
     if same:
         groups, outputs = d.pick([1, d.divisor(shape[0])]), shape[0]
-        return cn.Conv2d(shape[0], outputs, d.pair(1, 3), padding="same", dilation=d.pair(1, 2), groups=groups, bias=d.flag())
-    return cn.Conv2d(
-        shape[0], outputs, d.pair(1, 4), d.pair(1, 3), d.pick([0, d.pair(0, 3), "valid"]), d.pair(1, 2), groups, d.flag()
-    )  # fmt: skip
+        return cn.Conv2d(
+            shape[0], outputs, d.pair(1, 3), padding="same", dilation=d.pair(1, 2), groups=groups, bias=d.flag()
+        )
+    padding = d.pick([0, d.pair(0, 3), "valid"])
+    return cn.Conv2d(shape[0], outputs, d.pair(1, 4), d.pair(1, 3), padding, d.pair(1, 2), groups, d.flag())
 
 
 def _convolution_1d(d: Dice, shape: Shape) -> Any:
     groups, outputs = _grouped(d, shape[0])
-    return cn.Conv1d(shape[0], outputs, d.number(1, 4), d.number(1, 3), d.number(0, 2), d.number(1, 2), groups, d.flag())
+    return cn.Conv1d(
+        shape[0], outputs, d.number(1, 4), d.number(1, 3), d.number(0, 2), d.number(1, 2), groups, d.flag()
+    )
 
 
 def _transposed(d: Dice, shape: Shape) -> Any:
