@@ -216,3 +216,16 @@ def test_what_is_left_out_is_said_in_a_line(here, model, tmp_path):
     result = here("train", "--data", tmp_path, "--epochs", 1, "--model", "mlp", "--out", tmp_path / "out")
     assert result.returncode == 2  # a single daisy can't be divided
     assert result.stderr.splitlines()[0] == f"warning: {warning}"
+
+
+def test_names_of_folders_and_classes_are_shown_without_their_control_characters(here, tmp_path):
+    model = expert("daisy", "roses", "tulips")
+    model.classes = ["daisy", "roses", "\x1b[31mtulips"]
+    model.save(tmp_path / "model.safetensors")
+    place = shaded(tmp_path / "\x1b[2Jphotographs", daisy=1, roses=2)
+    (place / "roses" / "1.\x1b[5m").touch()
+    result = here("evaluate", tmp_path / "model.safetensors", "--data", place)
+    assert result.returncode == 0, result.stderr
+    assert "\x1b" not in result.stdout + result.stderr
+    assert len(result.stderr.splitlines()) == 3
+    assert r"have no images here: \x1b[31mtulips." in result.stderr.replace("has", "have")

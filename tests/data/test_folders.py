@@ -226,7 +226,9 @@ def test_a_list_of_suffixes_stays_short_and_printable():
     assert listed({".txt": 1}) == "1 file: .txt 1"
     many = listed({f".{number:02}": 1000 for number in range(50)})
     assert many.endswith(".07 1,000, and 42 other kinds")
-    assert listed({".\x1b[31m": 1, "." + "x" * 1000: 1}) == r"2 files: '.\x1b[31m' 1, .xxxxxxxxxxxxxxx… 1"
+    strange = listed({".\x1b[31m": 1, "." + "x" * 1000: 1})
+    assert strange.startswith(r"2 files: .\x1b[31m 1, .xxxxxxxxxx…(")
+    assert len(strange) < 80
 
 
 # Links

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..printable import printable
+from ..printable import LONGEST_MESSAGE, printable
 from .options import AsJson, BatchSize, Data, DataDir, Image, ModelFile, Threads, image_shape, say, set_threads
 
 if TYPE_CHECKING:
@@ -46,9 +46,11 @@ def evaluate(
     classes = net.classes or [str(number) for number in range(probabilities.shape[1])]
     kind = "images" if data in NAMES else "photographs"
     number = len(tested.classes)
-    typer.echo(f"{tested.title}, {len(images):,} {kind} of {number} class{'es' if number > 1 else ''}", err=True)
+    classes_of = f"{number} class{'es' if number > 1 else ''}"
+    typer.echo(printable(f"{tested.title}, {len(images):,} {kind} of {classes_of}", LONGEST_MESSAGE), err=True)
     if net.classes is None:
-        typer.echo(f"warning: {model} has no names of classes: they are taken in the order of the data's.", err=True)
+        unnamed = f"{model} has no names of classes: they are taken in the order of the data's."
+        typer.echo(f"warning: {printable(unnamed, LONGEST_MESSAGE)}", err=True)
     confusion = metrics.confusion_matrix(predicted, labels, len(classes))
     reports = metrics.class_reports(confusion)
     calibration = metrics.calibration(probabilities, labels)

@@ -66,7 +66,7 @@ def _warnings_in_a_line() -> Iterator[None]:
 
     def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
         if category is UserWarning:
-            typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+            typer.echo(f"warning: {printable(' '.join(str(message).split()), LONGEST_MESSAGE)}", err=True)
         else:  # a mistake of ours, or of a library
             before(message, category, *place)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import DataError
+from ..printable import printable
 from .images import SUFFIXES
 from .pairing import composed
 
@@ -181,15 +182,10 @@ def is_system_file(name: str) -> bool:
 def listed(left_out: Mapping[str, int]) -> str:
     """How many files there are, and of which suffixes: `3 files: .heic 2, .txt 1`."""
     ranked = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
-    shown = [f"{_shown(suffix)} {count:,}" for suffix, count in ranked[:SHOWN]]
+    shown = [f"{printable(suffix, LONGEST) or 'without a suffix'} {count:,}" for suffix, count in ranked[:SHOWN]]
     shown += [f"and {len(ranked) - SHOWN} other kinds"] if len(ranked) > SHOWN else []
     total = sum(left_out.values())
     return f"{total:,} {'file' if total == 1 else 'files'}: {', '.join(shown)}"
-
-
-def _shown(suffix: str) -> str:
-    suffix = suffix if len(suffix) <= LONGEST else f"{suffix[:LONGEST]}…"
-    return (suffix if suffix.isprintable() else ascii(suffix)) or "without a suffix"
 
 
 def _beside(folder: Path) -> Counter[str]:
