@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import math
+import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -65,7 +66,7 @@ def _run(*arguments: object) -> None:
 
 
 def _require_printable(text: str) -> None:
-    hidden = [each for each in text if each != "\n" and not each.isprintable() and each not in "\u200c\u200d"]
+    hidden = [each for each in text if each != "\n" and not each.isprintable() and unicodedata.category(each) != "Zs"]
     if hidden:
         raise AssertionError(f"{hidden[0]!r} is printed as it is: {text[:200]!r}")
 

@@ -22,10 +22,12 @@ SEEDS: dict[str, list[bytes]] = {}
 
 
 def changed(name: str, number: int, folder: Path) -> bytes:
-    """The file of that number."""
+    """The file of that number; of a negative one, one of those that are changed, as it is."""
     if name not in SEEDS:
         (folder / "seeds" / name).mkdir(parents=True)
         SEEDS[name] = FORMATS[name].seeds(folder / "seeds" / name)
+    if number < 0:
+        return SEEDS[name][number % len(SEEDS[name])]
     random = Random(f"{name} {number}")
     return FORMATS[name].mutate(random.choice(SEEDS[name]), random)
 
