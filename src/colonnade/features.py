@@ -109,7 +109,7 @@ def _read(path: Path, shape: Shape, dtype: np.dtype[Any]) -> Array | None:
     """The features, memory-mapped; None where they are not, or not whole."""
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except Exception:  # whatever NumPy makes of a file of another kind, or a broken one
         return None
     return stored if (stored.shape, stored.dtype) == (shape, dtype) else None
 

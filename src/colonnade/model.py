@@ -875,7 +875,7 @@ def _float_type(dtype: DTypeLike) -> np.dtype[Any]:
     try:
         if (made := np.dtype(dtype)) in (np.float32, np.float64):
             return made
-    except TypeError:  # a name that NumPy does not know, such as bfloat16
+    except (TypeError, ValueError, SyntaxError):  # a name that NumPy does not know, such as bfloat16
         pass
     raise ArgumentError(f"Model: dtype must be float32 or float64, got {arguments.shown(dtype)}.")
 

@@ -89,8 +89,11 @@ class Schedule:
         expected = self.state_dict()
         if set(state) | {"lr"} != set(expected):  # states of before had no rate: theirs is that of the schedule alone
             raise ArgumentError(f"{self._name}: the state must hold {sorted(expected)}, got {sorted(state)}.")
-        self.steps, self.base_lr = int(state["steps"]), float(state["base_lr"])
-        self.optimizer.lr = float(state["lr"]) if "lr" in state else self.rate(self.steps, self.base_lr)
+        self.steps = arguments.whole(self._name, "steps", state["steps"], 0)
+        self.base_lr = arguments.number(self._name, "base_lr", state["base_lr"])
+        self.optimizer.lr = (
+            arguments.number(self._name, "lr", state["lr"]) if "lr" in state else self.rate(self.steps, self.base_lr)
+        )
 
     @property
     def _name(self) -> str:
@@ -596,4 +599,7 @@ class ReduceLROnPlateau:
             raise ArgumentError(
                 f"ReduceLROnPlateau: the state must hold {sorted(self.state_dict())}, got {sorted(state)}."
             )
-        self.best, self.bad_steps, self.resting = float(state["best"]), int(state["bad_steps"]), int(state["resting"])
+        self.best = arguments.number("ReduceLROnPlateau", "best", state["best"], finite=False)
+        self.bad_steps, self.resting = (
+            arguments.whole("ReduceLROnPlateau", name, state[name], 0) for name in ("bad_steps", "resting")
+        )

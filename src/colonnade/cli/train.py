@@ -172,7 +172,7 @@ def _fit(net: Model, dataset: Dataset, settings: Settings, resume: bool, progres
     if history.stopped:
         of_time = history.stopped.startswith(TIME_IS_UP)
         progress.say(f"ended early: {history.stopped}" + (f"; {go_on}" if of_time else ""))
-    kept = history[-1] if stopper is None else history[stopper.epoch - 1]
+    kept = history[-1] if stopper is None else history[min(stopper.epoch, len(history)) - 1]
     return kept["test_accuracy"] or 0.0
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import gzip
 import shutil
 import tarfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ..documents import reason
 from ..errors import DataError
 from ..ops.layout import Array, channels_first
 from ..storage import replacing
@@ -79,8 +79,12 @@ def unpack(archive: Path, files: Sequence[str], folder: Path) -> None:
                 with replacing(folder / name) as file:
                     shutil.copyfileobj(content, file)
                 missing.remove(name)
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{archive}: the archive is truncated or corrupt ({reason}); download it again.") from error
+    except DataError:
+        raise
+    except Exception as error:  # whatever the readers make of broken archives
+        if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+            raise
+        told = f"the archive is truncated or corrupt ({reason(error)})"
+        raise DataError(f"{archive}: {told}; download it again.") from error
     if missing:
         raise DataError(f"{archive}: expected {', '.join(sorted(missing))} in it; it is not there. Download it again.")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import os
 import struct
-import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
 
+from ..documents import reason
 from ..errors import DataError
 from ..ops.layout import Array
 
@@ -49,8 +49,10 @@ def read(path: Path, dimensions: int) -> Array:
                 return _parse(path, cast(BinaryIO, unzipped), dimensions, at_most=stored * GREATEST_COMPRESSION)
     except EOFError:
         raise DataError(f"{path}: the gzip file is truncated; copy or download it again.") from None
-    except (OSError, zlib.error) as error:  # gzip.BadGzipFile is an OSError
-        raise DataError(f"{path}: can't be read ({error}); copy or download it again.") from error
+    except DataError:
+        raise
+    except Exception as error:  # what the disk says, and whatever gzip makes of a broken file
+        raise DataError(f"{path}: can't be read ({reason(error)}); copy or download it again.") from error
 
 
 def _parse(path: Path, file: BinaryIO, dimensions: int, at_most: int) -> Array:

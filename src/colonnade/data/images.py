@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..documents import reason
 from ..errors import ArgumentError, DataError
 from ..ops.layout import Array, channels_first
 
@@ -132,8 +133,8 @@ def decode(path: Path, height: int, width: int, channels: int) -> Array:
         raise DataError(f"{path}: expected an image, got a file of another kind.") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):  # the first where warnings are errors
         raise DataError(f"{path}: expected a photograph, got an image of more pixels than is safe to open.") from None
-    except Exception as error:  # at broken files Pillow's readers raise whatever their arithmetic comes upon
-        raise DataError(f"{path}: the image can't be read ({error or type(error).__name__}).") from error
+    except Exception as error:  # whatever Pillow's readers make of broken files
+        raise DataError(f"{path}: the image can't be read ({reason(error)}).") from error
 
 
 def _no_file(path: Path) -> str:

@@ -240,7 +240,9 @@ class Best(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
-        self.best, self.epoch = state["best"], int(state["epoch"])
+        best = state["best"]
+        self.best = None if best is None else arguments.number(self._name, "best", best, finite=False)
+        self.epoch = arguments.whole(self._name, "epoch", state["epoch"], 0)
 
     @property
     def _name(self) -> str:
