@@ -53,7 +53,8 @@ def of_files(memory: float | str | None = None, work: float | str | None = None)
         owner, value = (
             (f"load: {name}", given[name]) if given[name] is not None else (variable, os.environ.get(variable))
         )
-        number = default if value in (None, "") else amount(owner, value, BYTES)
+        unset = value is None or (owner == variable and not value)
+        number = default if unset else amount(owner, value, BYTES)
         if number is None or isinstance(number, bool) or not isinstance(number, int | float) or not number > 0:
             raise ArgumentError(f"{owner} must be a positive number, got {value!r}.")
         found.append(number)

@@ -142,7 +142,7 @@ def max_scratch(window: Window, shape: Shape, outputs: Shape, direction: Directi
     spaces = {"mask": Scratch(outputs, np.bool_)}
     if direction == "backward":
         spaces["take"] = Scratch(outputs)
-    if pooling.sorts_columns(window):
+    if pooling.sorts_columns(window, shape[3]):
         spaces["sorted"] = Scratch(pooling.sorted_shape(window, shape))
     return spaces
 

@@ -128,9 +128,9 @@ def _pixels(image: Array, position: Position) -> Array:
     return image[images, rows, phase, start : start + len(range(columns.start, columns.stop, columns.step))]
 
 
-def sorts_columns(window: Window) -> bool:
+def sorts_columns(window: Window, width: int) -> bool:
     """Whether it pays to sort columns first: several windows see a pixel, and of no two neighbours the same."""
-    return window.stride[1] > 1 and math.prod(window.kernel) > math.prod(window.stride)
+    return 1 < window.stride[1] < width and math.prod(window.kernel) > math.prod(window.stride)
 
 
 def sorted_shape(window: Window, shape: Sequence[int]) -> tuple[int, ...]:
