@@ -53,6 +53,8 @@ def test_json_that_is_none_or_hostile_is_one_line(text: str) -> None:
         b"a = 1" + b"0" * 5000,
         b"a = 1\na = 2",
         b"[" + b"a." * 3000 + b"a]",
+        b"[" + b'"a" . ' * 100_000 + b"a]",
+        b"a = '" + b"y" * (1 << 20) + b"'",
     ],
     ids=lambda text: f"{text[:6]!r} {len(text)}",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -16,6 +17,9 @@ DEEPEST = 200
 # Of a whole number: more than any seed has, and as many as a float can hold.
 MOST_BITS = 1_000
 GREATEST = 1 << 26
+GREATEST_TOML = 1 << 20
+# A key of so many parts that it lies deeper than that: a.b.c
+LONG_KEY = re.compile(rb"""(?<![\w.'"-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){%d}""" % DEEPEST)
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -33,7 +37,14 @@ def parse_toml(text: bytes) -> dict[str, Any]:
     """What the bytes of a TOML file say; raises FileFormatError as :func:`parse_json` does."""
     import tomllib
 
-    found: dict[str, Any] = _parse("not a TOML file", lambda: tomllib.loads(text.decode("utf-8").replace("\r\n", "\n")))
+    def parse() -> dict[str, Any]:
+        if len(text) > GREATEST_TOML:
+            raise ValueError(f"it has {len(text):,} bytes, more than {GREATEST_TOML:,}")
+        if LONG_KEY.search(text):  # the library takes time that grows with the square of its parts
+            raise RecursionError
+        return tomllib.loads(text.decode("utf-8").replace("\r\n", "\n"))
+
+    found: dict[str, Any] = _parse("not a TOML file", parse)
     return found
 
 

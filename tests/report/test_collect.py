@@ -10,7 +10,7 @@ import pytest
 
 import colonnade as cn
 from colonnade.errors import DataError
-from colonnade.report import collect
+from colonnade.report import collect, render
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +194,34 @@ def test_numbers_that_are_none_stay_what_they_are(run):
     record = {"epoch": 1, "train_loss": float("nan"), "test_loss": None, "train_accuracy": "half"}
     (run / "metrics.jsonl").write_text(json.dumps(record) + "\n")
     assert collect(run, steps=0).history[0]["train_accuracy"] == "half"
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 5000 + "]" * 5000, '{"a":' * 3000, '{"epoch": 1' + "0" * 400 + "}", "{", b"\xff".decode("latin-1")]
+)
+def test_lines_of_metrics_that_can_not_be_read_are_said(run: Path, line: str) -> None:
+    with (run / "metrics.jsonl").open("a", encoding="latin-1") as file:
+        file.write(line + "\n")
+    report = collect(run, steps=0)
+    assert report.missing["curves"].startswith("metrics.jsonl can't be read (not JSON")
+    assert report.judgement is not None
+
+
+@pytest.mark.parametrize("value", ["y" * 5000, "a\\u0000b", "../nowhere"])
+@pytest.mark.parametrize("name", ["data", "data_dir"])
+def test_a_configuration_that_names_no_folder_there_can_be_is_said(run: Path, name: str, value: str) -> None:
+    with (run / "config.toml").open("w") as file:
+        file.write("".join(f'{each} = "{value if each == name else "mnist"}"\n' for each in ("data", "data_dir")))
+    report = collect(run, steps=0)
+    assert report.missing["judgement"].startswith("The images held out can't be judged: ")
+
+
+def test_names_and_values_of_a_run_are_shown_escaped_and_cut(run: Path) -> None:
+    (run / "config.toml").write_text('data = "digits"\n"\\u001b[31m" = "\\u202e' + "y" * 10_000 + '"\n')
+    long = "y" * 10_000
+    (run / "metrics.jsonl").write_text(f'{{"epoch": 1, "\\u001b": "\\u0007\\u202e", "train_loss": [1, "{long}"]}}\n')
+    page = render(collect(run, steps=0))
+    for hidden in ("\x1b", "\x07", "\u202e", "y" * 1000):
+        assert hidden not in page
+    assert r"\x1b[31m" in page
+    assert r"\u202eyyy" in page

@@ -430,3 +430,58 @@ def test_a_run_whose_classes_were_renamed_on_disk_is_not_resumed(tmp_path):
     (tmp_path / "images" / "roses").rename(tmp_path / "images" / "tulips")
     with pytest.raises(ArgumentError, match="classes differ: 'roses' is missing, 'tulips' is new"):
         run(epochs=3, resume=True)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """What the checkpoint of a whole run holds."""
+    folder = tmp_path_factory.mktemp("stored")
+    train(out=folder)
+    return storage.read(folder / "checkpoint.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ({"epoch": [1]}, r"its place: epoch can't be \[1\]"),
+        ({"epoch": 10**30}, "its place: epoch can't be 10{30}"),
+        ({"epoch": True}, "its place: epoch can't be True"),
+        ({"epoch": -1}, "its place: epoch can't be -1"),
+        ({"epoch": 1.5}, r"its place: epoch can't be 1\.5"),
+        ({"epoch": 5}, "it stands in epoch 5 after 3"),
+        ({"step": "2"}, "its place: step can't be '2'"),
+        ({"step": 10**6}, "it stands after step 1000000 of"),
+        ({"seconds": float("nan")}, "its place: seconds can't be nan"),
+        ({"stopped": 1}, "its place: stopped can't be 1"),
+        ({"mean": []}, r"its place: mean can't be \[\]"),
+        ({"mean": {}}, "it lacks 'images'"),
+        ({"callbacks": None}, "its place: callbacks can't be None"),
+        ({"callbacks": {}}, "it lacks 'Scheduler'"),
+    ],
+    ids=str,
+)
+def test_a_place_that_no_run_stands_in_is_one_line(tmp_path, stored, place, message):
+    tensors, metadata = stored
+    run = json.loads(metadata["run"])
+    run["place"] |= place
+    storage.write(tmp_path / "checkpoint.safetensors", tensors, metadata | {"run": json.dumps(run)})
+    with pytest.raises(FileFormatError, match=f"a damaged checkpoint .*{message}") as caught:
+        train(out=tmp_path, resume=True)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("run", ["[" * 5000 + "]" * 5000, "null", "[]", '{"settings": 3, "place": {}, "history": []}'])
+def test_a_hostile_description_of_a_run_is_one_line(tmp_path, run):
+    storage.write(tmp_path / "a", {}, {"format": "colonnade checkpoint", "version": "2", "run": run})
+    with pytest.raises(FileFormatError, match="a damaged checkpoint: it does not say of what run") as caught:
+        training.checkpoint.read(tmp_path / "a")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("steps", [-1, 2**62])
+def test_an_optimizers_state_of_more_steps_than_there_is_time_for_is_refused(steps):
+    optimizer = cn.NAdam(network().build((1, 8, 8)).parameters())
+    with pytest.raises(ArgumentError, match="NAdam: step must lie between 0 and"):
+        optimizer.load_state_dict(optimizer.state_dict() | {"step": np.array(steps)})
+    optimizer.load_state_dict(optimizer.state_dict() | {"step": np.array(2**40)})
+    assert optimizer._product < 1e-300

@@ -34,7 +34,7 @@ def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = (), li
         LimitError: A model that takes more memory or work than it may.
     """
     tensors, metadata = storage.read(path)
-    with refusing(f"{path}: not a Colonnade model: it holds no description of one"):
+    with refusing(f"{path}: not a Colonnade model: it holds no description of one", ours=True):
         description = parse_json(metadata["colonnade"])
         version = description["version"]
     if not isinstance(version, int) or version > FORMAT_VERSION:

@@ -190,9 +190,12 @@ class NAdam(Optimizer):
         super().load_state_dict(state)
         self._product = 1.0
         for step in range(1, self.steps + 1):
-            self._product *= self._momentum(step)
-            if not self._product:  # and so it stays: a state may name any number of steps
+            product = self._product * self._momentum(step)
+            if (
+                product == self._product
+            ):  # nothing, or the least number there is: it stays, and a state may name any step
                 break
+            self._product = product
 
     def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
         """One step of one chunk, by the formula above."""

@@ -117,7 +117,7 @@ def read(path: storage.StrPath) -> Checkpoint:
             f"{path}: a checkpoint of another version of Colonnade "
             f"(format {metadata.get('version')}, this one reads {VERSION})."
         )
-    with refusing(f"{path}: a damaged checkpoint: it does not say of what run"):
+    with refusing(f"{path}: a damaged checkpoint: it does not say of what run", ours=True):
         run = parse_json(metadata["run"])
         settings, place, history = dict(run["settings"]), dict(run["place"]), list(run["history"])
     with refusing(f"{path}: a damaged checkpoint"):
