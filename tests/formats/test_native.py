@@ -59,7 +59,7 @@ CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "a shape of text": ({"input_shape": "abc"}, "not a whole Colonnade model"),
     "a shape of lists": ({"input_shape": [[2], [6], [6]]}, "not a whole Colonnade model"),
     "a seed of text": ({"seed": "x"}, "seed must be"),
-    "another type of numbers": ({"dtype": "object"}, "dtype must be float32 or float64, got object"),
+    "another type of numbers": ({"dtype": "object"}, "dtype must be float32 or float64, got 'object'"),
     "a type of numbers that is none": ({"dtype": "a,b["}, "dtype must be float32 or float64"),
     "one class too many": ({"classes": ["a", "b", "c"]}, "expected a name for each of 2 outputs, got 3"),
     "classes that are numbers": ({"classes": [1, 2]}, "classes must be a list of names"),
