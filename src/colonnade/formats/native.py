@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = (), li
     try:
         with refusing(f"{path}: not a whole Colonnade model", ours=True):
             body = construct_body(description["architecture"], {each.__name__: each for each in custom})
-            _require_sizes(body, tensors)
+            require_sizes(body, tensors)
             model = restored(body, description, tensors, limits=limits or of_files())
             require_normalization(model)
             return model
@@ -52,18 +52,29 @@ def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = (), li
         raise LimitError(f"{path}: {error}") from error
 
 
-def _require_sizes(body: Chain | Graph, tensors: dict[str, Array]) -> None:
-    """Compare what the layers declare with what the file holds, before anything is allocated for them."""
+def require_sizes(body: Chain | Graph, tensors: Mapping[str, Array], optional: Collection[str] = ()) -> set[str]:
+    """Compare what the layers declare with what the file holds, before anything is allocated for them; returns names.
+
+    Args:
+        body: Of the model.
+        tensors: What the file holds.
+        optional: Single numbers that it may hold elsewhere.
+    """
+    names: set[str] = set()
     steps: list[Step] = []
     body.unroll([Tensor(()) for _ in (body.inputs if isinstance(body, Graph) else "x")], "", steps)
     for step in steps:
         declared = {name: parameter.shape for name, parameter in step.layer.parameters()}
         declared |= {name: getattr(step.layer, name).shape for name in step.layer.buffers}
         for name, shape in declared.items():
+            names.add(f"{step.name}.{name}")
             held = tensors.get(f"{step.name}.{name}")
+            if shape == () and f"{step.name}.{name}" in optional:
+                continue
             if held is None or held.shape != shape:
                 found = "nothing" if held is None else str(held.shape)
                 raise FileFormatError(f"{step.name}.{name} should be {shape}, the file holds {found}.")
+    return names
 
 
 def require_normalization(model: Model) -> None:

@@ -70,8 +70,11 @@ def import_model(model: ModelProto | bytes, *, input_shape: Sequence[Any] | None
 
 def _model(source: Source, input_shape: Sequence[Any] | None, limits: Limits | None) -> Model:
     from .importer import Importer
+    from .origin import original
 
     limits = limits or of_files()
+    if (made := original(source, limits)) is not None:
+        return made
     opened = any(isinstance(size, str) for port in source.inputs for size in port.shape[1:])
     if not opened or input_shape is not None:
         return Importer(source, input_shape=input_shape, limits=limits).model()

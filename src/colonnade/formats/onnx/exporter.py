@@ -23,6 +23,7 @@ from ...layers.wiring import Fork
 from ...model import Model
 from ...steps import Step
 from ...tensor import Shape, Tensor
+from . import origin
 from .expressions import EXPRESSIONS, same
 from .writer import Expression, GraphWriter
 
@@ -74,6 +75,8 @@ def describe(model: Model, *, opset: int, normalization: bool = False, custom: C
             raise  # a mistake of ours
         reason = " ".join(str(error).split())
         raise ArgumentError(f"export_onnx: the functions in custom made no valid graph ({reason})") from error
+    if not normalization:  # with it the graph is more than the model
+        origin.sign(made, model)
     return made
 
 

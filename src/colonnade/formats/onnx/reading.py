@@ -208,8 +208,17 @@ def _node(proto: NodeProto, opset: int, folder: Path | None) -> Node:
             raise FileFormatError(f"{node} can't be run: graphs within a graph.")
         else:
             value = onnx.helper.get_attribute_value(attribute)
-            node.attributes[attribute.name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+            node.attributes[attribute.name] = _plain(value)
     return node
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as Python has it; a float32 as the shortest decimal it is nearest to, 1e-5 for 9.99999975e-6."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, float):
+        return float(str(np.float32(value)))
+    return [_plain(each) for each in value] if isinstance(value, list) and value else value
 
 
 def _port(info: ValueInfoProto) -> Port:

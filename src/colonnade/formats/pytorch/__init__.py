@@ -77,7 +77,8 @@ def to_torch(model: Model) -> torch.nn.Module:
 
     A chain becomes a `torch.nn.Sequential`, and every layer that `torch.nn` has becomes that one. A Graph, a Residual
     and what else there is become small modules of :mod:`colonnade.formats.pytorch.counterparts`, which
-    :func:`from_torch` knows. Frozen parameters require no gradient.
+    :func:`from_torch` knows. Frozen parameters require no gradient, fixed ones are buffers. What PyTorch has no place
+    for (the seed, classes, normalisation, frozen layers) goes along in the attribute `colonnade`, for `from_torch`.
 
     Raises:
         MissingExtraError: PyTorch is not installed.

@@ -34,6 +34,8 @@ def convert(model: Model) -> nn.Module:
         holder = module.get_submodule(path.rpartition(".")[0])
         tensor = holder._parameters.pop(path.rpartition(".")[2])
         holder.register_buffer(path.rpartition(".")[2], None if tensor is None else tensor.detach())
+    # What PyTorch has no place for goes along beside it.
+    module.colonnade = {name: value for name, value in model.description().items() if name != "architecture"}
     return module
 
 

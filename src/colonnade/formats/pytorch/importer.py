@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -62,6 +62,8 @@ def convert(module: Any, input_shape: Sequence[Any] | None) -> Model:
     while type(module).__name__ in WRAPPERS:
         module = getattr(module, WRAPPERS[type(module).__name__])
     dtype = _dtype_of(module)
+    kept = getattr(module, "colonnade", {})  # what `to_torch` wrote beside it
+    input_shape = kept.get("input_shape") if input_shape is None else input_shape
     weights: Weights = {}
     body = structure(module, weights)
     model = None if body is None else _model(body, dtype, input_shape)
@@ -71,7 +73,23 @@ def convert(module: Any, input_shape: Sequence[Any] | None) -> Model:
         if input_shape is not None:
             model.build(input_shape)
     _load(model, weights)
+    _restore(model, module, kept)
     return model
+
+
+def _restore(model: Model, module: nn.Module, kept: Mapping[str, Any]) -> None:
+    """What PyTorch has no place for, as it was when the module was made of a model; nothing where it does not fit."""
+    model.seed = kept.get("seed", model.seed)
+    for name in ("classes", "normalization"):
+        with suppress(ColonnadeError):
+            setattr(model, name, kept.get(name))
+    learned = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    for name in kept.get("frozen", ()):
+        if not any(each == name or each.startswith(f"{name}.") for each in learned):
+            with suppress(ArgumentError):
+                model.freeze(name)
+    for name, alias in kept.get("aliases", {}).items():
+        model.aliases.setdefault(name, Alias(*alias))
 
 
 def _model(body: Node, dtype: str, input_shape: Sequence[Any] | None) -> Model | None:

@@ -26,7 +26,7 @@ def batch_normalization(call: Call) -> Value:
         raise UnsupportedError("a layer has one output, and the statistics are wanted too")
     settings = {
         "eps": call.attribute("epsilon", 1e-5),
-        "momentum": 1.0 - call.attribute("momentum", 0.9),
+        "momentum": round(1.0 - call.attribute("momentum", 0.9), 7),  # as many digits as float32 has
         "track_running_stats": not training,
     }
     weights = {"weight": scale, "bias": bias}

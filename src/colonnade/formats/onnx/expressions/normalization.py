@@ -17,7 +17,10 @@ def batch_norm(graph: GraphWriter, layer: BatchNorm | layers.InstanceNorm2d, x: 
     if layer.track_running_stats:
         scale, shift = _affine(graph, layer.num_features)
         running = graph.parameter("running_mean"), graph.parameter("running_var")
-        return graph.node("BatchNormalization", x, scale, shift, *running, epsilon=float(layer.eps))
+        how = {"epsilon": float(layer.eps)}
+        if layer.momentum is not None:  # in ONNX it is the share that the old statistics keep
+            how["momentum"] = 1 - float(layer.momentum)
+        return graph.node("BatchNormalization", x, scale, shift, *running, **how)
     standard = _standardized(graph, x, [0, *range(2, len(graph.shape) + 1)], layer.eps)
     return _scaled(graph, standard)
 
