@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from . import arguments
 from .composites import construct
 from .data.batches import Batches
+from .data.pixels import remembered, unit
 from .errors import ArgumentError, ShapeError
 from .executor import Executor
 from .layers import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d, ZeroPad2d
@@ -285,7 +286,9 @@ def _prepared(who: str, model: Model, image: ArrayLike) -> Array:
     shape, array = _input_shape(who, model), np.asarray(image)
     if array.shape != shape:
         raise ShapeError(f"{who}: expected one image of shape {shape}, got {array.shape}.")
-    return Batches(array[np.newaxis], model.dtype, model.normalization).take(np.zeros(1, np.intp))
+    batch = array[np.newaxis]
+    one = unit(who, remembered(model.pixels), batch)
+    return Batches(batch, model.dtype, model.normalization, one).take(np.zeros(1, np.intp))
 
 
 def _probabilities(model: Model, x: Array) -> Array:

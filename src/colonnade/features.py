@@ -11,6 +11,7 @@ import numpy as np
 from .data.examples import Arrays, Examples
 from .data.loader import Loader
 from .data.pairing import class_names
+from .data.pixels import Scale
 from .data.prefetch import default_workers, prefetch
 from .errors import ArgumentError, DataError
 from .model import Model
@@ -68,7 +69,13 @@ def cached_features(
     if isinstance(model.output_shape[0], tuple):
         raise ArgumentError(f"cached_features: expected a model of one output, got {len(model.output_shape)}.")
     loader = Loader(
-        examples, batch_size, dtype=model.dtype, normalization=model.normalization, shuffle=False, workers=workers
+        examples,
+        batch_size,
+        dtype=model.dtype,
+        normalization=model.normalization,
+        shuffle=False,
+        workers=workers,
+        scale=Scale("cached_features", model.pixels),
     )
     path = Path(folder, f"features-{_fingerprint(model, examples, workers)}.npy")
     laid = _laid(model.output_shape)

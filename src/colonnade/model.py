@@ -97,6 +97,8 @@ class Model(Composite):
         remake: Makes the model for images of other shapes, where the layers themselves depend on these; None elsewhere.
         aliases: Names of parameters in a module that the model was made from, with ours; `load_state_dict` takes both.
         normalization: {"mean": [...], "std": [...]} by channel, what was done to images in [0, 1]; None; saved too.
+        pixels: {"kind": "bytes", "least": 0, "most": 255}, "integers" or "floats": what the images were that it was
+            trained on, None where nobody knows; saved too. What it is asked with is converted to that, or refused.
         position: Epoch and step, where the random streams stand; training sets it.
         pending: The executor whose backward pass is due, or None.
         limits: What it may take, of a model that came out of a file; None for whatever the machine has.
@@ -120,6 +122,7 @@ class Model(Composite):
         self.input_shape: Any = None  # a Shape, or a tuple of them
         self._classes: list[str] | None = None
         self.normalization: dict[str, list[float]] | None = None
+        self.pixels: dict[str, Any] | None = None
         self.aliases: dict[str, Alias] = {}
         self.remake: Callable[[tuple[Shape, ...]], Model] | None = None
         self.position: tuple[int, ...] = (0, 0)
@@ -199,7 +202,7 @@ class Model(Composite):
         lower, upper = Model(bodies[0], **settings), Model(bodies[1], **settings)
         if self.input_shape is not None:
             upper.build(lower.build(self.input_shape).output_shape)
-        lower.normalization, upper.classes = self.normalization, self.classes
+        lower.normalization, lower.pixels, upper.classes = self.normalization, self.pixels, self.classes
         return lower, upper
 
     def cut(self, place: int | str) -> Model:
@@ -765,6 +768,7 @@ class Model(Composite):
             "seed": self.seed,
             "classes": self.classes,
             "normalization": self.normalization,
+            "pixels": self.pixels,
             "frozen": self.frozen,
             "fixed": self.fixed,
             "aliases": self.aliases,
@@ -851,6 +855,7 @@ def restored(
         model.build(description["input_shape"])
     model.load_state_dict(state)
     model.classes, model.normalization = description["classes"], description["normalization"]
+    model.pixels = description.get("pixels")  # files of before say nothing of them
     if description.get("frozen"):
         model.freeze(*description["frozen"])
     for name in description.get("fixed", ()):

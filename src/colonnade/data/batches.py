@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .. import arguments
 from ..errors import ArgumentError, DivergenceError, ShapeError
 from ..ops.layout import Array, channels_first, channels_last
+from .pixels import WHITE
 
 Normalization = Mapping[str, Sequence[float]]
 LOOKED_AT_ONCE = 1024  # images that are searched for NaN together
@@ -52,10 +53,20 @@ def means_and_stds(normalization: Normalization) -> tuple[Array, Array]:
     return mean, std
 
 
+def are_alike(one: Normalization, other: Normalization | None) -> bool:
+    """Whether two normalisations do the same; nonsense is like nothing."""
+    if other is None:
+        return False
+    try:
+        return all(np.array_equal(*both) for both in zip(means_and_stds(one), means_and_stds(other), strict=True))
+    except ArgumentError:
+        return False
+
+
 class Conversion:
     """Images of any type made the numbers that a model takes.
 
-        y = (pixels − mean) / std        pixels = x / 255 where x holds bytes, else x
+        y = (pixels − mean) / std        pixels = x / unit
 
     Args:
         shape: Of one image, the channels first.
@@ -63,6 +74,7 @@ class Conversion:
         dtype: The model's type.
         normalization: `mean` and `std` of each channel; None leaves the pixels as they are.
         laid_last: The arrays that are handed in are (n, h, w, c), rather than (n, c, h, w) or (n, ...).
+        unit: What of x stands for 1; by default 255 of bytes, and 1 of all else.
 
     Raises:
         ArgumentError: A normalization of wrong length or without spread.
@@ -75,12 +87,14 @@ class Conversion:
         dtype: DTypeLike,
         normalization: Normalization | None = None,
         laid_last: bool = False,
+        unit: float | None = None,
     ) -> None:
         source, self.dtype = np.dtype(source), np.dtype(dtype)
-        pixels = source == np.uint8
+        if unit is None:
+            unit = WHITE if source == np.uint8 else 1.0
         self._affine: tuple[Array, Array] | None = None  # scale and offset of an image, laid out as the images are
-        self.changes = pixels or normalization is not None or source != self.dtype
-        if normalization is None and not pixels:
+        self.changes = unit != 1 or normalization is not None or source != self.dtype
+        if normalization is None and unit == 1:
             return
         channels = shape[0]
         mean, std = np.zeros(channels), np.ones(channels)
@@ -89,7 +103,6 @@ class Conversion:
         if len(mean) != channels or len(std) != channels:
             lengths = f"{len(mean)} and {len(std)}"
             raise ArgumentError(f"normalization: expected a mean and a std for each of {channels}, got {lengths}.")
-        unit = 255 if pixels else 1
         # As large as an image rather than a number a channel: the inner loop is as long as the image.
         vectors = []
         for values in (1 / (unit * std), -mean / std):
@@ -114,13 +127,20 @@ class Batches:
         x: (n, c, h, w) or (n, ...), of any type; anything with `__array__`.
         dtype: The model's type.
         normalization: `mean` and `std` of each channel; None leaves the pixels as they are.
+        unit: What of x stands for 1; by default 255 of bytes, and 1 of all else.
 
     Raises:
         ShapeError: No images.
         ArgumentError: Numbers that are not real, or a normalization of wrong length or without spread.
     """
 
-    def __init__(self, x: ArrayLike, dtype: DTypeLike, normalization: Normalization | None = None) -> None:
+    def __init__(
+        self,
+        x: ArrayLike,
+        dtype: DTypeLike,
+        normalization: Normalization | None = None,
+        unit: float | None = None,
+    ) -> None:
         x = np.asarray(x)
         if x.ndim < 2 or not len(x):
             raise ShapeError(f"Batches: expected images of shape (n, ...), got shape {x.shape}.")
@@ -129,7 +149,7 @@ class Batches:
         # Images are taken, converted and scaled in the order in which they lie in memory: every pass is one long run.
         self._laid_last = x.ndim == 4 and not x.flags.c_contiguous and channels_last(x).flags.c_contiguous
         self._source = channels_last(x) if self._laid_last else x
-        self._convert = Conversion(x.shape[1:], x.dtype, dtype, normalization, self._laid_last)
+        self._convert = Conversion(x.shape[1:], x.dtype, dtype, normalization, self._laid_last, unit)
         self._taken: Array = np.empty(0)  # (images, ...), of the source's type
         self._batch: Array = np.empty(0)  # (images, ...), of the model's type
 

@@ -16,6 +16,7 @@ from ..ops.layout import Array, channels_first, channels_last
 from .batches import Batches, Conversion, Normalization, cut, order, require_finite
 from .draws import Draws
 from .examples import Arrays, Examples
+from .pixels import Scale
 from .prefetch import default_workers, prefetch
 from .stream import Stream
 
@@ -57,6 +58,7 @@ class Loader:
         seed: Of the order and the augmentation.
         workers: Threads; none with 0. By default as many as there are cores, or none where they do not pay.
         ahead: Batches that are made ready ahead; at least one a worker.
+        scale: What the numbers stand for; by default bytes are divided by 255, and all else is taken as it is.
 
     Raises:
         ArgumentError: Numbers out of range, no images, or a normalization of wrong length or without spread.
@@ -74,6 +76,7 @@ class Loader:
         seed: int = 0,
         workers: int | None = None,
         ahead: int = 2,
+        scale: Scale | None = None,
     ) -> None:
         self.examples = examples
         self.batch_size = batch_size = arguments.whole("Loader", "batch_size", batch_size, 1)
@@ -87,6 +90,7 @@ class Loader:
         self.dtype = np.dtype(dtype)
         self.normalization = normalization
         self.ahead = arguments.whole("Loader", "ahead", ahead, 1)
+        self.scale = scale
         self._images = len(examples.shape) == 3
         self._slices: list[slice] = []
         self._in_place: Batches | None = None
@@ -98,7 +102,8 @@ class Loader:
             self._slices = cut(len(examples), batch_size)
             self.workers = default_workers() if workers is None else workers
             if isinstance(examples, Arrays) and examples.in_memory and augmentation is None:
-                self._in_place = Batches(examples.x, self.dtype, normalization)
+                unit = None if scale is None else scale.of(examples, examples.x)
+                self._in_place = Batches(examples.x, self.dtype, normalization, unit)
                 self.workers = 0
         self._conversion(self.dtype, normalization)  # raises where the normalization does not fit
 
@@ -165,10 +170,11 @@ class Loader:
         require_finite(taken, positions)
         laid = self._laid(taken)
         batch = np.empty(laid.shape, self.dtype)
+        unit = None if self.scale is None else self.scale.of(self.examples, taken)
         if self.augmentation is None:
-            self._conversion(taken.dtype, self.normalization)(laid, batch)
+            self._conversion(taken.dtype, self.normalization, unit)(laid, batch)
             return self._given(batch), targets
-        self._conversion(taken.dtype, None)(laid, batch)
+        self._conversion(taken.dtype, None, unit)(laid, batch)
         augmented, targets = self.augmentation(self._given(batch), targets, Draws(self.seed, epoch, positions))
         if augmented.shape != taken.shape or augmented.dtype != self.dtype or len(targets) != len(taken):
             raise ArgumentError(
@@ -178,8 +184,10 @@ class Loader:
         self._conversion(self.dtype, self.normalization)(self._laid(augmented), batch)
         return self._given(batch), targets
 
-    def _conversion(self, source: DTypeLike, normalization: Normalization | None) -> Conversion:
-        return Conversion(self.examples.shape, source, self.dtype, normalization, self._images)
+    def _conversion(
+        self, source: DTypeLike, normalization: Normalization | None, unit: float | None = None
+    ) -> Conversion:
+        return Conversion(self.examples.shape, source, self.dtype, normalization, self._images, unit)
 
     def _laid(self, x: Array) -> Array:
         """A batch in the order in which it is to lie in memory: images channels-last, all else as it is written."""

@@ -10,6 +10,7 @@ import numpy as np
 from .. import storage
 from ..composites import Chain, Graph, construct_body
 from ..data.batches import Batches, means_and_stds
+from ..data.pixels import remembered
 from ..documents import parse_json, refusing
 from ..errors import FileFormatError, LimitError
 from ..layers.base import Layer
@@ -78,7 +79,8 @@ def require_sizes(body: Chain | Graph, tensors: Mapping[str, Array], optional: C
 
 
 def require_normalization(model: Model) -> None:
-    """Have a model's normalisation be one that fits its images; raises ArgumentError."""
+    """Have a model's normalisation be one that fits its images, and these be known; raises ArgumentError."""
+    remembered(model.pixels)
     if model.normalization is None:
         return
     means_and_stds(model.normalization)

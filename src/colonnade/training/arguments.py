@@ -12,6 +12,7 @@ from .. import arguments
 from ..data.batches import Batches
 from ..data.examples import Arrays
 from ..data.pairing import paired
+from ..data.pixels import Scale, unit
 from ..data.stream import Stream
 from ..errors import ArgumentError, DivergenceError, ShapeError
 from ..losses import CrossEntropyLoss, Loss
@@ -80,11 +81,13 @@ def held_out(
     train: Examples | Stream,
     loss: Criterion,
     classes: Sequence[str] | None,
+    scale: Scale,
 ) -> Examples:
     """The validation part, held to all that `evaluate` will ask of it: an epoch is a dear way to find out.
 
     Raises:
-        ArgumentError: Neither a pair nor examples, no images, or targets that are no class of the model.
+        ArgumentError: Neither a pair nor examples, no images, targets that are no class of the model, or pixels that
+            can't be like those in training.
         ShapeError: Images of another shape than in training.
         DivergenceError: An array of images with NaN or infinity.
     """
@@ -105,6 +108,7 @@ def held_out(
             Batches(found.x, model.dtype).require_finite()
         except DivergenceError as error:
             raise DivergenceError(f"{who}: {error}") from None
+        unit(who, scale.known, found.x)
     require_fit(who, model, found, loss)
     return found
 

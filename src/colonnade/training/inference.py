@@ -12,6 +12,7 @@ from ..arguments import whole
 from ..data.batches import Normalization
 from ..data.loader import Batch, Loader
 from ..data.pairing import paired
+from ..data.pixels import Scale
 from ..errors import DivergenceError
 from ..metrics import predicted
 from ..ops.layout import Array
@@ -146,6 +147,7 @@ def _outputs(
         normalization=model.normalization if normalization is None else normalization,
         shuffle=False,
         workers=workers,
+        scale=Scale(who, getattr(model, "pixels", None)),
     )
     try:
         for batch in loader.epoch(1):

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from ..arguments import flag, number, path, whole
-from ..data.batches import Normalization
+from ..data.batches import Normalization, are_alike
 from ..data.loader import Augmentation, Loader
 from ..data.pairing import class_names, paired
+from ..data.pixels import Scale
 from ..data.stream import Stream
 from ..errors import ArgumentError
 from ..schedules import ReduceLROnPlateau, Schedule
@@ -55,9 +56,10 @@ def fit(
 ) -> History:
     """Train a model.
 
-    Bytes are pixels and are divided by 255; then, for any x, the mean is subtracted and the deviation divided by, if
-    a normalization is given or the model has one. Every image is seen once an epoch. A last batch of a single image
-    is joined to the one before, which so has `batch_size` + 1.
+    Bytes are pixels and are divided by 255, as is what stands for bytes, if the model was trained on them; see
+    `Model.pixels`. Then, for any x, the mean is subtracted and the deviation divided by, if a normalization is given
+    or the model has one. Every image is seen once an epoch. A last batch of a single image is joined to the one
+    before, which so has `batch_size` + 1.
 
     Args:
         model: Built from the shape of x if it is not yet.
@@ -132,6 +134,9 @@ def fit(
         resume = path("fit", "resume", resume)
     told = arguments.listeners(callbacks)
     train = x if isinstance(x, Stream) else paired("fit", arguments.examples("fit", x, y), model.classes)
+    # Another normalization is for other images than those that the model may have been trained on before.
+    same = normalization is None or are_alike(normalization, model.normalization)
+    scale = Scale("fit", getattr(model, "pixels", None) if same else None, learns=True)
     if normalization is None:
         normalization = model.normalization
     loader = Loader(
@@ -143,10 +148,11 @@ def fit(
         shuffle=shuffle,
         seed=seed,
         workers=workers,
+        scale=scale,
     )
     arguments.require_fit("fit", model, train, criterion)
     known = model.classes or class_names(train)
-    held_out = None if validation is None else arguments.held_out(validation, model, train, criterion, known)
+    held_out = None if validation is None else arguments.held_out(validation, model, train, criterion, known, scale)
     optimizer = arguments.learner("fit", optimizer, model)
     if memory is not None:
         average_too, validates = average is not None, held_out is not None

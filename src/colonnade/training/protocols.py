@@ -20,6 +20,7 @@ class Trainable(Protocol):
     seed: int
     classes: list[str] | None
     normalization: dict[str, list[float]] | None
+    pixels: dict[str, Any] | None  # what the images were that it was trained on
     position: tuple[int, ...]  # (epoch, step): where random streams, such as those of dropout, stand
 
     @property

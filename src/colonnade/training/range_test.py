@@ -12,6 +12,7 @@ from ..arguments import number, whole
 from ..data.batches import Normalization
 from ..data.loader import Augmentation, Loader
 from ..data.pairing import paired
+from ..data.pixels import Scale
 from ..errors import ArgumentError
 from . import arguments
 from .protocols import Criterion, Learner, Trainable
@@ -95,6 +96,7 @@ def learning_rate_range_test(
         normalization=model.normalization if normalization is None else normalization,
         augmentation=arguments.augmenter(who, augmentation),
         seed=seed,
+        scale=Scale(who, getattr(model, "pixels", None), learns=True),
     )
     arguments.require_fit(who, model, given, criterion)
     learner = arguments.learner(who, optimizer, model)

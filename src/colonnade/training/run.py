@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.loader import Batch, Loader
+from ..data.pixels import remembered
 from ..errors import ArgumentError, DivergenceError
 from ..optimizers import clip_grad_norm
 from .callbacks import Callback, tell
@@ -186,6 +187,9 @@ class Run:
         Returns whether any target counts: from a batch without, there is nothing to learn.
         """
         x, targets = batch.x, batch.targets
+        scale = self.loader.scale
+        if scale is not None and scale.known is not None:
+            self.model.pixels = scale.known._asdict()
         parts = max(1, min(self.accumulate, len(x) // 2))  # batch norm can't tell the spread of a single image
         bounds = [len(x) * number // parts for number in range(parts + 1)]
         # Of a batch in one part it is known with its outputs.
@@ -361,6 +365,9 @@ class Run:
             if self.step > self.steps:
                 raise ValueError(f"it stands after step {self.step} of {self.steps}")
             self._mean.load_state_dict(place["mean"])
+            if (pixels := place.get("pixels")) and self.loader.scale is not None:  # those of before have none
+                self.loader.scale.known = remembered(pixels)
+                self.model.pixels = pixels
             self._seconds, self._waiting, self._rate = (place[name] for name in ("seconds", "waiting", "lr"))
         if len(self.history) >= self.epoch:
             self.epoch += 1
@@ -397,6 +404,7 @@ class Run:
             "lr": self._rate,
             "stopped": self.history.stopped,
             "callbacks": states,
+            "pixels": getattr(self.model, "pixels", None),
         }
         checkpoint.write(self._out / CHECKPOINT, self._settings, place, self.history, tensors)
         self._kept = f"epoch {self.epoch}" + (f", step {self.step}" if self.step < self.steps else "")

@@ -66,7 +66,11 @@ def describe(model: Model, *, opset: int, normalization: bool = False, custom: C
         ir_version=helper.find_min_ir_version_for(versions),
         producer_name="colonnade",
     )
-    about = {"classes": model.classes, "normalization": None if normalization else model.normalization}
+    about = {
+        "classes": model.classes,
+        "normalization": None if normalization else model.normalization,
+        "pixels": model.pixels,
+    }
     helper.set_model_props(made, {name: json.dumps(value) for name, value in about.items() if value is not None})
     try:
         onnx.checker.check_model(made, full_check=True)

@@ -468,8 +468,8 @@ def _given(array: Array) -> Initializer:
 
 
 def _describe(model: Model, metadata: Mapping[str, str]) -> None:
-    """Take over names of classes and a normalisation, as our own export writes them; nothing where they don't fit."""
-    for name in ("classes", "normalization"):
+    """Take over what our own export writes of classes and images; nothing where it doesn't fit."""
+    for name in ("classes", "normalization", "pixels"):
         try:
             setattr(model, name, parse_json(metadata[name]))
             require_normalization(model)
