@@ -180,6 +180,21 @@ def test_a_nan_stays_a_nan(name: str) -> None:
     np.testing.assert_array_equal(np.isnan(cn.Model([layer])(x)), np.isnan(x) | ((x < 0) & (name in ("Log", "Sqrt"))))
 
 
+@pytest.mark.parametrize("name", ["Add", "Sub", "Mul", "Div", "Pow"])
+def test_arithmetic_of_numbers_of_all_sizes_is_that_of_pytorch(name: str) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    numbers = [0.0, -0.0, 1e-40, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0, 3e38, -3e38, INF, -INF]
+    pairs = [each.reshape(-1, 1) for each in np.meshgrid(np.array(numbers, np.float32), np.array(numbers, np.float32))]
+    given = [torch.tensor(each, requires_grad=True) for each in pairs]
+    expected = getattr(torch, name.lower())(*given)
+    expected.sum().backward()
+    model = cn.Model(cn.Graph({"y": (getattr(cn, name)(), "a", "b")}, inputs=["a", "b"]))
+    y = model(tuple(pairs), training=True)
+    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-5)
+    for found, theirs in zip(model.backward(np.ones_like(y)), given, strict=True):
+        np.testing.assert_allclose(found, theirs.grad.numpy(), rtol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["Softmax", "LogSoftmax"])
 def test_softmax_of_numbers_of_all_sizes_is_that_of_pytorch(name: str, dtype: str) -> None:

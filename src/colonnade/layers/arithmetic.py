@@ -64,12 +64,13 @@ class Div(OfTwo):
 
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         quotient = laid_like(y.grad, block.scratch["quotient"])
-        np.divide(y.grad, x[1].value, out=quotient)
         if x[0].has_grad:
+            np.divide(y.grad, x[1].value, out=quotient)
             sum_to(quotient, x[0].grad)
         if x[1].has_grad:
-            np.multiply(quotient, x[0].value, out=quotient)
+            np.divide(x[0].value, x[1].value, out=quotient)
             np.divide(quotient, x[1].value, out=quotient)
+            np.multiply(quotient, y.grad, out=quotient)
             sum_to(quotient, x[1].grad)
             np.negative(x[1].grad, out=x[1].grad)
 
@@ -77,7 +78,7 @@ class Div(OfTwo):
 class Pow(OfTwo):
     """y = x₁ ** x₂; NaN where x₁ is negative and x₂ no whole number.
 
-    The slope by x₂, y log x₁, is taken as zero where x₁ is zero. For one exponent for all there is :class:`Power`.
+    The slope by x₂, y log x₁, is zero where x₁ is zero and x₂ not negative, and that by x₁ where x₂ is zero. For one exponent for all there is :class:`Power`.
 
     Args:
         stretch: Take axes of length 1 too, each stretched to the other's length as NumPy does.
@@ -102,6 +103,8 @@ class Pow(OfTwo):
             np.power(base, factor, out=slope)
             np.multiply(slope, exponent, out=slope)
             np.multiply(slope, y.grad, out=slope)
+            np.equal(exponent, 0, out=zero)
+            np.copyto(slope, 0, where=zero)
             sum_to(slope, x[0].grad)
         if x[1].has_grad:
             np.power(base, exponent, out=slope)
@@ -110,6 +113,8 @@ class Pow(OfTwo):
             np.multiply(slope, factor, out=slope)
             np.multiply(slope, y.grad, out=slope)
             np.equal(base, 0, out=zero)
+            np.greater_equal(exponent, 0, out=factor)
+            np.logical_and(zero, factor, out=zero)
             np.copyto(slope, 0, where=zero)
             sum_to(slope, x[1].grad)
 
