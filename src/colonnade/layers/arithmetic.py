@@ -78,7 +78,8 @@ class Div(OfTwo):
 class Pow(OfTwo):
     """y = x₁ ** x₂; NaN where x₁ is negative and x₂ no whole number.
 
-    The slope by x₂, y log x₁, is zero where x₁ is zero and x₂ not negative, and that by x₁ where x₂ is zero. For one exponent for all there is :class:`Power`.
+    The slope by x₂, y log x₁, is zero where x₁ is zero and x₂ not negative, and that by x₁ where x₂ is zero.
+    For one exponent for all there is :class:`Power`.
 
     Args:
         stretch: Take axes of length 1 too, each stretched to the other's length as NumPy does.
