@@ -12,6 +12,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -376,3 +377,19 @@ def test_blas_has_one_thread_while_any_thread_runs_a_model_and_gets_its_own_back
     assert seen
     assert set(seen) == {1}
     assert [each["num_threads"] for each in threadpool_info()] == before
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [cn.BatchNorm2d(2, affine=False), cn.InstanceNorm2d(2, track_running_stats=True), cn.GroupNorm(1, 2, affine=False)],
+)
+def test_a_norm_without_weights_may_stand_first_where_no_gradient_at_the_input_is_wanted(norm: Any) -> None:
+    layers = [norm, cn.Tanh(), cn.Conv2d(2, 1, 1)]
+    x = np.random.default_rng(0).normal(size=(4, 2, 3, 3))
+    gradients = []
+    for wanted in (True, False):
+        model = cn.Model(cn.composites.construct(cn.composites.describe(layers)), dtype="float64", seed=0)
+        y = model(x, training=True)
+        assert (model.backward(y, input_gradient=wanted) is None) is not wanted
+        gradients.append([parameter.grad.tobytes() for parameter in model.parameters()])
+    assert gradients[0] == gradients[1]

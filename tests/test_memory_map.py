@@ -125,3 +125,14 @@ def test_segments_cover_the_calls_in_order():
     assert memory.segments[-1].stop == len(memory.calls)
     assert str(memory.calls[0]) == "0 Conv2d, forward"
     assert str(memory.calls[1]) == "1 BatchNorm2d, sums forward"
+
+
+def test_a_gradient_that_is_handed_in_and_that_nobody_reads_is_no_part_of_the_map() -> None:
+    nodes = {"y": (cn.Dense(2, 2), "input"), "still": (cn.Constant((2,), learned=False),)}
+    model = cn.Model(cn.Graph(nodes, outputs=["y", "still"]))
+    plan = model.plan((3, 2), training=True)
+    made = memory_map(plan)
+    assert made.bytes == plan.bytes
+    assert not any(
+        stay.layer == "still Constant" and stay.role == "gradient" for each in made.batch for stay in each.stays
+    )

@@ -7,10 +7,12 @@ input is seen to do so.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from .arena import Lives
 from .layers.base import Direction
 from .layers.wiring import Fork
 from .plan import Action, Kind, Plan, Segment
@@ -176,14 +178,13 @@ class _Reader:
                 _touch(uses, (result, "grad"), middle)
         storages = list(self._storages(plan.places, uses, plan.images))
         storages = [self._reserve(storage) for storage in storages]
+        calls: dict[Step, list[int]] = {}
+        for segment, span in segments:
+            for moment, call in enumerate(segment.calls, span.start):
+                calls.setdefault(call.step, []).append(moment)
         for step, offsets in plan.saved_places.items():
+            touched = calls.get(step)
             for name, wanted in plan.saved(step, plan.images).items():
-                touched = [
-                    self.spans[index].start + position
-                    for index, segment in enumerate(plan.segments)
-                    for position, call in enumerate(segment.calls)
-                    if call.step is step
-                ]
                 if touched:
                     stay = Stay(title(step), name, "saved", wanted.shape, touched[0] + 0.5, touched[-1] + 1.0)
                     whole = Storage(offsets[name], plan.size(wanted), stay.start, stay.stop, [stay])
@@ -222,14 +223,11 @@ class _Reader:
 
     def _storages(self, places: dict[Place, int], uses: dict[Place, _Use], images: int) -> Iterator[Storage]:
         """Those arrays together that are one and the same bytes at one and the same time."""
-        groups: list[set[Place]] = []
+        groups: dict[Place, list[Place]] = {}
+        together = self._together(places, uses)
         for place in places:
-            group = {place}
-            for other in [each for each in groups if any(self._are_one(place, known, places, uses) for known in each)]:
-                group |= other
-                groups.remove(other)
-            groups.append(group)
-        for group in groups:
+            groups.setdefault(together.find(place), []).append(place)
+        for group in groups.values():
             used = sorted((place for place in group if place in uses), key=lambda place: uses[place].start)
             if not used:
                 continue  # a gradient that nobody takes
@@ -242,22 +240,32 @@ class _Reader:
                     stays[-1] = stays[-1]._replace(stop=stay.stop)
                 elif stay.start < stay.stop:
                     stays.append(stay)
+            if not stays:
+                continue  # a gradient that is handed in and that nobody reads
             size = math.prod(stays[0].shape) * self.plan.dtype.itemsize
             yield Storage(places[used[0]], size, stays[0].start, stop, stays)
 
-    def _are_one(self, one: Place, other: Place, places: dict[Place, int], uses: dict[Place, _Use]) -> bool:
-        if places[one] != places[other]:
-            return False
+    def _together(self, places: dict[Place, int], uses: dict[Place, _Use]) -> Lives[Place]:
+        """Which arrays are one and the same."""
+        together: Lives[Place] = Lives()
         for direction, step in self._views:
             kind: Kind = "value" if direction == "forward" else "grad"
-            sides = {(tensor, kind) for tensor in (*step.inputs, *step.outputs)}
-            if one in sides and other in sides:
-                return True
+            sides = ((tensor, kind) for tensor in (*step.inputs, *step.outputs))
+            at: dict[int, Place] = {}
+            for side in sides:
+                if side in places:
+                    together.unite(at.setdefault(places[side], side), side)
         # The plan keeps apart what is in use during the same call, unless the one is written over the other.
-        if one not in uses or other not in uses:
-            return False
-        (start, stop), (other_start, other_stop) = uses[one], uses[other]
-        return math.floor(start) < other_stop and math.floor(other_start) < stop
+        last: dict[int, tuple[Place, float]] = {}  # by offset: what is in use the longest, and until when
+        for place in sorted(
+            (place for place in places if place in uses), key=lambda place: math.floor(uses[place].start)
+        ):
+            start, stop = uses[place]
+            known, until = last.get(places[place], (place, start))
+            if math.floor(start) < until and math.floor(uses[known].start) < stop:
+                together.unite(known, place)
+            last[places[place]] = max((known, until), (place, stop), key=lambda each: each[1])
+        return together
 
     def _stay(self, place: Place, images: int, start: float, stop: float) -> Stay:
         tensor, kind = place
@@ -274,9 +282,10 @@ class _Reader:
 
     def _reserve(self, storage: Storage) -> Storage:
         """The storage, reserved for the whole of the segments in which it is in use."""
-        touched = [span for span in self.spans if span.start < storage.stop and storage.start < span.stop]
-        start = min([storage.start, *(span.start for span in touched)])
-        stop = max([storage.stop, *(span.stop for span in touched)])
+        first = bisect_right(self.spans, storage.start, key=lambda span: span.stop)
+        touched = self.spans[first : bisect_left(self.spans, storage.stop, key=lambda span: span.start)]
+        start = min([storage.start, *(span.start for span in touched[:1])])
+        stop = max([storage.stop, *(span.stop for span in touched[-1:])])
         return Storage(storage.offset, storage.bytes, start, stop, storage.stays)
 
 

@@ -204,6 +204,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
     "pad of a sequence": (lambda x: functional.pad(x, (1, 2), value=0.5), (3, 4)),
     "local response": (lambda x: functional.local_response_norm(x, 3, 0.5), (5, 3, 2)),
     "pixel shuffle": (lambda x: functional.pixel_shuffle(x, 2), (8, 2, 3)),
+    "channel shuffle by flatten": (lambda x: x.unflatten(1, (3, 2)).transpose(1, 2).flatten(1, 2) * x, (6, 2, 3)),
     "channel shuffle": (lambda x: functional.channel_shuffle(x, 3) * x, (6, 2, 3)),
     "norms without weights": (
         lambda x: functional.layer_norm(x, (4,)) + functional.group_norm(x, 3, eps=1e-3),

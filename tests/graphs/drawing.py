@@ -54,8 +54,10 @@ class Drawn:
 
     # Nodes
 
-    def put(self, layer: Any, *reads: str, exact: bool = False) -> str | None:
-        """Put a layer, unless it does not fit or makes too many numbers; returns the node's name."""
+    def put(self, layer: Any, *reads: str | None, exact: bool = False) -> str | None:
+        """Put a layer, unless it or one that it reads does not fit or makes too many numbers; returns its name."""
+        if None in reads:
+            return None
         shapes = [self.shapes[each] for each in reads]
         try:
             shape = shape_of(layer, shapes)
