@@ -452,6 +452,7 @@ def stored(tmp_path_factory):
         ({"step": "2"}, "its place: step can't be '2'"),
         ({"step": 10**6}, "it stands after step 1000000 of"),
         ({"seconds": float("nan")}, "its place: seconds can't be nan"),
+        ({"seconds": 0}, "its steps took no time"),
         ({"stopped": 1}, "its place: stopped can't be 1"),
         ({"mean": []}, r"its place: mean can't be \[\]"),
         ({"mean": {}}, "it lacks 'images'"),
