@@ -1,9 +1,12 @@
 """One file of arrays and text: whole or not at all, and never trusted."""
 
+import errno
 import json
 import os
 import stat
 import struct
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -207,10 +210,100 @@ def test_check_writable_refuses_what_can_be_no_folder(tmp_path, inside):
         storage.check_writable(tmp_path / inside)
 
 
-def test_check_writable_refuses_a_folder_that_is_read_only(tmp_path, monkeypatch):
-    def refuse(self, *arguments, **options):
-        raise PermissionError(13, "Permission denied")
+def refuse(monkeypatch, module, name, number):
+    """Root may write anywhere, so that permissions prove nothing: the system says what it says to others."""
 
-    monkeypatch.setattr(Path, "touch", refuse)  # root may write anywhere, so the folder's own permissions prove nothing
-    with pytest.raises(ArgumentError, match="Permission denied"):
+    def refusing(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module, name, refusing)
+
+
+def test_check_writable_refuses_a_folder_that_is_read_only(tmp_path, monkeypatch):
+    refuse(monkeypatch, Path, "open", errno.EROFS)
+    with pytest.raises(ArgumentError, match="Read-only file system"):
         storage.check_writable(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "a" * 248, "ü" * 127, "文" * 85])
+def test_any_name_that_the_file_system_takes_can_be_written(tmp_path, name):
+    assert 248 <= len(name.encode()) <= 255
+    for _ in range(2):
+        storage.write(tmp_path / name, TENSORS, {})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_name_that_is_too_long_is_what_the_system_says(tmp_path):
+    with pytest.raises(OSError, match="File name too long"):
+        storage.write(tmp_path / ("a" * 256), TENSORS, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_read_only_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"mine")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "file" or mode != os.W_OK)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        storage.replace(tmp_path / "file", b"yours")
+    refused = pytest.raises(ArgumentError, match=r"file: can't write 5 bytes to this file \(Permission denied\)\.$")
+    with refused, storage.reserved(tmp_path / "file", 5):
+        pass
+    assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("preallocates", [True, False])
+def test_room_that_is_not_there_is_noticed_beforehand(tmp_path, monkeypatch, preallocates):
+    if not preallocates:
+        refuse(monkeypatch, os, "posix_fallocate", errno.EOPNOTSUPP)
+    with storage.reserved(tmp_path / "file", 1000):
+        assert not (tmp_path / "file").exists()
+    refused = pytest.raises(ArgumentError, match=r"can't write 4,611,686,018,427,387,904 bytes to this file \(")
+    with refused, storage.reserved(tmp_path / "file", 1 << 62):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo] if hasattr(os, "mkfifo") else [Path.mkdir])
+def test_a_place_that_holds_no_plain_file_is_noticed_beforehand(tmp_path, make):
+    make(tmp_path / "file")
+    with pytest.raises(ArgumentError, match="expected a file to write, got a"), storage.reserved(tmp_path / "file"):
+        pass
+
+
+OWNER = """
+import sys, time
+from colonnade import storage
+with storage.replacing(sys.argv[1]) as file:
+    file.write(b"whole")
+    print("begun", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("ends", ["writes", "is killed"])
+def test_temporary_file_is_left_to_its_owner_for_as_long_as_he_lives(tmp_path, ends):
+    path = tmp_path / "file"
+    command = [sys.executable, "-c", OWNER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout.readline() == "begun\n"
+        storage.remove_leftovers(tmp_path)
+        assert len(list(tmp_path.iterdir())) == 1
+        if ends == "is killed":
+            owner.kill()
+        else:
+            owner.communicate("\n", timeout=60)
+    storage.remove_leftovers(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ([] if ends == "is killed" else ["file"])
+    assert ends == "is killed" or path.read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_writes_nothing_to_its_parents_file(tmp_path):
+    with storage.replacing(tmp_path / "file") as file:
+        file.write(b"once")  # it lies in a buffer yet
+        child = os.fork()
+        if child == 0:
+            file.flush()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    assert (tmp_path / "file").read_bytes() == b"once"

@@ -1,5 +1,8 @@
 """Colonnade: convolutional networks in NumPy."""
 
+from . import starting  # noqa: F401 - from here on an interrupt is one line, where this is the command line
+
+# isort: split
 import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

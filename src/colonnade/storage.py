@@ -6,21 +6,25 @@ after a crash or on a full disk.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from .claims import claim, is_still
 from .documents import reason, refusing
 from .errors import ArgumentError, FileFormatError, LimitError
 from .limits import machine_memory
 from .ops.layout import Array
 
 StrPath = str | os.PathLike[str]
+# How the files begin that take the place of others when they are whole.
+TEMPORARY = ".colonnade-"
 
 
 def write(path: StrPath, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
@@ -95,33 +99,93 @@ def replacing(path: StrPath) -> Iterator[BinaryIO]:
         ArgumentError: A path that is there and no plain file.
         OSError: What the disk says; nothing is left behind.
     """
-    path = Path(os.path.realpath(path))  # a link stays one, and what it points to is replaced
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent}: there is no such folder.")
-    if path.exists() and not path.is_file():
-        raise ArgumentError(f"{path}: expected a file to write, got {_kind(path)}.")
-    temporary = path.with_name(f".{path.name}.{_unused()}")
+    path = _replaceable(path)
     try:
-        with temporary.open("xb") as file:  # made anew, with the permissions that the user's mask grants
+        with _temporary(path.parent) as (file, temporary):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():
-            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
-        temporary.replace(path)
-    except BaseException as error:  # an interrupt included
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # a full disk does not say of which file
+            if path.exists():
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+            if os.name != "posix":  # Windows renames no file that is open
+                file.close()
+            temporary.replace(path)
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say of which file
             error.filename = str(path)
         raise
     _sync_folder(path.parent)
 
 
-def remove_leftovers(path: StrPath) -> None:
-    """Remove what processes that were killed while they replaced a file have left beside it."""
-    path = Path(path)
-    for temporary in path.parent.glob(f".{path.name}.{'[0-9a-f]' * 8}"):
-        temporary.unlink(missing_ok=True)
+@contextmanager
+def reserved(path: StrPath, size: int = 0) -> Iterator[None]:
+    """See, before it matters, that a file of so many bytes can be put in a place; they are set aside in the block.
+
+    Raises:
+        ArgumentError: A place that can't be written to, or not so much room.
+    """
+    try:
+        target = _replaceable(path)
+        with _temporary(target.parent) as (file, _):
+            if size:
+                _set_aside(file, target.parent, size)
+            yield
+    except OSError as error:
+        raise ArgumentError(f"{path}: can't write {size:,} bytes to this file ({error.strerror or error}).") from error
+
+
+def _set_aside(file: BinaryIO, folder: Path, size: int) -> None:
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except (
+        AttributeError,
+        OSError,
+    ) as error:  # there is no such function everywhere, nor does each file system know it
+        if isinstance(error, OSError) and error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
+            raise
+        import shutil
+
+        if shutil.disk_usage(folder).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+
+
+def _replaceable(path: StrPath) -> Path:
+    """The file that is to be replaced: a link stays one, and what it points to is it."""
+    path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: there is no such folder.")
+    if path.exists():
+        if not path.is_file():
+            raise ArgumentError(f"{path}: expected a file to write, got {_kind(path)}.")
+        if not os.access(path, os.W_OK):  # a rename would not ask
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return path
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A file of a name that always fits, gone after the block unless it was renamed; claimed while its owner lives."""
+    process = os.getpid()
+    while True:
+        path = folder / f"{TEMPORARY}{os.urandom(8).hex()}"
+        try:
+            with path.open("xb") as file:  # made anew, with the permissions that the user's mask grants
+                claim(file)
+                if not is_still(file, path):  # taken for a leftover just before it was claimed
+                    continue
+                yield file, path
+                return
+        finally:
+            if os.getpid() == process:
+                path.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: StrPath) -> None:
+    """Remove what processes that were killed while they replaced a file have left in a folder."""
+    for path in Path(folder).glob(f"{TEMPORARY}{'[0-9a-f]' * 16}"):
+        with suppress(OSError), path.open("r+b") as file:
+            if claim(file):
+                path.unlink()
 
 
 def check_writable(folder: StrPath) -> Path:
@@ -133,9 +197,8 @@ def check_writable(folder: StrPath) -> Path:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{_unused()}"
-        probe.touch(exist_ok=False)
-        probe.unlink()
+        with _temporary(folder):
+            pass
     except OSError as error:
         raise ArgumentError(f"{folder}: can't write to this output folder ({error.strerror}).") from error
     return folder
@@ -149,11 +212,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _unused() -> str:
-    """The end of a file name that nobody has taken."""
-    return os.urandom(4).hex()
 
 
 def _kind(path: Path) -> str:

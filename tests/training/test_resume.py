@@ -379,7 +379,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
         kills += 1
         before = stamp(folder)
         places += checkpoint(folder)[1]["step"] not in (0, 5)
-        torn += any(path.name.startswith(".") for path in folder.iterdir())
+        torn += any(path.name.startswith(storage.TEMPORARY) for path in folder.iterdir())
     assert kills >= 20
     assert places > 10  # in the middle of an epoch
     assert torn > 0  # in the middle of a file

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import starting
 from ..errors import ColonnadeError
 from ..printable import LONGEST_MESSAGE, printable
 from . import convert, evaluate, explain, predict, profile, report, summary, train
@@ -81,17 +84,35 @@ def _warnings_in_a_line() -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    0 when all went well; 2 for what the user got wrong, told in one line on standard error; 130 when interrupted.
+    0 when all went well; 2 for what the user got wrong, told in one line on standard error; 130 when interrupted, in
+    one line, too; 143 and 129 when a training run was asked to end, by SIGTERM or SIGHUP.
     Anything else that is raised is a mistake of ours, and keeps its traceback.
 
     Args:
         arguments: The words after `colonnade`; those of this process by default.
     """
+    own = arguments is None and threading.current_thread() is threading.main_thread()
+    try:
+        starting.end()
+        status = _run(arguments)
+        if own:  # nothing is left to do but to end
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt as interrupt:
+        if own:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        status = _say(str(interrupt) or starting.INTERRUPTED, starting.STATUS)
+    if own and status == starting.STATUS:
+        starting.leave()
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         # Not standalone: Typer would print a usage error in several lines.
         with _warnings_in_a_line():
             status: int | None = app(arguments, prog_name="colonnade", standalone_mode=False)
-        return status or 0
+    except train.InterruptedRunError as interrupt:
+        raise KeyboardInterrupt(str(interrupt)) from None
     except typer.TyperException as error:
         message = _with_what_was_received(error)
     except ColonnadeError as error:
@@ -100,5 +121,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
     except MemoryError as error:
         message = f"That takes more memory than there is ({error})."
-    typer.echo(f"error: {printable(' '.join(message.split()), LONGEST_MESSAGE)}", err=True)
-    return GOT_WRONG
+    else:
+        if status == starting.STATUS:  # so Typer hands on an interrupt
+            raise KeyboardInterrupt
+        return status or 0
+    return _say(f"error: {printable(' '.join(message.split()), LONGEST_MESSAGE)}", GOT_WRONG)
+
+
+def _say(line: str, status: int) -> int:
+    typer.echo(line, err=True)
+    return status

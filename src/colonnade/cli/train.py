@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..errors import ColonnadeError
 from ..metrics import wilson
 from ..training.callbacks import Callback, Run
 from .options import DataDir, Threads, say, set_threads
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from ..model import Model
     from .config import Settings
     from .progress import Progress
+
+
+class InterruptedRunError(ColonnadeError):
+    """A run that was interrupted; the message says where, and how to go on."""
 
 
 def train(
@@ -167,13 +172,19 @@ def _fit(net: Model, dataset: Dataset, settings: Settings, resume: bool, progres
             callbacks=callbacks,
         )
     except KeyboardInterrupt:
-        progress.say(f"interrupted{progress.place}" + (f"; {go_on}" if progress.place else " before the first step"))
-        raise typer.Exit(130) from None
+        raise InterruptedRunError(f"interrupted{_where(progress, go_on)}") from None
+    except SystemExit:
+        progress.say(f"asked to end{_where(progress, go_on)}")
+        raise
     if history.stopped:
         of_time = history.stopped.startswith(TIME_IS_UP)
         progress.say(f"ended early: {history.stopped}" + (f"; {go_on}" if of_time else ""))
     kept = history[-1] if stopper is None else history[min(stopper.epoch, len(history)) - 1]
     return kept["test_accuracy"] or 0.0
+
+
+def _where(progress: Progress, go_on: str) -> str:
+    return f"{progress.place}; {go_on}" if progress.place else " before the first step"
 
 
 def _find_rate(net: Model, dataset: Dataset, settings: Settings) -> float:

@@ -319,9 +319,13 @@ class BestCheckpoint(Best):
         self.path = arguments.path("BestCheckpoint", "path", path)
 
     def on_train_begin(self, run: Run) -> None:
-        """Look at the run."""
+        """Look at the run, and see that its model can be saved."""
         super().on_train_begin(run)
         self._model = run.model
+        from .. import storage
+
+        with storage.reserved(self.path, sum(array.nbytes for array in run.model.state_dict().values())):
+            pass
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         """Save what is better."""

@@ -96,6 +96,20 @@ def write(
         raise OSError(error.errno, f"{error.strerror}: the checkpoint can't be written; {kept}", str(path)) from error
 
 
+def find(path: storage.StrPath) -> Path:
+    """A checkpoint's file, or that in the folder of a run.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "checkpoint.safetensors"
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such checkpoint to resume.")
+    return path
+
+
 def read(path: storage.StrPath) -> Checkpoint:
     """The checkpoint in a file, or in the folder of a run.
 
@@ -103,11 +117,7 @@ def read(path: storage.StrPath) -> Checkpoint:
         FileNotFoundError: No such file.
         FileFormatError: A file that is damaged, of another kind, or of another version of Colonnade.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "checkpoint.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such checkpoint to resume.")
+    path = find(path)
     tensors, metadata = storage.read(path)
     if metadata.get("format") != FORMAT:
         kind = "a model" if "colonnade" in metadata else "another kind of safetensors file"

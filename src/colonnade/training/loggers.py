@@ -30,8 +30,12 @@ class JSONLines(Callback):
         self._history: Sequence[EpochRecord] = ()
 
     def on_train_begin(self, run: Run) -> None:
-        """Look at the run."""
+        """Look at the run, and see that the file can be written."""
+        from .. import storage
+
         self._history = run.history
+        with storage.reserved(self.path):
+            pass
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         """Write the epochs so far."""

@@ -21,7 +21,7 @@ from .callbacks import Average, Callback, Scheduler
 from .memory import parts_within
 from .protocols import Criterion, Learner, Trainable
 from .records import History
-from .run import CHECKPOINT, Run
+from .run import Run
 
 if TYPE_CHECKING:
     from ..data.examples import Examples
@@ -95,7 +95,9 @@ def fit(
         workers: Threads that read and augment images; see `colonnade.data.Loader`.
         out: A folder for `metrics.jsonl` and `checkpoint.safetensors`, written after every epoch, and
             `model.safetensors` at the end. An interrupt (Ctrl-C) waits until the step is done, writes the checkpoint,
-            and is raised again. A `model.safetensors` of before stays until this run has ended well.
+            and is raised again; SIGTERM and SIGHUP do likewise, and end the process with the status 143 or 129. A
+            `model.safetensors` of before stays until this run has ended well. No other run may use the folder
+            meanwhile.
         checkpoint_seconds: Write the checkpoint within an epoch, too, when so many seconds have passed since the
             last; 0 for every step, None for never.
         resume: True to go on from the checkpoint in `out`, or its path. What comes out is bit for bit what the run
@@ -107,8 +109,9 @@ def fit(
 
     Raises:
         ArgumentError: Numbers out of range, no images, targets or names that are no class of the model, an optimizer of
-            another model, an output folder that can't be written to, more memory needed than given, a checkpoint of
-            another run: all found before the first step, and the model is then as it was.
+            another model, an output folder that can't be written to, that has no room or that another run holds, more
+            memory needed than given, a checkpoint of another run: all found before the first step, and the model is
+            then as it was.
         ShapeError: Targets of another number than the images, or images that do not fit the model.
         FileFormatError: A checkpoint that is damaged, or none.
         DivergenceError: NaN or infinity in an image, the loss or the weights. The epoch and step are named, and the
@@ -175,20 +178,33 @@ def fit(
         classes=known if known and model.output_shape == (len(known),) else None,
         evaluated_at_once=256 if memory is None else -(-batch_size // accumulate),
     )
-    if resume:
-        if resume is not True:
-            run.continue_from(resume)
-        elif out is not None:
-            from pathlib import Path
-
-            run.continue_from(Path(out, CHECKPOINT))
-        else:
-            raise ArgumentError("fit: resume=True needs the folder of the run, fit(out=...), got none.")
-    if out is not None:
-        run.write_to(out, checkpoint_seconds)
     try:
-        run.train(None if max_time is None else started + max_time)
+        _train(run, None if max_time is None else started + max_time, out, checkpoint_seconds, resume)
     finally:
         if made is not schedule:
             optimizer.lr, optimizer.initial_lr = rates
     return run.history
+
+
+def _train(
+    run: Run, ends: float | None, out: StrPath | None, checkpoint_seconds: float | None, resume: bool | StrPath
+) -> None:
+    """Have a run take its steps, in its folder where it has one."""
+    from . import checkpoint
+
+    if out is None:
+        if resume is True:
+            raise ArgumentError("fit: resume=True needs the folder of the run, fit(out=...), got none.")
+        if resume:
+            run.continue_from(resume)
+        run.train(ends)
+        return
+    from .. import claims, storage
+    from .interrupts import ending_as_exit
+
+    stored = checkpoint.find(out if resume is True else resume) if resume else None
+    with ending_as_exit(), claims.held(storage.check_writable(out)):
+        if stored is not None:
+            run.continue_from(stored)
+        run.write_to(out, checkpoint_seconds)
+        run.train(ends)

@@ -8,6 +8,7 @@ Nothing here prints. What a person sees of a run is a `Callback`.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -19,6 +20,7 @@ import numpy as np
 from ..data.loader import Batch, Loader
 from ..data.pixels import remembered
 from ..errors import ArgumentError, DivergenceError
+from ..ops.layout import Array
 from ..optimizers import clip_grad_norm
 from .callbacks import Callback, tell
 from .inference import evaluate
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 TIME_IS_UP = "the time was up"
 CHECKPOINT, METRICS, MODEL = "checkpoint.safetensors", "metrics.jsonl", "model.safetensors"
+# What a file takes beside its arrays, in bytes: settings, history, names.
+HEADER = 1 << 16
 
 
 class Run:
@@ -94,6 +98,7 @@ class Run:
         self.step = 0
         self.steps = len(loader)
         self._out: Path | None = None
+        self._process = 0  # that writes there
         self._checkpoint_seconds: float | None = None
         self._settings: dict[str, Any] = {}
         self._stored: Checkpoint | None = None
@@ -132,7 +137,7 @@ class Run:
         try:
             while self.epoch <= self.epochs and self.history.stopped is None:
                 self._train_epoch(ends)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # the latter where the process was asked to end
             # An impatient second Ctrl-C may have torn a step in two: weights that no step made are not kept.
             if self._whole and not self._interrupts.forced and self._not_finite() is None:
                 self._write_checkpoint()
@@ -302,19 +307,43 @@ class Run:
         """Leave files in a folder.
 
         Args:
-            out: Made if it is not there.
+            out: A folder that this run holds.
             checkpoint_seconds: How often the checkpoint is written within an epoch; None for never.
 
         Raises:
-            ArgumentError: A folder that can't be written to.
+            ArgumentError: A file in it that can't be replaced.
         """
+        from pathlib import Path
+
         from .. import storage
         from . import checkpoint
 
         self._settings = self._settings or checkpoint.settings(self)
-        self._out, self._checkpoint_seconds = storage.check_writable(out), checkpoint_seconds
+        self._out, self._checkpoint_seconds, self._process = Path(out), checkpoint_seconds, os.getpid()
+        storage.remove_leftovers(out)
         for name in (CHECKPOINT, METRICS, MODEL):
-            storage.remove_leftovers(self._out / name)
+            with storage.reserved(self._out / name):
+                pass
+
+    def _require_room(self) -> None:
+        """See that there is room for the files, before the time is spent that they shall keep.
+
+        Raises:
+            ArgumentError: There is not, or a file grows larger than the system allows.
+        """
+        if self._out is None:
+            return
+        from contextlib import ExitStack
+
+        from .. import storage
+
+        size = sum(array.nbytes for array in self._state()[0].values()) + HEADER
+        path = self._out / CHECKPOINT
+        with ExitStack() as room:  # each checkpoint is written beside the one before
+            for _ in range(1 if path.exists() else 2):
+                room.enter_context(storage.reserved(path, size))
+        with storage.reserved(self._out / MODEL, sum(array.nbytes for array in self.model.state_dict().values())):
+            pass
 
     def continue_from(self, path: StrPath) -> None:
         """Go on from a checkpoint, once `train` is called.
@@ -338,12 +367,13 @@ class Run:
 
     def _begin(self) -> None:
         """Have everything be as the checkpoint says, if there is one, and tell the callbacks."""
-        if self._stored is None:
-            tell(self.callbacks, "on_train_begin", self)
-            return
         before = self.model.state_dict()
         try:
-            self._load(self._stored)
+            if self._stored is None:
+                tell(self.callbacks, "on_train_begin", self)
+            else:
+                self._load(self._stored)
+            self._require_room()
         except BaseException:
             self.model.load_state_dict(before)
             raise
@@ -385,18 +415,11 @@ class Run:
 
     def _write_checkpoint(self) -> None:
         """Write down all that another process needs to go on from here, bit for bit, and the metrics so far."""
-        if self._out is None or self._sealed:
+        if self._out is None or self._sealed or os.getpid() != self._process:  # the files are not a forked child's
             return
         from . import checkpoint
 
-        tensors = {f"model.{name}": array for name, array in self.model.state_dict().items()}
-        tensors |= {f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()}
-        states: dict[str, dict[str, Any]] = {}
-        for name, callback in checkpoint.stateful(self.callbacks).items():
-            state = callback.state_dict()
-            arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
-            tensors |= {f"{name}.{key}": array for key, array in arrays.items()}
-            states[name] = {key: value for key, value in state.items() if key not in arrays}
+        tensors, states = self._state()
         place = {
             "epoch": self.epoch,
             "step": self.step,
@@ -412,6 +435,20 @@ class Run:
         self._kept = f"epoch {self.epoch}" + (f", step {self.step}" if self.step < self.steps else "")
         self._write_metrics()
         self._written = time.perf_counter()
+
+    def _state(self) -> tuple[dict[str, Array], dict[str, dict[str, Any]]]:
+        """The arrays of a checkpoint, and what else its callbacks depend on."""
+        from . import checkpoint
+
+        tensors = {f"model.{name}": array for name, array in self.model.state_dict().items()}
+        tensors |= {f"optimizer.{name}": array for name, array in self.optimizer.state_dict().items()}
+        states: dict[str, dict[str, Any]] = {}
+        for name, callback in checkpoint.stateful(self.callbacks).items():
+            state = callback.state_dict()
+            arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
+            tensors |= {f"{name}.{key}": array for key, array in arrays.items()}
+            states[name] = {key: value for key, value in state.items() if key not in arrays}
+        return tensors, states
 
     def _write_metrics(self) -> None:
         if self._out is None or not self.history:
