@@ -1,5 +1,7 @@
 """What all commands share."""
 
+import os
+import re
 import subprocess
 import sys
 
@@ -54,7 +56,41 @@ def test_an_interrupt_anywhere_is_status_130_without_a_traceback(monkeypatch, ca
 
     monkeypatch.setattr(data, "load", interrupt)
     assert main(["train"]) == 130
-    assert "Traceback" not in capsys.readouterr().err
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="interrupts a POSIX process")
+@pytest.mark.parametrize("place", ["numpy", "typer", "colonnade.cli.config", "colonnade.training.run"])
+@pytest.mark.parametrize("how", ["module", "script"])
+def test_an_interrupt_while_the_command_line_starts_is_one_line_and_130(tmp_path, place, how):
+    """It comes when a module is looked for: the first that takes long, one of the commands', two of the training's."""
+    begin = {
+        "module": "runpy.run_module('colonnade', run_name='__main__', alter_sys=True)",
+        "script": "from colonnade.cli.main import main; sys.exit(main())",
+    }[how]
+    words, name = {"module": (["python", "-m", "colonnade"], "-m"), "script": (["colonnade"], "colonnade")}[how]
+    program = f"""
+import os, runpy, signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {place!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupt())
+sys.orig_argv, sys.argv = {words!r}, [{name!r}, "train", "--out", {str(tmp_path)!r}]
+{begin}
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stdout) == (130, ""), result.stderr
+    assert re.fullmatch("interrupted( before the first step)?\n", result.stderr)
+
+
+def test_another_program_is_not_taken_for_the_command_line():
+    from colonnade import starting
+
+    program = "import signal, colonnade; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "True\n"
+    assert not starting.is_command_line()
 
 
 def test_a_reader_that_leaves_is_no_error():

@@ -1,6 +1,7 @@
 """`colonnade train`, as a person runs it."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -133,28 +134,48 @@ def test_a_run_that_diverges_stops_and_names_the_step(run, tmp_path):
     assert not (tmp_path / "model.safetensors").exists()
 
 
-def test_interrupted_run_leaves_its_checkpoint_and_says_how_to_go_on(run, tmp_path):
+PROGRAM = (
     # A process whose parent ignores interrupts, as background jobs do, would ignore them too.
-    program = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from colonnade.cli.main import main; sys.exit(main())"
-    )
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); from colonnade.cli.main import main; sys.exit(main())"
+)
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A run that would go on for long, in its folder, after its first epoch."""
     options = ["--epochs", "1000", "--schedule", "constant", "--threads", "1", "--out", str(tmp_path)]
-    command = [sys.executable, "-c", program, "train", *options]
+    command = [sys.executable, "-c", PROGRAM, "train", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "epoch 1/1000" in line:
                 break
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
+        yield process
+        process.kill()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="these are POSIX's signals")
+@pytest.mark.parametrize(
+    ("name", "status", "word"),
+    [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "asked to end"), ("SIGHUP", 129, "asked to end")],
+)
+def test_a_run_that_is_told_to_end_leaves_its_checkpoint_and_says_how_to_go_on(
+    run, running, tmp_path, name, status, word
+):
+    running.send_signal(getattr(signal, name))
+    stdout, stderr = running.communicate(timeout=60)
+    assert running.returncode == status
     assert "test accuracy" not in stdout
     assert "Traceback" not in stderr
-    assert (tmp_path / "checkpoint.safetensors").is_file()
     place, command = stderr.splitlines()[-1].split("; go on with: ")
-    assert re.fullmatch(r"interrupted in epoch \d+, after step \d+ of 23", place)
+    assert re.fullmatch(rf"{word} in epoch \d+, after step \d+ of 23", place)
     assert command == f"colonnade train --resume --out {tmp_path}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint.safetensors",
+        "config.toml",
+        "metrics.jsonl",
+    ]
     done = len((tmp_path / "metrics.jsonl").read_text().splitlines())
     again = run(*command.split()[1:], "--max-time", 0.001)  # as it says, but without the patience for 1,000 epochs
     assert again.returncode == 0, again.stderr
@@ -162,6 +183,43 @@ def test_interrupted_run_leaves_its_checkpoint_and_says_how_to_go_on(run, tmp_pa
     assert f"ended early: the time was up in epoch {done + 1}" in again.stderr
     assert again.stderr.splitlines()[-1].endswith(f"; go on with: {command}")
     assert again.stdout.splitlines()[-1].startswith("test accuracy ")
+
+
+@pytest.mark.parametrize("option", [[], ["--resume"]])
+def test_a_second_run_in_the_same_folder_is_refused_and_told_who_holds_it(run, running, tmp_path, option):
+    before = (tmp_path / "config.toml").read_bytes()
+    second = run("train", "--out", tmp_path, "--seed", 5, *option)
+    assert second.returncode == 2
+    assert f"{tmp_path}: another run holds this folder: process {running.pid} on " in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+    assert (tmp_path / "config.toml").read_bytes() == before
+    assert running.poll() is None
+    running.kill()
+    running.wait(60)
+    assert run("train", "--resume", "--out", tmp_path, "--max-time", 0.001).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "checkpoint.safetensors", "metrics.jsonl"])
+def test_a_file_that_will_not_be_written_is_noticed_before_the_first_step(run, tmp_path, name):
+    (tmp_path / name).mkdir()
+    result = run("train", "--out", tmp_path)
+    assert result.returncode == 2
+    assert f"{name}: expected a file to write, got a folder." in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the limit is POSIX's")
+def test_a_disk_without_room_is_noticed_before_the_first_step(tmp_path):
+    program = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); " + PROGRAM
+    command = [sys.executable, "-c", program, "train", "--out", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 2
+    assert re.search(
+        r"checkpoint\.safetensors: can't write [\d,]+ bytes to this file \(File too large\)", result.stderr
+    )
+    assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
 
 
 def test_a_resumed_run_takes_its_options_from_its_folder(run, tmp_path):

@@ -1,12 +1,14 @@
 """Work done ahead."""
 
 import _thread
+import os
 import threading
 from contextlib import closing
 
 import pytest
 
 from colonnade.data.prefetch import prefetch
+from colonnade.errors import StateError
 from tests.interrupting import interrupted, operations, threads_come_back_to
 
 
@@ -71,3 +73,31 @@ def test_an_interrupt_anywhere_leaves_no_thread_behind():
     for number in range(0, operations(work), 3):
         assert interrupted(work, number)
         assert threads_come_back_to(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_is_told_that_it_has_no_threads_and_may_begin_anew():
+    started, go_on = threading.Event(), threading.Event()
+
+    def work(number):
+        if os.getpid() == parent and number:
+            started.set()
+            go_on.wait(60)
+        return number
+
+    parent = os.getpid()
+    with closing(prefetch(work, range(3), workers=2)) as results:
+        assert next(results) == 0
+        started.wait(60)
+        child = os.fork()
+        if child == 0:
+            try:
+                next(results)
+            except StateError as error:
+                anew = list(prefetch(work, range(9), workers=2)) == list(range(9))
+                os._exit(0 if anew and "the child has none" in str(error) else 1)
+            os._exit(2)
+        assert os.waitpid(child, 0)[1] == 0
+        go_on.set()
+        assert list(results) == [1, 2]

@@ -21,7 +21,7 @@ from .callbacks import Average, Callback, Scheduler
 from .memory import parts_within
 from .protocols import Criterion, Learner, Trainable
 from .records import History
-from .run import Run
+from .run import CHECKPOINT, Run
 
 if TYPE_CHECKING:
     from ..data.examples import Examples
@@ -199,10 +199,12 @@ def _train(
             run.continue_from(resume)
         run.train(ends)
         return
+    from pathlib import Path
+
     from .. import claims, storage
     from .interrupts import ending_as_exit
 
-    stored = checkpoint.find(out if resume is True else resume) if resume else None
+    stored = checkpoint.find(Path(out, CHECKPOINT) if resume is True else resume) if resume else None
     with ending_as_exit(), claims.held(storage.check_writable(out)):
         if stored is not None:
             run.continue_from(stored)
