@@ -67,7 +67,7 @@ def test_of_many_who_want_a_folder_one_has_it(tmp_path):
     inside, most, runs = [], [], []
 
     def want():
-        for _ in range(200):
+        for _ in range(40):
             try:
                 with claims.held(tmp_path):
                     inside.append(1)

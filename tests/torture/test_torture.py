@@ -11,7 +11,7 @@ from tests.torture.campaign import Campaign, torture
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize(
     ("kind", "rounds"),
-    [("runs", 12), ("storms", 2), ("operations", 8), ("disks", 4), ("pairs", 3), ("forks", 1), ("starts", 1)],
+    [("runs", 8), ("storms", 2), ("operations", 8), ("disks", 4), ("pairs", 3), ("forks", 1), ("starts", 1)],
 )
 def test_nothing_hangs_and_nothing_is_torn_or_wrong(kind: str, rounds: int) -> None:
     assert kind in Campaign.KINDS
