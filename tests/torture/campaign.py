@@ -168,7 +168,7 @@ class Campaign:
         killed = status == -number
         require(status in (0, -number if name != "SIGINT" else 130, 128 + number), f"{name}: status {status}")
         if self.run.exists():
-            require_whole(self.run, killed)
+            require_whole(self.run, status != 0)  # what an interrupt left is claimed by nobody, and goes with the next
         if status == 0:
             require((self.run / "model.safetensors").read_bytes() == self.expected, "another model came out")
             shutil.rmtree(self.run)
@@ -187,7 +187,7 @@ class Campaign:
         """Interrupts that come one upon the other while a model predicts."""
         moments = random.Random(self.random.random())
         status = wait(fork(lambda: _storm(moments, 20)))
-        require(status == 0, f"status {status}")
+        require(status in (0, 130), f"status {status}")  # 130: one came between the lines of the round itself
         return "20 interrupts"
 
     def operations(self) -> str:
