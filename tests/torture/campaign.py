@@ -165,7 +165,6 @@ class Campaign:
         os.kill(child, getattr(signal, name))
         status, number = wait(child), getattr(signal, name)
         # Before the run has its folder, and after it, a process that is asked to end ends at once.
-        killed = status == -number
         require(status in (0, -number if name != "SIGINT" else 130, 128 + number), f"{name}: status {status}")
         if self.run.exists():
             require_whole(self.run, status != 0)  # what an interrupt left is claimed by nobody, and goes with the next
