@@ -255,6 +255,45 @@ def test_a_forked_child_computes_too() -> None:
     assert in_child(lambda: np.array_equal(model(x), expected))
 
 
+FIRST = """
+import os, signal, sys, threading
+import numpy as np, colonnade as cn
+
+found = threading.Event()
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "threadpoolctl":
+            from importlib.machinery import PathFinder
+            spec = PathFinder.find_spec(name, path, target)
+            execute = spec.loader.exec_module
+            def slow(module):
+                found.set()
+                threading.Event().wait(0.3)
+                execute(module)
+            spec.loader.exec_module = slow
+            return spec
+
+sys.meta_path.insert(0, Slow())
+use = lambda: cn.zoo.lenet5(input_shape=(1, 12, 12))(np.ones((4, 1, 12, 12)))
+thread = threading.Thread(target=use)
+thread.start()
+found.wait(60)
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    use()
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@forks
+def test_a_child_forked_while_another_thread_runs_the_first_pass_of_all_computes_too() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FIRST]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (run.stdout, run.returncode) == ("0\n", 0), run.stderr
+
+
 @forks
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("training", [False, True])

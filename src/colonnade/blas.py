@@ -72,6 +72,12 @@ def _libraries() -> list[Any]:
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
+def finish_import() -> None:
+    """Wait, before a fork, for a thread that is importing threadpoolctl: in the child its lock would stay held."""
+    if "threadpoolctl" in sys.modules:
+        _libraries()
+
+
 @lru_cache(maxsize=1)
 def threads() -> list[Threads]:
     """The number of threads of each BLAS library that is loaded."""
