@@ -107,6 +107,31 @@ def test_windows_far_larger_than_the_image_are_those_of_torch(kind: str, kernel:
     np.testing.assert_allclose(model.backward(gradient), given.grad.numpy(), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 65), (3, 2**31 - 1), (1, 10**9)])
+def test_depthwise_convolutions_of_a_stride_beyond_the_image_are_those_of_torch(kernel: int, stride: int) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x = np.random.default_rng(0).normal(size=(2, 4, 5, 7))
+    model = cn.Model([cn.Conv2d(4, 4, kernel, stride=stride, padding=kernel // 2, groups=4)], dtype="float64")
+    twin = torch.nn.Conv2d(4, 4, kernel, stride=min(stride, 1000), padding=kernel // 2, groups=4, dtype=torch.float64)
+    y = model(x, training=True)
+    twin.load_state_dict({name.removeprefix("0."): torch.tensor(array) for name, array in model.state_dict().items()})
+    given = torch.tensor(x, requires_grad=True)
+    wanted = twin(given)
+    np.testing.assert_allclose(y, wanted.detach().numpy(), rtol=1e-12)
+    wanted.backward(torch.ones_like(wanted))
+    np.testing.assert_allclose(model.backward(np.ones_like(y)), given.grad.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["kernel_size", "stride", "dilation"])
+@pytest.mark.parametrize("kind", ["Conv2d", "ConvTranspose2d"])
+def test_convolutions_of_any_size_are_refused_before_anything_is_made_of_them(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    layer = {"type": kind, "in_channels": 4, "out_channels": 4, "kernel_size": 3, "groups": 4} | {name: 2**31 - 1}
+    with pytest.raises(cn.errors.FileFormatError, match=r"0\.weight should be"):
+        cn.load(file_of(tmp_path, [layer]))
+
+
 @pytest.mark.parametrize("size", [1, 4, 5, 9, 40, 2**62])
 def test_neighbours_beyond_all_channels_are_none(size: int) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> int:
     for result in campaign(-(-int(arguments[0]) // len(names)), int(first), names):
         counts[result.name, result.came] += 1
         if result.came == "fault":
-            if not faults[result.name, result.what]:
+            if faults[result.name, result.what] < 3:
                 print(f"{result.name} {result.number}: {result.what}", flush=True)
             faults[result.name, result.what] += 1
     for name in names:

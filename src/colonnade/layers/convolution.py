@@ -34,6 +34,8 @@ from .normalization import BatchNorm2d
 
 # A depthwise convolution with more outputs of each channel is the faster as products, however narrow.
 LARGEST_MULTIPLIER = 8
+# A depthwise convolution lists the taps of each phase of its stride: of so few of both as anybody uses.
+MOST_PHASES, MOST_TAPS = 64, 1024
 
 
 class Conv2d(Layer):
@@ -103,6 +105,7 @@ class Conv2d(Layer):
         self.bias = Parameter((out_channels,), initializers.zeros) if learned else None
         # One channel a group makes for products too narrow; see ops/depthwise.py.
         alone = groups == in_channels > 1 and out_channels <= LARGEST_MULTIPLIER * in_channels
+        alone = alone and max(self.window.stride) <= MOST_PHASES and max(self.window.kernel) <= MOST_TAPS
         self.depthwise = Depthwise(self.window, in_channels, out_channels // in_channels) if alone else None
 
     def _window(self) -> Window:
