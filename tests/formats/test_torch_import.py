@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import subprocess
 import sys
 import warnings
@@ -141,6 +142,30 @@ def test_several_inputs_and_outputs() -> None:
         agree(ours, expected, 1e-12, "output of what goes back")
 
 
+def part_in_place(parts: Any) -> Any:
+    a, b = parts
+    b.relu_()
+    return torch.cat([b * 3, a], 1)
+
+
+class Square(nn.Module):
+    """A function of tensors and of a matrix that is learned."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.weight = nn.Parameter(torch.randn(4, 4))
+
+    def forward(self, x: Any) -> Any:
+        return self.function(x, self.weight)
+
+
+def tied_chain() -> nn.Sequential:
+    chain = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+    chain[2].weight = chain[0].weight
+    return chain
+
+
 # Functions, methods and modules
 
 CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
@@ -150,6 +175,12 @@ CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
     "sub": (lambda x: torch.sub(x.sin(), x, alpha=2), (2, 3, 4)),
     "in place": (lambda x: (x * 1).add_(1).sub_(x.cos()), (3, 4)),
     "augmented": (lambda x: in_place(x * 1, x), (3, 4)),
+    "in place and read again": (lambda x: ((y := x * 2).sub_(1) + y) * y.add_(1), (3, 4)),
+    "in place and thrown away": (lambda x: [y := x * 2, functional.relu(y, True), (-y).exp_()][0], (3, 4)),
+    "in place and read before": (lambda x: torch.cat([(y := x * 2) - 1, y.mul_(3), y.sin()], 1), (3, 4)),
+    "a part in place": (lambda x: part_in_place((x * 2).chunk(2, 1)), (4, 3)),
+    "a view in place": (lambda x: (x * 2).flatten(1).sub_(1).unflatten(1, (3, 4)).clamp_(0), (3, 4)),
+    "sizes in place": (lambda x: (x * (n := x.shape[1])) + operator.iadd(n, 1) * n, (3, 4)),
     "div": (lambda x: x / 3 + x / x.exp() + 1 / x.exp() + 2 / (x * x + 1), (3, 4)),
     "powers": (lambda x: x**2 + x.pow(3) + x.square() + torch.exp(x) ** x, (3, 4)),
     "roots": (lambda x: x.exp().sqrt() + x.exp().rsqrt() + x.exp().reciprocal() + x.exp().log(), (3, 4)),
@@ -300,6 +331,22 @@ def test_module_is_the_same_by_itself_and_within_another(module: Any, shape: tup
     model = cn.from_torch(networks.Within(module) if followed else nn.Sequential(module), shape)
     x = np.random.default_rng(2).normal(size=(3, *shape))
     agree(model(x), module(torch.from_numpy(x)), 1e-9 if model.dtype == np.float64 else 1e-6, "output")
+
+
+def test_shortcut_reads_what_an_activation_in_place_left() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.relu, self.conv = nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 1)
+
+        def forward(self, x: Any) -> Any:
+            x = self.norm(x)
+            return self.conv(self.relu(x)) + x
+
+    torch.manual_seed(0)
+    module = Block().double().eval()
+    x = torch.randn(2, 4, 3, 3, dtype=torch.float64)
+    agree(cn.from_torch(module)(x.numpy()), module(x), 1e-12, "output")
 
 
 def test_subclass_that_computes_the_same_is_known() -> None:
@@ -557,6 +604,32 @@ REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
         tied,
         (4,),
         r"second \(torch.nn.Linear\) can't be converted: its weights belong to another layer too, as f",
+    ),
+    "tied in a chain": (
+        tied_chain,
+        None,
+        r"2 \(torch.nn.Linear\) can't be converted: its weights belong to another layer too, as 0.weight",
+    ),
+    "tied and transposed": (
+        lambda: Square(lambda x, weight: functional.linear(functional.linear(x, weight), weight.t())),
+        (4,),
+        "linear in Square can't be converted: its weights belong to another layer too, as weight",
+    ),
+    "added as it is and transposed": (
+        lambda: Square(lambda x, weight: x + weight + weight.T),
+        (4, 4),
+        "add in Square can't be converted: its weights belong to another layer too, as weight",
+    ),
+    "data": (lambda: Square(lambda x, weight: functional.linear(x, weight.data)), (4,), "gradients stop nowhere"),
+    "view in place": (
+        lambda: of(lambda x: [y := x * 2, y.flatten(1).mul_(3)][0]),
+        (3, 4),
+        "mul can't be converted: it changes in place what output reads through a view",
+    ),
+    "parameter in place": (
+        lambda: Square(lambda x, weight: x + weight.add_(1)),
+        (4, 4),
+        "add can't be converted: it changes weight",
     ),
     "meta": (lambda: nn.Linear(3, 3, device="meta"), None, "weight is on the device 'meta'"),
     "lazy": (lambda: nn.Sequential(nn.LazyLinear(3)), None, "0.weight has no shape yet"),

@@ -82,7 +82,7 @@ class Building:
             shape = shape[1:]
         shape = (*[1] * (rank - 1 - len(shape)), *shape)
         weight = Array(array.path, array.tensor.reshape(shape), array.parameter)
-        key = (array.path, shape, weight.tensor.stride(), weight.tensor.data_ptr())  # the very same numbers
+        key = (array.path, weight.view)
         if array.parameter is None or key not in self._constants:
             layer = layers.Constant(shape, learned=array.parameter is not None)
             name = array.path if array.straight else f"{array.path}.permuted"
@@ -164,8 +164,8 @@ class Building:
             if all(array.parameter is None for array in arrays.values()):
                 break  # what is not learned may stand in two places
             before = self.weights[owner]
-            same = before.keys() == sources.keys() and all(
-                sources[name] is array.source for name, array in before.items()
+            same = before.keys() == arrays.keys() and all(
+                arrays[name].view == array.view for name, array in before.items()
             )
             if same and type(owner) is type(layer) and owner.config() == layer.config():
                 return owner

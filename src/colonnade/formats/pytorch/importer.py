@@ -296,6 +296,8 @@ class Importer(Building):
             raise Unconvertible("it uses what Colonnade's layer does not put out")
         if all(isinstance(each, Array) for each in tensors):
             learned = any(each.parameter is not None for each in tensors)
+            if learned and args[1:] == ("data",):
+                return FUNCTIONS["detach"](self, tensors[0])
             if not learned or (name in RESHAPING and len(tensors) == 1):
                 return self._of_arrays(function, tensors[0], learned, args, kwargs)
         if name not in FUNCTIONS:

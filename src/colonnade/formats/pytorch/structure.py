@@ -17,6 +17,7 @@ def structure(module: nn.Module, weights: Weights) -> Node | None:
     Names in a Sequential must be positions, as in a Chain; a layer that stands in two places needs a Graph.
     """
     made: dict[nn.Module, Node] = {}
+    owned: set[nn.Parameter] = set()
 
     def convert(module: nn.Module, may_share: bool = False) -> Node | None:
         if module in made and may_share:
@@ -58,6 +59,10 @@ def structure(module: nn.Module, weights: Weights) -> Node | None:
             return None  # following it will say where and why
         if layer is not None:
             weights[layer] = arrays_of(layer, module)
+            learned = {array.parameter for array in weights[layer].values() if array.parameter is not None}
+            if learned & owned:  # two layers of one parameter
+                return None
+            owned.update(learned)
         return layer
 
     return convert(module)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import fx, nn
 
 from ...errors import ArgumentError
+from .in_place import settle
 from .modules import known
 
 
@@ -38,7 +39,7 @@ def trace(module: nn.Module, training: bool) -> tuple[fx.Graph, dict[str, Any]]:
     try:
         module.train(training)
         graph = tracer.trace(module, concrete_args=defaults(module))
-        return graph, {name: vars(module)[name] for name in vars(module).keys() - attributes}
+        tensors = {name: vars(module)[name] for name in vars(module).keys() - attributes}
     except Exception as error:
         where = f" in {tracer.place} ({type(module.get_submodule(tracer.place)).__name__})" if tracer.place else ""
         reason = str(error).strip().splitlines()
@@ -51,6 +52,8 @@ def trace(module: nn.Module, training: bool) -> tuple[fx.Graph, dict[str, Any]]:
             each.training = mode
         for name in vars(module).keys() - attributes:
             del vars(module)[name]
+    settle(graph, module)
+    return graph, tensors
 
 
 def defaults(module: nn.Module) -> dict[str, Any]:

@@ -67,6 +67,11 @@ class Array:
         return self.tensor if self.parameter is None else self.parameter
 
     @property
+    def view(self) -> tuple[Any, ...]:
+        """Which numbers these are, in which order: a matrix and its transpose are two views of the same."""
+        return self.tensor.data_ptr(), self.tensor.shape, self.tensor.stride()
+
+    @property
     def axes(self) -> tuple[int, ...] | None:
         """The order in which axes of what holds the numbers, reshaped to longest runs, are its own; None for others."""
         held, made = self.source, self.tensor

@@ -1,0 +1,123 @@
+"""Calls that change a tensor in place: whoever reads it afterwards, by whatever name, reads what they made of it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import fx, nn
+
+from ...errors import ArgumentError
+
+# Python's own, as in x += y. They change tensors, and only give numbers another name.
+AUGMENTED = {f"i{name}" for name in ("add", "sub", "mul", "truediv", "floordiv", "pow", "mod", "and", "or", "xor")}
+# What may put out the memory of its input, in another shape or in the same.
+VIEWS = {
+    *("chunk", "contiguous", "detach", "diagonal", "double", "dropout", "expand", "expand_as", "flatten", "float"),
+    *("getattr", "getitem", "movedim", "narrow", "permute", "reshape", "reshape_as", "select", "split", "squeeze"),
+    *("swapaxes", "t", "tensor_split", "to", "transpose", "type", "type_as", "unbind", "unflatten", "unsqueeze"),
+    *("view", "view_as"),
+}
+VIEWING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+PARTS = {"chunk", "split", "tensor_split", "unbind"}  # of which none is a part of another
+SIZES = {"dim", "dtype", "device", "ndim", "numel", "shape", "size"}
+
+
+def settle(graph: fx.Graph, module: nn.Module) -> None:
+    """Have each later read of what a call changes read the call instead.
+
+    Raises:
+        ArgumentError: What is changed is read again through a view that was made before, or is the module's own.
+    """
+    held = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
+    order = {node: number for number, node in enumerate(graph.nodes)}
+    numbers: set[fx.Node] = set()
+    # The memory of a tensor, as the path of parts that leads to it; and the same tensors, by the first that there was.
+    paths: dict[fx.Node, tuple[Any, ...]] = {}
+    first: dict[fx.Node, fx.Node] = {}
+    sharing: dict[Any, list[fx.Node]] = {}
+
+    for node in graph.nodes:
+        source = next((each for each in (*node.args[:1], node.kwargs.get("input")) if isinstance(each, fx.Node)), None)
+        first[node] = node
+        if node.op == "get_attr":
+            paths[node] = (str(node.target),)
+        elif source is None:
+            paths[node] = (node,)
+        elif _is_number(node, numbers):
+            numbers.add(node)
+            continue
+        elif source not in numbers and _writes(node, module):
+            paths[node], first[node] = paths[source], first[source]
+            if paths[node][0] in held:
+                raise ArgumentError(f"from_torch: {_named(node)} can't be converted: it changes {paths[node][0]}.")
+            for other in sharing[paths[node][0]]:
+                later = [
+                    user
+                    for user in other.users
+                    if order[user] > order[node] and _overlap(_part(user, other, paths[other]), paths[node])
+                ]
+                if later and first[other] is first[node]:
+                    other.replace_all_uses_with(node, lambda user, last=order[node]: order[user] > last)
+                elif later:
+                    raise ArgumentError(
+                        f"from_torch: {_named(node)} can't be converted: it changes in place what "
+                        f"{_named(later[0])} reads through a view."
+                    )
+        elif source not in numbers and _views(node, module):
+            paths[node] = _part(node, source, paths[source])
+        else:
+            paths[node] = (node,)
+        sharing.setdefault(paths[node][0], []).append(node)
+
+
+def _name(node: fx.Node) -> str:
+    """Of a function or method, without the underscore of what works in place; "" for a module."""
+    if node.op not in ("call_function", "call_method"):
+        return ""
+    return str(getattr(node.target, "__name__", node.target)).rstrip("_")
+
+
+def _part(node: fx.Node, source: fx.Node, path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The path of what a call reads of its source, which lies at `path`: one part of several, or all of it."""
+    if _name(source) in PARTS and _name(node) == "getitem" and isinstance(node.args[1], int) and node.args[1] >= 0:
+        return (*path, node.args[1])
+    return path
+
+
+def _overlap(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Whether one path leads to a part of where the other does."""
+    return all(mine == its for mine, its in zip(one, other, strict=False))
+
+
+def _named(node: fx.Node) -> str:
+    return str(node.target) if node.op == "call_module" else _name(node) or str(node)
+
+
+def _is_number(node: fx.Node, numbers: set[fx.Node]) -> bool:
+    """Whether a call gives a size, or calculates with sizes alone."""
+    if _name(node) in SIZES or (_name(node) == "getattr" and node.args[1] in SIZES):
+        return True
+    plain = getattr(node.target, "__module__", None) in ("_operator", "builtins", "math")
+    return plain and all(each in numbers for each in node.all_input_nodes)
+
+
+def _writes(node: fx.Node, module: nn.Module) -> bool:
+    """Whether a call changes its first argument."""
+    if node.op == "call_module":
+        return bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
+    name = str(getattr(node.target, "__name__", node.target))
+    if name in AUGMENTED or (name.endswith("_") and not name.endswith("__")):
+        return True
+    try:
+        given = inspect.signature(node.target).bind(*node.args, **node.kwargs).arguments
+    except (TypeError, ValueError):
+        given = node.kwargs
+    return given.get("inplace") is True
+
+
+def _views(node: fx.Node, module: nn.Module) -> bool:
+    """Whether what a call gives may lie in its first argument's memory."""
+    if node.op == "call_module":
+        return isinstance(module.get_submodule(str(node.target)), VIEWING)
+    return _name(node) in VIEWS
