@@ -91,6 +91,15 @@ def test_images_that_do_not_fit_are_refused_and_others_run_on() -> None:
     np.testing.assert_array_equal(model(x), y)
 
 
+def test_what_no_size_would_help_is_named_at_once() -> None:
+    nodes = [op("AveragePool", "x", "p", kernel_shape=[8, 8]), op("Erf", "p", "e"), op("NonZero", "e")]
+    with pytest.raises(FileFormatError, match=r"operator NonZero of opset \d+ can't be run: there is no layer for it"):
+        import_model(graph(nodes, ("N", 3, "H", "W")))
+    needs = [op("Flatten", "x", "f"), op("MatMul", "f w")]
+    with pytest.raises(FileFormatError, match="say how large an image is"):
+        import_model(graph(needs, ("N", 3, "H", "W"), w=weights(75, 3)))
+
+
 @pytest.mark.parametrize("images", ["N", 5])
 @pytest.mark.parametrize(
     ("start", "end"), [(0, 10**9), (0, 2**31 - 1), (0, MOST), (LEAST, MOST), (-(10**9), 10**9), (-MOST, MOST)]

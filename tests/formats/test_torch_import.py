@@ -142,12 +142,6 @@ def test_several_inputs_and_outputs() -> None:
         agree(ours, expected, 1e-12, "output of what goes back")
 
 
-def part_in_place(parts: Any) -> Any:
-    a, b = parts
-    b.relu_()
-    return torch.cat([b * 3, a], 1)
-
-
 class Square(nn.Module):
     """A function of tensors and of a matrix that is learned."""
 
@@ -178,7 +172,6 @@ CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
     "in place and read again": (lambda x: ((y := x * 2).sub_(1) + y) * y.add_(1), (3, 4)),
     "in place and thrown away": (lambda x: [y := x * 2, functional.relu(y, True), (-y).exp_()][0], (3, 4)),
     "in place and read before": (lambda x: torch.cat([(y := x * 2) - 1, y.mul_(3), y.sin()], 1), (3, 4)),
-    "a part in place": (lambda x: part_in_place((x * 2).chunk(2, 1)), (4, 3)),
     "a view in place": (lambda x: (x * 2).flatten(1).sub_(1).unflatten(1, (3, 4)).clamp_(0), (3, 4)),
     "sizes in place": (lambda x: (x * (n := x.shape[1])) + operator.iadd(n, 1) * n, (3, 4)),
     "div": (lambda x: x / 3 + x / x.exp() + 1 / x.exp() + 2 / (x * x + 1), (3, 4)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ def _model(source: Source, input_shape: Sequence[Any] | None, limits: Limits | N
     opened = any(isinstance(size, str) for port in source.inputs for size in port.shape[1:])
     if not opened or input_shape is not None:
         return Importer(source, input_shape=input_shape, limits=limits).model()
+    reasons: Counter[str] = Counter()
     for size in SIZES:
         tried = {
             port.name: tuple(each if isinstance(each, int) else size for each in port.shape[1:])
@@ -85,10 +87,14 @@ def _model(source: Source, input_shape: Sequence[Any] | None, limits: Limits | N
         }
         try:
             model = Importer(source, input_shape=tried, limits=limits).model()
-        except (FileFormatError, LimitError):
+        except (FileFormatError, LimitError) as error:
+            reasons[str(error)] += 1
             continue
         model.remake, model.input_shape = partial(_remade, source, limits, model.inputs), None
         return model
+    (reason, times), *_ = reasons.most_common(1)
+    if times > len(SIZES) / 2:  # another size would not help
+        raise FileFormatError(reason)
     return Importer(source, limits=limits).model()  # which says what is open
 
 

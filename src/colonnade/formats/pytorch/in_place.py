@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
 
 from torch import fx, nn
 
@@ -19,7 +18,6 @@ VIEWS = {
     *("view", "view_as"),
 }
 VIEWING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-PARTS = {"chunk", "split", "tensor_split", "unbind"}  # of which none is a part of another
 SIZES = {"dim", "dtype", "device", "ndim", "numel", "shape", "size"}
 
 
@@ -32,31 +30,27 @@ def settle(graph: fx.Graph, module: nn.Module) -> None:
     held = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
     order = {node: number for number, node in enumerate(graph.nodes)}
     numbers: set[fx.Node] = set()
-    # The memory of a tensor, as the path of parts that leads to it; and the same tensors, by the first that there was.
-    paths: dict[fx.Node, tuple[Any, ...]] = {}
+    # Of a tensor: whose memory it lies in, and the first node that was this very tensor.
+    memory: dict[fx.Node, fx.Node | str] = {}
     first: dict[fx.Node, fx.Node] = {}
-    sharing: dict[Any, list[fx.Node]] = {}
+    sharing: dict[fx.Node | str, list[fx.Node]] = {}
 
     for node in graph.nodes:
         source = next((each for each in (*node.args[:1], node.kwargs.get("input")) if isinstance(each, fx.Node)), None)
         first[node] = node
         if node.op == "get_attr":
-            paths[node] = (str(node.target),)
+            memory[node] = str(node.target)
         elif source is None:
-            paths[node] = (node,)
+            memory[node] = node
         elif _is_number(node, numbers):
             numbers.add(node)
             continue
         elif source not in numbers and _writes(node, module):
-            paths[node], first[node] = paths[source], first[source]
-            if paths[node][0] in held:
-                raise ArgumentError(f"from_torch: {_named(node)} can't be converted: it changes {paths[node][0]}.")
-            for other in sharing[paths[node][0]]:
-                later = [
-                    user
-                    for user in other.users
-                    if order[user] > order[node] and _overlap(_part(user, other, paths[other]), paths[node])
-                ]
+            memory[node], first[node] = memory[source], first[source]
+            if memory[node] in held:
+                raise ArgumentError(f"from_torch: {_named(node)} can't be converted: it changes {memory[node]}.")
+            for other in sharing[memory[node]]:
+                later = [user for user in other.users if order[user] > order[node]]
                 if later and first[other] is first[node]:
                     other.replace_all_uses_with(node, lambda user, last=order[node]: order[user] > last)
                 elif later:
@@ -65,10 +59,10 @@ def settle(graph: fx.Graph, module: nn.Module) -> None:
                         f"{_named(later[0])} reads through a view."
                     )
         elif source not in numbers and _views(node, module):
-            paths[node] = _part(node, source, paths[source])
+            memory[node] = memory[source]
         else:
-            paths[node] = (node,)
-        sharing.setdefault(paths[node][0], []).append(node)
+            memory[node] = node
+        sharing.setdefault(memory[node], []).append(node)
 
 
 def _name(node: fx.Node) -> str:
@@ -76,18 +70,6 @@ def _name(node: fx.Node) -> str:
     if node.op not in ("call_function", "call_method"):
         return ""
     return str(getattr(node.target, "__name__", node.target)).rstrip("_")
-
-
-def _part(node: fx.Node, source: fx.Node, path: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The path of what a call reads of its source, which lies at `path`: one part of several, or all of it."""
-    if _name(source) in PARTS and _name(node) == "getitem" and isinstance(node.args[1], int) and node.args[1] >= 0:
-        return (*path, node.args[1])
-    return path
-
-
-def _overlap(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """Whether one path leads to a part of where the other does."""
-    return all(mine == its for mine, its in zip(one, other, strict=False))
 
 
 def _named(node: fx.Node) -> str:
