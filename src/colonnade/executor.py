@@ -365,7 +365,7 @@ class Executor:
         for step in segment.begins:
             shape = (self.plan.images, *step.shape)
             lanes = self._sums.get((step, segment.direction))
-            sums = None if lanes is None else lanes.sum(axis=0)
+            sums = None if lanes is None else step.layer.total(lanes, segment.direction)
             if segment.direction == "forward":
                 step.layer.begin_forward(self.state[step], shape, self.plan.trains(step), sums)
             else:

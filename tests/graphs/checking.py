@@ -219,10 +219,12 @@ class Twin:
         return {name: each.detach().numpy().copy() for name, each in got.items()}
 
     def calm_batch(self) -> tuple[Any, Any, bool]:
-        """A batch near which PyTorch's own results do not jump, as they do at a kink, with gradients at the outputs.
+        """A batch near which, and near whose weights, PyTorch's own results do not jump, as they do at a kink, with gradients at the outputs.
 
         The last: whether there is one.
         """
+        import torch
+
         case, rng = self.case, self.case.dice.rng
         for _ in range(10):
             xs = case.drawn.batch(case.images)
@@ -231,7 +233,10 @@ class Twin:
             calm = True
             for _ in range(2):
                 moved = tuple(x * (1 + 1e-11 * rng.normal(size=x.shape)) for x in xs)
-                near = self.run(copy.deepcopy(self.module), moved, grads)
+                beside = copy.deepcopy(self.module)
+                for each in beside.parameters():  # of which the frameworks' last bits may differ after a step
+                    each.data *= 1 + 1e-11 * torch.from_numpy(rng.normal(size=each.shape))
+                near = self.run(beside, moved, grads)
                 calm = calm and all(close(there[name], near[name]) for name in there)
             if calm:
                 break

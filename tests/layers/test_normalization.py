@@ -73,6 +73,25 @@ def test_norms_are_as_exact_as_those_of_pytorch_however_far_the_mean(
         assert error <= max(theirs_error, 4 * EPS * max(1.0, np.abs(truth).max())) + rounding, key
 
 
+@pytest.mark.parametrize("mean", [1e3, -1e5, 1e7])
+@pytest.mark.parametrize(("name", "arguments", "options", "shape"), CASES, ids=str)
+def test_float64_norms_see_the_spread_however_far_the_mean(
+    name: str, arguments: tuple[Any, ...], options: dict[str, Any], shape: tuple[int, ...], mean: float
+) -> None:
+    # Whole numbers, so that moving them is exact: the results may not change.
+    rng = np.random.default_rng(0)
+    x, grad = rng.integers(-9, 9, shape).astype(float), rng.normal(size=shape)
+    near, far = (
+        results(cn.Model([getattr(cn, name)(*arguments, **options)], dtype="float64"), each, grad)
+        for each in (x, x + mean)
+    )
+    for key in near.keys() - {"0.running_mean", "0.running_var", "inference"}:
+        # One unit in the last place of the mean is all that is lost.
+        np.testing.assert_allclose(far[key], near[key], atol=1e-14 * abs(mean), err_msg=key)
+    if "0.running_var" in near:
+        np.testing.assert_allclose(far["0.running_var"], near["0.running_var"], rtol=1e-12)
+
+
 @pytest.mark.parametrize(("name", "arguments", "options", "shape"), CASES, ids=str)
 def test_a_norm_of_one_number_repeated_is_nothing_but_its_bias(
     name: str, arguments: tuple[Any, ...], options: dict[str, Any], shape: tuple[int, ...]

@@ -251,6 +251,11 @@ class Layer:
         """The shape of the sums over the whole batch that each direction must see before it starts; None for none."""
         return None
 
+    def total(self, lanes: Array, direction: Direction) -> Array:
+        """What the lanes' sums, (lanes, *sums), are together, for `begin_forward` or `begin_backward`."""
+        total: Array = lanes.sum(axis=0)
+        return total
+
     def sum_forward(self, x: Tensor, block: Block) -> None:
         """Add this block's share to `block.sums`, for `begin_forward`."""
 

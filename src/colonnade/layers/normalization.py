@@ -15,7 +15,8 @@ from ..ops.normalization import (
     batch_norm_backward,
     batch_norm_backward_sums,
     batch_norm_forward,
-    batch_norm_sums,
+    batch_norm_moments,
+    join_moments,
 )
 from ..tensor import Parameter, Shape, Tensor
 from .base import PLACE, Block, Direction, Layer, Scratch, State
@@ -69,7 +70,16 @@ class BatchNorm(Layer):
             raise ShapeError(f"{name}: training needs more than one value a channel, got an input of shape {shape}.")
 
     def sums(self, training: bool) -> Shape | None:
-        return (2, self.num_features) if training or not self.track_running_stats else None
+        # Forward: count, mean and Σ(x − mean)². Backward: the first two rows, of Σ grad_y and Σ grad_y · (x − m).
+        return (3, self.num_features) if training or not self.track_running_stats else None
+
+    def total(self, lanes: Array, direction: Direction) -> Array:
+        if direction == "backward":
+            return super().total(lanes, direction)
+        moments = np.zeros(lanes.shape[1:])
+        for count, mean, squares in lanes:
+            join_moments(moments, count, mean, squares)
+        return moments
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         row = (self.num_features, 1) if len(shape) == 3 else (repeats(shape, self.num_features), self.num_features)
@@ -106,7 +116,7 @@ class BatchNorm(Layer):
         ones, row = block.scratch["ones"], block.scratch["row"]
         ones.fill(1)
         values, products, rows = block.once("sums", lambda: (*self._positions(x.value, block), *self._rows(x.value)))
-        batch_norm_sums(values, rows, ones, row, products, block.sums)
+        batch_norm_moments(values, rows, ones, row, products, block.sums)
 
     def _positions(self, values: Array, block: Block) -> tuple[Array, Array]:
         """The values as (positions, c), or (n, c, l) as they are, and scratch of that shape."""
@@ -120,8 +130,7 @@ class BatchNorm(Layer):
         mean, variance = self._running()
         if sums is not None:
             positions = math.prod(shape) // self.num_features
-            mean = sums[0] / positions
-            variance = np.maximum(sums[1] / positions - mean * mean, 0.0)
+            mean, variance = sums[1], np.maximum(sums[2] / positions, 0.0)
             if training:
                 self._track(mean, variance, positions)
         inverse, scale, shift = self._affine(mean, variance)

@@ -32,12 +32,11 @@ def batch_sums(x: Array, ones: Array) -> Array:
     return channel_sums(x, ones) if x.ndim == 2 else np.asarray(x.sum(axis=2).sum(axis=0, dtype=np.float64))
 
 
-def batch_norm_sums(x: Array, rows: Array, ones: Array, row: Array, squares: Array, sums: Array) -> None:
-    """Add this block's share of Σx and Σx² to `sums`, (2, c) in float64.
+def batch_norm_moments(x: Array, rows: Array, ones: Array, row: Array, squares: Array, moments: Array) -> None:
+    """Join this block's count, mean and Σ(x − mean)² of each channel to `moments`, (3, c) in float64.
 
-    In float32 a sum of numbers far from zero, and E[x²] − E[x]², lose digits: every one when the mean is some thousand
-    deviations away. So both are taken about the block's own mean m, as far as float32 tells it: D = Σ(x − m) and
-    M = Σ(x − m)², and only Σx = D + n·m and Σx² = M + m·(2D + n·m) need float64.
+    E[x²] − E[x]² loses digits, in float64 too: every one when the mean is 10⁸ deviations away, in float32 at some
+    thousand. So all is taken about m, the block's own mean as far as x's type tells it: D = Σ(x − m), M = Σ(x − m)².
 
     Args:
         x: (positions, c) or (n, c, l).
@@ -45,17 +44,26 @@ def batch_norm_sums(x: Array, rows: Array, ones: Array, row: Array, squares: Arr
         ones: (1, SUMMED) of ones.
         row: Scratch of one row, (r, c); or (c, 1).
         squares: Scratch of x's shape.
-        sums: Added to.
+        moments: What was joined before.
     """
-    count = x.size // sums.shape[1]
+    count = x.size // moments.shape[1]
     mean = (batch_sums(x, ones) / count).astype(x.dtype)
     np.copyto(row, mean[:, None] if x.ndim == 3 else mean)
     np.subtract(rows, row if x.ndim == 3 else row.reshape(-1), out=squares.reshape(rows.shape))
     difference = batch_sums(squares, ones)
     np.square(squares, out=squares)
-    moved = count * mean.astype(np.float64)
-    sums[0] += difference + moved
-    sums[1] += batch_sums(squares, ones) + mean * (2.0 * difference + moved)
+    missed = difference / count
+    join_moments(moments, count, mean + missed, batch_sums(squares, ones) - difference * missed)
+
+
+def join_moments(moments: Array, count: Array | float, mean: Array, squares: Array) -> None:
+    """Of two sets of numbers together: count, mean and Σ(x − mean)² of each channel, (3, c). Chan et al. 1979."""
+    total = moments[0] + count
+    part = count / np.maximum(total, 1)
+    distance = mean - moments[1]
+    moments[2] += squares + distance * distance * (moments[0] * part)
+    moments[1] += distance * part
+    moments[0] = total
 
 
 def batch_norm_forward(x: Array, centre: Array | None, scale: Array, shift: Array, y: Array) -> None:

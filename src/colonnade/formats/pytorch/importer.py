@@ -83,11 +83,11 @@ def _restore(model: Model, module: nn.Module, kept: Mapping[str, Any]) -> None:
     for name in ("classes", "normalization"):
         with suppress(ColonnadeError):
             setattr(model, name, kept.get(name))
-    learned = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
-    for name in kept.get("frozen", ()):
-        if not any(each == name or each.startswith(f"{name}.") for each in learned):
-            with suppress(ArgumentError):
-                model.freeze(name)
+    learned = [name.split(".") for name, parameter in module.named_parameters() if parameter.requires_grad]
+    changed = {".".join(parts[:count]) for parts in learned for count in range(1, len(parts) + 1)}
+    there = model._named()
+    if frozen := [name for name in kept.get("frozen", ()) if name in there and name not in changed]:
+        model.freeze(*frozen)
     for name, alias in kept.get("aliases", {}).items():
         model.aliases.setdefault(name, Alias(*alias))
 
