@@ -219,8 +219,9 @@ class Twin:
         return {name: each.detach().numpy().copy() for name, each in got.items()}
 
     def calm_batch(self) -> tuple[Any, Any, bool]:
-        """A batch near which, and near whose weights, PyTorch's own results do not jump, as they do at a kink, with gradients at the outputs.
+        """A batch near which, and near whose weights, PyTorch's own results do not jump, as they do at a kink.
 
+        With it gradients at the outputs.
         The last: whether there is one.
         """
         import torch

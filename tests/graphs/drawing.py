@@ -300,7 +300,7 @@ class Drawn:
         """Choose outputs, and what is frozen; drop what no output needs."""
         dice = self.dice
         if not self.nodes:
-            self.put(cn.Identity(), self.inputs[0])
+            self.put(cn.Sum(keepdim=True), self.inputs[0])
         read = {each for _, *reads in self.nodes.values() for each in reads}
         ends = [name for name in self.nodes if name not in read]
         if dice.flag(0.3):  # branches that nobody uses
@@ -312,7 +312,7 @@ class Drawn:
         used = {each for _, *reads in self.nodes.values() for each in reads}
         self.inputs = [name for name in self.inputs if name in used] or self.inputs[:1]
         if self.inputs[0] not in used:  # constants alone
-            self.outputs.append(str(self.put(cn.Identity(), self.inputs[0])))
+            self.outputs.append(str(self.put(cn.Sum(keepdim=True), self.inputs[0])))  # however large it is
         if dice.flag(0.25):
             self.frozen += [name for name in self.nodes if dice.flag(0.3)]
         first: dict[int, str] = {}  # a layer that stands at several nodes goes by the first one's name
