@@ -263,15 +263,8 @@ found = threading.Event()
 class Slow:
     def find_spec(self, name, path=None, target=None):
         if name == "threadpoolctl":
-            from importlib.machinery import PathFinder
-            spec = PathFinder.find_spec(name, path, target)
-            execute = spec.loader.exec_module
-            def slow(module):
-                found.set()
-                threading.Event().wait(0.3)
-                execute(module)
-            spec.loader.exec_module = slow
-            return spec
+            found.set()
+            threading.Event().wait(0.3)
 
 sys.meta_path.insert(0, Slow())
 use = lambda: cn.zoo.lenet5(input_shape=(1, 12, 12))(np.ones((4, 1, 12, 12)))

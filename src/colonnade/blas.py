@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import product, takewhile
@@ -64,9 +65,13 @@ class Threads(NamedTuple):
     set: Callable[[int], Any]
 
 
+_asked_for = threading.Event()
+
+
 @lru_cache(maxsize=1)
 def _libraries() -> list[Any]:
     """The BLAS libraries that are loaded, as threadpoolctl's controllers; NumPy must be imported."""
+    _asked_for.set()  # before the import, which is under way before anybody can see that it is
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
@@ -74,7 +79,7 @@ def _libraries() -> list[Any]:
 
 def finish_import() -> None:
     """Wait, before a fork, for a thread that is importing threadpoolctl: in the child its lock would stay held."""
-    if "threadpoolctl" in sys.modules:
+    if _asked_for.is_set():
         _libraries()
 
 
