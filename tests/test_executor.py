@@ -289,6 +289,52 @@ def test_a_child_forked_while_another_thread_runs_the_first_pass_of_all_computes
 
 @forks
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("moment", ["before it is held", "after it was given back"])
+def test_a_child_forked_while_another_thread_is_about_to_hold_blas_or_gives_it_back_holds_it(
+    moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from colonnade import blas
+
+    seen: list[int] = []
+    calls: list[int] = []
+    forked: list[bool] = []
+
+    class Look(cn.Identity):
+        views = set()
+
+        def forward(self, x: object, y: object, block: object) -> None:
+            seen.extend(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+            super().forward(x, y, block)  # type: ignore[arg-type]
+
+    def child() -> bool:
+        seen.clear()
+        cn.Model([Look()])(np.ones((4, 3)))
+        return set(seen) == {1}
+
+    first, *others = blas.threads()
+
+    def set_threads(count: int) -> None:
+        calls.append(count)
+        if not forked and len(calls) == 1 and moment == "before it is held":
+            forked.append(in_child(child))
+        first.set(count)
+        if not forked and len(calls) == 2 and moment == "after it was given back":
+            forked.append(in_child(child))
+
+    before = first.get()
+    first.set(2)
+    monkeypatch.setattr(blas, "threads", lambda: [blas.Threads(first.get, set_threads), *others])
+    try:
+        thread = threading.Thread(target=lambda: cn.Model([cn.ReLU()])(np.ones((4, 3))))
+        thread.start()
+        thread.join()
+    finally:
+        first.set(before)
+    assert forked == [True]
+
+
+@forks
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("training", [False, True])
 def test_a_child_forked_while_another_thread_is_in_the_model_computes_too(training: bool) -> None:
     cn.set_threads(2)

@@ -130,10 +130,11 @@ class Workers:
             raise
 
     def _hold(self, holder: object) -> None:
-        self._holders.add(holder)
         if self._before is None:
             self._before = [library.get() for library in blas.threads()]
+        if not self._holders:  # also in a child that was forked just before, or after, BLAS was held
             self._set_blas_threads([1] * len(self._before))
+        self._holders.add(holder)
 
     def _let_go(self, holder: object) -> None:
         self._holders.discard(holder)
