@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import colonnade as cn
 from colonnade import arguments
 from colonnade.errors import ArgumentError
 
@@ -134,3 +136,25 @@ def test_long_values_are_shown_short_and_in_one_line() -> None:
         arguments.whole("Layer", "size", ["x" * 5000 + "\n"] * 5000)
     assert len(str(caught.value)) < 2500
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["a", Path("a"), Path(), "\udcff"])
+def test_paths_are_what_a_name_can_be(value: Any) -> None:
+    assert arguments.path("load", "path", value) is value
+
+
+@pytest.mark.parametrize("value", [3, None, b"a", "", "a\0b", Path("a\0b"), ["a"]])
+def test_what_is_no_path_is_refused_by_all_that_read_and_write(value: Any) -> None:
+    model = cn.Model([cn.Flatten(), cn.Dense(4, 2)]).build((1, 2, 2))
+    images = cn.data.Arrays(np.zeros((2, 1, 2, 2)))
+    for who, ask in {
+        "load: path": cn.load,
+        "load_torch: path": cn.load_torch,
+        "save: path": model.save,
+        "export_onnx: path": lambda path: cn.export_onnx(model, path),
+        "ImageFolder: path": cn.data.ImageFolder,
+        "cached_features: folder": lambda path: cn.cached_features(model, images, path),
+    }.items():
+        with pytest.raises(ArgumentError, match=f"^{who} must be a path, got ") as raised:
+            ask(value)
+        assert "\0" not in str(raised.value)

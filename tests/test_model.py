@@ -62,8 +62,9 @@ def test_the_batch_may_be_anything_with_an_array() -> None:
         (np.zeros((2, 3, 6, 6)), ShapeError, "layer 0, Conv2d: expected 1 input channels"),
         (np.zeros((2, 1, 2, 6)), ShapeError, "layer 0, Conv2d: a window spans 3×3, more than the padded input of 2×6"),
         (np.zeros((2, 1, 7, 7)), ShapeError, "layer 4, Dense: expected 64 input features, got an input of shape"),
-        (np.array([["a"]]), ArgumentError, "Model: expected a batch of numbers, got an array of <U1"),
-        (np.zeros((2, 1, 6, 6), complex), ArgumentError, "Model: expected a batch of numbers"),
+        (np.array([["a"]]), ArgumentError, "Model: x must hold numbers in a regular array, got an array of <U1"),
+        (np.zeros((2, 1, 6, 6), complex), ArgumentError, "Model: x must hold numbers in a regular array"),
+        ([[1], [1, 2]], ArgumentError, "Model: x must hold numbers in a regular array, got lists of different lengths"),
     ],
 )
 def test_a_batch_that_does_not_fit_is_refused_in_one_line(batch: Any, error: type[Exception], message: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import colonnade as cn
+from colonnade.errors import LimitError
 from colonnade.plan import LANE_BYTES, Plan
 
 
@@ -140,3 +141,11 @@ def test_the_plan_allocates_nothing() -> None:
     with pytest.raises(cn.errors.ShapeError, match="expected the shape of a batch"):
         model.plan((0, 3, 8, 8))
     assert plan.images * np.prod(plan.sources[0].shape) == 4 * 3 * 60_000**2
+
+
+@pytest.mark.parametrize("images", [10**9, 10**14, 10**18])
+def test_a_batch_that_no_machine_could_hold_is_refused_at_once(images: int) -> None:
+    model = cn.zoo.cnn((1, 28, 28))
+    for ask in (lambda: model.plan((images, 1, 28, 28), training=True), lambda: model.summary(batch_size=images)):
+        with pytest.raises(LimitError, match=f"^a plan of {images:,} images is none for any machine"):
+            ask()

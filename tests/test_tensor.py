@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import colonnade as cn
 from colonnade import initializers
+from colonnade.errors import LimitError
 from colonnade.tensor import Parameter, ParameterBuffer, Tensor, contiguous_runs, unchanged_since
 
 
@@ -84,3 +86,9 @@ def test_who_was_handed_a_value_may_write_to_it_unseen() -> None:
     assert unchanged_since([kernel, bias]) != seen
     _ = bias.value
     assert unchanged_since([kernel, bias]) is None
+
+
+@pytest.mark.parametrize("shape", [(10**7, 10**7), (2**31 - 1, 2**31 - 1)])
+def test_weights_that_no_memory_holds_are_refused_before_they_are_made(shape: tuple[int, int]) -> None:
+    with pytest.raises(LimitError, match=r"^Model: [\d,]+ parameters and their gradients take [\d,]+ bytes, more than"):
+        cn.Model([cn.Dense(*shape)])

@@ -177,8 +177,9 @@ def hint(value: Any) -> str:
 
 
 def path(owner: str, name: str, value: Any) -> Any:
-    """The path of a file or a folder: text, or what stands for a path; as it is."""
-    if not isinstance(value, str | os.PathLike):
+    """The path of a file or a folder: text that a name can be, or what stands for a path; as it is."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
         raise ArgumentError(f"{owner}: {name} must be a path, got {shown(value)}.")
     return value
 

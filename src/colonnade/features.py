@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import arguments
 from .data.examples import Arrays, Examples
 from .data.loader import Loader
 from .data.pairing import class_names
@@ -56,7 +57,7 @@ def cached_features(
         The features, (n, ...), and the targets of the examples.
 
     Raises:
-        ArgumentError: A model of several inputs or outputs, no images, or a number below one.
+        ArgumentError: A model of several inputs or outputs, no images, no path, or a number below one.
         ShapeError: Images that do not fit the model.
         DataError: An image that can't be read, or a folder that can't be written to.
         DivergenceError: NaN or infinity in an image.
@@ -77,7 +78,9 @@ def cached_features(
         workers=workers,
         scale=Scale("cached_features", model.pixels),
     )
-    path = Path(folder, f"features-{_fingerprint(model, examples, workers)}.npy")
+    path = Path(
+        arguments.path("cached_features", "folder", folder), f"features-{_fingerprint(model, examples, workers)}.npy"
+    )
     laid = _laid(model.output_shape)
     stored = _read(path, (len(examples), *laid), model.dtype)
     if stored is None:

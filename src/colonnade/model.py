@@ -740,11 +740,19 @@ class Model(Composite):
         """Write the model to one safetensors file: weights, architecture, classes and normalisation.
 
         It is written beside its place and renamed over it, so that a crash leaves the old file whole.
+
+        Raises:
+            ArgumentError: No path, or one that ends in `.onnx`, by which :func:`colonnade.load` knows another format.
+            OSError: What the disk says.
         """
         import json
 
         from . import storage  # and with it what only those need who read or write files
 
+        if os.fspath(arguments.path("save", "path", path)).lower().endswith(".onnx"):
+            raise ArgumentError(
+                f"save: a name that ends in .onnx is of ONNX: use export_onnx, got {os.fspath(path)!r}."
+            )
         storage.write(path, self.state_dict(), {"colonnade": json.dumps(self.description())})
 
     def to_torch(self) -> torch.nn.Module:
@@ -921,9 +929,7 @@ def _long(shape: Sequence[int]) -> list[int]:
 
 def _batch(x: ArrayLike, shape: Shape | None) -> Array:
     """One input's batch as an array; raises where it is none, or not of `shape`, one image's."""
-    batch = np.asarray(x)
-    if batch.dtype.kind not in "fiub":
-        raise ArgumentError(f"Model: expected a batch of numbers, got an array of {batch.dtype}.")
+    batch = arguments.array("Model", "x", x)
     if batch.ndim < 2:
         raise ShapeError(f"Model: expected a batch, images first, got an array of shape {batch.shape}.")
     if shape is not None and batch.shape == shape:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .arena import Lives, Span, pack
-from .errors import ShapeError
+from .errors import LimitError, ShapeError
 from .layers.base import Direction, Scratch
 from .steps import Step, commuted, folded, resting
 from .tensor import Parameter, Shape, Tensor
@@ -37,6 +37,8 @@ LANE_BYTES = 1 << 21
 LANE_WORK = 1 << 26
 # A lane should put so many rows into the product that makes a weight's gradient, or the sum over lanes costs more.
 LANE_ROWS = 64
+# Of one segment: a step over so many reads and writes terabytes, and to list them takes long.
+MOST_BLOCKS = 1 << 18
 
 
 class Call(NamedTuple):
@@ -136,6 +138,10 @@ class Plan:
         workers: How many workers it occupies.
         bytes: All of it, exactly.
         work: That of the forward pass, in multiplications; see :meth:`colonnade.layers.base.Layer.work`.
+
+    Raises:
+        ShapeError: A batch that a layer does not take.
+        LimitError: A batch that no machine could hold.
     """
 
     def __init__(
@@ -352,6 +358,8 @@ class Plan:
         widest = max((sum(math.prod(t.shape) for t, _, _ in self.touches(call)) for call in segment.calls), default=1)
         size = max(1, widest * self.dtype.itemsize)  # of one image
         block = max(1, BLOCK_BYTES // size)
+        if self.images > block * MOST_BLOCKS:
+            raise LimitError(f"a plan of {self.images:,} images is none for any machine.")
         sums = segment.direction == "backward" or any(call.action == "sum_forward" for call in segment.calls)
         lanes = min(-(-self.images * size // LANE_BYTES), LANES) if sums else -(-self.images // block)
         if not sums and lanes == 1:

@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from .errors import LimitError
+from .limits import machine_memory
 from .ops.layout import Array
 
 Shape = tuple[int, ...]
@@ -179,6 +181,9 @@ class ParameterBuffer:
         parameters: Laid out in this order; each becomes a view.
         dtype: The type of both arrays.
         values: What each parameter begins with; zeros by default.
+
+    Raises:
+        LimitError: More than this process may have.
     """
 
     def __init__(
@@ -186,6 +191,11 @@ class ParameterBuffer:
     ) -> None:
         self.parameters = list(parameters)
         size = sum(parameter.size for parameter in self.parameters)
+        if (needed := 2 * size * np.dtype(dtype).itemsize) > machine_memory():
+            raise LimitError(
+                f"Model: {size:,} parameters and their gradients take {needed:,} bytes, more than the "
+                f"{machine_memory():,} there are."
+            )
         self.value: Array = np.zeros(size, dtype)  # (size,)
         self.grad: Array = np.zeros(size, dtype)  # (size,)
         self.version = 0  # counts the writes that the package itself makes

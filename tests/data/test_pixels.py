@@ -74,7 +74,7 @@ def test_the_maps_of_a_photograph_are_the_same_in_whatever_way_it_comes(asked: s
 
 
 @pytest.mark.parametrize("asked", STRANGE)
-@pytest.mark.parametrize("on", ["bytes", "floats to 1"])
+@pytest.mark.parametrize("on", ["bytes", "floats to 1", "floats to 255"])
 def test_what_cannot_be_meant_is_refused(on: str, asked: str) -> None:
     model, given = trained(SAME[on](BYTES)), STRANGE[asked](BYTES)
     told = r"expected pixels like those in training, (bytes|numbers) from 0 to (255|1), got (whole )?numbers from "
@@ -107,6 +107,9 @@ def test_a_model_of_standardised_numbers_takes_those_and_neither_bytes_nor_their
             ArgumentError, match=r"^predict: expected pixels like those in training, numbers from -0\.4"
         ):
             model.predict(SAME[name](BYTES))
+    for far in (SAME["uint16"](BYTES) * 257, 1000.0 * BYTES, -1000.0 * BYTES, 100 * standardised):
+        with pytest.raises(ArgumentError, match=r"numbers from -0\.4.*, got (whole )?numbers from"):
+            model.predict(far)
 
 
 def test_a_model_of_numbers_to_16_takes_them_as_bytes_too() -> None:

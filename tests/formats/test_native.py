@@ -11,7 +11,7 @@ import pytest
 
 import colonnade as cn
 from colonnade import storage
-from colonnade.errors import FileFormatError
+from colonnade.errors import ArgumentError, FileFormatError
 
 DEEP = "[" * 5000 + "]" * 5000
 
@@ -94,3 +94,10 @@ def test_an_unchanged_file_is_the_model(tmp_path: Path, parts: Any) -> None:
     tensors, description = parts
     model = cn.load(written(tmp_path, tensors, json.dumps(description)))
     assert model(np.zeros((1, 2, 6, 6))).shape == (1, 2)
+
+
+def test_a_name_of_another_format_is_refused(tmp_path: Path) -> None:
+    model = cn.Model([cn.Flatten(), cn.Dense(4, 2)]).build((1, 2, 2))
+    with pytest.raises(ArgumentError, match=r"^save: a name that ends in \.onnx is of ONNX: use export_onnx, got "):
+        model.save(tmp_path / "model.ONNX")
+    assert list(tmp_path.iterdir()) == []

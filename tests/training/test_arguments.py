@@ -98,6 +98,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"workers": 1.5}, "fit: workers must be a whole number, got 1.5."),
     ({"seed": 1.5}, "fit: seed must be a whole number, got 1.5."),
     ({"out": 5}, "fit: out must be a path, got 5."),
+    ({"out": ""}, "fit: out must be a path, got ''."),
+    ({"out": "a\0b"}, "fit: out must be a path, got 'a\\x00b'."),
     ({"resume": 5}, "fit: resume must be a path, got 5."),
     ({"max_time": "20m"}, "fit: max_time must be a finite number, got '20m'."),
     ({"checkpoint_seconds": "often"}, "fit: checkpoint_seconds must be a finite number, got 'often'."),
@@ -105,6 +107,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"validation": (X, ["a"] * 12)}, "fit: validation: y must hold numbers in a regular array, got an array of <U1."),
     ({"x": [[1.0, 2.0], [3.0]]}, "fit: x must hold numbers in a regular array, got lists of different lengths."),
     ({"x": HasNothing()}, "fit: x must hold numbers in a regular array, got an array of object."),
+    ({"x": cn.data.digits()}, "fit: expected one part of a data set, its train or its test, got Dataset('digits', "),
     ({"y": [[0], [1, 2]]}, "fit: y must hold numbers in a regular array, got lists of different lengths."),
     ({"y": ["a"] * 12}, "fit: y must hold numbers in a regular array, got an array of <U1."),
 ]  # fmt: skip
@@ -122,6 +125,22 @@ def test_all_else_is_one_line_before_anything_is_written(tmp_path: Path, given: 
     assert list(tmp_path.iterdir()) == []
     for name, array in own.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("answer", [None, 0.5, (0.5,), (None, np.zeros((12, 3))), (0.5, np.zeros(3)), "ab"])
+def test_a_loss_that_returns_something_else_is_told_what_to_return(answer: Any) -> None:
+    own = model()
+    for ask in (own.fit, own.evaluate):
+        with pytest.raises(
+            ArgumentError, match=r"^A loss must return a number and the gradient at the outputs, \(12, "
+        ):
+            ask(X, Y, loss=lambda outputs, targets: answer)
+
+
+@pytest.mark.parametrize("answer", [None, X, (X,), (None, Y), "ab"])
+def test_an_augmentation_that_returns_something_else_is_told_what_to_return(answer: Any) -> None:
+    with pytest.raises(ArgumentError, match="the augmentation must return two arrays, images and targets, got "):
+        model().fit(X, Y, augmentation=lambda images, targets, draws: answer)
 
 
 HUGE = 10**400

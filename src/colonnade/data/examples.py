@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import arguments
 from ..errors import ArgumentError, DataError, ShapeError
 from ..ops.layout import Array, channels_first, channels_last
 
@@ -145,7 +146,8 @@ def _array(values: ArrayLike | os.PathLike[str] | str) -> Array:
     if not isinstance(values, str | os.PathLike):
         return np.asarray(values)
     try:
-        return np.asarray(np.load(values, mmap_mode="r", allow_pickle=False))
+        # Not np.load, which takes other kinds of files, and advises to unpickle the rest.
+        return np.lib.format.open_memmap(arguments.path("Arrays", "x or y", values), mode="r")
     except FileNotFoundError:
         raise DataError(f"{values}: there is no such file.") from None
     except (OSError, ValueError, EOFError) as error:  # what NumPy says of another kind of file, or a truncated one

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import arguments
 from ..errors import ArgumentError, DataError
 from ..ops.layout import Array, channels_first
 from . import cache as disk
@@ -77,7 +78,7 @@ class ImageFolder:
             raise ArgumentError(f"ImageFolder: channels must be 1 or 3, got {channels!r}.")
         if on_error not in ON_ERROR:
             raise ArgumentError(f"ImageFolder: on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}.")
-        self.path = Path(path)
+        self.path = Path(arguments.path("ImageFolder", "path", path))
         self.shape: tuple[int, int, int] = (int(channels), int(sides[0]), int(sides[1]))
         self.classes, self.paths, targets, self.left_out = scan(self.path, classes)
         if self.left_out:

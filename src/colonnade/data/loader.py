@@ -175,7 +175,16 @@ class Loader:
             self._conversion(taken.dtype, self.normalization, unit)(laid, batch)
             return self._given(batch), targets
         self._conversion(taken.dtype, None, unit)(laid, batch)
-        augmented, targets = self.augmentation(self._given(batch), targets, Draws(self.seed, epoch, positions))
+        answer = self.augmentation(self._given(batch), targets, Draws(self.seed, epoch, positions))
+        if (
+            not isinstance(answer, tuple)
+            or len(answer) != 2
+            or not all(isinstance(each, np.ndarray) for each in answer)
+        ):
+            raise ArgumentError(
+                f"Loader: the augmentation must return two arrays, images and targets, got {arguments.shown(answer)}."
+            )
+        augmented, targets = answer
         if augmented.shape != taken.shape or augmented.dtype != self.dtype or len(targets) != len(taken):
             raise ArgumentError(
                 f"Loader: the augmentation must return images {taken.shape}, {self.dtype}, and a target for each; "

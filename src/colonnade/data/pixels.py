@@ -182,7 +182,9 @@ def _for_levels(known: Pixels, given: Pixels, x: Array) -> float | None:
     """For a model that takes numbers of a byte's range, each for itself."""
     if given.kind == "floats" and 0 < given.most <= 1 + OVERSHOOT and given.least >= -OVERSHOOT:
         return 1 / WHITE if known.most > WHITE / 2 else None
-    return 1.0 if _are_within(x, given, -OVERSHOOT / 2 * known.most, FAR * known.most) else None
+    # Resizing may carry a little below black; what is dark and goes both ways is standardised.
+    least = -OVERSHOOT / 2 * min(known.most, given.most) if given.most > DARK else 0.0
+    return 1.0 if _are_within(x, given, least, FAR * known.most) else None
 
 
 def _for_others(known: Pixels, given: Pixels, x: Array) -> float | None:
@@ -192,7 +194,7 @@ def _for_others(known: Pixels, given: Pixels, x: Array) -> float | None:
     if known.least >= 0:  # of more bits than bytes have: shares of white would be as good as black
         return None if given.kind == "floats" and 0 < given.most <= 1 + OVERSHOOT else 1.0
     reach = max(DARK, FAR * max(-known.least, known.most))
-    return None if given.are_levels and not _are_within(x, given, 0, reach) else 1.0
+    return 1.0 if _are_within(x, given, -reach, reach) else None
 
 
 def _are_bright(given: Pixels) -> bool:

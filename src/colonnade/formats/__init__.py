@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .. import arguments
 from ..errors import MissingExtraError
 from ..layers.base import Layer
 from ..limits import of_files
@@ -41,8 +42,9 @@ def load(
         LimitError: A model that takes more memory or work than it may. One whose input's size is not known yet raises
             it when it is.
         ShapeError: An input shape that the model does not fit.
-        ArgumentError: A limit that is no positive number.
+        ArgumentError: A limit that is no positive number, or no path.
     """
+    arguments.path("load", "path", path)
     limits = of_files(memory, work)
     if os.fspath(path).lower().endswith(".onnx"):
         from . import onnx  # and with it a package that most do without
@@ -89,6 +91,7 @@ def export_onnx(
             weights of more than 2 GiB, a normalisation that the model has not.
         OSError: What the disk says.
     """
+    arguments.path("export_onnx", "path", path)
     require_onnx("export_onnx")
     from .onnx.exporter import export
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from .. import arguments
 from ..data.batches import Batches
+from ..data.dataset import Dataset
 from ..data.examples import Arrays
 from ..data.pairing import paired
 from ..data.pixels import Scale, unit
@@ -69,6 +70,8 @@ def examples(who: str, x: ArrayLike | Examples, y: ArrayLike | None) -> Examples
 
 
 def _array(who: str, x: Any) -> Array:
+    if isinstance(x, Dataset):
+        raise ArgumentError(f"{who}: expected one part of a data set, its train or its test, got {x!r}.")
     array = arguments.array(who, "x", x)
     if not array.ndim or not len(array):
         raise ArgumentError(f"{who}: expected at least one image, got x of shape {array.shape}.")

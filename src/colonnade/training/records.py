@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 
 from .. import metrics
+from ..arguments import shown
+from ..errors import ArgumentError
 from ..losses import CrossEntropyLoss, Loss
 from ..ops.layout import Array
 from ..tensor import Shape
@@ -167,14 +169,19 @@ class Measured(NamedTuple):
 def measure(criterion: Criterion, outputs: Array, targets: Array, whole: float | None = None) -> Measured:
     """The loss of a part of a batch that weighs `whole`; by default of a whole batch.
 
-    A loss of another kind is taken to be a mean over images.
+    A loss of another kind is taken to be a mean over images; raises ArgumentError where it returns something else.
     """
     if isinstance(criterion, Loss):
         total, weight, gradient = criterion.summed(outputs, targets)
         if criterion.reduction != "sum" and (whole := weight if whole is None else whole):
             gradient /= whole
         return Measured(total, weight, gradient)
-    loss, gradient = criterion(outputs, targets)
+    answer = criterion(outputs, targets)
+    loss, gradient = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
+    if np.asarray(loss).dtype.kind not in "fiu" or np.size(loss) != 1 or np.shape(gradient) != outputs.shape:
+        raise ArgumentError(
+            f"A loss must return a number and the gradient at the outputs, {outputs.shape}, got {shown(answer)}."
+        )
     images = len(outputs)
     share = 1.0 if whole is None else images / whole
     # Another's loss may be a NumPy number, which JSON cannot say.

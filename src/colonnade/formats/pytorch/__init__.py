@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ... import arguments
 from ...errors import MissingExtraError
 from ...model import Model
 from ...ops.layout import Array
@@ -64,9 +65,10 @@ def load_torch(path: str | os.PathLike[str], into: Model | None = None) -> dict[
         FileNotFoundError: No such file.
         FileFormatError: A file that is no state dict, is damaged, or claims to hold more than it does.
         MissingExtraError: PyTorch is needed and not installed.
-        ArgumentError: Names that differ from the model's: the first of them are named.
+        ArgumentError: No path, or names that differ from the model's: the first of them are named.
         ShapeError: An array of another shape than the model's.
     """
+    arguments.path("load_torch", "path", path)
     from .state import load
 
     return load(path, into)
