@@ -10,7 +10,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from .errors import ArgumentError
@@ -68,7 +67,8 @@ def machine_memory() -> int:
         known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
-            known.append(int(Path(file).read_text()))
+            with open(file, encoding="ascii") as text:  # noqa: PTH123 — `import colonnade` leaves pathlib alone
+                known.append(int(text.read()))
         except (OSError, ValueError):  # there is none, or it says "max"
             continue
     try:
