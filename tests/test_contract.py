@@ -10,6 +10,7 @@ import pytest
 import colonnade as cn
 from colonnade.tensor import Tensor
 from tests.flags import ALONE, ALONE_IDS, FLAGS, IDS
+from tests.layers.passes import passes
 
 LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Conv2d(2, 3, 3), (2, 5, 6)),
@@ -354,6 +355,20 @@ def test_layer_of_several_inputs_keeps_the_contract(name: str) -> None:
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: str(value).replace(" ", ""))
 def test_layer_keeps_the_contract(layer: Any, shape: tuple[int, ...]) -> None:
     cn.testing.check_layer(layer, shape)
+
+
+AGAIN = [(layer, shape) for layer, shape in LAYERS if getattr(layer, "cheap", False) and not layer.sums(True)]
+
+
+@pytest.mark.parametrize(("layer", "shape"), AGAIN, ids=str)
+def test_what_is_computed_again_has_the_same_bits_in_other_blocks(layer: Any, shape: tuple[int, ...]) -> None:
+    cn.Model([layer], dtype="float64").build(shape)
+    x = np.abs(np.random.default_rng(0).normal(size=(7, *shape))) + 0.1
+    x[2] += 12345.678  # an image whose numbers need other care than the others'
+    whole, _ = passes(layer, x, training=False)
+    for size in (1, 2, 3):
+        parts = [passes(layer, x[start : start + size], training=False)[0] for start in range(0, len(x), size)]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 @pytest.mark.parametrize(("make", "shape"), FLAGS + ALONE, ids=IDS + ALONE_IDS)

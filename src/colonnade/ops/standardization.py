@@ -18,18 +18,23 @@ from .normalization import SUMMED, channel_sums
 Gradients = tuple[Array, Array]  # at γ and at β
 
 
-def is_felt(mean: Array, variance: Array) -> bool:
-    """Whether some mean of what was centred is more than the rounding of a deviation."""
-    return bool((np.abs(mean) > np.finfo(mean.dtype).eps * np.sqrt(variance)).any())
+def felt(mean: Array, variance: Array) -> Array | None:
+    """Means of what was centred, zero where no more than the rounding of a deviation; None where all are."""
+    is_felt = np.abs(mean) > np.finfo(mean.dtype).eps * np.sqrt(variance)
+    return np.where(is_felt, mean, 0) if is_felt.any() else None
 
 
 def layer_norm_center(x: Array, eps: float, out: Array) -> Array:
-    """x − μ of each row in `out`; returns 1 / √(σ² + ε), (rows, 1). `out` may be `x`."""
+    """x − μ of each row in `out`; returns 1 / √(σ² + ε), (rows, 1). `out` may be `x`.
+
+    A row's bits do not depend on the others, as in a product of a matrix they do: what is computed again for the
+    backward pass, in other blocks, must be the same.
+    """
     length = x.shape[1]
     ones = np.ones(length, x.dtype)
-    np.subtract(x, (np.matmul(x, ones) / length)[:, None], out=out)
-    rest, variance = np.matmul(out, ones) / length, np.vecdot(out, out) / length
-    if is_felt(rest, variance):
+    np.subtract(x, (np.vecdot(x, ones) / length)[:, None], out=out)
+    variance = np.vecdot(out, out) / length
+    if (rest := felt(np.vecdot(out, ones) / length, variance)) is not None:
         np.subtract(out, rest[:, None], out=out)
         variance = np.vecdot(out, out) / length
     inverse: Array = 1 / np.sqrt(variance + eps)
@@ -115,8 +120,8 @@ def group_norm_center(x: Array, channels: Channels, eps: float, out: Array, squa
     size = x[0].size
     np.subtract(x, channels.spread(channels.means(channels.sums(x), size)), out=out)
     np.multiply(out, out, out=squares)
-    rest, inverse = (channels.means(channels.sums(each), size) for each in (out, squares))
-    if is_felt(rest, inverse):
+    mean, inverse = (channels.means(channels.sums(each), size) for each in (out, squares))
+    if (rest := felt(mean, inverse)) is not None:
         np.subtract(out, channels.spread(rest), out=out)
         np.multiply(out, out, out=squares)
         inverse = channels.means(channels.sums(squares), size)
