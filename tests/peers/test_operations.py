@@ -195,6 +195,36 @@ def matmul(sample: Any) -> Case:
     return Case(cn.MatMul(), (sample.input, *sample.args), kept=3)
 
 
+def prelu(sample: Any) -> Case:
+    weight = sample.args[0] if sample.args else sample.kwargs["weight"]
+    if sample.input.ndim < 2:
+        raise InexpressibleError("a number")
+    return Case(cn.PReLU(weight.numel()), (sample.input,), batched=True, parameters={"weight": weight})
+
+
+def batch_norm(sample: Any) -> Case:
+    given = dict(zip(("running_mean", "running_var", "weight", "bias"), sample.args, strict=False)) | sample.kwargs
+    weight, bias = given.get("weight"), given.get("bias")
+    if not given.get("training"):
+        raise InexpressibleError("in inference")
+    if sample.input.ndim not in (2, 3, 4):
+        raise InexpressibleError("other ranks")
+    if weight is None and bias is not None:
+        raise InexpressibleError("a bias without a weight")
+    options = {name: given[name] for name in ("eps", "momentum") if name in given}
+    kind = cn.BatchNorm2d if sample.input.ndim == 4 else cn.BatchNorm1d
+    parameters = {} if weight is None else {"weight": weight, "bias": bias}
+    layer = kind(sample.input.shape[1], affine=weight is not None, track_running_stats=False, **options)
+    return Case(layer, (sample.input,), batched=True, parameters=parameters)
+
+
+def concatenated(sample: Any) -> Case:
+    if len({each.ndim for each in sample.input}) > 1:
+        raise InexpressibleError("other ranks")
+    dim = sample.kwargs.get("dim", sample.args[0] if sample.args else 0)
+    return Case(cn.Concat(behind_the_batch(dim)), tuple(sample.input))
+
+
 CASES: dict[str, Callable[[Any], Case]] = {
     **{
         name: elementwise(getattr(cn, name.title()))
@@ -220,6 +250,9 @@ CASES: dict[str, Callable[[Any], Case]] = {
     "nn.functional.softsign": elementwise(cn.Softsign),
     "nn.functional.threshold": elementwise(cn.Threshold, "threshold", "value"),
     **{name: reduction(getattr(cn, name.title())) for name in ("sum", "mean", "prod", "amax", "amin")},
+    "nn.functional.prelu": prelu,
+    "nn.functional.batch_norm": batch_norm,
+    "cat": concatenated,
     "logsumexp": reduction(cn.LogSumExp),
     "argmax": place(cn.Argmax),
     "argmin": place(cn.Argmin),
@@ -307,6 +340,9 @@ REASONS: dict[str, tuple[str, str]] = {
     "sizes": (r"unflattened_size must hold positive sizes", "a size is positive"),
     "axes": (r"dim must be different axes of one image", "None stands for all axes, and no axes for none"),
     "mode": (r"mode must be 'nearest' or 'bilinear'", "Resize has others"),
+    "inference": (r"^in inference$", "what is compared here is training"),
+    "ranks": (r"^other ranks$", "there are layers for vectors, rows and images, and none for volumes"),
+    "momentum": (r"momentum must lie between 0 and 1", "a mean of what was and what is"),
     "decimals": (r"^decimals$", "numbers are rounded to whole ones"),
 }
 # Which of these refuse a sample of an operation. Each must refuse one, and no other may.
@@ -336,6 +372,10 @@ REFUSED: dict[str, str] = {
     "softmax with_dtype": "type",
     "nn.functional.cross_entropy": "none",
     "nn.functional.adaptive_max_pool2d": "indices",
+    "cat": "empty ranks",
+    "nn.functional.prelu": "number empty",
+    "nn.functional.batch_norm": "inference ranks momentum",
+    "nn.functional.batch_norm without_cudnn": "inference ranks momentum",
     "nn.functional.avg_pool1d": "empty",
     "nn.functional.binary_cross_entropy_with_logits": "batch none",
     "nn.functional.group_norm": "eps empty",
@@ -396,6 +436,18 @@ REFUSED: dict[str, str] = {
     "nn.functional.huber_loss": "none",
     "nn.functional.pixel_shuffle": "empty",
     "nn.functional.kl_div": "none",
+}
+# Operations that a layer has the name of, and that are not compared with it.
+UNCOMPARED = {
+    "any": "truth values are no float64",
+    "equal": "whether two tensors are the same, in one word",
+    "expand": "sizes that stay as they are have no number here",
+    "nn.functional.dropout": "random numbers",
+    "nn.functional.dropout2d": "random numbers",
+    "nn.functional.embedding": "numbers of rows are no float64",
+    "resize_": "of memory",
+    "slice": "one axis, by a function that PyTorch keeps to itself",
+    "where": "truth values are no float64",
 }
 # More samples than that say the same again and again. An odd step meets both of what alternates.
 MOST_SAMPLES = 200
@@ -458,6 +510,13 @@ def test_the_database_has_all_that_is_compared() -> None:
     assert {info.name for info in INFOS.values()} == {*CASES, *LOSSES}
     assert set(REFUSED) <= set(INFOS)
     assert {reason for reasons in REFUSED.values() for reason in reasons.split()} == set(REASONS)
+
+
+def test_an_operation_of_a_layers_name_is_compared_or_on_the_list() -> None:
+    layers = {name.lower() for name, kind in vars(cn).items() if isinstance(kind, type)}
+    same = {info.name for info in operations if info.name.rpartition(".")[2].replace("_", "") in layers}
+    same = {name for name in same if not name.startswith("masked.")}
+    assert same - {*CASES, *LOSSES} == set(UNCOMPARED)
 
 
 @pytest.mark.usefixtures("one_torch_thread")
