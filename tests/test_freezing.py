@@ -191,3 +191,18 @@ def test_what_is_unfrozen_again_learns_again() -> None:
     model.load_state_dict(network().state_dict())
     model(X, training=True)
     assert np.array_equal(model.backward(np.ones_like(y)), expected)
+
+
+def test_names_that_are_none_leave_the_model_as_it_was() -> None:
+    model = cn.Model([cn.Conv2d(1, 2, 3), cn.ReLU(), cn.Flatten(), cn.Dense(8, 2)]).build((1, 4, 4))
+    for names, message in (
+        (("0", "nope"), "^Model: no layer or parameter is called 'nope'"),
+        (("0", 3), "^Model: a layer is named in text, such as '0', got 3"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            model.freeze(*names)  # type: ignore[arg-type]
+        assert all(parameter.trainable for parameter in model.parameters())
+    for place in (None, 1.5, True):
+        for divide in (model.cut, model.split):
+            with pytest.raises(ArgumentError, match=r"^Model: expected a position in a chain of 4 layers, got "):
+                divide(place)

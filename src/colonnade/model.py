@@ -190,7 +190,9 @@ class Model(Composite):
             bodies = self.body.split(str(place))
         else:
             try:
-                position = range(len(self))[int(place)]
+                position = range(len(self))[
+                    int(place) if isinstance(place, str) else arguments.whole("Model", "place", place)
+                ]
             except (ValueError, IndexError):
                 raise ArgumentError(
                     f"Model: expected a position in a chain of {len(self)} layers, got {place!r}."
@@ -233,17 +235,21 @@ class Model(Composite):
 
     def _set_trainable(self, names: Sequence[str], trainable: bool) -> None:
         named = self._named()
+        chosen = []  # of all names, before anything is changed for the first
         for pattern in names or ("*",):
+            if not isinstance(pattern, str):
+                raise ArgumentError(f"Model: a layer is named in text, such as '0', got {arguments.shown(pattern)}.")
             found = named.get(pattern) or [
                 part for name, parts in named.items() if fnmatchcase(name, pattern) for part in parts
             ]
             if not found:
                 raise ArgumentError(f"Model: no layer or parameter is called {pattern!r}.")
-            for layer, parameters in found:
-                if layer is not None:
-                    layer.trainable = trainable
-                for parameter in parameters:
-                    parameter.trainable = trainable and not parameter.fixed
+            chosen.extend(found)
+        for layer, parameters in chosen:
+            if layer is not None:
+                layer.trainable = trainable
+            for parameter in parameters:
+                parameter.trainable = trainable and not parameter.fixed
 
     def _named(self) -> dict[str, list[tuple[Layer | None, list[Parameter]]]]:
         """What each name is of: a layer and its parameters, several of what lies in it, or a parameter alone."""

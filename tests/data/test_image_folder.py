@@ -206,12 +206,27 @@ def test_split_never_takes_all_and_refuses_what_can_not_be_split(photographs):
     assert np.bincount(images.split(0.99)[0].targets).tolist() == [1, 1, 1]
     assert np.bincount(images.split(0.01)[1].targets).tolist() == [1, 1, 1]
     for share in (0, 1, -0.5, 2):
-        with pytest.raises(ArgumentError, match=f"held_out must lie between 0 and 1, got {share}"):
+        with pytest.raises(ArgumentError, match=f"held_out must be above 0 and below 1, got {share}"):
             images.split(share)
     for number in (1, 2):
         (photographs / "tulip" / f"00{number}.png").unlink()
     with pytest.raises(DataError, match="tulip: expected two images at least, to hold one out, got one"):
         ImageFolder.load(photographs)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"held_out": "a"}, "ImageFolder: held_out must be a finite number, got 'a'."),
+        ({"held_out": float("nan")}, "ImageFolder: held_out must be a finite number, got nan."),
+        ({"seed": "a"}, "ImageFolder: seed must be a whole number, got 'a'."),
+        ({"seed": -1}, "ImageFolder: seed must be zero or more, got -1."),
+    ],
+)
+def test_a_split_that_can_not_be_is_refused_in_one_line(photographs, given, message):
+    for split in (ImageFolder(photographs, 4).split, lambda **said: ImageFolder.load(photographs, 4, **said)):
+        with pytest.raises(ArgumentError, match=f"^{message}$"):
+            split(**given)
 
 
 # Broken images
@@ -456,13 +471,17 @@ def test_cache_folder_that_can_not_be_made_is_one_line(photographs, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 0}, "size must be a positive whole number or a pair, got 0"),
+        ({"size": 0}, "size must be positive, got 0"),
         ({"size": (4, -1)}, "size must be"),
         ({"size": 2.5}, "size must be"),
         ({"size": (4, 4, 3)}, "size must be"),
         ({"size": "64"}, "size must be .* got '64'"),
         ({"channels": 4}, "channels must be 1 or 3, got 4"),
-        ({"on_error": "ignore"}, "on_error must be one of raise, skip, got 'ignore'"),
+        ({"on_error": "ignore"}, "on_error must be 'raise' or 'skip', got 'ignore'"),
+        ({"size": True}, "size must be a whole number or a pair of them, got True"),
+        ({"channels": []}, r"channels must be a whole number, got \[\]"),
+        ({"cache": 3}, "cache must be a path, got 3"),
+        ({"classes": "ab"}, "classes must be a list of names, got 'ab'"),
     ],
 )
 def test_wrong_arguments_are_refused(photographs, options, message):

@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -71,15 +70,16 @@ class ImageFolder:
         on_error: str = "raise",
         cache: bool | str | os.PathLike[str] = False,
     ) -> None:
-        sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
-        if len(sides) != 2 or not all(isinstance(side, Integral) and side > 0 for side in sides):
-            raise ArgumentError(f"ImageFolder: size must be a positive whole number or a pair, got {size!r}.")
-        if channels not in MODES:
+        sides = arguments.pair("ImageFolder", "size", size, 1)
+        if arguments.whole("ImageFolder", "channels", channels) not in MODES:
             raise ArgumentError(f"ImageFolder: channels must be 1 or 3, got {channels!r}.")
-        if on_error not in ON_ERROR:
-            raise ArgumentError(f"ImageFolder: on_error must be one of {', '.join(ON_ERROR)}, got {on_error!r}.")
+        arguments.choice("ImageFolder", "on_error", on_error, ON_ERROR)
+        if not isinstance(cache, bool):
+            arguments.path("ImageFolder", "cache", cache)
+        if classes is not None and not arguments.is_sequence(classes):
+            raise ArgumentError(f"ImageFolder: classes must be a list of names, got {arguments.shown(classes)}.")
         self.path = Path(arguments.path("ImageFolder", "path", path))
-        self.shape: tuple[int, int, int] = (int(channels), int(sides[0]), int(sides[1]))
+        self.shape: tuple[int, int, int] = (int(channels), *sides)
         self.classes, self.paths, targets, self.left_out = scan(self.path, classes)
         if self.left_out:
             warnings.warn(f"{self.path}: left out {listed(self.left_out)}.", stacklevel=2)
@@ -148,8 +148,8 @@ class ImageFolder:
             ArgumentError: A share that is not between 0 and 1.
             DataError: A class with a single image.
         """
-        if not 0 < held_out < 1:
-            raise ArgumentError(f"ImageFolder: held_out must lie between 0 and 1, got {held_out!r}.")
+        held_out = arguments.number("ImageFolder", "held_out", held_out, above=0, below=1)
+        seed = arguments.whole("ImageFolder", "seed", seed, 0, long=True)
         chosen = np.zeros(len(self), np.bool_)
         for number, name in enumerate(self.classes):
             of_class = np.flatnonzero(self.targets == number)
