@@ -384,14 +384,16 @@ class Model(Composite):
         return {parameter.name for parameter in self.parameters()} | statistics
 
     def by_own_names(self, state: Mapping[str, ArrayLike]) -> dict[str, Array]:
-        """Arrays by our names, where some are by those that they have elsewhere."""
+        """Arrays by our names, where some are by those that they have elsewhere; ArgumentError where two differ."""
         found: dict[str, Array] = {}
         places = self._places()
         for name, value in state.items():
-            array, alias = arguments.array("Model", name, value), None if name in places else self.aliases.get(name)
-            if alias is not None and alias.name in places:
-                name, array = alias.name, alias.taken(array, places[alias.name].shape)
-            found[name] = array
+            array, alias, own = arguments.array("Model", name, value), self.aliases.get(name), name
+            if alias is not None and name not in places and alias.name in places:
+                own, array = alias.name, alias.taken(array, places[alias.name].shape)
+            if own in found and not np.array_equal(found[own].ravel(), array.ravel(), equal_nan=True):
+                raise ArgumentError(f"Model: {own} must be the same under all its names, got other numbers as {name}.")
+            found[own] = array
         return found
 
     def _places(self) -> dict[str, Array]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import colonnade as cn
-from colonnade.errors import ShapeError
+from colonnade.errors import ArgumentError, ShapeError
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -114,3 +114,30 @@ def test_an_array_of_another_shape_is_refused_under_either_name() -> None:
     state: dict[str, Any] = {name: tensor.numpy() for name, tensor in Varied().state_dict().items()}
     with pytest.raises(ShapeError, match=r"Model: linear.weight must have shape \(5, 5\), got \(25,\)"):
         model.load_state_dict(state | {"square": np.zeros(25)})
+
+
+def test_a_module_that_stands_at_several_places_loads_by_all_its_names() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.conv = nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1)
+            self.path = nn.Sequential(self.conv, self.norm)
+            self.again = self.path
+
+        def forward(self, x: Any) -> Any:
+            return self.again(self.path(x))
+
+    module = stirred(Twice())
+    model = cn.from_torch(module)
+    before, state = model.state_dict(), {name: tensor.numpy() for name, tensor in module.state_dict().items()}
+    assert {"conv.weight", "path.0.weight", "again.0.weight", "again.1.running_var"} <= state.keys()
+    for parameter in model.parameters():
+        parameter.value = np.zeros_like(parameter.value)
+    model.load_state_dict(state)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    for name in ("path.0.weight", "again.0.weight"):
+        with pytest.raises(
+            ArgumentError, match=r"Model: \S+ must be the same under all its names, got other numbers as"
+        ):
+            model.load_state_dict(state | {name: state[name] + 1})

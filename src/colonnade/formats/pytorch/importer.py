@@ -72,7 +72,7 @@ def convert(module: Any, input_shape: Sequence[Any] | None) -> Model:
         model = Model(body, dtype=dtype)
         if input_shape is not None:
             model.build(input_shape)
-    _load(model, weights)
+    _load(model, weights, module.state_dict(keep_vars=True))
     _restore(model, module, kept)
     return model
 
@@ -117,9 +117,18 @@ def _dtype_of(module: nn.Module) -> str:
     return "float64" if torch.float64 in types else "float32"
 
 
-def _load(model: Model, weights: Weights) -> None:
-    """Copy the weights, freeze what requires no gradient, and fix what is no parameter there."""
+def _load(model: Model, weights: Weights, held: Mapping[str, Any]) -> None:
+    """Copy the weights, freeze what requires no gradient, and fix what is no parameter there.
+
+    Args:
+        model: The new one.
+        weights: Of its layers.
+        held: What the module holds, under all names: a module that stands at several places has several.
+    """
     state, frozen = {}, set()
+    paths: dict[int, list[str]] = {}
+    for path, tensor in held.items():
+        paths.setdefault(id(tensor), []).append(path)
     for step in model._steps:
         parameters = dict(step.layer.parameters())
         for name, array in weights.get(step.layer, {}).items():
@@ -128,8 +137,9 @@ def _load(model: Model, weights: Weights) -> None:
                 parameters[name].fix()
             elif array.parameter is not None and not array.parameter.requires_grad:
                 frozen.add(own)
-            if array.path not in ("", own) and array.axes is not None:
-                model.aliases.setdefault(array.path, Alias(own, tuple(array.source.shape), array.axes))
+            for path in {array.path, *paths.get(id(array.source), ())} - {"", own}:
+                if array.axes is not None:
+                    model.aliases.setdefault(path, Alias(own, tuple(array.source.shape), array.axes))
             state[own] = to_array(array.tensor)
     model.load_state_dict(state)
     if frozen:
