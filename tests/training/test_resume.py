@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -106,6 +107,25 @@ def test_an_interrupt_in_the_middle_of_an_evaluation_changes_nothing(tmp_path, u
     assert len(checkpoint(tmp_path)[1]["history"]) == 1
     train(tmp_path, resume=True)
     assert (tmp_path / "model.safetensors").read_bytes() == undisturbed[0]
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_an_interrupt_between_two_epochs_leaves_a_checkpoint_that_goes_on(tmp_path, undisturbed, monkeypatch, epoch):
+    write, written = storage.write, []
+
+    def interrupted(path, *content):
+        write(path, *content)
+        written.append(path)
+        if len(written) == epoch:  # the checkpoint of that epoch, which is then over
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(storage, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, checkpoint_seconds=None)
+    monkeypatch.undo()
+    assert len(written) == epoch + 1  # on its way out the run writes where it stands: before the next epoch
+    _, history = train(tmp_path, resume=True)
+    assert ((tmp_path / "model.safetensors").read_bytes(), steady(history)) == undisturbed
 
 
 def test_time_that_is_up_ends_a_run_that_can_go_on(tmp_path, undisturbed):
@@ -452,7 +472,7 @@ def stored(tmp_path_factory):
         ({"step": "2"}, "its place: step can't be '2'"),
         ({"step": 10**6}, "it stands after step 1000000 of"),
         ({"seconds": float("nan")}, "its place: seconds can't be nan"),
-        ({"seconds": 0}, "its steps took no time"),
+        ({"step": 2, "seconds": 0}, "its steps took no time"),
         ({"stopped": 1}, "its place: stopped can't be 1"),
         ({"mean": []}, r"its place: mean can't be \[\]"),
         ({"mean": {}}, "it lacks 'images'"),

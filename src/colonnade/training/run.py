@@ -394,7 +394,7 @@ class Run:
             self.epoch, self.step = place["epoch"], place["step"]
             if self.step > self.steps:
                 raise ValueError(f"it stands after step {self.step} of {self.steps}")
-            if not place["seconds"] > 0:
+            if self.step and not place["seconds"] > 0:  # between two epochs none has been taken
                 raise ValueError("its steps took no time")
             self._mean.load_state_dict(place["mean"])
             if (pixels := place.get("pixels")) and self.loader.scale is not None:  # those of before have none
