@@ -393,6 +393,18 @@ def test_weights_handed_to_functions_have_the_name_of_what_holds_them() -> None:
 # What comes with the weights
 
 
+def test_a_chain_of_frozen_layers_is_frozen_in_one_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = cn.Model([cn.Dense(2, 2) for _ in range(30)], seed=0)
+    model.build((2,))
+    model.freeze(*(str(number) for number in range(0, 30, 2)))
+    walks = []
+    freeze = cn.Model.freeze
+    monkeypatch.setattr(cn.Model, "freeze", lambda self, *names: walks.append(names) or freeze(self, *names))
+    again = cn.from_torch(cn.to_torch(model))
+    assert again.frozen == model.frozen
+    assert len(walks) <= 2  # for each parameter, and for each layer: not one for each of their names
+
+
 def test_what_requires_no_gradient_is_frozen() -> None:
     module = networks.NETWORKS["resnet18"][0]()
     module.conv1.requires_grad_(False)
