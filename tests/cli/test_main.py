@@ -4,10 +4,13 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import typer
 
 import colonnade as cn
+from colonnade.cli.main import app
 
 
 def test_version(run):
@@ -97,3 +100,15 @@ def test_a_reader_that_leaves_is_no_error():
     shell = f"{sys.executable} -m colonnade summary vgg --input 3,32,32 | true"
     result = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
     assert result.stderr == ""
+
+
+def test_the_documentation_names_every_option_of_every_command():
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    synopsis = re.split(r"\ncolonnade (?=[a-z])", page.split("```")[1])[1:]
+    told = {text.split()[0]: set(re.findall(r"--[a-z-]+", text)) for text in synopsis}
+    commands = typer.main.get_command(app).commands
+    there = {
+        name: {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+        for name, command in commands.items()
+    }
+    assert told == {name: options - {"--help"} for name, options in there.items()}
