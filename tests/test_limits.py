@@ -13,6 +13,7 @@ import pytest
 
 import colonnade as cn
 from colonnade import limits, storage
+from colonnade.composites import construct, describe
 from colonnade.errors import ArgumentError, LimitError
 from colonnade.limits import Limits, of_files
 from colonnade.model import Model
@@ -160,7 +161,7 @@ def test_what_every_layer_takes_is_counted_at_least_as_its_multiplications() -> 
     from tests.test_contract import LAYERS
 
     for layer, shape in LAYERS:
-        model = cn.Model([layer]).build(shape)
+        model = cn.Model(construct(describe([layer]))).build(shape)
         plan = model.plan((2, *shape))
         multiplications = sum(step.layer.multiplications(step.shape) for step in plan.steps)
         outputs = sum(math.prod(step.outputs[0].shape) for step in plan.steps)

@@ -206,7 +206,8 @@ LARGE: dict[str, Callable[[], Any]] = {
         v=np.array([0, 1], np.float32),
     ),
     "many weights of one number": lambda: graph(
-        [op("ConstantOfShape", "s", "w"), op("MatMul", "x w", "a"), op("MatMul", "a w", "b"), op("MatMul", "b w")],
+        [op("ConstantOfShape", "s", name) for name in "uvw"]
+        + [op("MatMul", "x u", "a"), op("MatMul", "a v", "b"), op("MatMul", "b w")],
         ("N", 12000),
         s=[12000, 12000],
     ),
