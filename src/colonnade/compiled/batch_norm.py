@@ -1,0 +1,300 @@
+"""Batch norm, and what follows it in the same pass: an addition, an activation, a max pool.
+
+All arrays are channels-last: (positions, c), or images (n, h, w, c) where a pool needs to know rows from columns.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from .activation import RELU, activate, activation_gradient
+from .compilation import compiled
+from .tiles import (
+    WIDTH,
+    column_sums,
+    load_bytes,
+    load_first,
+    multiply_add,
+    spread,
+    store_bytes,
+    store_first,
+    where_beaten,
+    where_equal,
+    where_greater,
+    zeros,
+)
+
+# So many positions are added up in float32 by each of four accumulators; their sums in float64.
+SUMMED = 256
+# The mean of so many first positions is near enough to that of all.
+FEW = 64
+
+
+@compiled
+def _add(sums, row, c, channels, tile):
+    """Add a tile of one row to sums[row, c:]."""
+    numbers = np.empty(WIDTH, np.float32)
+    store_first(tile, numbers, 0, 0, WIDTH)
+    for i in range(min(WIDTH, channels - c)):
+        sums[row, c + i] += np.float64(numbers[i])
+
+
+@compiled
+def batch_norm_moments(x, moments):
+    """Join count, mean and Σ(x − mean)² of each channel of x (positions, c) to `moments`, (3, c) in float64.
+
+    Sums are taken about the mean of the first positions: about zero they would lose every digit in float32 where the
+    mean is thousands of deviations away. Sets of numbers are joined as in `ops.normalization.join_moments`.
+    """
+    positions, channels = x.shape
+    if moments.shape != (3, channels):
+        raise ValueError("batch_norm_moments: moments must be (3, c)")
+    about, centre = np.zeros((2, channels)), np.empty(channels, np.float32)
+    few = min(positions, FEW)
+    for c in range(0, channels, WIDTH):
+        left = channels - c
+        first, moved = load_first(1, 1, x, c, 0, left), zeros(1, 1)
+        for p in range(few):
+            moved = moved + (load_first(1, 1, x, p * channels + c, 0, left) - first)
+        origin = first + moved * (1.0 / few)
+        store_first(origin, centre, c, 0, left)
+        origins = spread(4, origin)
+        start = 0
+        while start < positions:
+            stop = min(positions, start + 4 * SUMMED)
+            total, squares = zeros(4, 1), zeros(4, 1)
+            whole = start + (stop - start) // 4 * 4
+            for p in range(start, whole, 4):
+                d = load_first(4, 1, x, p * channels + c, channels, left) - origins
+                total = total + d
+                squares = multiply_add(d, d, squares)
+            rest, rest_squares = column_sums(total), column_sums(squares)
+            for p in range(whole, stop):
+                d = load_first(1, 1, x, p * channels + c, channels, left) - origin
+                rest = rest + d
+                rest_squares = multiply_add(d, d, rest_squares)
+            _add(about, 0, c, channels, rest)
+            _add(about, 1, c, channels, rest_squares)
+            start = stop
+    for c in range(channels):
+        moved = about[0, c] / positions
+        count = moments[0, c] + positions
+        part = positions / count
+        distance = np.float64(centre[c]) + moved - moments[1, c]
+        moments[2, c] += about[1, c] - about[0, c] * moved + distance * distance * (moments[0, c] * part)
+        moments[1, c] += distance * part
+        moments[0, c] = count
+
+
+@lru_cache
+def batch_norm_forward(code: int, adds: bool) -> Any:
+    """y = activation((x − centre) · scale + shift (+ other)); see activation.py for the kinds."""
+
+    @compiled
+    def forward(x, centre, scale, shift, other, y, a, b):
+        positions, channels = x.shape
+        for c in range(0, channels, WIDTH):
+            left = channels - c
+            middle = load_first(1, 1, centre, c, 0, left)
+            one = load_first(1, 1, scale, c, 0, left)
+            add = load_first(1, 1, shift, c, 0, left)
+            middle4, one4, add4 = spread(4, middle), spread(4, one), spread(4, add)
+            whole = positions // 4 * 4
+            for p in range(0, whole, 4):
+                i = p * channels + c
+                z = multiply_add(load_first(4, 1, x, i, channels, left) - middle4, one4, add4)
+                if adds:
+                    z = z + load_first(4, 1, other, i, channels, left)
+                store_first(activate(code, z, a, b), y, i, channels, left)
+            for p in range(whole, positions):
+                i = p * channels + c
+                z = multiply_add(load_first(1, 1, x, i, channels, left) - middle, one, add)
+                if adds:
+                    z = z + load_first(1, 1, other, i, channels, left)
+                store_first(activate(code, z, a, b), y, i, channels, left)
+
+    return forward
+
+
+# No number of a window is the greatest, because the activation behind the pool sends nothing back.
+NOBODY = 255
+
+
+@lru_cache
+def batch_norm_pool_forward(code: int, size: int) -> Any:
+    """y = activation(maximum of size × size numbers of (x − centre) · scale + shift), and which of them it was."""
+
+    @compiled
+    def forward(x, centre, scale, shift, y, winners, a, b):
+        images, height, width, channels = y.shape
+        row, image = x.shape[2] * channels, x.shape[1] * x.shape[2] * channels
+        for c in range(0, channels, WIDTH):
+            left = channels - c
+            middle = load_first(1, 1, centre, c, 0, left)
+            one = load_first(1, 1, scale, c, 0, left)
+            add = load_first(1, 1, shift, c, 0, left)
+            for n in range(images):
+                for i in range(height):
+                    at = n * image + i * size * row + c
+                    to = (n * height + i) * width * channels + c
+                    for _ in range(width):
+                        most = multiply_add(load_first(1, 1, x, at, 0, left) - middle, one, add)
+                        winner = zeros(1, 1)
+                        for k in range(1, size * size):
+                            place = at + k // size * row + k % size * channels
+                            z = multiply_add(load_first(1, 1, x, place, 0, left) - middle, one, add)
+                            # The first of equals stays; NaN wins and is not beaten.
+                            winner = where_beaten(z, most, np.float32(k), winner)
+                            most = where_beaten(z, most, z, most)
+                        if code == RELU:
+                            winner = where_greater(most, 0.0, winner, np.float32(NOBODY))
+                        store_first(activate(code, most, a, b), y, to, 0, left)
+                        store_bytes(winner, winners, to, 0, left)
+                        at += size * channels
+                        to += channels
+
+    return forward
+
+
+@lru_cache
+def batch_norm_pool_backward_sums(size: int) -> Any:
+    """Σ g and Σ g · (x − μ) of each channel, g being the gradient that reaches the greatest of each window."""
+
+    @compiled
+    def sums_of(grad, x, winners, mean, sums):
+        images, height, width, channels = grad.shape
+        row, image = x.shape[2] * channels, x.shape[1] * x.shape[2] * channels
+        for c in range(0, channels, WIDTH):
+            left = channels - c
+            m = load_first(1, 1, mean, c, 0, left)
+            for n in range(images):
+                total, product = zeros(1, 1), zeros(1, 1)
+                for i in range(height):
+                    at = n * image + i * size * row + c
+                    to = (n * height + i) * width * channels + c
+                    for _ in range(width):
+                        winner = load_bytes(1, 1, winners, to, 0, left)
+                        g = where_equal(winner, 255.0, 0.0, load_first(1, 1, grad, to, 0, left))
+                        v = load_first(1, 1, x, at, 0, left)
+                        for k in range(1, size * size):
+                            place = at + k // size * row + k % size * channels
+                            v = where_equal(winner, np.float32(k), load_first(1, 1, x, place, 0, left), v)
+                        total = total + g
+                        product = multiply_add(g, v - m, product)
+                        at += size * channels
+                        to += channels
+                _add(sums, 0, c, channels, total)
+                _add(sums, 1, c, channels, product)
+
+    return sums_of
+
+
+@lru_cache
+def batch_norm_pool_backward(size: int) -> Any:
+    """grad_x = of_grad · g + of_x · (x − centre) + constant."""
+
+    @compiled
+    def backward(grad, x, winners, centre, of_grad, of_x, constant, grad_x):
+        images, height, width, channels = grad.shape
+        row, image = x.shape[2] * channels, x.shape[1] * x.shape[2] * channels
+        for c in range(0, channels, WIDTH):
+            left = channels - c
+            middle = load_first(1, 1, centre, c, 0, left)
+            a = load_first(1, 1, of_grad, c, 0, left)
+            b = load_first(1, 1, of_x, c, 0, left)
+            d = load_first(1, 1, constant, c, 0, left)
+            for n in range(images):
+                for i in range(height):
+                    at = n * image + i * size * row + c
+                    to = (n * height + i) * width * channels + c
+                    for _ in range(width):
+                        winner = load_bytes(1, 1, winners, to, 0, left)
+                        g = load_first(1, 1, grad, to, 0, left) * a
+                        for k in range(size * size):
+                            place = at + k // size * row + k % size * channels
+                            z = multiply_add(load_first(1, 1, x, place, 0, left) - middle, b, d)
+                            z = z + where_equal(winner, np.float32(k), g, 0.0)
+                            store_first(z, grad_x, place, 0, left)
+                        at += size * channels
+                        to += channels
+        # A last row or column that no window holds is left: the caller has one only where size does not divide.
+
+    return backward
+
+
+@lru_cache
+def batch_norm_backward_sums(code: int) -> Any:
+    """Σ g and Σ g · (x − μ), with g the gradient at the output times the activation's, from the output y."""
+
+    @compiled
+    def sums_of(grad, x, y, mean, sums, a, b):
+        positions, channels = x.shape
+        for c in range(0, channels, WIDTH):
+            left = channels - c
+            m = load_first(1, 1, mean, c, 0, left)
+            m4 = spread(4, m)
+            start = 0
+            while start < positions:
+                stop = min(positions, start + 4 * SUMMED)
+                total, product = zeros(4, 1), zeros(4, 1)
+                whole = start + (stop - start) // 4 * 4
+                for p in range(start, whole, 4):
+                    i = p * channels + c
+                    g = load_first(4, 1, grad, i, channels, left)
+                    if code:
+                        g = activation_gradient(code, load_first(4, 1, y, i, channels, left), g, a, b)
+                    total = total + g
+                    product = multiply_add(g, load_first(4, 1, x, i, channels, left) - m4, product)
+                one, two = column_sums(total), column_sums(product)
+                for p in range(whole, stop):
+                    i = p * channels + c
+                    g = load_first(1, 1, grad, i, channels, left)
+                    if code:
+                        g = activation_gradient(code, load_first(1, 1, y, i, channels, left), g, a, b)
+                    one = one + g
+                    two = multiply_add(g, load_first(1, 1, x, i, channels, left) - m, two)
+                _add(sums, 0, c, channels, one)
+                _add(sums, 1, c, channels, two)
+                start = stop
+
+    return sums_of
+
+
+@lru_cache
+def batch_norm_backward(code: int, adds: bool) -> Any:
+    """grad_x = of_grad · g + of_x · (x − centre) + constant, and g to `grad_other` where something was added."""
+
+    @compiled
+    def backward(grad, x, y, centre, of_grad, of_x, constant, grad_x, grad_other, a, b):
+        positions, channels = x.shape
+        for c in range(0, channels, WIDTH):
+            left = channels - c
+            m = load_first(1, 1, centre, c, 0, left)
+            u = load_first(1, 1, of_grad, c, 0, left)
+            v = load_first(1, 1, of_x, c, 0, left)
+            w = load_first(1, 1, constant, c, 0, left)
+            m4, u4, v4, w4 = spread(4, m), spread(4, u), spread(4, v), spread(4, w)
+            whole = positions // 4 * 4
+            for p in range(0, whole, 4):
+                i = p * channels + c
+                g = load_first(4, 1, grad, i, channels, left)
+                if code:
+                    g = activation_gradient(code, load_first(4, 1, y, i, channels, left), g, a, b)
+                if adds:
+                    store_first(g, grad_other, i, channels, left)
+                z = multiply_add(load_first(4, 1, x, i, channels, left) - m4, v4, w4)
+                store_first(multiply_add(g, u4, z), grad_x, i, channels, left)
+            for p in range(whole, positions):
+                i = p * channels + c
+                g = load_first(1, 1, grad, i, channels, left)
+                if code:
+                    g = activation_gradient(code, load_first(1, 1, y, i, channels, left), g, a, b)
+                if adds:
+                    store_first(g, grad_other, i, channels, left)
+                z = multiply_add(load_first(1, 1, x, i, channels, left) - m, v, w)
+                store_first(multiply_add(g, u, z), grad_x, i, channels, left)
+
+    return backward

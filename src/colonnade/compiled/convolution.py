@@ -1,0 +1,307 @@
+"""Convolution, compiled: by register tiles directly, or by Winograd's patches, whichever has less to do.
+
+Three computations make up a layer: the output, and the gradients at its input and at its kernel. Each is a class here,
+made once for images of one shape; `run` is its pass over some images. All arrays are channels-last and float32.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from ..ops.layout import Array
+from ..ops.window import Window
+from . import winograd
+from .depthwise import depthwise_backward_weight, depthwise_forward
+from .direct import pad, windows_times_gradient, windows_times_kernel
+from .geometry import Gathering, gathering, packed, packed_bias
+from .tiles import WIDTH, largest_rows
+
+Image = tuple[int, int, int]  # height, width and channels
+
+# From so many channels in and out, patches cost less to transform than they save.
+WINOGRAD_CHANNELS = 24
+
+
+def carve(work: Array, *shapes: tuple[int, ...]) -> list[Array]:
+    """Arrays of these shapes, one behind the other in flat scratch memory, each at the start of a vector."""
+    made, start = [], 0
+    for shape in shapes:
+        size = math.prod(shape)
+        made.append(work[start : start + size].reshape(shape))
+        start += -(-size // WIDTH) * WIDTH
+    return made
+
+
+def room(*shapes: tuple[int, ...]) -> int:
+    """The numbers of scratch memory from which :func:`carve` takes these shapes."""
+    return sum(-(-math.prod(shape) // WIDTH) * WIDTH for shape in shapes)
+
+
+def suits_winograd(window: Window, channels: int, outputs: int, groups: int) -> bool:
+    """Whether a convolution is 3×3 of stride 1 and has channels enough for Winograd's patches to pay."""
+    return (
+        window.kernel == (3, 3)
+        and window.stride == window.dilation == (1, 1)
+        and max(window.padding) <= 2
+        and groups == 1
+        and min(channels, outputs) >= WINOGRAD_CHANNELS
+        and winograd.backward_rows(channels, 1) >= 4
+    )
+
+
+class Epilogue(NamedTuple):
+    """What is done to a tile before it is stored: `+ other` if `adds`, then an activation by its code."""
+
+    code: int = 0
+    adds: bool = False
+    a: np.float32 = np.float32(0)
+    b: np.float32 = np.float32(0)
+
+
+PLAIN = Epilogue()
+
+
+class Product(Protocol):
+    """Images times a kernel: the output of a convolution, or the gradient at its input."""
+
+    def pack(self, kernel: Array, bias: Array | None) -> list[tuple[Array, Array]]:
+        """A kernel (groups, k_h, k_w, read / groups, written / groups), contiguous, and bias as the tiles read them."""
+        ...
+
+    def room(self, images: int) -> int:
+        """Numbers of scratch memory that `run` needs."""
+        ...
+
+    def run(self, x: Array, kernels: list[tuple[Array, Array]], other: Array, y: Array, work: Array) -> None:
+        """Read x (n, h, w, c) and write y."""
+        ...
+
+
+class Gradient(Protocol):
+    """The gradient at the kernel of a convolution."""
+
+    def room(self, images: int) -> int:
+        """Numbers of scratch memory that `run` needs."""
+        ...
+
+    def run(self, x: Array, grad: Array, work: Array) -> Array:
+        """The gradient as (groups, k_h, k_w, c_in / groups, c_out / groups), in scratch memory."""
+        ...
+
+
+class Direct:
+    """Windows times kernel, the windows read where they lie.
+
+    Args:
+        window: The convolution's.
+        read: What is read.
+        written: What is written.
+        groups: Of channels.
+        forward: False for the gradient at the input.
+        epilogue: What is done to each tile at its end.
+    """
+
+    def __init__(
+        self, window: Window, read: Image, written: Image, groups: int, forward: bool, epilogue: Epilogue = PLAIN
+    ) -> None:
+        self.window, self.read, self.written, self.groups, self.forward = window, read, written, groups, forward
+        self.epilogue = epilogue
+
+    def how(self, images: int) -> Gathering:
+        """The walks over so many images."""
+        return gathering(self.window, (images, *self.read), (images, *self.written), self.groups, self.forward)
+
+    def pack(self, kernel: Array, bias: Array | None) -> list[tuple[Array, Array]]:
+        """One kernel and bias for each part of what is written."""
+        groups, outputs = kernel.shape[0], kernel.shape[4]
+        return [(packed(kernel, part), packed_bias(bias, groups, outputs, part)) for part in self.how(1).parts]
+
+    def room(self, images: int) -> int:
+        """For the images with their border, if they have one."""
+        how = self.how(images)
+        return room((images, *how.padded, self.read[2])) if how.pads else 0
+
+    def run(self, x: Array, kernels: list[tuple[Array, Array]], other: Array, y: Array, work: Array) -> None:
+        """Read x (n, h, w, c) and write y."""
+        how, (code, adds, a, b) = self.how(len(x)), self.epilogue
+        if how.pads:
+            (padded,) = carve(work, (len(x), *how.padded, self.read[2]))
+            pad(x, padded, how.top, how.left)
+            x = padded
+        outputs = self.written[2] // self.groups
+        for part, (kernel, bias) in zip(how.parts, kernels, strict=True):
+            times = windows_times_kernel(part.tile.rows, kernel.shape[-1] // WIDTH, code, adds)
+            times(x, kernel, bias, other, y, part.offsets, part.run, outputs, part.walk, a, b)
+
+
+class Winograd:
+    """The same for 3×3 kernels of stride 1, by patches; see `Direct` for the arguments, of groups there is one."""
+
+    def __init__(self, window: Window, read: Image, written: Image, forward: bool, epilogue: Epilogue = PLAIN) -> None:
+        self.read, self.written, self.forward, self.epilogue = read, written, forward, epilogue
+        top, _, left, _ = window.padding
+        self.top, self.left = (top, left) if forward else (2 - top, 2 - left)
+        self.size = winograd.forward_size(written[2])
+
+    def pack(self, kernel: Array, bias: Array | None) -> list[tuple[Array, Array]]:
+        """The one kernel, transformed."""
+        turned = kernel[0] if self.forward else kernel[0, ::-1, ::-1]
+        columns = self.size.vectors * WIDTH
+        filled = np.zeros(self.written[2], np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
+        return [(winograd.packed(np.ascontiguousarray(turned), columns), filled)]
+
+    def _shapes(self, images: int) -> tuple[tuple[int, ...], ...]:
+        return bordered(self.read, self.written, images, self.size.rows)
+
+    def room(self, images: int) -> int:
+        """For the images with their border, some patches and their products."""
+        return room(*self._shapes(images))
+
+    def run(self, x: Array, kernels: list[tuple[Array, Array]], other: Array, y: Array, work: Array) -> None:
+        """Read x (n, h, w, c) and write y."""
+        (kernel, bias), (code, adds, a, b) = kernels[0], self.epilogue
+        padded, v, m = carve(work, *self._shapes(len(x)))
+        pad(x, padded, self.top, self.left)
+        winograd.winograd_forward(*self.size, code, adds)(padded, kernel, bias, other, y, v, m, a, b)
+
+
+def bordered(read: Image, written: Image, images: int, rows: int) -> tuple[tuple[int, ...], ...]:
+    """The shapes of Winograd's scratch: images with their border, patches, products."""
+    down, across = -(-written[0] // 2), -(-written[1] // 2)
+    count = winograd.patches(read[2], written[2], images * down * across, rows)
+    return (images, 2 * down + 2, 2 * across + 2, read[2]), (16, count, read[2]), (16, count, written[2])
+
+
+class DirectGradient:
+    """The gradient at the kernel: windows times the gradient at the output, the windows read where they lie."""
+
+    def __init__(self, window: Window, read: Image, written: Image, groups: int) -> None:
+        self.window, self.read, self.written, self.groups = window, read, written, groups
+
+    def _how(self, images: int) -> Gathering:
+        return gathering(self.window, (images, *self.read), (images, *self.written), self.groups, True)
+
+    def _shapes(self, images: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        how = self._how(images)
+        part = how.parts[0]
+        border = (images, *how.padded, self.read[2]) if how.pads else (0,)
+        return border, (self.groups, len(part.offsets), part.run, self.written[2] // self.groups)
+
+    def room(self, images: int) -> int:
+        """For the images with their border, and the gradient as the tiles write it."""
+        return room(*self._shapes(images))
+
+    def run(self, x: Array, grad: Array, work: Array) -> Array:
+        """The gradient as (groups, k_h, k_w, c_in / groups, c_out / groups), in scratch memory."""
+        how = self._how(len(x))
+        part = how.parts[0]
+        padded, kernel = carve(work, *self._shapes(len(x)))
+        if how.pads:
+            pad(x, padded, how.top, how.left)
+            x = padded
+        vectors = part.tile.vectors
+        windows_times_gradient(even(part.run, largest_rows(vectors)), vectors)(x, grad, kernel, part.offsets, part.walk)
+        return kernel.reshape(self.groups, *self.window.kernel, -1, kernel.shape[3])
+
+
+class WinogradGradient:
+    """The same for 3×3 kernels of stride 1, by patches."""
+
+    def __init__(self, window: Window, read: Image, written: Image) -> None:
+        self.read, self.written, self.window = read, written, window
+        self.vectors = winograd.forward_size(written[2]).vectors
+        self.rows = winograd.backward_rows(read[2], self.vectors)
+
+    def _shapes(self, images: int) -> tuple[tuple[int, ...], ...]:
+        channels, outputs = self.read[2], self.written[2]
+        return (*bordered(self.read, self.written, images, 1), (16, channels, outputs), (3, 3, channels, outputs))
+
+    def room(self, images: int) -> int:
+        """For the images with their border, some patches of both, and the gradient before and after it is turned."""
+        return room(*self._shapes(images))
+
+    def run(self, x: Array, grad: Array, work: Array) -> Array:
+        """The gradient as (1, 3, 3, c_in, c_out), in scratch memory."""
+        padded, v, m, products, kernel = carve(work, *self._shapes(len(x)))
+        pad(x, padded, self.window.padding[0], self.window.padding[2])
+        winograd.winograd_backward_weight(self.rows, self.vectors)(padded, grad, kernel, v, m, products)
+        return kernel[None]
+
+
+# Rows of the tiles of a depthwise convolution: as many sums go on at once as hide the time that one takes.
+DEPTHWISE_ROWS = 12
+
+
+def even(length: int, most: int) -> int:
+    """Rows of tiles that cover `length` positions, at most so many, as even as can be."""
+    return -(-length // -(-length // most))
+
+
+class Depthwise:
+    """A convolution that leaves each channel by itself, or the gradient at its input; see `Direct`."""
+
+    def __init__(self, window: Window, read: Image, written: Image, forward: bool, epilogue: Epilogue = PLAIN) -> None:
+        self.direct = Direct(window, read, written, read[2], forward, epilogue)
+
+    def pack(self, kernel: Array, bias: Array | None) -> list[tuple[Array, Array]]:
+        """The kernel of each part, (taps, channels)."""
+        filled = np.zeros(len(kernel), np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
+        made = []
+        for part in self.direct.how(1).parts:
+            taps = kernel[:, part.vertical.taps][:, :, part.horizontal.taps].reshape(len(kernel), -1)
+            made.append((np.ascontiguousarray(taps[:, : part.offsets.size].T), filled))
+        return made
+
+    def room(self, images: int) -> int:
+        """For the images with their border, if they have one."""
+        return self.direct.room(images)
+
+    def run(self, x: Array, kernels: list[tuple[Array, Array]], other: Array, y: Array, work: Array) -> None:
+        """Read x (n, h, w, c) and write y."""
+        how, (code, _, a, b) = self.direct.how(len(x)), self.direct.epilogue
+        if how.pads:
+            (padded,) = carve(work, (len(x), *how.padded, x.shape[3]))
+            pad(x, padded, how.top, how.left)
+            x = padded
+        for part, (kernel, bias) in zip(how.parts, kernels, strict=True):
+            rows = even(part.walk.width, DEPTHWISE_ROWS)
+            depthwise_forward(rows, code)(x, kernel, bias, y, part.offsets, part.walk, a, b)
+
+
+class DepthwiseGradient(DirectGradient):
+    """The gradient at the kernel of a convolution that leaves each channel by itself."""
+
+    def run(self, x: Array, grad: Array, work: Array) -> Array:
+        """The gradient as (channels, k_h, k_w, 1, 1), in scratch memory."""
+        how = self._how(len(x))
+        part = how.parts[0]
+        padded, kernel = carve(work, *self._shapes(len(x)))
+        if how.pads:
+            pad(x, padded, how.top, how.left)
+            x = padded
+        taps = kernel.reshape(part.offsets.size, -1)
+        depthwise_backward_weight(even(part.walk.width, DEPTHWISE_ROWS))(x, grad, taps, part.offsets, part.walk)
+        return taps.T.reshape(-1, *self.window.kernel, 1, 1)
+
+
+def product(
+    window: Window, read: Image, written: Image, groups: int, forward: bool, epilogue: Epilogue = PLAIN
+) -> Product:
+    """How images are multiplied with a kernel: the rule, from shapes alone."""
+    if 1 < groups == read[2] == written[2] and not epilogue.adds:
+        return Depthwise(window, read, written, forward, epilogue)
+    if suits_winograd(window, read[2], written[2], groups):
+        return Winograd(window, read, written, forward, epilogue)
+    return Direct(window, read, written, groups, forward, epilogue)
+
+
+def kernel_gradient(window: Window, read: Image, written: Image, groups: int) -> Gradient:
+    """How the gradient at the kernel is computed: the same rule."""
+    if 1 < groups == read[2] == written[2]:
+        return DepthwiseGradient(window, read, written, groups)
+    if suits_winograd(window, read[2], written[2], groups):
+        return WinogradGradient(window, read, written)
+    return DirectGradient(window, read, written, groups)

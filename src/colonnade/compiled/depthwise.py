@@ -1,0 +1,91 @@
+"""Depthwise convolution, compiled: each channel by itself, sixteen of them at a time.
+
+Windows are read where they lie, as in direct.py: a walk and an offset for each value of the kernel. Here a tile is
+`rows` neighbouring positions of sixteen channels, and the kernel's values multiply it number by number.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from .activation import activate
+from .compilation import compiled
+from .direct import require_inside
+from .tiles import WIDTH, column_sums, load_first, multiply_add, spread, store_first, zeros
+
+
+@lru_cache
+def depthwise_forward(rows: int, code: int) -> Any:
+    """y[p, c] = activation(b[c] + Σ_k x[p + offsets[k], c] · kernel[k, c]).
+
+    Args of the function that is returned:
+        x: What is read, of any shape.
+        kernel: (taps, channels).
+        bias: (channels,).
+        y: What is written.
+        offsets: (taps,): where each value of the kernel reads, seen from a position.
+        walk: Its width must be `rows` at least; there is one group.
+        a, b: The activation's parameters.
+    """
+
+    @compiled
+    def forward(x, kernel, bias, y, offsets, walk, a, b):
+        taps, channels = kernel.shape
+        require_inside(walk, 1, x.size, y.size, offsets, channels, channels)
+        if taps != len(offsets) or bias.size != channels or walk.width < rows:
+            raise ValueError("depthwise: kernel, bias and tile must fit")
+        for image in range(walk.images):
+            for row in range(walk.height):
+                x_at = walk.x_start + image * walk.x_image + row * walk.x_row
+                y_at = walk.y_start + image * walk.y_image + row * walk.y_row
+                for c in range(0, channels, WIDTH):
+                    left = channels - c
+                    start = load_first(1, 1, bias, c, 0, left)
+                    column = 0
+                    while column < walk.width:
+                        column = min(column, walk.width - rows)
+                        at = x_at + column * walk.x_column + c
+                        tile = spread(rows, start)
+                        for k in range(taps):
+                            w = load_first(1, 1, kernel, k * channels + c, 0, left)
+                            seen = load_first(rows, 1, x, at + offsets[k], walk.x_column, left)
+                            tile = multiply_add(seen, spread(rows, w), tile)
+                        to = y_at + column * walk.y_column + c
+                        store_first(activate(code, tile, a, b), y, to, walk.y_column, left)
+                        column += rows
+
+    return forward
+
+
+@lru_cache
+def depthwise_backward_weight(rows: int) -> Any:
+    """grad_kernel[k, c] = Σ_p x[p + offsets[k], c] · grad[p, c], overwritten; see :func:`depthwise_forward`."""
+
+    @compiled
+    def backward(x, grad, grad_kernel, offsets, walk):
+        taps, channels = grad_kernel.shape
+        require_inside(walk, 1, x.size, grad.size, offsets, channels, channels)
+        if taps != len(offsets) or walk.width < rows:
+            raise ValueError("depthwise: kernel and tile must fit")
+        whole = walk.width // rows * rows
+        for c in range(0, channels, WIDTH):
+            left = channels - c
+            for k in range(taps):
+                tile, rest = zeros(rows, 1), zeros(1, 1)
+                for image in range(walk.images):
+                    for row in range(walk.height):
+                        at = walk.x_start + image * walk.x_image + row * walk.x_row + offsets[k] + c
+                        to = walk.y_start + image * walk.y_image + row * walk.y_row + c
+                        for column in range(0, whole, rows):
+                            seen = load_first(rows, 1, x, at + column * walk.x_column, walk.x_column, left)
+                            g = load_first(rows, 1, grad, to + column * walk.y_column, walk.y_column, left)
+                            tile = multiply_add(seen, g, tile)
+                        for column in range(whole, walk.width):
+                            seen = load_first(1, 1, x, at + column * walk.x_column, 0, left)
+                            rest = multiply_add(
+                                seen, load_first(1, 1, grad, to + column * walk.y_column, 0, left), rest
+                            )
+                store_first(column_sums(tile) + rest, grad_kernel, k * channels + c, 0, left)
+
+    return backward

@@ -1,0 +1,215 @@
+"""Convolution by register tiles: no window is ever written down.
+
+Channels last, a row of a window already stands in the image as one run of numbers. So the column matrix X_col of the
+paper is read where it lies: at a position's own place in the image, plus an offset for each run. What differs between
+a convolution, its two gradients, strides, dilations, groups and transposed convolutions are these offsets, and how
+positions step through the arrays: a :class:`Walk`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from .activation import activate
+from .compilation import compiled
+from .tiles import WIDTH, add_outer, add_outer_first, column_sums, load, load_first, store, store_first, zeros
+
+
+class Walk(NamedTuple):
+    """How output positions step through what is read, x, and what is written, y: all counted in numbers.
+
+    Position (n, i, j) of `images` × `height` × `width` begins at start + n · image + i · row + j · column of each.
+    A group's channels begin `group` after those of the group before.
+    """
+
+    images: int
+    height: int
+    width: int
+    x_start: int
+    x_image: int
+    x_row: int
+    x_column: int
+    x_group: int
+    y_start: int
+    y_image: int
+    y_row: int
+    y_column: int
+    y_group: int
+
+
+@compiled
+def _last(images, height, width, start, image, row, column, group, groups):
+    """The furthest place that a walk begins a position at; less than zero where it leaves the array in front."""
+    if min(start, image, row, column, group) < 0:
+        return -1
+    return start + (images - 1) * image + (height - 1) * row + (width - 1) * column + (groups - 1) * group
+
+
+@compiled
+def require_inside(walk, groups, x_size, y_size, offsets, run, outputs):
+    """Raise ValueError where a walk would leave one of its arrays: looked at once, before anything is read."""
+    if walk.images < 1 or walk.height < 1 or walk.width < 1:
+        raise ValueError("direct convolution: a walk must have positions")
+    x = _last(walk.images, walk.height, walk.width, walk.x_start, walk.x_image, walk.x_row, walk.x_column,
+              walk.x_group, groups)  # fmt: skip
+    y = _last(walk.images, walk.height, walk.width, walk.y_start, walk.y_image, walk.y_row, walk.y_column,
+              walk.y_group, groups)  # fmt: skip
+    for offset in offsets:
+        if x < 0 or offset < 0 or x + offset + run > x_size:
+            raise ValueError("direct convolution: a walk must stay inside what it reads")
+    if y < 0 or y + outputs > y_size:
+        raise ValueError("direct convolution: a walk must stay inside what it writes")
+
+
+@compiled
+def pad(x, padded, top, left):
+    """Copy images x (n, h, w, c) into `padded` at (top, left), and zeros around them."""
+    images, height, width, channels = x.shape
+    n, rows, columns, c = padded.shape
+    if n != images or c != channels or top < 0 or left < 0 or top + height > rows or left + width > columns:
+        raise ValueError("pad: the images must fit into what is padded")
+    source, target = x.reshape(-1), padded.reshape(-1)
+    row, place = columns * channels, 0
+    before, behind = left * channels, (columns - left - width) * channels
+    at = 0
+    for _ in range(images):
+        target[place : place + top * row] = 0
+        place += top * row
+        for _ in range(height):
+            target[place : place + before] = 0
+            place += before
+            target[place : place + width * channels] = source[at : at + width * channels]
+            place += width * channels
+            at += width * channels
+            target[place : place + behind] = 0
+            place += behind
+        below = (rows - top - height) * row
+        target[place : place + below] = 0
+        place += below
+
+
+@lru_cache
+def windows_times_kernel(rows: int, vectors: int, code: int, adds: bool) -> Any:
+    """Y = activation(X_col K + b (+ other)) by tiles of `rows` neighbouring positions and 16 · `vectors` outputs.
+
+    Args of the function that is returned:
+        x: What is read; of any shape.
+        kernel: (groups, blocks, offsets, run, 16 · vectors): the outputs of a group in blocks, the last filled up.
+        bias: (groups, blocks, 16 · vectors).
+        other: Added before the activation, where y is written; not looked at unless `adds`.
+        y: What is written.
+        offsets: (runs,): where each run of a window begins, seen from its position.
+        run: Numbers of each.
+        outputs: Of each group.
+        walk: Its width must be `rows` at least.
+        a, b: The activation's parameters.
+    """
+    columns = vectors * WIDTH
+
+    @compiled
+    def forward(x, kernel, bias, other, y, offsets, run, outputs, walk, a, b):
+        groups, blocks, runs, length, filled_up = kernel.shape
+        require_inside(walk, groups, x.size, y.size, offsets, run, outputs)
+        if runs != len(offsets) or length != run or filled_up != columns or blocks * columns < outputs:
+            raise ValueError("direct convolution: the kernel must be packed for the tile")
+        if bias.shape != (groups, blocks, columns) or walk.width < rows or (adds and other.size != y.size):
+            raise ValueError("direct convolution: bias, tile and what is added must fit")
+        for group in range(groups):
+            for block in range(blocks):
+                b_at = (group * blocks + block) * columns
+                first = b_at * runs * run
+                left = outputs - block * columns
+                for image in range(walk.images):
+                    for row in range(walk.height):
+                        x_at = walk.x_start + group * walk.x_group + image * walk.x_image + row * walk.x_row
+                        y_at = walk.y_start + group * walk.y_group + image * walk.y_image + row * walk.y_row
+                        y_at += block * columns
+                        column = 0
+                        while column < walk.width:
+                            # The last tile of a row covers some positions a second time, to the same numbers.
+                            column = min(column, walk.width - rows)
+                            at, to = x_at + column * walk.x_column, y_at + column * walk.y_column
+                            k = first
+                            tile = load(rows, vectors, bias, b_at, 0)
+                            for offset in offsets:
+                                for c in range(at + offset, at + offset + run):
+                                    tile = add_outer(tile, x, c, walk.x_column, kernel, k)
+                                    k += columns
+                            if left >= columns:
+                                if adds:
+                                    tile = tile + load(rows, vectors, other, to, walk.y_column)
+                                store(activate(code, tile, a, b), y, to, walk.y_column)
+                            else:
+                                if adds:
+                                    tile = tile + load_first(rows, vectors, other, to, walk.y_column, left)
+                                store_first(activate(code, tile, a, b), y, to, walk.y_column, left)
+                            column += rows
+
+    return forward
+
+
+@lru_cache
+def windows_times_gradient(rows: int, vectors: int) -> Any:
+    """grad_K = X_colᵀ grad_Y by tiles of `rows` numbers of a run and 16 · `vectors` outputs.
+
+    Args of the function that is returned: as of :func:`windows_times_kernel`, and
+        grad: The gradient at y.
+        grad_kernel: Overwritten: (groups, runs, run, outputs).
+    """
+    columns = vectors * WIDTH
+
+    @compiled
+    def backward(x, grad, grad_kernel, offsets, walk):
+        groups, runs, run, outputs = grad_kernel.shape
+        require_inside(walk, groups, x.size, grad.size, offsets, run, outputs)
+        if runs != len(offsets) or run < rows:
+            raise ValueError("direct convolution: a run must be as long as the tile")
+        for group in range(groups):
+            for o in range(0, outputs, columns):
+                left = outputs - o
+                for number in range(runs):
+                    c = 0
+                    while c < run:
+                        c = min(c, run - rows)
+                        tile = zeros(rows, vectors)
+                        for image in range(walk.images):
+                            for row in range(walk.height):
+                                x_at = walk.x_start + group * walk.x_group + image * walk.x_image + row * walk.x_row
+                                x_at += offsets[number] + c
+                                y_at = walk.y_start + group * walk.y_group + image * walk.y_image + row * walk.y_row
+                                y_at += o
+                                if left >= columns:
+                                    for _ in range(walk.width):
+                                        tile = add_outer(tile, x, x_at, 1, grad, y_at)
+                                        x_at += walk.x_column
+                                        y_at += walk.y_column
+                                else:
+                                    for _ in range(walk.width):
+                                        tile = add_outer_first(tile, x, x_at, 1, grad, y_at, left)
+                                        x_at += walk.x_column
+                                        y_at += walk.y_column
+                        to = ((group * runs + number) * run + c) * outputs + o
+                        store_first(tile, grad_kernel, to, outputs, left)
+                        c += rows
+
+    return backward
+
+
+@compiled
+def add_position_sums(grad, sums):
+    """Add Σ grad over positions, grad (positions, c), to `sums`, (c,) in float32."""
+    positions, channels = grad.shape
+    if sums.size != channels:
+        raise ValueError("add_position_sums: a sum for each channel")
+    for c in range(0, channels, WIDTH):
+        left = channels - c
+        total = zeros(1, 1)
+        whole = positions // 4 * 4
+        tile = zeros(4, 1)
+        for p in range(0, whole, 4):
+            tile = tile + load_first(4, 1, grad, p * channels + c, channels, left)
+        total = column_sums(tile)
+        for p in range(whole, positions):
+            total = total + load_first(1, 1, grad, p * channels + c, channels, left)
+        store_first(load_first(1, 1, sums, c, 0, left) + total, sums, c, 0, left)

@@ -1,0 +1,105 @@
+"""Kernels as tiles read them: once a pass, from wherever they lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..ops.layout import Array
+from .compilation import compiled
+from .tiles import WIDTH, load_first, row_of, store, zeros
+
+# A square of so many numbers a side is turned at once: its rows and columns both stay in the first-level cache.
+SQUARE = 32
+
+
+@compiled
+def transpose(x, y):
+    """y (columns, rows) = xᵀ, x (rows, columns)."""
+    rows, columns = x.shape
+    if y.shape != (columns, rows):
+        raise ValueError("transpose: y must have the shape of x, turned")
+    source, target = x.reshape(-1), y.reshape(-1)
+    for i in range(0, rows, SQUARE):
+        for j in range(0, columns, SQUARE):
+            high = min(rows, i + SQUARE)
+            for q in range(j, min(columns, j + SQUARE)):
+                for p in range(i, high):
+                    target[q * rows + p] = source[p * columns + q]
+
+
+@compiled
+def in_panels(x, y):
+    """y (blocks, rows, width) = the columns of x (rows, columns) in blocks, the last filled up with zeros."""
+    rows, columns = x.shape
+    blocks, length, width = y.shape
+    if length != rows or width % WIDTH or blocks * width < columns:
+        raise ValueError("in_panels: the panels must hold the matrix")
+    for block in range(blocks):
+        for row in range(rows):
+            for column in range(0, width, WIDTH):
+                left = columns - block * width - column
+                to = (block * rows + row) * width + column
+                if left > 0:
+                    at = row * columns + block * width + column
+                    store(load_first(1, 1, x, at, 0, left), y, to, 0)
+                else:
+                    store(zeros(1, 1), y, to, 0)
+
+
+@compiled
+def _times_g(a, b, c):
+    """G times a column."""
+    half, other = (a + c) * 0.5, b * 0.5
+    return a, half + other, half - other, c
+
+
+@compiled
+def winograd_panels(kernel, y):
+    """y (16, blocks, channels, width) = G g Gᵀ of the kernels (3, 3, channels, outputs), in blocks of outputs."""
+    _, _, channels, outputs = kernel.shape
+    places, blocks, depth, width = y.shape
+    if kernel.shape[0] != 3 or kernel.shape[1] != 3 or places != 16 or depth != channels or blocks * width < outputs:
+        raise ValueError("winograd_panels: the panels must hold the kernels")
+    size, apart = channels * outputs, blocks * channels * width
+    for block in range(blocks):
+        for c in range(channels):
+            for column in range(0, width, WIDTH):
+                left = outputs - block * width - column
+                at = c * outputs + block * width + column
+                to = (block * channels + c) * width + column
+                if left <= 0:
+                    for p in range(16):
+                        store(zeros(1, 1), y, to + p * apart, 0)
+                    continue
+                # Three rows of the kernel, each a tile of three numbers.
+                rows = _times_g(
+                    load_first(3, 1, kernel, at, size, left),
+                    load_first(3, 1, kernel, at + 3 * size, size, left),
+                    load_first(3, 1, kernel, at + 6 * size, size, left),
+                )
+                for p in range(4):
+                    row, k = rows[p], to + 4 * p * apart
+                    a, b, d, e = _times_g(row_of(row, 0), row_of(row, 1), row_of(row, 2))
+                    store(a, y, k, 0)
+                    store(b, y, k + apart, 0)
+                    store(d, y, k + 2 * apart, 0)
+                    store(e, y, k + 3 * apart, 0)
+
+
+def matrix(kernel: Array) -> Array:
+    """A kernel of any layout, (outputs, ..., channels) in logical order, as contiguous (..., channels, outputs)."""
+    outputs = kernel.shape[0]
+    rows = np.ascontiguousarray(kernel, np.float32).reshape(outputs, -1)
+    made = np.empty((rows.shape[1], outputs), np.float32)
+    transpose(rows, made)
+    return made.reshape(*kernel.shape[1:], outputs)
+
+
+def panels(kernel: Array, width: int) -> Array:
+    """A contiguous matrix (rows, outputs) as (blocks, rows, width)."""
+    rows, outputs = kernel.shape
+    made: Any = np.empty((-(-outputs // width), rows, width), np.float32)
+    in_panels(kernel, made)
+    return made
