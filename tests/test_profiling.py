@@ -195,7 +195,7 @@ def test_as_text_it_is_a_table():
 def test_text_leaves_out_what_there_is_none_of():
     nothing = {"seconds": 0.0, "flops": 0, "bytes": 0}
     work = {"seconds": 0.002, "flops": 10**7, "bytes": 10**6}
-    row = {"name": "0", "type": "Conv2d", "seconds": 0.002, "held_bytes": 2_500_000}
+    row = {"name": "0", "type": "Conv2d", "compiled": False, "seconds": 0.002, "held_bytes": 2_500_000}
     row |= {"forward": work, "again": nothing, "backward": nothing}
     profile = Profile((1, 1), True, 1, 1, "BLAS", 0.004, {"begin": 0.002}, [row])
     _, line, rest, total = profile.cells()

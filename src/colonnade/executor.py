@@ -278,7 +278,6 @@ class Executor:
         self.seed = seed
         self.position: tuple[int, ...] = (0, 0)  # epoch and step: where the random streams stand
         self._input_gradient = True
-        self._numbers = {step: number for number, step in enumerate(plan.steps)}
         self._graded = plan.graded(True)
         self.state: dict[Step, State] = {step: {} for step in plan.steps}
         self._sums: dict[tuple[Step, Direction], Array] = {}  # (lanes, *the layer's shape)
@@ -475,7 +474,7 @@ class Executor:
         return memory[offset : offset + self.plan.size(wanted)].view(dtype).reshape(wanted.shape)
 
     def _random(self, step: Step) -> Callable[[int, Array], None]:
-        number = self._numbers[step]
+        number = self.plan.places_in_model[step.name]
 
         def fill(start: int, out: Array) -> None:
             # Philox counts: its n-th group of eight numbers is found without drawing those before it.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import arguments
+from .compiled import wanted
 from .composites import Chain, Composite, Graph, Node, construct_body, describe
 from .composites.chain import nodes
 from .errors import ArgumentError, LimitError, ShapeError, StateError
@@ -89,6 +90,8 @@ class Model(Composite):
         seed: Of the first weights and of all random layers; not negative.
         dtype: The type of every number: "float32", or "float64" to check gradients.
         share_memory: False for the reference mode, in which no two tensors share memory and nothing is made again.
+        compiled: Whether to run in functions that Numba compiles: None for what the environment variable
+            COLONNADE_COMPILED says (0 or 1), or else wherever Numba is installed. Models of float64 run in NumPy.
 
     Attributes:
         body: The chain or graph that the model is.
@@ -115,10 +118,12 @@ class Model(Composite):
         seed: int = 0,
         dtype: DTypeLike = "float32",
         share_memory: bool = True,
+        compiled: bool | None = None,
     ) -> None:
         self.body: Chain | Graph = layers if isinstance(layers, Graph) else Chain(nodes(layers, "Model"))
         self.seed = arguments.whole("Model", "seed", seed, 0, long=True)
         self.dtype, self.share_memory = _float_type(dtype), arguments.flag("Model", "share_memory", share_memory)
+        self.compiled, self._wants_compiled = compiled, wanted(compiled, self.dtype)
         self.input_shape: Any = None  # a Shape, or a tuple of them
         self._classes: list[str] | None = None
         self.normalization: dict[str, list[float]] | None = None
@@ -200,7 +205,12 @@ class Model(Composite):
             if position == len(self) - 1:
                 raise ArgumentError(f"Model: nothing follows layer {place}.")
             bodies = self.layers[: position + 1], self.layers[position + 1 :]
-        settings: dict[str, Any] = {"seed": self.seed, "dtype": self.dtype, "share_memory": self.share_memory}
+        settings: dict[str, Any] = {
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "share_memory": self.share_memory,
+            "compiled": self.compiled,
+        }
         lower, upper = Model(bodies[0], **settings), Model(bodies[1], **settings)
         if self.input_shape is not None:
             upper.build(lower.build(self.input_shape).output_shape)
@@ -554,6 +564,7 @@ class Model(Composite):
             dtype=self.dtype,
             share=self.share_memory,
             workers=WORKERS.count,
+            compiled=self._wants_compiled,
         )
 
     def _one_image(self, shapes: Sequence[Shape]) -> Any:
@@ -810,6 +821,7 @@ class Model(Composite):
         plan, inference = self.plan(shape, training=True), self.plan(shape)
         layers = []
         kept = {step.name for step in plan.steps if plan.kept.intersection(step.outputs)} if plan.share else set()
+        leaves = {step.name: repr(step.layer) for step in plan.steps if step.compiled}
         for step in self._steps:
             if isinstance(step.layer, Wiring) and not step.parameters:
                 continue
@@ -818,6 +830,7 @@ class Model(Composite):
                 {
                     "name": step.name,
                     "type": type(step.layer).__name__,
+                    "compiled": leaves.get(step.name, ""),
                     "output_shape": list(output.shape),
                     "parameters": sum(parameter.size for parameter in step.parameters if not parameter.fixed),
                     "flops": 2 * step.layer.multiplications(step.shape),
@@ -841,7 +854,8 @@ class Model(Composite):
     def __reduce__(self) -> tuple[Any, ...]:
         """What `pickle` and `copy.deepcopy` make a model from: description, weights, and the layers' classes."""
         classes = {type(step.layer).__name__: type(step.layer) for step in self._steps}
-        return _unpickled, (self.description(), self.state_dict(), self.share_memory, classes, self.limits)
+        ways = self.share_memory, self.compiled
+        return _unpickled, (self.description(), self.state_dict(), ways, classes, self.limits)
 
     def _repr_html_(self) -> str:
         """The layers as a table, for notebooks; as text before the input's shape is known."""
@@ -862,10 +876,12 @@ def restored(
     state: Mapping[str, ArrayLike],
     share_memory: bool = True,
     limits: Limits | None = None,
+    compiled: bool | None = None,
 ) -> Model:
     """The model of which `description` and `state_dict` say this, of a fresh body."""
     settings = {name: description[name] for name in ("seed", "dtype")}
-    model = Model(body if isinstance(body, Graph) else body.layers, **settings, share_memory=share_memory)
+    ways: dict[str, Any] = {"share_memory": share_memory, "compiled": compiled}
+    model = Model(body if isinstance(body, Graph) else body.layers, **settings, **ways)
     model.limits = limits
     if description["input_shape"] is not None:
         model.build(description["input_shape"])
@@ -884,12 +900,14 @@ def restored(
 def _unpickled(
     description: Mapping[str, Any],
     state: Mapping[str, ArrayLike],
-    share_memory: bool,
+    ways: tuple[bool, bool | None],
     classes: Mapping[str, type[Layer]],
     limits: Limits | None = None,
 ) -> Model:
     """The model that :meth:`Model.__reduce__` took apart."""
-    return restored(construct_body(description["architecture"], classes), description, state, share_memory, limits)
+    share_memory, compiled = ways
+    body = construct_body(description["architecture"], classes)
+    return restored(body, description, state, share_memory, limits, compiled)
 
 
 def _float_type(dtype: DTypeLike) -> np.dtype[Any]:

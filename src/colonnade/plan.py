@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 from .arena import Lives, Span, pack
 from .errors import LimitError, ShapeError
 from .layers.base import Direction, Scratch
-from .steps import Step, commuted, folded, resting
+from .steps import Step, commuted, folded, resting, with_leaves
 from .tensor import Parameter, Shape, Tensor
 
 Kind = Literal["value", "grad"]
@@ -126,6 +126,7 @@ class Plan:
         dtype: The type of all numbers.
         share: False gives every tensor storage of its own, keeps it all, and makes nothing again: the reference.
         workers: The most workers that will run it.
+        compiled: Whether compiled leaves take the place of the layers that have one.
 
     Attributes:
         still: The steps that run as outside training: all of them, or those of a frozen part.
@@ -155,9 +156,14 @@ class Plan:
         dtype: DTypeLike = np.float32,
         share: bool = True,
         workers: int = 1,
+        compiled: bool = False,
     ) -> None:
+        # Random streams go by a layer's place in the model, however its steps are rewritten.
+        self.places_in_model = {step.name: number for number, step in reversed([*enumerate(steps)])}
         self.still = resting(steps) if training else set(steps)
         self.steps = commuted(folded(steps, self.still), self.still)
+        if compiled:
+            self.steps = with_leaves(self.steps, self.still)
         self.sources, self.results, self.images = tuple(sources), tuple(results), images
         self.training, self.dtype, self.share = training, np.dtype(dtype), share
         # Below a frozen part no gradient exists, so that there is none at the input either.

@@ -64,7 +64,8 @@ class Row(TypedDict):
     """One layer. `again` is its forward pass once more, on the way back, because its output was not kept."""
 
     name: str
-    type: str
+    type: str  # of a compiled leaf, all the layers whose work it does
+    compiled: bool
     seconds: float  # of all three
     forward: PassRow
     again: PassRow
@@ -112,7 +113,7 @@ class Profile:
             table[0] += ["again ms", "backward ms", "GF/s", "GB/s", "held MB"]
         table[0].append("%")
         for row in self.rows:
-            names = [printable(row["name"]), printable(row["type"])]
+            names = [printable(row["name"]), printable(row["type"]) + (", compiled" if row["compiled"] else "")]
             cells = [
                 *names,
                 _milliseconds(row["forward"]["seconds"]),
@@ -288,7 +289,8 @@ def _summarize(run: _Run, steps: list[Times]) -> Profile:
         rows.append(
             {
                 "name": step.name,
-                "type": type(step.layer).__name__,
+                "type": step.kind,
+                "compiled": step.compiled,
                 "seconds": sum(each["seconds"] for each in passes.values()),
                 "forward": passes["forward"],
                 "again": passes["again"],

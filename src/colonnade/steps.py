@@ -51,6 +51,16 @@ class Step:
         """Whether it was to be left as it is: the layer, or all the parameters it has."""
         return not self.layer.trainable or (bool(self.parameters) and not self.learns)
 
+    @property
+    def kind(self) -> str:
+        """What its layer is, for a person: its type, or those of the layers that a compiled leaf stands for."""
+        return repr(self.layer) if self.compiled else type(self.layer).__name__
+
+    @property
+    def compiled(self) -> bool:
+        """Whether its layer is a compiled leaf."""
+        return self.layer.stands_for != ()
+
     def prepares(self, direction: Direction) -> bool:
         """Whether its layer has something to do once before a pass in that direction."""
         hook = f"begin_{direction}"
@@ -113,3 +123,43 @@ def commuted(steps: Sequence[Step], still: set[Step]) -> list[Step]:
             made[number + 1] = Step(step.layer, [maximum], following.outputs, step.name)
             still.update(new for new, old in ((made[number], following), (made[number + 1], step)) if old in still)
     return made
+
+
+# The longest run of layers that a compiled leaf takes the place of.
+LONGEST_RUN = 3
+
+
+def with_leaves(steps: Sequence[Step], still: set[Step]) -> list[Step]:
+    """The steps with compiled leaves in the place of those that have one, the longest runs first."""
+    from .leaves import leaf_for  # and with it Numba, which only those need whose models are compiled
+
+    made: list[Step] = []
+    start = 0
+    while start < len(steps):
+        for run in _runs(steps, start, still):
+            first, last = run[0], run[-1]
+            layers = [step.layer for step in run]
+            leaf = leaf_for(layers, len(first.inputs), first.shape, first.outputs[0].shape, first not in still)
+            if leaf is not None:
+                step = Step(leaf, first.inputs, last.outputs, first.name)
+                if first in still:
+                    still.add(step)
+                made.append(step)
+                start += len(run)
+                break
+        else:
+            made.append(steps[start])
+            start += 1
+    return made
+
+
+def _runs(steps: Sequence[Step], start: int, still: set[Step]) -> list[Sequence[Step]]:
+    """The runs that begin at a step, the longest first: each step reads what the one before writes, no more."""
+    stop = start + 1
+    while (
+        stop < min(len(steps), start + LONGEST_RUN)
+        and steps[stop].inputs == steps[stop - 1].outputs
+        and (steps[stop] in still) == (steps[start] in still)
+    ):
+        stop += 1
+    return [steps[start:end] for end in range(stop, start, -1)]

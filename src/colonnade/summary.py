@@ -9,6 +9,7 @@ from . import notebook
 from .printable import printable
 
 LEFT = 3  # columns of names; numbers stand to the right
+LEAF = 6  # the column of what is compiled, if anything is
 
 
 def text(table: dict[str, Any]) -> str:
@@ -17,14 +18,21 @@ def text(table: dict[str, Any]) -> str:
     Args:
         table: As it returns it.
     """
+    compiled = any(row["compiled"] for row in table["layers"])
     rows: list[tuple[str, ...]] = [("layer", "", "output", "parameters", "FLOPs", "kept bytes")]
     for row in table["layers"]:
         numbers = (f"{row[name]:,}" for name in ("parameters", "flops", "kept_bytes"))
         rows.append((*_names(row), *numbers))
+    if compiled:
+        # Whose work is done by the leaf of a layer above has no leaf of its own.
+        rows = [
+            (*row, leaf)
+            for row, leaf in zip(rows, ["compiled", *(row["compiled"] for row in table["layers"])], strict=True)
+        ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
-            cell.ljust(width) if column < LEFT else cell.rjust(width)
+            cell.ljust(width) if column < LEFT or column == LEAF else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

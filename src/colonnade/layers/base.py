@@ -181,6 +181,7 @@ class Layer:
         wants_batch: The layer works best on as many images at once as there are: it multiplies by a large matrix.
         trainable: False for a layer that was frozen (`Model.freeze`): its parameters stay, and where nothing below it
             is trained either it runs as outside training.
+        stands_for: Of a compiled leaf, the layers whose work it does, in their order.
         rectifies: True for the ReLU family, None for what lets it be seen through (pools, norms), False for the rest.
             It decides the first weights of the layer before.
         buffers: Names of the arrays that are saved with the parameters but not learned.
@@ -196,6 +197,7 @@ class Layer:
     vanishes: ClassVar[bool] = False
     wants_batch: bool = False
     trainable: bool = True
+    stands_for: tuple[Layer, ...] = ()
     rectifies: ClassVar[bool | None] = False
     buffers: tuple[str, ...] = ()
     ignored: ClassVar[tuple[str, ...]] = ()

@@ -169,10 +169,19 @@ class Conv2d(Layer):
         state[name].write(kernel)
 
     def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
-        seen = unchanged_since([self.weight] if self.bias is None else [self.weight, self.bias])
-        if seen is None or state.get("seen") != seen:
-            self._prepare(state, shape, self._kernels(), None if self.bias is None else self.bias.array)
-            state["seen"] = seen
+        version = self.version()
+        if version is None or state.get("version") != version:
+            kernel, bias = self.folded_weights()
+            self._prepare(state, shape, self._by_group(kernel), bias)
+            state["version"] = version
+
+    def version(self) -> tuple[Any, ...] | None:
+        """What stays equal for as long as the weights do; None where somebody may write to them unseen."""
+        return unchanged_since([self.weight] if self.bias is None else [self.weight, self.bias])
+
+    def folded_weights(self) -> tuple[Array, Array | None]:
+        """Kernel (c_out, c_in/g, k_h, k_w) and bias, with what was folded into them."""
+        return self.weight.array, None if self.bias is None else self.bias.array
 
     def _prepare(self, state: State, shape: Shape, kernel: Array, bias: Array | None) -> None:
         if self.depthwise:
@@ -360,14 +369,12 @@ class FoldedConv2d(Conv2d):
     def fold(self, following: Layer) -> Layer | None:
         return None  # a second batch norm is done by itself
 
-    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+    def version(self) -> tuple[Any, ...] | None:
         weights = unchanged_since(self.read)
-        seen = (weights, self.norm.running_mean.tobytes(), self.norm.running_var.tobytes())
-        if weights is not None and state.get("seen") == seen:
-            return
+        return None if weights is None else (weights, self.norm.running_mean.tobytes(), self.norm.running_var.tobytes())
+
+    def folded_weights(self) -> tuple[Array, Array | None]:
         scale, shift = self.norm.running_affine()
-        kernel = self._kernels() * scale.reshape(self.groups, -1, 1, 1, 1)
+        kernel = self.weight.array * scale[:, None, None, None]
         bias = shift if self.bias is None else shift + self.bias.array * scale
-        dtype = self.weight.dtype
-        self._prepare(state, shape, kernel.astype(dtype), bias.astype(dtype))
-        state["seen"] = seen
+        return kernel.astype(self.weight.dtype), bias.astype(self.weight.dtype)

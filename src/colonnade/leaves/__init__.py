@@ -1,0 +1,80 @@
+"""Compiled leaves: layers that take the place of others in a plan, and whose work Numba has compiled.
+
+A leaf fulfils the contract of a layer, and calls the functions of `compiled` where a layer calls those of `ops`. Which
+leaf takes the place of which layers is said here, once; neither layers nor the executor know of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import layers
+from ..layers.base import Layer
+from ..tensor import Shape
+from .activation import NONE, CompiledActivation, CompiledAddition, activation_of
+from .base import Leaf
+from .convolution import TiledConv2d
+from .dense import TiledDense
+from .normalization import CompiledBatchNorm, CompiledBatchNormPool, CompiledGroupNorm, CompiledLayerNorm
+from .pooling import CompiledAveragePool2d, CompiledMaxPool2d
+from .softmax import CompiledSoftmax
+
+__all__ = ["Leaf", "leaf_for"]
+
+
+def leaf_for(run: Sequence[Layer], inputs: int, shape: Shape, output: Shape, training: bool) -> Leaf | None:
+    """The leaf that does the work of all layers of a run, or None if there is none.
+
+    Args:
+        run: Layers that follow one another.
+        inputs: How many the first has.
+        shape: Of one image at the input of the first; where that has several inputs, at its output.
+        output: Of one image at the output of the first.
+        training: Whether they run as in training.
+    """
+    first, *rest = run
+    activation = activation_of(rest[-1]) if rest else None
+    # A gradient that reads the output needs nothing that lies between the two: so it may be taken in the same pass.
+    follows = len(rest) == 1 and activation is not None and (not training or "input" not in activation.reads)
+    last, by = (rest[0], activation) if follows and activation else (None, NONE)
+    if isinstance(first, layers.Conv2d) and (follows or not rest):
+        return TiledConv2d(first, shape, last, by)
+    if isinstance(first, layers.Dense) and (follows or not rest):
+        return TiledDense(first, last, by)
+    if isinstance(first, layers.Add) and inputs == 2 and not first.stretch and (not rest or (follows and not training)):
+        return CompiledAddition(first, last, by)
+    if isinstance(first, layers.BatchNorm2d | layers.BatchNorm1d) and len(shape) != 2:
+        if follows or not rest:
+            return CompiledBatchNorm(first, last, by)
+        return _pooled(first, rest, shape) if training else None
+    return None if rest else _alone(first, shape, output)
+
+
+def _pooled(norm: layers.BatchNorm2d | layers.BatchNorm1d, rest: Sequence[Layer], shape: Shape) -> Leaf | None:
+    """Batch norm and the pool behind it, and perhaps a ReLU, which a plan has moved behind the pool."""
+    pool, *after = rest
+    if not isinstance(pool, layers.MaxPool2d) or not CompiledBatchNormPool.suits(pool, shape):
+        return None
+    if not after:
+        return CompiledBatchNormPool(norm, pool)
+    relu = activation_of(after[0]) if len(after) == 1 and isinstance(after[0], layers.ReLU) else None
+    return CompiledBatchNormPool(norm, pool, after[0], relu) if relu else None
+
+
+def _alone(layer: Layer, shape: Shape, output: Shape) -> Leaf | None:
+    """The leaf of a single layer that no other is joined with."""
+    if activation := activation_of(layer):
+        return CompiledActivation(layer, activation)
+    if isinstance(layer, layers.MaxPool2d) and CompiledMaxPool2d.suits(layer):
+        return CompiledMaxPool2d(layer)
+    if isinstance(layer, layers.AvgPool2d | layers.AdaptiveAvgPool2d):
+        return CompiledAveragePool2d(layer, shape, (output[1], output[2]))
+    if isinstance(layer, layers.LayerNorm | layers.LayerNorm2d):
+        return CompiledLayerNorm(layer, shape)
+    if isinstance(layer, layers.GroupNorm) or (
+        isinstance(layer, layers.InstanceNorm2d) and not layer.track_running_stats
+    ):
+        return CompiledGroupNorm(layer, shape[0]) if len(shape) in (1, 3) else None
+    if isinstance(layer, layers.Softmax | layers.LogSoftmax) and CompiledSoftmax.suits(layer, shape):
+        return CompiledSoftmax(layer)
+    return None

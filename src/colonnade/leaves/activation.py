@@ -1,0 +1,122 @@
+"""Activations by themselves, and behind an addition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import layers
+from ..compiled import activation as compiled
+from ..compiled.activation import KINDS, activation_backward, activation_forward
+from ..compiled.addition import addition_forward
+from ..layers.base import Block, Layer
+from ..layers.wiring import Wiring
+from ..tensor import Tensor
+from .base import Leaf, plain
+
+
+class Activation(NamedTuple):
+    """An activation as compiled functions know it: the number of its kind, and its parameters."""
+
+    kind: int = compiled.IDENTITY
+    a: np.float32 = np.float32(0)
+    b: np.float32 = np.float32(0)
+
+    @property
+    def reads(self) -> set[str]:
+        """What its gradient reads."""
+        reads = KINDS[self.kind].reads
+        return set() if reads == "nothing" else {reads}
+
+
+# Nothing: y = x.
+NONE = Activation()
+
+# Of each type of layer: the kind, and the parameters a and b.
+_ACTIVATIONS: dict[type[Layer], Callable[[Any], tuple[float, ...]]] = {
+    layers.ReLU: lambda _: (compiled.RELU,),
+    layers.LeakyReLU: lambda layer: (compiled.LEAKY_RELU, layer.negative_slope),
+    layers.ReLU6: lambda _: (compiled.CLIP, 0, 6),
+    layers.Hardtanh: lambda layer: (compiled.CLIP, layer.min_val, layer.max_val),
+    layers.Threshold: lambda layer: (compiled.THRESHOLD, layer.threshold, layer.value),
+    layers.ELU: lambda layer: (compiled.ELU, layer.alpha, 1),
+    layers.SELU: lambda layer: (compiled.ELU, layer.alpha * layer.scale, layer.scale),
+    layers.CELU: lambda layer: (compiled.CELU, layer.alpha),
+    layers.Softplus: lambda layer: (compiled.SOFTPLUS, layer.beta, layer.threshold),
+    layers.Softsign: lambda _: (compiled.SOFTSIGN,),
+    layers.Tanh: lambda _: (compiled.TANH,),
+    layers.Sigmoid: lambda _: (compiled.SIGMOID,),
+    layers.Hardsigmoid: lambda _: (compiled.HARDSIGMOID,),
+    layers.Hardswish: lambda _: (compiled.HARDSWISH,),
+    layers.SiLU: lambda _: (compiled.SILU,),
+    layers.Mish: lambda _: (compiled.MISH,),
+    layers.GELU: lambda layer: (compiled.GELU_TANH if layer.approximate == "tanh" else compiled.GELU,),
+    layers.Exp: lambda _: (compiled.EXP,),
+    layers.Log: lambda _: (compiled.LOG,),
+    layers.Sqrt: lambda _: (compiled.SQRT,),
+    layers.Reciprocal: lambda _: (compiled.RECIPROCAL,),
+    layers.Abs: lambda _: (compiled.ABS,),
+    layers.Erf: lambda _: (compiled.ERF,),
+    layers.Affine: lambda layer: (compiled.AFFINE, layer.scale, layer.shift),
+}
+
+
+def activation_of(layer: Layer | None) -> Activation | None:
+    """A layer as an activation; None if it is none."""
+    made = _ACTIVATIONS.get(type(layer)) if layer is not None else None
+    if made is None:
+        return None
+    kind, *parameters = made(layer)
+    return Activation(int(kind), *(np.float32(each) for each in parameters))
+
+
+class CompiledActivation(Leaf):
+    """y = f(x), number by number."""
+
+    in_place = True
+    cheap = True
+
+    def __init__(self, layer: Layer, activation: Activation) -> None:
+        self.stands_for, self.activation = (layer,), activation
+        self.reads = activation.reads  # type: ignore[misc]
+        # What reads its input cannot write over it, but in the backward pass.
+        self.in_place = "input" not in self.reads  # type: ignore[misc]
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        kind, a, b = self.activation
+        activation_forward(kind)(plain(x.value), a, b, plain(y.value))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        kind, a, b = self.activation
+        grad = plain(y.grad)
+        known = grad
+        if self.reads:
+            known = plain(y.value if "output" in self.reads else x.value)
+        activation_backward(kind)(known, grad, a, b, plain(x.grad))
+
+
+class CompiledAddition(Leaf, Wiring):
+    """y = f(x + other), f the identity or an activation whose gradient reads the output."""
+
+    in_place = True
+    cheap = True
+
+    def __init__(self, addition: Layer, layer: Layer | None = None, activation: Activation = NONE) -> None:
+        self.stands_for = (addition,) if layer is None else (addition, layer)
+        self.activation = activation
+        self.reads = activation.reads  # type: ignore[misc]
+
+    def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+        kind, a, b = self.activation
+        addition_forward(kind)(plain(x[0].value), plain(x[1].value), a, b, plain(y.value))
+
+    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+        kind, a, b = self.activation
+        grad = plain(y.grad)
+        graded = [tensor for tensor in x if tensor.has_grad]
+        known = plain(y.value) if self.reads else grad
+        activation_backward(kind)(known, grad, a, b, plain(graded[0].grad))
+        for tensor in graded[1:]:
+            np.copyto(plain(tensor.grad), plain(graded[0].grad))

@@ -1,0 +1,38 @@
+"""What all compiled leaves share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..layers.base import Layer
+from ..ops.layout import Array, channels_last
+from ..tensor import Parameter, Shape
+
+
+class Leaf(Layer):
+    """A compiled leaf: in a plan it takes the place of a layer, or of a run of them, and fulfils the same contract."""
+
+    def parameters(self) -> Iterator[tuple[str, Parameter]]:
+        for layer in self.stands_for:
+            yield from layer.parameters()
+
+    def multiplications(self, shape: Shape) -> int:
+        return self.stands_for[0].multiplications(shape)
+
+    def config(self) -> dict[str, Any]:
+        return {}
+
+    def __repr__(self) -> str:
+        return " + ".join(type(layer).__name__ for layer in self.stands_for)
+
+
+def plain(x: Array) -> Array:
+    """A block's array as it lies in memory: images (n, h, w, c), all else as it is."""
+    return channels_last(x) if x.ndim == 4 else x
+
+
+def rows(x: Array) -> Array:
+    """A block's array as (positions, c)."""
+    laid = plain(x)
+    return laid.reshape(-1, laid.shape[-1])

@@ -1,0 +1,96 @@
+"""Convolution by register tiles, with what follows it in the same pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..compiled.activation import activation_backward
+from ..compiled.convolution import Epilogue, kernel_gradient, product
+from ..compiled.direct import add_position_sums
+from ..compiled.packing import matrix
+from ..layers.base import Block, Direction, Layer, Scratch, State
+from ..layers.convolution import Conv2d
+from ..ops.layout import Array
+from ..tensor import Shape, Tensor
+from .activation import NONE, Activation
+from .base import Leaf, plain
+
+
+class TiledConv2d(Leaf):
+    """A convolution, and an activation whose gradient reads the output, in one pass.
+
+    Args:
+        convolution: A Conv2d, or one that batch norm is folded into.
+        shape: One image's, (c, h, w).
+        layer: The layer behind it, or None.
+        activation: What that is.
+    """
+
+    def __init__(
+        self,
+        convolution: Conv2d,
+        shape: Shape,
+        layer: Layer | None = None,
+        activation: Activation = NONE,
+    ) -> None:
+        self.convolution = convolution
+        self.stands_for = (convolution,) if layer is None else (convolution, layer)
+        self.activation = activation
+        self.reads: set[str] = {"input"} | activation.reads  # type: ignore[misc]
+        channels, height, width = shape
+        window, groups = convolution.window, convolution.groups
+        read = (height, width, channels)
+        self.written = (*window.output_size((height, width)), convolution.out_channels)
+        kind, a, b = activation
+        self.output = product(window, read, self.written, groups, True, Epilogue(kind, False, a, b))
+        self.input_gradient = product(window, self.written, read, groups, False)
+        self.weight_gradient = kernel_gradient(window, read, self.written, groups)
+
+    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+        convolution = self.convolution
+        version = convolution.version()
+        if version is not None and state.get("version") == version:
+            return
+        kernel, bias = convolution.folded_weights()
+        # (c_out, c_in/g, k_h, k_w) → (g, k_h, k_w, c_in/g, c_out/g)
+        by_group = kernel.transpose(0, 2, 3, 1).reshape(
+            convolution.groups, -1, *convolution.window.kernel, kernel.shape[1]
+        )
+        state["kernels"] = self.output.pack(np.stack([matrix(each) for each in by_group]), bias)
+        state["version"] = version
+
+    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
+        weight, groups = self.convolution.weight.array, self.convolution.groups
+        # (c_out, c_in/g, k_h, k_w) → (g, k_h, k_w, c_out/g, c_in/g)
+        by_group = weight.reshape(groups, -1, *weight.shape[1:]).transpose(0, 3, 4, 1, 2)
+        state["turned"] = self.input_gradient.pack(np.ascontiguousarray(by_group), None)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        images = shape[0]
+        if direction == "forward":
+            return {"work": Scratch((self.output.room(images),))}
+        spaces = {"work": Scratch((max(self.weight_gradient.room(images), self.input_gradient.room(images)),))}
+        if self.activation.kind:
+            spaces["grad"] = Scratch((images, *self.written))
+        return spaces
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        written = plain(y.value)
+        self.output.run(plain(x.value), block.state["kernels"], written, written, block.scratch["work"])
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        grad, work, convolution = plain(y.grad), block.scratch["work"], self.convolution
+        kind, a, b = self.activation
+        if kind:
+            activation_backward(kind)(plain(y.value), grad, a, b, block.scratch["grad"])
+            grad = block.scratch["grad"]
+        if convolution.weight.trainable:
+            kernel = self.weight_gradient.run(plain(x.value), grad, work)
+            total = block.grad(convolution.weight)
+            # (g, k_h, k_w, c_in/g, c_out/g) → (c_out, c_in/g, k_h, k_w)
+            total += kernel.transpose(0, 4, 3, 1, 2).reshape(total.shape)
+        if convolution.bias is not None and convolution.bias.trainable:
+            add_position_sums(grad.reshape(-1, grad.shape[3]), block.grad(convolution.bias))
+        if x.has_grad:
+            written = plain(x.grad)
+            self.input_gradient.run(grad, block.state["turned"], written, written, work)

@@ -1,0 +1,91 @@
+"""Dense by register tiles, with the activation that follows it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..compiled.activation import activation_backward
+from ..compiled.direct import Walk, add_position_sums, windows_times_gradient, windows_times_kernel
+from ..compiled.geometry import tile_size
+from ..compiled.packing import matrix, panels
+from ..compiled.tiles import WIDTH
+from ..layers.base import Block, Direction, Layer, Scratch, State
+from ..layers.dense import Dense
+from ..ops.layout import Array
+from ..tensor import Shape, Tensor
+from .activation import NONE, Activation
+from .base import Leaf
+
+OFFSETS = np.zeros(1, np.int64)
+
+
+def _walk(n: int, read: int, written: int) -> Walk:
+    return Walk(1, 1, n, 0, 0, 0, read, 0, 0, 0, 0, written, 0)
+
+
+def _packed(weight: Array, columns: int) -> Array:
+    """(inputs, outputs) as (1, blocks, 1, inputs, columns)."""
+    return panels(weight, columns)[None, :, None]
+
+
+class TiledDense(Leaf):
+    """A dense layer, and an activation whose gradient reads the output, in one pass."""
+
+    wants_batch = True
+
+    def __init__(self, dense: Dense, layer: Layer | None = None, activation: Activation = NONE) -> None:
+        self.dense, self.activation = dense, activation
+        self.stands_for = (dense,) if layer is None else (dense, layer)
+        self.reads: set[str] = {"input"} | activation.reads  # type: ignore[misc]
+
+    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+        dense = self.dense
+        state["kernel"] = _packed(matrix(dense.weight.array), tile_size(16, dense.out_features).vectors * WIDTH)
+        columns = state["kernel"].shape[-1] * state["kernel"].shape[1]
+        bias = np.zeros(columns, np.float32)
+        if dense.bias is not None:
+            bias[: dense.out_features] = dense.bias.array
+        state["bias"] = bias.reshape(1, -1, state["kernel"].shape[-1])
+
+    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
+        state["turned"] = _packed(self.dense.weight.array, tile_size(16, self.dense.in_features).vectors * WIDTH)
+        state["no bias"] = np.zeros((1, state["turned"].shape[1], state["turned"].shape[-1]), np.float32)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        if direction == "forward":
+            return {}
+        spaces = {"weight": Scratch((1, 1, *self.dense.weight.shape))}
+        if self.activation.kind:
+            spaces["grad"] = Scratch((*shape[:-1], self.dense.out_features))
+        return spaces
+
+    def _product(self, x: Array, kernel: Array, bias: Array, y: Array, activation: Activation) -> None:
+        x, y = x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])
+        rows = tile_size(len(x), y.shape[1]).rows
+        times = windows_times_kernel(rows, kernel.shape[-1] // WIDTH, activation.kind, False)
+        walk = _walk(len(x), x.shape[1], y.shape[1])
+        times(x, kernel, bias, y, y, OFFSETS, x.shape[1], y.shape[1], walk, activation.a, activation.b)
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        self._product(x.value, block.state["kernel"], block.state["bias"], y.value, self.activation)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        grad = y.grad
+        kind, a, b = self.activation
+        if kind:
+            activation_backward(kind)(y.value, grad, a, b, block.scratch["grad"])
+            grad = block.scratch["grad"]
+        grad = grad.reshape(-1, grad.shape[-1])
+        values = x.value.reshape(-1, x.value.shape[-1])
+        inputs, outputs = self.dense.in_features, self.dense.out_features
+        if self.dense.weight.trainable:
+            space = block.scratch["weight"]
+            size = tile_size(outputs, inputs)
+            walk = _walk(len(grad), outputs, inputs)
+            windows_times_gradient(*size)(grad, values, space, OFFSETS, walk)
+            total = block.grad(self.dense.weight)
+            total += space.reshape(total.shape)
+        if self.dense.bias is not None and self.dense.bias.trainable:
+            add_position_sums(grad, block.grad(self.dense.bias))
+        if x.has_grad:
+            self._product(grad, block.state["turned"], block.state["no bias"], x.grad, NONE)

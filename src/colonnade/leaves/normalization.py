@@ -1,0 +1,212 @@
+"""Norms, batch norm in training with what follows it in the same pass."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..compiled import batch_norm as compiled
+from ..compiled.layer_norm import group_norm_backward, group_norm_forward, layer_norm_backward, layer_norm_forward
+from ..layers.base import Block, Direction, Layer, Scratch, State
+from ..layers.normalization import BatchNorm
+from ..layers.pooling import MaxPool2d
+from ..layers.standardization import GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d
+from ..ops.layout import Array
+from ..tensor import Parameter, Shape, Tensor
+from .activation import NONE, Activation
+from .base import Leaf, plain, rows
+
+
+class CompiledBatchNorm(Leaf):
+    """Batch norm, and an activation whose gradient reads the output, in one pass.
+
+    The layer itself turns sums into statistics and parameters into scale and shift: see its `begin_forward`.
+    """
+
+    cheap = True
+
+    def __init__(self, norm: BatchNorm, layer: Layer | None = None, activation: Activation = NONE) -> None:
+        self.norm, self.activation = norm, activation
+        self.stands_for = (norm,) if layer is None else (norm, layer)
+        self.reads: set[str] = {"input"} | activation.reads  # type: ignore[misc]
+
+    def check(self, shape: Shape, training: bool) -> None:
+        self.norm.check(shape, training)
+
+    def sums(self, training: bool) -> Shape | None:
+        return self.norm.sums(training)
+
+    def total(self, lanes: Array, direction: Direction) -> Array:
+        return self.norm.total(lanes, direction)
+
+    def sum_forward(self, x: Tensor, block: Block) -> None:
+        compiled.batch_norm_moments(rows(x.value), block.sums)
+
+    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+        self.norm.begin_forward(state, shape, training, sums)
+        state["centred"] = True  # here it costs nothing to take the centre off first, and is exact for any mean
+        norm, inverse = self.norm, state["inverse"]
+        scale = inverse if norm.weight is None else inverse * norm.weight.array
+        shift = (0.0 if norm.bias is None else norm.bias.array) - state["distance"] * scale
+        centre = state["centre"].reshape(-1)[: norm.num_features]
+        state["forward"] = tuple(np.array(each, np.float32) for each in (centre, scale, shift))
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        values, (kind, a, b) = rows(x.value), self.activation
+        compiled.batch_norm_forward(kind, False)(values, *block.state["forward"], values, rows(y.value), a, b)
+
+    def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        values, (kind, a, b) = rows(x.value), self.activation
+        known = rows(y.value) if kind else values
+        centre = block.state["forward"][0]
+        compiled.batch_norm_backward_sums(kind)(rows(y.grad), values, known, centre, block.sums, a, b)
+
+    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
+        self.norm.begin_backward(state, shape, sums)
+        vectors = (state[name].reshape(-1)[: self.norm.num_features] for name in ("of_grad", "of_x", "constant"))
+        state["backward"] = (state["forward"][0], *(np.array(each, np.float32) for each in vectors))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if not x.has_grad:
+            return
+        values, grad, (kind, a, b) = rows(x.value), rows(y.grad), self.activation
+        known = rows(y.value) if kind else values
+        vectors = block.state["backward"]
+        compiled.batch_norm_backward(kind, False)(grad, values, known, *vectors, rows(x.grad), grad, a, b)
+
+
+class CompiledBatchNormPool(CompiledBatchNorm):
+    """Batch norm in training, a max pool whose windows lie side by side, and a ReLU or nothing, in one pass."""
+
+    cheap = False  # where the maxima were is saved
+
+    def __init__(
+        self, norm: BatchNorm, pool: MaxPool2d, layer: Layer | None = None, activation: Activation = NONE
+    ) -> None:
+        super().__init__(norm, layer, activation)
+        self.stands_for = (norm, pool) if layer is None else (norm, pool, layer)
+        self.reads = {"input"}  # type: ignore[misc]
+        self.size = pool.window.kernel[0]
+
+    @staticmethod
+    def suits(pool: Layer | None, shape: Shape) -> bool:
+        """Whether a layer is a max pool of squares that cover images (c, h, w) side by side."""
+        if not isinstance(pool, MaxPool2d):
+            return False
+        (height, width), stride, padding, dilation = pool.window
+        return (
+            2 <= height == width <= 15
+            and stride == (height, width)
+            and dilation == (1, 1)
+            and not any(padding)
+            and shape[1] % height == shape[2] % width == 0
+        )
+
+    def saved(self, shape: Shape) -> dict[str, Scratch]:
+        images, channels, height, width = shape
+        return {"winners": Scratch((images, height // self.size, width // self.size, channels), np.uint8)}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        kind, a, b = self.activation
+        forward = compiled.batch_norm_pool_forward(kind, self.size)
+        forward(plain(x.value), *block.state["forward"], plain(y.value), block.saved["winners"], a, b)
+
+    def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        centre = block.state["forward"][0]
+        backward = compiled.batch_norm_pool_backward_sums(self.size)
+        backward(plain(y.grad), plain(x.value), block.saved["winners"], centre, block.sums)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if x.has_grad:
+            backward = compiled.batch_norm_pool_backward(self.size)
+            vectors = block.state["backward"]
+            backward(plain(y.grad), plain(x.value), block.saved["winners"], *vectors, plain(x.grad))
+
+
+class Standardizing(Leaf):
+    """What layer and group norm share: the vectors of γ and β, ones and zeros where there are none."""
+
+    cheap = True
+    in_place = True
+    reads: ClassVar[set[str]] = {"input"}
+    norm: Any
+    size: int
+
+    def _vectors(self) -> tuple[Array, Array]:
+        weight, bias = self.norm.weight, self.norm.bias
+        return (
+            np.ones(self.size, np.float32) if weight is None else flat(weight, weight.array),
+            np.zeros(self.size, np.float32) if bias is None else flat(bias, bias.array),
+        )
+
+    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+        state["vectors"] = self._vectors()
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        names = ("grad_weight", "grad_bias", "grad") if direction == "backward" else ()
+        return {name: Scratch(shape if name == "grad" else (self.size,)) for name in names}
+
+    def _gradients(self, block: Block) -> tuple[Array, Array]:
+        of_weight, of_bias = block.scratch["grad_weight"], block.scratch["grad_bias"]
+        of_weight.fill(0)
+        of_bias.fill(0)
+        return of_weight, of_bias
+
+    def _add(self, block: Block, of_weight: Array, of_bias: Array) -> None:
+        for parameter, gradient in ((self.norm.weight, of_weight), (self.norm.bias, of_bias)):
+            if parameter is not None and parameter.trainable:
+                total = flat(parameter, block.grad(parameter))
+                total += gradient
+
+
+def flat(parameter: Parameter, array: Array) -> Array:
+    """A parameter's array, or its gradient, as it lies in memory."""
+    return array.transpose(parameter.memory_axes).reshape(-1)
+
+
+class CompiledLayerNorm(Standardizing):
+    """Layer norm over the last axes, over whole images, or over the channels of each pixel."""
+
+    def __init__(self, norm: LayerNorm | LayerNorm2d, shape: Shape) -> None:
+        self.norm, self.stands_for = norm, (norm,)
+        covers = (shape[0],) if isinstance(norm, LayerNorm2d) else norm.normalized_shape
+        self.size = int(np.prod(covers))
+
+    def _rows(self, x: Array) -> Array:
+        return plain(x).reshape(-1, self.size)
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        weight, bias = block.state["vectors"]
+        layer_norm_forward(self._rows(x.value), np.float32(self.norm.eps), weight, bias, self._rows(y.value))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        weight, _ = block.state["vectors"]
+        gradients = self._gradients(block)
+        grad = self._rows(y.grad)
+        grad_x = self._rows(x.grad) if x.has_grad else block.scratch["grad"].reshape(grad.shape)
+        layer_norm_backward(self._rows(x.value), grad, np.float32(self.norm.eps), weight, grad_x, *gradients)
+        self._add(block, *gradients)
+
+
+class CompiledGroupNorm(Standardizing):
+    """Group norm, and instance norm by the statistics of each image."""
+
+    def __init__(self, norm: GroupNorm | InstanceNorm2d, channels: int) -> None:
+        self.norm, self.stands_for, self.size = norm, (norm,), channels
+        self.groups = norm.num_groups if isinstance(norm, GroupNorm) else channels
+
+    def _positions(self, x: Array) -> Array:
+        return plain(x).reshape(len(x), -1, self.size)
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        values, outputs, eps = self._positions(x.value), self._positions(y.value), np.float32(self.norm.eps)
+        group_norm_forward(values, self.groups, eps, *block.state["vectors"], outputs)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        weight, _ = block.state["vectors"]
+        gradients, grad = self._gradients(block), self._positions(y.grad)
+        grad_x = self._positions(x.grad) if x.has_grad else block.scratch["grad"].reshape(grad.shape)
+        eps = np.float32(self.norm.eps)
+        group_norm_backward(self._positions(x.value), grad, self.groups, eps, weight, grad_x, *gradients)
+        self._add(block, *gradients)

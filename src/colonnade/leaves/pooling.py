@@ -1,0 +1,94 @@
+"""Pools."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from ..compiled import pooling as compiled
+from ..layers.base import Block, Layer, Scratch
+from ..layers.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from ..ops import pooling
+from ..ops.layout import Array
+from ..tensor import Shape, Tensor
+from .base import Leaf, plain
+
+
+class CompiledMaxPool2d(Leaf):
+    """The greatest number of each window, with its place a byte."""
+
+    takes_maximum = True
+    reads: ClassVar[set[str]] = set()
+
+    def __init__(self, pool: MaxPool2d) -> None:
+        self.pool, self.stands_for = pool, (pool,)
+        window = pool.window
+        self.window = window.kernel, window.stride, (window.padding[0], window.padding[2])
+        self.dilation = window.dilation
+
+    @staticmethod
+    def suits(layer: Layer) -> bool:
+        """Whether a byte tells the numbers of a window apart."""
+        return isinstance(layer, MaxPool2d) and math.prod(layer.window.kernel) <= compiled.LARGEST_WINDOW
+
+    def saved(self, shape: Shape) -> dict[str, Scratch]:
+        images, channels, height, width = shape
+        outputs = pooling.pooled_size(self.pool.window, (height, width), self.pool.ceil_mode)
+        return {"winners": Scratch((images, *outputs, channels), np.uint8)}
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        winners = block.saved["winners"] if block.training else np.empty((0, 0, 0, 0), np.uint8)
+        forward = compiled.max_pool_forward(block.training)
+        forward(plain(x.value), plain(y.value), winners, *self.window, self.dilation)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        grad, grad_x = plain(y.grad), plain(x.grad)
+        compiled.max_pool_backward(grad, block.saved["winners"], grad_x, *self.window, self.dilation)
+
+
+class CompiledAveragePool2d(Leaf):
+    """The average of each window, whether its bounds come from a stride or from the number of windows.
+
+    Args:
+        pool: The layer.
+        shape: One image's, (c, h, w).
+        outputs: (h_out, w_out).
+    """
+
+    cheap = True
+    reads: ClassVar[set[str]] = set()
+
+    def __init__(self, pool: AvgPool2d | AdaptiveAvgPool2d, shape: Shape, outputs: tuple[int, int]) -> None:
+        self.stands_for = (pool,)
+        size = (shape[1], shape[2])
+        if isinstance(pool, AdaptiveAvgPool2d):
+            bounds = [_adaptive_bounds(*axis) for axis in zip(size, outputs, strict=True)]
+            counts = [axis[:, 1] - axis[:, 0] for axis in bounds]
+            self.shares: Array = (1 / np.outer(*counts)).astype(np.float32)
+        else:
+            bounds = [_bounds(pool, axis, size[axis], outputs[axis]) for axis in (0, 1)]
+            share = pooling.shares(
+                pool.window, size, outputs, pool.count_include_pad, pool.divisor_override, np.float32
+            )
+            self.shares = np.full((*outputs, 1), share, np.float32)[..., 0].copy()
+        self.rows, self.columns = bounds
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        compiled.average_pool_forward(plain(x.value), plain(y.value), self.rows, self.columns, self.shares)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        compiled.average_pool_backward(plain(y.grad), plain(x.grad), self.rows, self.columns, self.shares)
+
+
+def _adaptive_bounds(size: int, count: int) -> Array:
+    """(count, 2): ⌊i · size / count⌋ and ⌈(i + 1) · size / count⌉ of each window i."""
+    return np.array([(i * size // count, -(-(i + 1) * size // count)) for i in range(count)], np.int64)
+
+
+def _bounds(pool: AvgPool2d, axis: int, size: int, count: int) -> Array:
+    """(count, 2): where each window begins and ends inside the image."""
+    starts = np.arange(count, dtype=np.int64) * pool.window.stride[axis] - pool.window.padding[2 * axis]
+    ends = np.clip(starts + pool.window.kernel[axis], 0, size)
+    return np.stack([np.minimum(np.clip(starts, 0, size), ends), ends], axis=1)

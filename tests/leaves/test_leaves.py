@@ -1,0 +1,163 @@
+"""Models run by compiled leaves against the same models in NumPy, in float64 for the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+import colonnade as cn
+from colonnade.composites import construct, describe
+from colonnade.leaves import Leaf
+from colonnade.testing import distinct
+from tests.test_contract import CHAINS, GRAPHS, LAYERS
+
+TOLERANCE = 1e-5  # of the largest number
+
+
+def passes(model: cn.Model, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Outputs outside training and in it, every gradient, and running statistics, after random parameters."""
+    rng = np.random.default_rng(1)
+    model.build(x.shape[1:])
+    for parameter in model.parameters():
+        parameter.value[...] = rng.uniform(0.5, 1.5, parameter.shape) * rng.choice([-1, 1], parameter.shape)
+    got = {"before": model(x)}
+    got["output"] = model(x, training=True)
+    if model.output_shape is not None:
+        got["gradient at the input"] = model.backward(rng.standard_normal(got["output"].shape))
+    got |= {f"gradient at {each.name}": each.grad.copy() for each in model.parameters()}
+    got["after"] = model(x)
+    return got
+
+
+def compare(nodes: list[Any], shape: tuple[int, ...], images: int = 5) -> list[str]:
+    """Hold leaves to the layers; returns the layers that leaves took the place of."""
+    x = distinct((images, *shape), np.random.default_rng(0))
+
+    def model(dtype: str, compiled: bool) -> cn.Model:
+        return cn.Model(construct(describe(nodes)), dtype=dtype, compiled=compiled)
+
+    exact, compiled, plain = (model(*way) for way in (("float64", False), ("float32", True), ("float32", False)))
+    truth, got, without = (passes(each, x) for each in (exact, compiled, plain))
+    # Behind batch norm the gradient of a bias is nothing but rounding: it is held to that of the others.
+    largest = max((np.abs(each).max(initial=0.0) for name, each in truth.items() if "gradient" in name), default=0.0)
+    for name, expected in truth.items():
+        scale = max(np.abs(expected).max(initial=0.0), 0.05 * largest if "gradient" in name else 0.0, 1e-6)
+        error = np.abs(got[name] - expected).max(initial=0.0) / scale
+        error_without = np.abs(without[name] - expected).max(initial=0.0) / scale
+        assert got[name].dtype == np.float32
+        assert error <= max(TOLERANCE, 2 * error_without), f"{name}: {error:.1e}, in NumPy {error_without:.1e}"
+    plan = compiled.plan((images, *shape), training=True)
+    return [repr(step.layer) for step in plan.steps if isinstance(step.layer, Leaf)]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: str(value).replace(" ", ""))
+def test_a_leaf_computes_what_its_layer_does(layer: Any, shape: tuple[int, ...]) -> None:
+    compare([layer], shape)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("nodes", "shape"), CHAINS, ids=range(len(CHAINS)))
+def test_chains_of_leaves_and_layers(nodes: list[Any], shape: tuple[int, ...]) -> None:
+    compare(nodes, shape)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", GRAPHS)
+def test_graphs_of_leaves_and_layers(name: str) -> None:
+    graph, shape = GRAPHS[name]
+    compare([graph], shape)
+
+
+C, BN, MP = cn.Conv2d, cn.BatchNorm2d, cn.MaxPool2d
+
+RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
+    ([C(3, 20, 3, padding=1), cn.ReLU()], (3, 9, 7), "Conv2d + ReLU"),
+    ([C(3, 20, 3, padding=1), cn.SiLU()], (3, 9, 7), "Conv2d, SiLU"),
+    ([C(24, 40, 3, padding=1), cn.Tanh(), C(40, 24, 3), cn.ReLU6()], (24, 7, 9), "Conv2d + Tanh, Conv2d + ReLU6"),
+    ([C(6, 6, 3, 2, 1, groups=6), BN(6), cn.ReLU()], (6, 9, 8), "Conv2d, BatchNorm2d + ReLU"),
+    ([C(4, 8, 5, 2, 2, groups=2), cn.LeakyReLU()], (4, 9, 8), "Conv2d, LeakyReLU"),
+    ([C(2, 6, 3, padding=1), BN(6), cn.ReLU(), MP(2)], (2, 8, 6), "Conv2d, BatchNorm2d + MaxPool2d + ReLU"),
+    ([C(2, 6, 3, padding=1), BN(6), MP(3)], (2, 9, 6), "Conv2d, BatchNorm2d + MaxPool2d"),
+    ([BN(5, affine=False), cn.ReLU(), MP(2)], (5, 5, 6), "BatchNorm2d, MaxPool2d, ReLU"),
+    ([BN(40), cn.Sigmoid(), cn.AdaptiveAvgPool2d((3, 2))], (40, 7, 5), "BatchNorm2d + Sigmoid, AdaptiveAvgPool2d"),
+    ([cn.Residual([C(4, 4, 3, padding=1), BN(4)]), cn.ReLU()], (4, 5, 6), "Conv2d, BatchNorm2d, Add, ReLU"),
+    ([cn.Flatten(), cn.Dense(60, 33), cn.Tanh(), cn.Dense(33, 7)], (5, 4, 3), "Dense + Tanh, Dense"),
+    ([cn.LayerNorm(12), cn.Dense(12, 20), cn.GELU(), cn.Softmax(-1)], (7, 12), "LayerNorm, Dense, GELU, Softmax"),
+]
+
+
+@pytest.mark.parametrize(("nodes", "shape", "leaves"), RUNS, ids=range(len(RUNS)))
+def test_runs_of_layers_become_leaves(nodes: list[Any], shape: tuple[int, ...], leaves: str) -> None:
+    assert ", ".join(compare(nodes, shape, images=6)) == leaves
+
+
+@pytest.mark.parametrize("name", ["lenet5", "cnn", "resnet20"])
+def test_networks_train_as_in_numpy(name: str) -> None:
+    shape = (1, 12, 12) if name == "lenet5" else (1, 8, 8)
+    x = np.random.default_rng(0).standard_normal((16, *shape))
+    targets = np.arange(16) % 3
+    losses = []
+    for compiled in (True, False):
+        model = getattr(cn.zoo, name)(input_shape=shape, classes=3, compiled=compiled)
+        optimizer = cn.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        for _ in range(4):
+            model.zero_grad()
+            loss, gradient = cn.CrossEntropyLoss()(model(x, training=True), targets)
+            model.backward(gradient)
+            optimizer.step()
+        losses.append(loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_the_same_bits_for_any_number_of_threads() -> None:
+    x = np.random.default_rng(0).standard_normal((64, 3, 16, 16))
+    before, results = cn.get_threads(), []
+    try:
+        for threads in (1, 2, 3, 5):
+            cn.set_threads(threads)
+            model = cn.zoo.vgg(input_shape=(3, 16, 16), classes=4, compiled=True)
+            y = model(x, training=True)
+            model.backward(np.ones_like(y))
+            results.append([y, *(each.grad.copy() for each in model.parameters())])
+    finally:
+        cn.set_threads(before)
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_plans_count_the_bytes_of_leaves() -> None:
+    model = cn.zoo.cnn(compiled=True)
+    x = np.zeros((32, 1, 28, 28), np.float32)
+    expected = model.plan(x.shape, training=True).bytes
+    model(x, training=True)
+    memory = model.memory[True]
+    assert memory.batch.nbytes + sum(each.nbytes for each in memory.workers) >= expected
+
+
+def test_a_float64_model_runs_in_numpy() -> None:
+    plan = cn.zoo.lenet5(dtype="float64").plan((2, 1, 28, 28))
+    assert not any(isinstance(step.layer, Leaf) for step in plan.steps)
+
+
+def test_the_environment_decides_where_the_model_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaves(compiled: bool | None) -> bool:
+        plan = cn.zoo.lenet5(compiled=compiled).plan((2, 1, 28, 28))
+        return any(isinstance(step.layer, Leaf) for step in plan.steps)
+
+    monkeypatch.delenv("COLONNADE_COMPILED", raising=False)
+    assert leaves(None)
+    monkeypatch.setenv("COLONNADE_COMPILED", "0")
+    assert not leaves(None)
+    assert leaves(True)
+    monkeypatch.setenv("COLONNADE_COMPILED", "1")
+    assert leaves(None)
+    assert not leaves(False)
+    monkeypatch.setenv("COLONNADE_COMPILED", "yes")
+    with pytest.raises(cn.errors.ArgumentError, match="COLONNADE_COMPILED must be 0 or 1, got 'yes'"):
+        leaves(None)
