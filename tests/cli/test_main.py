@@ -108,7 +108,12 @@ def test_the_documentation_names_every_option_of_every_command():
     told = {text.split()[0]: set(re.findall(r"--[a-z-]+", text)) for text in synopsis}
     commands = typer.main.get_command(app).commands
     there = {
-        name: {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+        name: {
+            option
+            for parameter in command.params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+            if option.startswith("--")
+        }
         for name, command in commands.items()
     }
     assert told == {name: options - {"--help"} for name, options in there.items()}

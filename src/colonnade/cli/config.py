@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ..compiled import wanted
 from ..documents import is_folder, parse_toml, read_bytes
 from ..errors import ArgumentError, FileFormatError
 from ..limits import BYTES, amount
@@ -38,16 +39,19 @@ class Settings:
     memory: float | None
     seed: int
     threads: int | None
+    compiled: bool
     workers: int | None
     out: str
 
 
 # What a file may hold: numbers with a unit may be text there, too.
 KINDS: dict[str, tuple[type, ...]] = {
-    field.name: {"str": (str,), "int": (int,), "float": (int, float)}[str(field.type).removesuffix(" | None")]
+    field.name: {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}[
+        str(field.type).removesuffix(" | None")
+    ]
     for field in fields(Settings)
 } | {"max_time": (int, float, str), "memory": (int, float, str)}
-SAID = {str: "text", int: "a whole number", float: "a number"}
+SAID = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def decide(given: Mapping[str, Any], file: Path | None, resume: bool) -> Settings:
@@ -86,6 +90,8 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
     if optimizer != suited.optimizer and optimizer in OPTIMIZERS:
         settings["lr"] = OPTIMIZERS[optimizer][1]["lr"]
     settings |= chosen
+    # Either way has bits of its own, so a run that is resumed goes on as it began.
+    settings["compiled"] = wanted(settings["compiled"], "float32")
     settings["out"] = settings["out"] or str(Path("runs", f"{Path(data).resolve().name}-{settings['model']}"))
     for name, units in (("memory", BYTES), ("max_time", SECONDS)):
         settings[name] = amount(f"--{name.replace('_', '-')}", settings[name], units)
@@ -114,7 +120,7 @@ def load(file: Path) -> dict[str, Any]:
             near = difflib.get_close_matches(name, KINDS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"expected some of {', '.join(KINDS)}."
             raise ArgumentError(f"{file}: there is no option {name!r}: {hint}")
-        if not isinstance(value, KINDS[name]) or isinstance(value, bool):
+        if not isinstance(value, KINDS[name]) or isinstance(value, bool) != (bool in KINDS[name]):
             raise ArgumentError(f"{file}: {name} must be {SAID[KINDS[name][-1]]}, got {value!r}.")
         if isinstance(value, str) and "\0" in value:
             raise ArgumentError(f"{file}: {name} must be text without zero characters, got {value!r}.")

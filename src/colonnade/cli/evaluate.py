@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..printable import LONGEST_MESSAGE, printable
-from .options import AsJson, BatchSize, Data, DataDir, Image, ModelFile, Threads, image_shape, say, set_threads
+from .options import (
+    AsJson,
+    BatchSize,
+    Compiled,
+    Data,
+    DataDir,
+    Image,
+    ModelFile,
+    Threads,
+    image_shape,
+    say,
+    set_compiled,
+    set_threads,
+)
 
 if TYPE_CHECKING:
     from ..metrics import Calibration, ClassReport
@@ -25,6 +38,7 @@ def evaluate(
     image: Image = None,
     batch_size: BatchSize = 256,
     threads: Threads = None,
+    compiled: Compiled = None,
     as_json: AsJson = False,
 ) -> None:
     """Loss and accuracy of a model on a data set, class by class, and how sure both are.
@@ -37,6 +51,7 @@ def evaluate(
     from ..formats import load as load_model
 
     set_threads(threads)
+    set_compiled(compiled)
     net = load_model(model, image_shape(image))
     tested = load_part(data, part, data_dir, **_size(net.input_shape))
     images = paired(str(data), tested.examples, net.classes, tested.classes)

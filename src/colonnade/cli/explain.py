@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, Image, ModelFile, Threads, image_shape, say, set_threads
+from .options import AsJson, Compiled, Image, ModelFile, Threads, image_shape, say, set_compiled, set_threads
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -33,6 +33,7 @@ def explain(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the pictures go.")] = Path("explained"),
     size: Image = None,
     threads: Threads = None,
+    compiled: Compiled = None,
     as_json: AsJson = False,
 ) -> None:
     """Show in pictures where a model looks: Grad-CAM, occlusion, and a layer's feature maps.
@@ -49,6 +50,7 @@ def explain(
     from ..printable import printable
 
     set_threads(threads)
+    set_compiled(compiled)
     net = load(model, image_shape(size))
     if net.input_shape is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")

@@ -22,6 +22,14 @@ Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", min=1, help="Worker threads; by default the cores this process may use."),
 ]
+Compiled = Annotated[
+    bool | None,
+    typer.Option(
+        "--compiled/--no-compiled",
+        show_default=False,
+        help="Run in functions that Numba compiles, or in NumPy; by default compiled where Numba is installed.",
+    ),
+]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images in a batch.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Image = Annotated[
@@ -56,3 +64,13 @@ def set_threads(threads: int | None) -> None:
         from .. import executor
 
         executor.set_threads(threads)
+
+
+def set_compiled(compiled: bool | None) -> None:
+    """Follow `--compiled` or `--no-compiled`, where given: every model of this process does."""
+    if compiled is not None:
+        import os
+
+        from ..compiled import VARIABLE, wanted
+
+        os.environ[VARIABLE] = "1" if wanted(compiled, "float32") else "0"

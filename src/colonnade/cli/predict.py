@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, Image, ModelFile, Threads, image_shape, say, set_threads
+from .options import AsJson, Compiled, Image, ModelFile, Threads, image_shape, say, set_compiled, set_threads
 
 
 def predict(
@@ -17,6 +17,7 @@ def predict(
     top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="How many classes to name.")] = 1,
     image: Image = None,
     threads: Threads = None,
+    compiled: Compiled = None,
     as_json: AsJson = False,
 ) -> None:
     """Name the most probable classes of image files, a line an image."""
@@ -28,6 +29,7 @@ def predict(
     from ..printable import printable
 
     set_threads(threads)
+    set_compiled(compiled)
     net = load(model, image_shape(image))
     if net.input_shape is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")

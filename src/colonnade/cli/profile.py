@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, BatchSize, DataDir, Image, ModelOrName, image_shape
+from .options import AsJson, BatchSize, Compiled, DataDir, Image, ModelOrName, image_shape, set_compiled
 
 if TYPE_CHECKING:
     from ..profiling import Profile
@@ -32,6 +32,7 @@ def profile(
         int,
         typer.Option("--threads", metavar="N", min=1, help="Worker threads; with more than one, their times together."),
     ] = 1,
+    compiled: Compiled = None,
     inference: Annotated[bool, typer.Option("--inference", help="Time forward passes outside training.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,6 +47,7 @@ def profile(
     from ..errors import ArgumentError
     from .networks import model_or_network
 
+    set_compiled(compiled)
     images = None if data is None else load_data(data, data_dir)
     shape = image_shape(image)
     if images is not None:

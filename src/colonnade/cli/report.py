@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DataDir, Threads, say, set_threads
+from .options import Compiled, DataDir, Threads, say, set_compiled, set_threads
 
 
 def report(
@@ -24,6 +24,7 @@ def report(
         int, typer.Option("--steps", metavar="N", min=0, help="Training steps to time, layer by layer; 0 for none.")
     ] = 3,
     threads: Threads = None,
+    compiled: Compiled = None,
 ) -> None:
     """Make one HTML page that shows how a run went: curves, mistakes, memory, time.
 
@@ -32,4 +33,5 @@ def report(
     from .. import report as reports
 
     set_threads(threads)
+    set_compiled(compiled)
     say(reports.write(run, out, data=data, data_dir=data_dir, steps=steps))

@@ -6,18 +6,20 @@ import json
 
 import typer
 
-from .options import AsJson, BatchSize, Image, ModelOrName, image_shape
+from .options import AsJson, BatchSize, Compiled, Image, ModelOrName, image_shape, set_compiled
 
 
 def summary(
     model: ModelOrName,
     image: Image = None,
     batch_size: BatchSize = 1,
+    compiled: Compiled = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a model layer by layer, with its output shapes, parameters, FLOPs and bytes."""
     from .networks import model_or_network
 
+    set_compiled(compiled)
     shape = image_shape(image)
     net = model_or_network(model, shape)
     if as_json:

@@ -11,7 +11,7 @@ import typer
 from ..errors import ColonnadeError
 from ..metrics import wilson
 from ..training.callbacks import Callback, Run
-from .options import DataDir, Threads, say, set_threads
+from .options import Compiled, DataDir, Threads, say, set_compiled, set_threads
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -91,6 +91,7 @@ def train(
         int | None, typer.Option("--seed", metavar="N", min=0, show_default="0", help="Same seed, same bits.")
     ] = None,
     threads: Threads = None,
+    compiled: Compiled = None,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", min=0, help="Threads that read images ahead.")
     ] = None,
@@ -123,6 +124,7 @@ def train(
         raise typer.BadParameter("a run that is resumed has its learning rate.", param_hint="'--find-lr'")
     settings = decide(given, config, resume)
     set_threads(settings.threads)
+    set_compiled(settings.compiled)
     make = network(settings.model)
     dataset = load(settings.data, settings.data_dir)
     net = make(input_shape=dataset.input_shape, classes=len(dataset.classes), seed=settings.seed)
