@@ -27,7 +27,7 @@ def wanted(setting: bool | None, dtype: DTypeLike) -> bool:
 
     Args:
         setting: True or False, or None for what the environment variable `COLONNADE_COMPILED` says, 0 or 1; without
-            it, for yes wherever Numba is installed.
+            it, for no: a process that is forked while another thread compiles may wait for ever.
         dtype: Compiled functions are of float32; all else runs in NumPy.
 
     Raises:
@@ -40,4 +40,4 @@ def wanted(setting: bool | None, dtype: DTypeLike) -> bool:
         setting = said == "1"
     if setting and not installed():
         raise MissingExtraError('Model: compiled needs Numba: pip install "colonnade[fast]".')
-    return np.dtype(dtype) == np.float32 and (installed() if setting is None else setting)
+    return np.dtype(dtype) == np.float32 and bool(setting)
