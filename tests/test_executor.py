@@ -130,6 +130,21 @@ def test_an_error_in_a_worker_is_raised_where_the_model_was_called() -> None:
     assert cn.Model([cn.ReLU()])(np.ones((2, 3))).sum() == 6
 
 
+def test_a_layer_is_handed_tensors_of_the_shape_and_type_of_their_arrays() -> None:
+    seen: list[tuple[cn.Tensor, int]] = []
+
+    class Looking(cn.Layer):
+        def forward(self, x: cn.Tensor, y: cn.Tensor, block: cn.Block) -> None:
+            y.value[...] = x.value
+            seen.extend((tensor, block.images) for tensor in (x, y))
+
+    cn.Model([Looking()], dtype="float64")(np.ones((7, 3, 5, 4)))
+    assert sum(images for _, images in seen) == 2 * 7
+    for tensor, images in seen:
+        assert tensor.shape == tensor.value.shape == (images, 3, 5, 4)
+        assert tensor.dtype == tensor.value.dtype == np.float64
+
+
 def test_a_model_may_be_called_while_a_backward_pass_is_due() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(6, 1, 12, 12))

@@ -17,6 +17,7 @@ from contextvars import copy_context
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from . import arguments, blas
 from .errors import ArgumentError, LimitError, StateError
@@ -25,7 +26,7 @@ from .layers.wiring import Wiring
 from .ops.activation import silent
 from .ops.layout import Array, channels_first, empty
 from .plan import Call, Kind, Plan, Segment
-from .steps import Step
+from .steps import Edge, Step
 from .tensor import Shape, Tensor
 from .turns import Turns, receive
 
@@ -254,10 +255,20 @@ class Workspace:
 
 
 class BlockTensor(Tensor):
-    """A block's view of a step's tensor. It has just the arrays that the layer declared."""
+    """What a layer is handed of an edge: views of a block's value and gradient, of just those that it declares.
+
+    Args:
+        edge: Whose numbers they are.
+        images: How many images the block holds.
+        dtype: Of all numbers.
+        reader: Who is told off for asking for another.
+    """
 
     __slots__ = ("reader",)
-    reader: str
+
+    def __init__(self, edge: Edge, images: int, dtype: DTypeLike, reader: str) -> None:
+        super().__init__((images, *edge.shape), dtype)
+        self.reader = reader
 
     def __getattr__(self, name: str) -> Array:
         raise StateError(f"{self.reader} asked for a {name} that it does not declare, or that nobody needs.")
@@ -283,7 +294,7 @@ class Executor:
         self._sums: dict[tuple[Step, Direction], Array] = {}  # (lanes, *the layer's shape)
         self._bound: dict[tuple[int, int, int, int], list[BoundCall]] = {}
         self._lanes: dict[int, list[Lane]] = {}
-        self._views: dict[tuple[Tensor, Kind], Array] = {}
+        self._views: dict[tuple[Edge, Kind], Array] = {}
 
     def reset(self) -> None:
         """Forget all views, because the memory was replaced."""
@@ -291,7 +302,7 @@ class Executor:
         self._lanes.clear()
         self._views.clear()
 
-    def view(self, tensor: Tensor, kind: Kind) -> Array:
+    def view(self, tensor: Edge, kind: Kind) -> Array:
         """The whole batch of a tensor that exists as such."""
         view = self._views.get((tensor, kind))
         if view is None:
@@ -417,7 +428,11 @@ class Executor:
             step = call.step
             if call.direction == "backward" and not step.learns and self._graded.isdisjoint(step.inputs):
                 continue
-            tensors = {tensor: self._block_tensor(tensor, step) for tensor in (*step.inputs, *step.outputs)}
+            reader = f"{step.name}, {type(step.layer).__name__}:"
+            tensors = {
+                tensor: BlockTensor(tensor, stop - start, self.plan.dtype, reader)
+                for tensor in (*step.inputs, *step.outputs)
+            }
             for tensor, kind, _ in self.plan.touches(call):
                 if kind == "grad" and tensor not in self._graded:
                     continue
@@ -457,13 +472,7 @@ class Executor:
         method: Method = getattr(layer, call.action)
         return method
 
-    @staticmethod
-    def _block_tensor(tensor: Tensor, step: Step) -> BlockTensor:
-        made = BlockTensor(tensor.shape, tensor.dtype)
-        made.reader = f"{step.name}, {type(step.layer).__name__}:"
-        return made
-
-    def _block_array(self, segment: Segment, worker: int, tensor: Tensor, kind: Kind, start: int, stop: int) -> Array:
+    def _block_array(self, segment: Segment, worker: int, tensor: Edge, kind: Kind, start: int, stop: int) -> Array:
         if (tensor, kind) in self.plan.wide:
             return self.view(tensor, kind)[start:stop]
         return self._array(self.memory.workers[worker], segment.places[tensor, kind], stop - start, tensor.shape)

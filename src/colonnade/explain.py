@@ -24,7 +24,7 @@ from .model import Model
 from .ops.layout import Array
 from .ops.resampling import linear_matrix
 from .ops.softmax import softmax_forward
-from .steps import Step
+from .steps import Edge, Step
 from .tensor import Shape, Tensor
 
 AT_ONCE = 128  # occluded copies of the image that are run together
@@ -194,7 +194,7 @@ class _Twin:
         self.who = who
         shape = _input_shape(who, model)
         steps: list[Step] = []
-        model.unroll([Tensor(shape)], "", steps)
+        model.unroll([Edge(shape)], "", steps)
         running = {step.name: step.layer for step in steps if "running_mean" in step.layer.buffers}
         kinds = {type(step.layer).__name__: type(step.layer) for step in steps}
         # A plan may move what is monotone behind a max pool, and what it puts out would be another tensor.

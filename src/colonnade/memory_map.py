@@ -17,8 +17,8 @@ from .layers.base import Direction
 from .layers.wiring import Fork
 from .plan import Action, Kind, Plan, Segment
 from .printable import printable
-from .steps import Step
-from .tensor import Shape, Tensor
+from .steps import Edge, Step
+from .tensor import Shape
 
 Role = Literal["value", "gradient", "saved", "lanes", "scratch"]
 ROLES: dict[Role, str] = {
@@ -144,7 +144,7 @@ class _Use(NamedTuple):
     stop: float
 
 
-Place = tuple[Tensor, Kind]
+Place = tuple[Edge, Kind]
 
 
 class _Reader:

@@ -23,8 +23,8 @@ from .layers.wiring import Constant, Wiring
 from .limits import Limits, machine_memory
 from .ops.layout import Array
 from .plan import Plan
-from .steps import Step
-from .tensor import Parameter, ParameterBuffer, Shape, Tensor, contiguous_runs
+from .steps import Edge, Step
+from .tensor import Parameter, ParameterBuffer, Shape, contiguous_runs
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Model(Composite):
         self.remake: Callable[[tuple[Shape, ...]], Model] | None = None
         self.position: tuple[int, ...] = (0, 0)
         self._turns = Turns()
-        self._sources = [Tensor(()) for _ in self.inputs]
+        self._sources = [Edge() for _ in self.inputs]
         self._steps: list[Step] = []
         self._results = self.unroll(self._sources, "", self._steps)
         _require_one_place(self._steps)
@@ -156,7 +156,7 @@ class Model(Composite):
         """The layers of a chain; for a model of a graph, the graph alone."""
         return self.body.layers if isinstance(self.body, Chain) else [self.body]
 
-    def unroll(self, inputs: Sequence[Tensor], name: str, steps: list[Step]) -> list[Tensor]:
+    def unroll(self, inputs: Sequence[Edge], name: str, steps: list[Step]) -> list[Edge]:
         """The steps of its body."""
         return self.body.unroll(inputs, name, steps)
 
@@ -317,9 +317,9 @@ class Model(Composite):
         ParameterBuffer([parameter for parameter, _, _ in new], self.dtype, values)
         self._parameters = parameters
 
-    def _rectified(self) -> set[Tensor]:
-        """The tensors behind which a ReLU follows, seen through pools and normalisations."""
-        rectified: set[Tensor] = set()
+    def _rectified(self) -> set[Edge]:
+        """The edges behind which a ReLU follows, seen through pools and normalisations."""
+        rectified: set[Edge] = set()
         for step in reversed(self._steps):
             behind = step.layer.rectifies
             if behind or (behind is None and not rectified.isdisjoint(step.outputs)):
@@ -459,7 +459,7 @@ class Model(Composite):
             kept.setdefault(node, own if own is not None and _interchangeable(own, node) else node)
         nodes = {name: (kept[node], *other.body.reads[name]) for name, node in other.body.nodes.items()}
         self.body = Graph(nodes, other.body.inputs, other.body.outputs)
-        self._sources, self._steps = [Tensor(()) for _ in self.inputs], []
+        self._sources, self._steps = [Edge() for _ in self.inputs], []
         self._results = self.unroll(self._sources, "", self._steps)
         left = {parameter for step in self._steps for _, parameter in step.layer.parameters()}
         self._parameters = {name: parameter for name, parameter in self._parameters.items() if parameter in left}

@@ -18,8 +18,8 @@ from numpy.typing import DTypeLike
 from .arena import Lives, Span, pack
 from .errors import LimitError, ShapeError
 from .layers.base import Direction, Scratch
-from .steps import Step, commuted, folded, resting, with_leaves
-from .tensor import Parameter, Shape, Tensor
+from .steps import Edge, Step, commuted, folded, resting, with_leaves
+from .tensor import Parameter, Shape
 
 Kind = Literal["value", "grad"]
 Action = Literal["forward", "backward", "sum_forward", "sum_backward"]
@@ -52,7 +52,7 @@ class Call(NamedTuple):
         """The direction of the pass it belongs to."""
         return "forward" if self.action.endswith("forward") else "backward"
 
-    def touches(self) -> Iterable[tuple[Tensor, Kind, bool]]:
+    def touches(self) -> Iterable[tuple[Edge, Kind, bool]]:
         """The tensors the call is handed, of which kind, and whether it writes them."""
         layer, inputs, outputs = self.step.layer, self.step.inputs, self.step.outputs
         if self.action == "forward":
@@ -100,7 +100,7 @@ class Segment:
     begins: list[Step] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     cut: Cut = field(default_factory=lambda: Cut(()))
-    places: dict[tuple[Tensor, Kind], int] = field(default_factory=dict)
+    places: dict[tuple[Edge, Kind], int] = field(default_factory=dict)
     scratch: list[dict[str, int]] = field(default_factory=list)
     parameters: list[Parameter] = field(default_factory=list)
     gradients: int | None = None
@@ -111,7 +111,7 @@ class Segment:
         return sum(parameter.size for parameter in self.parameters)
 
 
-Key = tuple[Tensor, Kind, int | None]  # the last: the segment it lives in, None for the whole batch
+Key = tuple[Edge, Kind, int | None]  # the last: the segment it lives in, None for the whole batch
 
 
 class Plan:
@@ -148,8 +148,8 @@ class Plan:
     def __init__(
         self,
         steps: Sequence[Step],
-        sources: Sequence[Tensor],
-        results: Sequence[Tensor],
+        sources: Sequence[Edge],
+        results: Sequence[Edge],
         images: int,
         *,
         training: bool = False,
@@ -170,7 +170,7 @@ class Plan:
         self.reaches_input = training and not self.still
         self._may_have_gradient = self.graded(self.reaches_input)
         self._check()
-        self.wide: set[tuple[Tensor, Kind]] = set()
+        self.wide: set[tuple[Edge, Kind]] = set()
         self.forward = self._forward_segments()
         self.backward = self._backward_segments() if training else []
         self.segments = self.forward + self.backward
@@ -202,7 +202,7 @@ class Plan:
     def _sums(self, step: Step) -> Shape | None:
         return step.layer.sums(self.trains(step))
 
-    def touches(self, call: Call) -> Iterator[tuple[Tensor, Kind, bool]]:
+    def touches(self, call: Call) -> Iterator[tuple[Edge, Kind, bool]]:
         """What `call.touches` says, without the gradients that nobody can ask for."""
         for tensor, kind, writes in call.touches():
             if kind == "value" or tensor in self._may_have_gradient:
@@ -247,7 +247,7 @@ class Plan:
             segment.parameters = list(dict.fromkeys(learning))
         return segments
 
-    def graded(self, input_gradient: bool) -> set[Tensor]:
+    def graded(self, input_gradient: bool) -> set[Edge]:
         """The tensors that need a gradient: those that lead on from what is trained, all if the input's is wanted."""
         if input_gradient and self.reaches_input:
             return {*self.sources, *(tensor for step in self.steps for tensor in step.outputs)}
@@ -267,8 +267,8 @@ class Plan:
         """
         producer = {tensor: step for step in self.steps for tensor in step.outputs}
         numbers = {step: number for number, step in enumerate(self.steps)}
-        crossed: dict[Tensor, set[int]] = {}
-        readers: dict[Tensor, int] = {}
+        crossed: dict[Edge, set[int]] = {}
+        readers: dict[Edge, int] = {}
         for index, segment in enumerate(self.forward):
             for call in segment.calls:
                 for tensor, _, writes in self.touches(call):
@@ -291,7 +291,7 @@ class Plan:
                 and not producer[tensor].layer.cheap
             )
 
-        self.kept: set[Tensor] = set()
+        self.kept: set[Edge] = set()
         for segment in self.backward:
             again: set[Step] = set()
             needed = [tensor for call in segment.calls for tensor in self._values_read(call)]
@@ -308,12 +308,12 @@ class Plan:
             self.kept = read
 
     @staticmethod
-    def _values_read(call: Call) -> list[Tensor]:
+    def _values_read(call: Call) -> list[Edge]:
         return [tensor for tensor, kind, _ in call.touches() if kind == "value"]
 
     def _choose_what_is_wide(self) -> None:
         """Decide which arrays exist for the whole batch; the others live in one segment, a block at a time."""
-        touched: dict[Tensor, set[int]] = {}
+        touched: dict[Edge, set[int]] = {}
         for index, segment in enumerate(self.backward):
             for call in segment.calls:
                 for tensor, kind, _ in self.touches(call):
@@ -327,7 +327,7 @@ class Plan:
             ends = (*self.sources, *self.results) if self.reaches_input else self.results
             self.wide |= {(tensor, "grad") for tensor in ends}
         # A view lies where its other side lies.
-        views: dict[tuple[Tensor, Kind], list[tuple[Tensor, Kind]]] = {}
+        views: dict[tuple[Edge, Kind], list[tuple[Edge, Kind]]] = {}
         for segment in self.segments:
             for call in segment.calls:
                 sides = self._view_sides(call)
@@ -339,7 +339,7 @@ class Plan:
             self.wide |= fresh
             found.extend(fresh)
 
-    def _view_sides(self, call: Call) -> list[tuple[Tensor, Kind]]:
+    def _view_sides(self, call: Call) -> list[tuple[Edge, Kind]]:
         """The two sides (or more) of a call that only copies; empty for any other call."""
         step = call.step
         tensors = (*step.inputs, *step.outputs)
@@ -419,7 +419,7 @@ class Plan:
         self._place_wide(lives, starts)
         self._place_local(lives, starts)
 
-    def _key(self, tensor: Tensor, kind: Kind, index: int) -> Key:
+    def _key(self, tensor: Edge, kind: Kind, index: int) -> Key:
         return (tensor, kind, None if (tensor, kind) in self.wide else index)
 
     def _unite_in_place(self, lives: Lives[Key]) -> None:

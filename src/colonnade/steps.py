@@ -1,21 +1,55 @@
-"""Steps: what a model unrolls to, and how a plan rewrites them."""
+"""Steps and the edges between them: what a model unrolls to, and how a plan rewrites them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NoReturn
 
+from .errors import StateError
 from .layers.base import Direction, Layer
 from .layers.wiring import Wiring
 from .limits import CALL, NUMBER
-from .tensor import Shape, Tensor
+from .tensor import Shape
+
+
+class Edge:
+    """What lies between two steps: the shape of one image there, and no numbers.
+
+    The edge that one step writes is the very object that the next reads. Where its numbers live, in which order and for
+    how long, is for the plan to say; a layer is handed a :class:`~colonnade.Tensor`.
+
+    Args:
+        shape: One image's; known once the model is built.
+    """
+
+    __slots__ = ("shape",)
+
+    def __init__(self, shape: Shape = ()) -> None:
+        self.shape = shape
+
+    @property
+    def value(self) -> NoReturn:
+        """Raises StateError: an edge has none."""
+        raise self._holds_no("value")
+
+    @property
+    def grad(self) -> NoReturn:
+        """Raises StateError: an edge has none."""
+        raise self._holds_no("gradient")
+
+    def _holds_no(self, what: str) -> StateError:
+        return StateError(
+            f"Edge: it joins two steps and holds no numbers, so it has no {what}: model.trace(x) gives the Tensors."
+        )
+
+    def __repr__(self) -> str:
+        return f"Edge(shape={self.shape})"
 
 
 class Step:
-    """One leaf layer with its input and output tensors.
-
-    The output tensor of one step is the very object that the next has as its input. Their shapes are one image's.
+    """One leaf layer with its input and output edges.
 
     Attributes:
         name: Where the layer stands in the model, as in its parameters' names: "3.main.0".
@@ -23,7 +57,7 @@ class Step:
 
     __slots__ = ("layer", "inputs", "outputs", "name", "parameters")
 
-    def __init__(self, layer: Layer, inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str) -> None:
+    def __init__(self, layer: Layer, inputs: Sequence[Edge], outputs: Sequence[Edge], name: str) -> None:
         self.layer = layer
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
@@ -38,7 +72,7 @@ class Step:
     @property
     def work(self) -> int:
         """That of one image's forward pass, in multiplications: the layer's, and that of what it reads and writes."""
-        numbers = sum(math.prod(tensor.shape) for tensor in (*self.inputs, *self.outputs))
+        numbers = sum(math.prod(edge.shape) for edge in (*self.inputs, *self.outputs))
         return self.layer.work(self.shape) + NUMBER * numbers + CALL
 
     @property
@@ -76,12 +110,12 @@ def resting(steps: Sequence[Step]) -> set[Step]:
     They are those that lead up to a frozen layer and that nothing trainable leads up to. What lies above the last
     frozen layer, a Dropout before a new head for instance, is at work.
     """
-    learning: set[Tensor] = set()
+    learning: set[Edge] = set()
     for step in steps:
         if step.learns or not learning.isdisjoint(step.inputs):
             learning.update(step.outputs)
     still: set[Step] = set()
-    leading: set[Tensor] = set()  # to a frozen layer
+    leading: set[Edge] = set()  # to a frozen layer
     for step in reversed(steps):
         if learning.isdisjoint(step.outputs) and (step.frozen or not leading.isdisjoint(step.outputs)):
             still.add(step)
@@ -99,7 +133,7 @@ def folded(steps: Sequence[Step], still: set[Step]) -> list[Step]:
     made: list[Step] = []
     for step in steps:
         before = made[-1] if made and step in still else None
-        # A tensor has one reader (Fork sees to that), so what lies between the two is nobody else's.
+        # An edge has one reader (Fork sees to that), so what lies between the two is nobody else's.
         layer = before.layer.fold(step.layer) if before and before.outputs == step.inputs else None
         if before and layer:
             made[-1] = Step(layer, before.inputs, step.outputs, before.name)
@@ -118,7 +152,7 @@ def commuted(steps: Sequence[Step], still: set[Step]) -> list[Step]:
     made = list(steps)
     for number, (step, following) in enumerate(pairwise(steps)):
         if step.layer.monotone and following.layer.takes_maximum and step.outputs == following.inputs:
-            maximum = Tensor(following.outputs[0].shape)
+            maximum = Edge(following.outputs[0].shape)
             made[number] = Step(following.layer, step.inputs, [maximum], following.name)
             made[number + 1] = Step(step.layer, [maximum], following.outputs, step.name)
             still.update(new for new, old in ((made[number], following), (made[number + 1], step)) if old in still)

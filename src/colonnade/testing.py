@@ -13,8 +13,8 @@ from .composites import Chain, Node, construct, describe
 from .layers.base import Layer
 from .model import Model
 from .ops.layout import Array
-from .steps import Step
-from .tensor import Shape, Tensor
+from .steps import Edge, Step
+from .tensor import Shape
 
 STEP = 1e-5  # of the central differences: its truncation and its rounding, in float64, are about equal
 TOLERANCE = 1e-6  # relative error of a gradient
@@ -204,7 +204,7 @@ def poison_undeclared(model: Model) -> None:
 def own_classes(node: Node) -> list[type[Layer]]:
     """The classes of all leaves in a layer or composite."""
     steps: list[Step] = []
-    Chain([node]).unroll([Tensor(())], "", steps)
+    Chain([node]).unroll([Edge()], "", steps)
     return [type(step.layer) for step in steps]
 
 

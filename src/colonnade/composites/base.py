@@ -10,15 +10,14 @@ import numpy as np
 from ..errors import ArgumentError
 from ..layers.base import Layer
 from ..layers.wiring import Fork, Wiring
-from ..steps import Step
-from ..tensor import Tensor
+from ..steps import Edge, Step
 
 
 class Composite:
     """Layers, wired in some way. It unrolls into steps."""
 
-    def unroll(self, inputs: Sequence[Tensor], name: str, steps: list[Step]) -> list[Tensor]:
-        """Append the steps that lead on from `inputs`, and return the tensors they end in.
+    def unroll(self, inputs: Sequence[Edge], name: str, steps: list[Step]) -> list[Edge]:
+        """Append the steps that lead on from `inputs`, and return the edges they end in.
 
         Args:
             inputs: Where to start; most composites take one.
@@ -40,23 +39,23 @@ class Composite:
 Node = Layer | Composite
 
 
-def unroll(node: Node, inputs: Sequence[Tensor], name: str, steps: list[Step]) -> list[Tensor]:
+def unroll(node: Node, inputs: Sequence[Edge], name: str, steps: list[Step]) -> list[Edge]:
     """As :meth:`Composite.unroll`, for a leaf too: one step, with one output."""
     if isinstance(node, Composite):
         return node.unroll(inputs, f"{name}.", steps)
     if len(inputs) != 1 and not isinstance(node, Wiring):
         raise ArgumentError(f"layer {name}, {type(node).__name__}: expected one input, got {len(inputs)}.")
-    output = Tensor(())
+    output = Edge()
     steps.append(Step(node, inputs, [output], name))
     return [output]
 
 
-def fork(tensor: Tensor, readers: int, name: str, steps: list[Step]) -> list[Tensor]:
-    """A tensor for each reader. Every tensor has one reader, so that every layer may overwrite its input's gradient."""
+def fork(edge: Edge, readers: int, name: str, steps: list[Step]) -> list[Edge]:
+    """An edge for each reader. Every edge has one reader, so that every layer may overwrite its input's gradient."""
     if readers == 1:
-        return [tensor]
-    outputs = [Tensor(()) for _ in range(readers)]
-    steps.append(Step(Fork(readers), [tensor], outputs, f"{name}.fork" if name else "fork"))
+        return [edge]
+    outputs = [Edge() for _ in range(readers)]
+    steps.append(Step(Fork(readers), [edge], outputs, f"{name}.fork" if name else "fork"))
     return outputs
 
 

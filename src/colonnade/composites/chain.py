@@ -9,8 +9,7 @@ from .. import arguments
 from ..errors import ArgumentError
 from ..layers.base import Layer
 from ..layers.wiring import Add, Concat
-from ..steps import Step
-from ..tensor import Tensor
+from ..steps import Edge, Step
 from .base import Composite, Node, describe, fork, unroll
 
 
@@ -20,11 +19,11 @@ class Chain(Composite):
     def __init__(self, layers: Sequence[Node]) -> None:
         self.layers = nodes(layers, type(self).__name__)
 
-    def unroll(self, inputs: Sequence[Tensor], name: str, steps: list[Step]) -> list[Tensor]:
-        tensors = list(inputs)
+    def unroll(self, inputs: Sequence[Edge], name: str, steps: list[Step]) -> list[Edge]:
+        edges = list(inputs)
         for position, layer in enumerate(self.layers):
-            tensors = unroll(layer, tensors, f"{name}{position}", steps)
-        return tensors
+            edges = unroll(layer, edges, f"{name}{position}", steps)
+        return edges
 
     def config(self) -> dict[str, Any]:
         return {"layers": describe(self.layers)}
@@ -56,7 +55,7 @@ class Residual(Composite):
         self.main = Chain(main)
         self.shortcut = Chain(shortcut or [])
 
-    def unroll(self, inputs: Sequence[Tensor], name: str, steps: list[Step]) -> list[Tensor]:
+    def unroll(self, inputs: Sequence[Edge], name: str, steps: list[Step]) -> list[Edge]:
         left, right = fork(require_one(self, inputs), 2, name.removesuffix("."), steps)
         ends = self.main.unroll([left], f"{name}main.", steps) + self.shortcut.unroll(
             [right], f"{name}shortcut.", steps
@@ -82,9 +81,9 @@ class Branches(Composite):
             raise ArgumentError(f"Branches: expected two paths or more, got {len(paths)}.")
         self.paths = [Chain(path) for path in paths]
 
-    def unroll(self, inputs: Sequence[Tensor], name: str, steps: list[Step]) -> list[Tensor]:
+    def unroll(self, inputs: Sequence[Edge], name: str, steps: list[Step]) -> list[Edge]:
         starts = fork(require_one(self, inputs), len(self.paths), name.removesuffix("."), steps)
-        ends: list[Tensor] = []
+        ends: list[Edge] = []
         for number, (path, start) in enumerate(zip(self.paths, starts, strict=True)):
             ends += path.unroll([start], f"{name}{number}.", steps)
         return unroll(Concat(), ends, f"{name}concat", steps)
@@ -114,7 +113,7 @@ def require_node(layer: object, place: str) -> None:
         raise ArgumentError(f"{place} must be a layer, got {arguments.shown(layer)}{arguments.hint(layer)}.")
 
 
-def require_one(composite: Composite, inputs: Sequence[Tensor]) -> Tensor:
+def require_one(composite: Composite, inputs: Sequence[Edge]) -> Edge:
     """The only input; raises ArgumentError where there are others."""
     if len(inputs) != 1:
         raise ArgumentError(f"{type(composite).__name__}: expected one input, got {len(inputs)}.")

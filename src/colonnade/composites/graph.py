@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import ArgumentError
-from ..steps import Step
-from ..tensor import Tensor
+from ..steps import Edge, Step
 from .base import Composite, Node, describe, fork, unroll
 from .chain import require_node
 
@@ -79,7 +78,7 @@ class Graph(Composite):
                 needed.update(self.reads[name])
         return needed
 
-    def unroll(self, inputs: Sequence[Tensor], name: str, steps: list[Step]) -> list[Tensor]:
+    def unroll(self, inputs: Sequence[Edge], name: str, steps: list[Step]) -> list[Edge]:
         if len(inputs) != len(self.inputs):
             raise ArgumentError(
                 f"Graph: expected {len(self.inputs)} inputs ({', '.join(self.inputs)}), got {len(inputs)}."
@@ -87,9 +86,9 @@ class Graph(Composite):
         readers = dict.fromkeys((*self.inputs, *self.nodes), 0)
         for each in (*(each for reads in self.reads.values() for each in reads), *self.outputs):
             readers[each] += 1
-        copies: dict[str, Iterator[Tensor]] = {}
-        for each, tensor in zip(self.inputs, inputs, strict=True):
-            copies[each] = iter(fork(tensor, readers[each], f"{name}{each}", steps))
+        copies: dict[str, Iterator[Edge]] = {}
+        for each, edge in zip(self.inputs, inputs, strict=True):
+            copies[each] = iter(fork(edge, readers[each], f"{name}{each}", steps))
         first: dict[int, str] = {}  # where an object stands first: its parameters are called so
         for each, node in self.nodes.items():
             own = first.setdefault(id(node), f"{name}{each}")

@@ -17,8 +17,7 @@ from ..layers.base import Layer
 from ..limits import Limits, of_files
 from ..model import FORMAT_VERSION, Model, restored
 from ..ops.layout import Array
-from ..steps import Step
-from ..tensor import Tensor
+from ..steps import Edge, Step
 
 
 def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = (), limits: Limits | None = None) -> Model:
@@ -63,7 +62,7 @@ def require_sizes(body: Chain | Graph, tensors: Mapping[str, Array], optional: C
     """
     names: set[str] = set()
     steps: list[Step] = []
-    body.unroll([Tensor(()) for _ in (body.inputs if isinstance(body, Graph) else "x")], "", steps)
+    body.unroll([Edge() for _ in (body.inputs if isinstance(body, Graph) else "x")], "", steps)
     for step in steps:
         declared = {name: parameter.shape for name, parameter in step.layer.parameters()}
         declared |= {name: getattr(step.layer, name).shape for name in step.layer.buffers}

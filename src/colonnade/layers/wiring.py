@@ -166,7 +166,7 @@ class Concat(Wiring):
         axis = self.dim % whole.ndim
         parts, start = [], 0
         for part in x:
-            stop = start + part.shape[axis - 1]
+            stop = start + part.shape[axis]
             parts.append(whole[(*[slice(None)] * axis, slice(start, stop))])
             start = stop
         return parts

@@ -21,8 +21,8 @@ from ...errors import ArgumentError
 from ...layers import Embedding, Identity, Layer
 from ...layers.wiring import Fork
 from ...model import Model
-from ...steps import Step
-from ...tensor import Shape, Tensor
+from ...steps import Edge, Step
+from ...tensor import Shape
 from . import origin
 from .expressions import EXPRESSIONS, same
 from .writer import Expression, GraphWriter
@@ -89,7 +89,7 @@ def _graph(
 ) -> onnx.GraphProto:
     """All nodes, with the inputs and outputs."""
     steps, sources = model._steps, model._sources
-    names: dict[Tensor, str] = {}  # what each tensor is called
+    names: dict[Edge, str] = {}  # what each edge is called
     inputs = []
     for name, source in zip(model.inputs, sources, strict=True):
         inputs.append(writer.begin(name, source.shape, whole=_only_looked_up(source, steps)))
@@ -99,15 +99,15 @@ def _graph(
             raise ArgumentError("export_onnx: normalization is for models of one input, images.")
         names[sources[0]] = _normalized(model, writer, model.inputs[0], sources[0].shape)
     for step in steps:
-        made = _expressed(step, [names[tensor] for tensor in step.inputs], writer, custom)
+        made = _expressed(step, [names[edge] for edge in step.inputs], writer, custom)
         names.update(dict.fromkeys(step.outputs, made))
     ends = [writer.end(names[result], name, result.shape) for name, result in zip(outputs, model._results, strict=True)]
     return helper.make_graph(writer.nodes, "colonnade", inputs, ends, writer.initializers)
 
 
-def _only_looked_up(tensor: Tensor, steps: Sequence[Step]) -> bool:
-    """Whether none but embeddings read a tensor: it then holds whole numbers."""
-    readers = [step for step in steps if tensor in step.inputs]
+def _only_looked_up(edge: Edge, steps: Sequence[Step]) -> bool:
+    """Whether none but embeddings read an edge: it then holds whole numbers."""
+    readers = [step for step in steps if edge in step.inputs]
     return bool(readers) and all(
         type(step.layer) is Embedding
         or (isinstance(step.layer, Fork | Identity) and all(_only_looked_up(each, steps) for each in step.outputs))
