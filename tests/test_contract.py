@@ -474,7 +474,7 @@ class LosesWhatItLearned(Wrong):
     def __init__(self) -> None:
         self.scale = 1.0
 
-    def begin_forward(self, state: Any, shape: Any, training: bool, sums: Any) -> None:
+    def begin_forward(self, before: Any, shape: Any, training: bool, sums: Any) -> None:
         self.scale = 2.0 if training else self.scale
 
     def forward(self, x: Tensor, y: Tensor, block: cn.Block) -> None:

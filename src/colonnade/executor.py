@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 
 from . import arguments, blas
 from .errors import ArgumentError, LimitError, StateError
-from .layers.base import Block, Direction, Lane, Scratch, State
+from .layers.base import Block, Direction, Lane, Prepared, Scratch
 from .layers.wiring import Wiring
 from .ops.activation import silent
 from .ops.layout import Array, channels_first, empty
@@ -290,7 +290,7 @@ class Executor:
         self.position: tuple[int, ...] = (0, 0)  # epoch and step: where the random streams stand
         self._input_gradient = True
         self._graded = plan.graded(True)
-        self.state: dict[Step, State] = {step: {} for step in plan.steps}
+        self._prepared = {step: Prepared() for step in plan.steps}
         self._sums: dict[tuple[Step, Direction], Array] = {}  # (lanes, *the layer's shape)
         self._bound: dict[tuple[int, int, int, int], list[BoundCall]] = {}
         self._lanes: dict[int, list[Lane]] = {}
@@ -377,10 +377,11 @@ class Executor:
             shape = (self.plan.images, *step.shape)
             lanes = self._sums.get((step, segment.direction))
             sums = None if lanes is None else step.layer.total(lanes, segment.direction)
+            prepared = self._prepared[step]
             if segment.direction == "forward":
-                step.layer.begin_forward(self.state[step], shape, self.plan.trains(step), sums)
+                prepared.state = step.layer.begin_forward(prepared.state, shape, self.plan.trains(step), sums)
             else:
-                step.layer.begin_backward(self.state[step], shape, sums)
+                prepared.state = step.layer.begin_backward(prepared.state, shape, sums)
 
     def _make_lanes(self, segment: Segment) -> list[Lane]:
         count = len(segment.cut.lanes)
@@ -452,7 +453,7 @@ class Executor:
                 start,
                 stop - start,
                 scratch,
-                self.state[step],
+                self._prepared[step],
                 sums,
                 lane,
                 self._random(step),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from colonnade.layers.base import Block, Layer, Scratch
+from colonnade.layers.base import Block, Layer, Prepared, Scratch
 from colonnade.ops.layout import Array
 from colonnade.tensor import Tensor
 
@@ -35,7 +35,7 @@ def block(
 ) -> Block:
     """A block that holds `x`, with the scratch that the layer asks for."""
     scratch = unwritten(layer.scratch(x.shape, direction), x)
-    return Block(training, start, len(x), scratch, {}, random=random, saved=saved)
+    return Block(training, start, len(x), scratch, Prepared(), random=random, saved=saved)
 
 
 def unwritten(wanted: dict[str, Scratch], x: Array) -> dict[str, Array]:

@@ -18,7 +18,6 @@ from ..tensor import Parameter, Shape, Tensor
 PLACE = ("device", "dtype")
 
 Direction = Literal["forward", "backward"]
-State = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -50,6 +49,13 @@ class Lane:
             self.untouched = set(self.gradients)
 
 
+class Prepared:
+    """What a layer prepared for the pass that is under way: the record that its `begin_` hooks return."""
+
+    def __init__(self) -> None:
+        self.state: Any = None
+
+
 class Block:
     """A few images of the batch in the hands of one worker: what a layer may use beside its tensors.
 
@@ -59,11 +65,11 @@ class Block:
         images: How many images the block holds.
         scratch: The arrays that the layer's `scratch` asked for, by name, uninitialised.
         saved: The block's part of the arrays that the layer's `saved` asked for, by name; empty outside training.
-        state: What the layer's `begin_forward` and `begin_backward` prepared; shared by all blocks, read only.
+        state: The record that the layer's `begin_forward` returned, or its `begin_backward`; all blocks read it.
         sums: The float64 accumulator of this lane, of the shape that the layer's `sums` asked for.
     """
 
-    __slots__ = ("training", "start", "images", "scratch", "saved", "state", "sums", "_lane", "_random", "_made")
+    __slots__ = ("training", "start", "images", "scratch", "saved", "sums", "_prepared", "_lane", "_random", "_made")
 
     def __init__(
         self,
@@ -71,7 +77,7 @@ class Block:
         start: int,
         images: int,
         scratch: dict[str, Array],
-        state: State,
+        prepared: Prepared,
         sums: Array | None = None,
         lane: Lane | None = None,
         random: Callable[[int, Array], None] | None = None,
@@ -82,11 +88,15 @@ class Block:
         self.images = images
         self.scratch = scratch
         self.saved = saved or {}
-        self.state = state
+        self._prepared = prepared
         self.sums: Array = np.empty(0) if sums is None else sums
         self._lane = lane or Lane()
         self._random = random
         self._made: dict[str, Any] = {}
+
+    @property
+    def state(self) -> Any:
+        return self._prepared.state
 
     def grad(self, parameter: Parameter) -> Array:
         """The lane's own gradient of `parameter`, to add to in place; the lanes are folded when all are through."""
@@ -156,10 +166,11 @@ class Block:
 
         Two workers may make it at the same time; one of the results is kept.
         """
+        made: dict[str, Any] = vars(self._prepared).setdefault("made", {})
         try:
-            return self.state[name]  # type: ignore[no-any-return]
+            return made[name]  # type: ignore[no-any-return]
         except KeyError:
-            return self.state.setdefault(name, make())  # type: ignore[no-any-return]
+            return made.setdefault(name, make())  # type: ignore[no-any-return]
 
 
 class Layer:
@@ -236,18 +247,23 @@ class Layer:
         """Arrays that `forward` writes in training and `backward` reads, images first, for an input of `shape`."""
         return {}
 
-    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
-        """Once before the forward pass, alone: prepare in `state` what all blocks share.
+    def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> Any:
+        """Once before the forward pass, alone: make what all blocks read, a record of the layer's own type.
 
         Args:
-            state: Kept for this step of the model until the next pass.
+            before: What the hooks returned last for this step of the model, None at first: arrays in it may be written
+                over.
             shape: The input's shape, the whole batch.
             training: Whether this is a training pass.
             sums: The lanes' sums, folded, if the layer asked for any.
+
+        Returns:
+            What blocks see as `block.state`.
         """
 
-    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
-        """Once before the backward pass, alone: as `begin_forward`."""
+    def begin_backward(self, state: Any, shape: Shape, sums: Array | None) -> Any:
+        """Once before the backward pass, alone: as `begin_forward`, from what that returned."""
+        return state
 
     def sums(self, training: bool) -> Shape | None:
         """The shape of the sums over the whole batch that each direction must see before it starts; None for none."""

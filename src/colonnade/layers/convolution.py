@@ -28,7 +28,7 @@ from ..ops.multiplication import Operands
 from ..ops.products import KernelColumns, KernelGradient, Product, backward_product, product, widen
 from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
-from .base import PLACE, Block, Direction, Layer, Scratch, State
+from .base import PLACE, Block, Direction, Layer, Scratch
 from .depthwise import Depthwise
 from .normalization import BatchNorm2d
 
@@ -161,19 +161,22 @@ class Conv2d(Layer):
         return backward_product(forward, (shape[2], shape[3]), self.in_channels, self.out_channels)
 
     @staticmethod
-    def _write(state: State, name: str, kernel: Array, product: Product, shape: Shape) -> None:
+    def _write(state: dict[str, Any], name: str, kernel: Array, product: Product, shape: Shape) -> None:
         """Write a kernel out in `state`, for images of `shape`."""
         if name not in state:
             positions = max(tile_positions(product.wide, shape))
             state[name] = KernelColumns(product, kernel.shape, positions, kernel.dtype)
         state[name].write(kernel)
 
-    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
-        version = self.version()
+    def begin_forward(
+        self, before: dict[str, Any] | None, shape: Shape, training: bool, sums: Array | None
+    ) -> dict[str, Any]:
+        state, version = before or {}, self.version()
         if version is None or state.get("version") != version:
             kernel, bias = self.folded_weights()
             self._prepare(state, shape, self._by_group(kernel), bias)
             state["version"] = version
+        return state
 
     def version(self) -> tuple[Any, ...] | None:
         """What stays equal for as long as the weights do; None where somebody may write to them unseen."""
@@ -183,7 +186,7 @@ class Conv2d(Layer):
         """Kernel (c_out, c_in/g, k_h, k_w) and bias, with what was folded into them."""
         return self.weight.array, None if self.bias is None else self.bias.array
 
-    def _prepare(self, state: State, shape: Shape, kernel: Array, bias: Array | None) -> None:
+    def _prepare(self, state: dict[str, Any], shape: Shape, kernel: Array, bias: Array | None) -> None:
         if self.depthwise:
             state["kernel"] = self.depthwise.kernels(self._vectors(kernel), shape, state.get("kernel"))
         else:
@@ -197,11 +200,11 @@ class Conv2d(Layer):
         """Kernels of one channel each, (g, c_out/g, k_h, k_w, 1), as (c_out, k_h, k_w); a view."""
         return kernel.reshape(-1, *kernel.shape[2:4])
 
-    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
+    def begin_backward(self, state: dict[str, Any], shape: Shape, sums: Array | None) -> dict[str, Any]:
         if self.depthwise:
             kernel, made = self._vectors(self._kernels()), state.get("turned_kernel")
             state["turned_kernel"] = self.depthwise.kernels_back(kernel, shape, made)
-            return
+            return state
         product, kernel = self._backward_product(shape), self._kernels()
         if product.scattered:
             if "scattered" not in state:
@@ -209,6 +212,7 @@ class Conv2d(Layer):
             widen(kernel, product, state["scattered"])
         else:
             self._write(state, "turned", turned(kernel), product, self._outputs(shape))
+        return state
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images, _, height, width = shape

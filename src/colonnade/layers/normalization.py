@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,10 +19,41 @@ from ..ops.normalization import (
     join_moments,
 )
 from ..tensor import Parameter, Shape, Tensor
-from .base import PLACE, Block, Direction, Layer, Scratch, State
+from .base import PLACE, Block, Direction, Layer, Scratch
 
 # Deviations from zero to the mean beyond which it is subtracted in a pass of its own: nearer, that would win nothing.
 FAR = 4.0
+
+
+class Statistics(NamedTuple):
+    """What batch norm does to a batch: y = (x − centre) · scale + shift.
+
+    Attributes:
+        mean: μ of each channel, float64.
+        inverse: 1/√(σ² + ε), float64.
+        distance: From the mean in the model's type to μ.
+        centre: The mean in the model's type, along a row; see `BatchNorm._along`.
+        centred: Whether it is subtracted first; else it is part of the shift.
+        scale: Along a row.
+        shift: Along a row.
+    """
+
+    mean: Array
+    inverse: Array
+    distance: Array
+    centre: Array
+    centred: bool
+    scale: Array
+    shift: Array
+
+
+class Gradients(NamedTuple):
+    """What the backward pass does: grad_x = grad_y · of_grad + x · of_x + constant, each along a row."""
+
+    statistics: Statistics
+    of_grad: Array
+    of_x: Array
+    constant: Array
 
 
 class BatchNorm(Layer):
@@ -92,18 +123,17 @@ class BatchNorm(Layer):
     def _rows(self, *arrays: Array) -> tuple[Array, ...]:
         """A block's arrays with channels last, as (positions / r, r · c); a sequence batch (n, c, l) as it is.
 
-        r positions make up the row that the vectors are repeated to; see `_vectors`.
+        r positions make up the row that the vectors are repeated to; see `_along`.
         """
         if arrays[0].ndim == 3:
             return arrays
         row = repeats(arrays[0].shape, self.num_features) * self.num_features
         return tuple((channels_last(array) if array.ndim == 4 else array).reshape(-1, row) for array in arrays)
 
-    def _vectors(self, state: State, shape: Shape, **vectors: Array) -> None:
-        """Keep vectors of one number a channel so that they broadcast against `_rows`, in the model's type."""
-        for name, vector in vectors.items():
-            vector = vector.astype(self.dtype)
-            state[name] = vector[:, None] if len(shape) == 3 else np.tile(vector, repeats(shape, self.num_features))
+    def _along(self, shape: Shape, vector: Array) -> Array:
+        """A vector of one number a channel so that it broadcasts against `_rows`, in the model's type."""
+        vector = vector.astype(self.dtype)
+        return vector[:, None] if len(shape) == 3 else np.tile(vector, repeats(shape, self.num_features))
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -126,7 +156,7 @@ class BatchNorm(Layer):
             values = values.reshape(-1, self.num_features)
         return values, block.scratch["products"].reshape(values.shape)
 
-    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+    def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> Statistics:
         mean, variance = self._running()
         if sums is not None:
             positions = math.prod(shape) // self.num_features
@@ -135,12 +165,11 @@ class BatchNorm(Layer):
                 self._track(mean, variance, positions)
         inverse, scale, shift = self._affine(mean, variance)
         centre = mean.astype(self.dtype)
-        state.update(
-            mean=mean, inverse=inverse, distance=mean - centre, centred=bool(np.any(np.abs(mean) * inverse > FAR))
-        )
-        if state["centred"]:
+        centred = bool(np.any(np.abs(mean) * inverse > FAR))
+        if centred:
             shift += centre * scale
-        self._vectors(state, shape, scale=scale, shift=shift, centre=centre)
+        along = (self._along(shape, vector) for vector in (centre, scale, shift))
+        return Statistics(mean, inverse, mean - centre, next(along), centred, *along)
 
     def _running(self) -> tuple[Array, Array]:
         if not self.track_running_stats:
@@ -168,40 +197,39 @@ class BatchNorm(Layer):
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         values, outputs = block.once("forward", lambda: self._rows(x.value, y.value))
-        state = block.state
-        centre = state["centre"] if state["centred"] else None
-        batch_norm_forward(values, centre, state["scale"], state["shift"], outputs)
+        statistics: Statistics = block.state
+        centre = statistics.centre if statistics.centred else None
+        batch_norm_forward(values, centre, statistics.scale, statistics.shift, outputs)
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        ones, state = block.scratch["ones"], block.state
+        ones, statistics = block.scratch["ones"], block.state
         ones.fill(1)
         grad_y, products, rows = block.once("sums", lambda: (*self._positions(y.grad, block), *self._rows(x.value)))
-        batch_norm_backward_sums(grad_y, rows, ones, state["centre"], products, block.sums)
+        batch_norm_backward_sums(grad_y, rows, ones, statistics.centre, products, block.sums)
 
-    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
+    def begin_backward(self, state: Statistics, shape: Shape, sums: Array | None) -> Gradients:
         assert sums is not None
         positions = math.prod(shape) // self.num_features
-        of_grad = inverse = state["inverse"]
+        of_grad = inverse = state.inverse
         of_bias = sums[0]
-        of_weight = (sums[1] - state["distance"] * of_bias) * inverse  # the sums are about the rounded mean
+        of_weight = (sums[1] - state.distance * of_bias) * inverse  # the sums are about the rounded mean
         if self.bias is not None:
             self.bias.add_grad(of_bias)
         if self.weight is not None:
             self.weight.add_grad(of_weight)
             of_grad = of_grad * self.weight.array
         of_x = -of_grad * inverse * of_weight / positions
-        from_centre = state["distance"] if state["centred"] else state["mean"]
+        from_centre = state.distance if state.centred else state.mean
         constant = -of_grad * of_bias / positions - of_x * from_centre
-        self._vectors(state, shape, of_grad=of_grad, of_x=of_x, constant=constant)
+        return Gradients(state, *(self._along(shape, vector) for vector in (of_grad, of_x, constant)))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if not x.has_grad:
             return
-        state = block.state
+        statistics, of_grad, of_x, constant = block.state
         values, grad_y, grad_x = block.once("backward", lambda: self._rows(x.value, y.grad, x.grad))
         products = block.scratch["products"].reshape(values.shape)
-        centre = state["centre"] if state["centred"] else None
-        of_grad, of_x, constant = (state[name] for name in ("of_grad", "of_x", "constant"))
+        centre = statistics.centre if statistics.centred else None
         batch_norm_backward(grad_y, values, centre, of_grad, of_x, constant, products, grad_x)
 
     def multiplications(self, shape: Shape) -> int:

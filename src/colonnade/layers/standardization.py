@@ -20,7 +20,7 @@ from ..ops.standardization import (
     layer_norm_forward,
 )
 from ..tensor import Parameter, Shape, Tensor
-from .base import PLACE, Block, Direction, Layer, Scratch, State
+from .base import PLACE, Block, Direction, Layer, Scratch
 
 # About so many numbers go through all passes together, while they are in the second-level cache.
 TOGETHER = 65536
@@ -383,7 +383,7 @@ class InstanceNorm2d(ChannelStandardization):
             block.sums[0] += np.add(mean, rest, dtype=np.float64).sum(axis=0)
             block.sums[1] += channels.sums(squares).sum(axis=0) / (count - 1)
 
-    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+    def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> None:
         if sums is not None and self.momentum:
             for running, total in ((self.running_mean, sums[0]), (self.running_var, sums[1])):
                 running += self.momentum * (total / shape[0] - running)
@@ -408,7 +408,7 @@ class InstanceNorm2d(ChannelStandardization):
             block.sums[0] += (channels.sums(products) * inverse).sum(axis=0)
             block.sums[1] += channels.sums(grad_y).sum(axis=0)
 
-    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
+    def begin_backward(self, state: None, shape: Shape, sums: Array | None) -> None:
         for parameter, gradient in zip((self.weight, self.bias), () if sums is None else sums, strict=False):
             if parameter is not None:
                 parameter.add_grad(gradient)

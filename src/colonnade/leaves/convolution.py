@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from ..compiled.activation import activation_backward
 from ..compiled.convolution import Epilogue, kernel_gradient, product
 from ..compiled.direct import add_position_sums
 from ..compiled.packing import matrix
-from ..layers.base import Block, Direction, Layer, Scratch, State
+from ..layers.base import Block, Direction, Layer, Scratch
 from ..layers.convolution import Conv2d
 from ..ops.layout import Array
 from ..tensor import Shape, Tensor
 from .activation import NONE, Activation
 from .base import Leaf, plain
+
+Packed = list[tuple[Array, Array]]
+
+
+class Kernels(NamedTuple):
+    """The kernel as the tiles read it, with what tells whether it still is: for the output, for the gradient."""
+
+    version: Any
+    forward: Packed
+    turned: Packed
 
 
 class TiledConv2d(Leaf):
@@ -46,24 +58,23 @@ class TiledConv2d(Leaf):
         self.input_gradient = product(window, self.written, read, groups, False)
         self.weight_gradient = kernel_gradient(window, read, self.written, groups)
 
-    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+    def begin_forward(self, before: Kernels | None, shape: Shape, training: bool, sums: Array | None) -> Kernels:
         convolution = self.convolution
         version = convolution.version()
-        if version is not None and state.get("version") == version:
-            return
+        if before is not None and version is not None and before.version == version:
+            return before
         kernel, bias = convolution.folded_weights()
         # (c_out, c_in/g, k_h, k_w) → (g, k_h, k_w, c_in/g, c_out/g)
         by_group = kernel.transpose(0, 2, 3, 1).reshape(
             convolution.groups, -1, *convolution.window.kernel, kernel.shape[1]
         )
-        state["kernels"] = self.output.pack(np.stack([matrix(each) for each in by_group]), bias)
-        state["version"] = version
+        return Kernels(version, self.output.pack(np.stack([matrix(each) for each in by_group]), bias), [])
 
-    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
+    def begin_backward(self, state: Kernels, shape: Shape, sums: Array | None) -> Kernels:
         weight, groups = self.convolution.weight.array, self.convolution.groups
         # (c_out, c_in/g, k_h, k_w) → (g, k_h, k_w, c_out/g, c_in/g)
         by_group = weight.reshape(groups, -1, *weight.shape[1:]).transpose(0, 3, 4, 1, 2)
-        state["turned"] = self.input_gradient.pack(np.ascontiguousarray(by_group), None)
+        return state._replace(turned=self.input_gradient.pack(np.ascontiguousarray(by_group), None))
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images = shape[0]
@@ -76,7 +87,7 @@ class TiledConv2d(Leaf):
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         written = plain(y.value)
-        self.output.run(plain(x.value), block.state["kernels"], written, written, block.scratch["work"])
+        self.output.run(plain(x.value), block.state.forward, written, written, block.scratch["work"])
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         grad, work, convolution = plain(y.grad), block.scratch["work"], self.convolution
@@ -93,4 +104,4 @@ class TiledConv2d(Leaf):
             add_position_sums(grad.reshape(-1, grad.shape[3]), block.grad(convolution.bias))
         if x.has_grad:
             written = plain(x.grad)
-            self.input_gradient.run(grad, block.state["turned"], written, written, work)
+            self.input_gradient.run(grad, block.state.turned, written, written, work)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..compiled.activation import activation_backward
@@ -9,7 +11,7 @@ from ..compiled.direct import Walk, add_position_sums, windows_times_gradient, w
 from ..compiled.geometry import tile_size
 from ..compiled.packing import matrix, panels
 from ..compiled.tiles import WIDTH
-from ..layers.base import Block, Direction, Layer, Scratch, State
+from ..layers.base import Block, Direction, Layer, Scratch
 from ..layers.dense import Dense
 from ..ops.layout import Array
 from ..tensor import Shape, Tensor
@@ -28,6 +30,19 @@ def _packed(weight: Array, columns: int) -> Array:
     return panels(weight, columns)[None, :, None]
 
 
+class Weights(NamedTuple):
+    """Weights and bias as the tiles read them, for the output and for the gradient at the input."""
+
+    kernel: Array
+    bias: Array
+    turned: Array
+    no_bias: Array
+
+
+NO_WEIGHTS = np.empty((0, 0, 0, 0, 0), np.float32)
+NO_BIAS = np.empty((0, 0, 0), np.float32)
+
+
 class TiledDense(Leaf):
     """A dense layer, and an activation whose gradient reads the output, in one pass."""
 
@@ -38,18 +53,18 @@ class TiledDense(Leaf):
         self.stands_for = (dense,) if layer is None else (dense, layer)
         self.reads: set[str] = {"input"} | activation.reads  # type: ignore[misc]
 
-    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
+    def begin_forward(self, before: Weights | None, shape: Shape, training: bool, sums: Array | None) -> Weights:
         dense = self.dense
-        state["kernel"] = _packed(matrix(dense.weight.array), tile_size(16, dense.out_features).vectors * WIDTH)
-        columns = state["kernel"].shape[-1] * state["kernel"].shape[1]
+        kernel = _packed(matrix(dense.weight.array), tile_size(16, dense.out_features).vectors * WIDTH)
+        columns = kernel.shape[-1] * kernel.shape[1]
         bias = np.zeros(columns, np.float32)
         if dense.bias is not None:
             bias[: dense.out_features] = dense.bias.array
-        state["bias"] = bias.reshape(1, -1, state["kernel"].shape[-1])
+        return Weights(kernel, bias.reshape(1, -1, kernel.shape[-1]), NO_WEIGHTS, NO_BIAS)
 
-    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
-        state["turned"] = _packed(self.dense.weight.array, tile_size(16, self.dense.in_features).vectors * WIDTH)
-        state["no bias"] = np.zeros((1, state["turned"].shape[1], state["turned"].shape[-1]), np.float32)
+    def begin_backward(self, state: Weights, shape: Shape, sums: Array | None) -> Weights:
+        turned = _packed(self.dense.weight.array, tile_size(16, self.dense.in_features).vectors * WIDTH)
+        return state._replace(turned=turned, no_bias=np.zeros((1, turned.shape[1], turned.shape[-1]), np.float32))
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         if direction == "forward":
@@ -67,7 +82,7 @@ class TiledDense(Leaf):
         times(x, kernel, bias, y, y, OFFSETS, x.shape[1], y.shape[1], walk, activation.a, activation.b)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._product(x.value, block.state["kernel"], block.state["bias"], y.value, self.activation)
+        self._product(x.value, block.state.kernel, block.state.bias, y.value, self.activation)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         grad = y.grad
@@ -88,4 +103,4 @@ class TiledDense(Leaf):
         if self.dense.bias is not None and self.dense.bias.trainable:
             add_position_sums(grad, block.grad(self.dense.bias))
         if x.has_grad:
-            self._product(grad, block.state["turned"], block.state["no bias"], x.grad, NONE)
+            self._product(grad, block.state.turned, block.state.no_bias, x.grad, NONE)

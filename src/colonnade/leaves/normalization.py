@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..compiled import batch_norm as compiled
 from ..compiled.layer_norm import group_norm_backward, group_norm_forward, layer_norm_backward, layer_norm_forward
-from ..layers.base import Block, Direction, Layer, Scratch, State
-from ..layers.normalization import BatchNorm
+from ..layers.base import Block, Direction, Layer, Scratch
+from ..layers.normalization import BatchNorm, Statistics
 from ..layers.pooling import MaxPool2d
 from ..layers.standardization import GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor
 from .activation import NONE, Activation
 from .base import Leaf, plain, rows
+
+
+class Vectors(NamedTuple):
+    """What a batch norm's passes read, one float32 vector a channel each.
+
+    Attributes:
+        statistics: The layer's own record.
+        forward: Centre, scale and shift: y = (x − centre) · scale + shift.
+        backward: Centre and what the gradients, x − centre and 1 are multiplied by; empty before the backward pass.
+    """
+
+    statistics: Statistics
+    forward: tuple[Array, ...]
+    backward: tuple[Array, ...] = ()
 
 
 class CompiledBatchNorm(Leaf):
@@ -43,36 +57,36 @@ class CompiledBatchNorm(Leaf):
     def sum_forward(self, x: Tensor, block: Block) -> None:
         compiled.batch_norm_moments(rows(x.value), block.sums)
 
-    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
-        self.norm.begin_forward(state, shape, training, sums)
-        state["centred"] = True  # here it costs nothing to take the centre off first, and is exact for any mean
-        norm, inverse = self.norm, state["inverse"]
+    def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> Vectors:
+        # Here it costs nothing to take the centre off first, and is exact for any mean.
+        statistics = self.norm.begin_forward(before, shape, training, sums)._replace(centred=True)
+        norm, inverse = self.norm, statistics.inverse
         scale = inverse if norm.weight is None else inverse * norm.weight.array
-        shift = (0.0 if norm.bias is None else norm.bias.array) - state["distance"] * scale
-        centre = state["centre"].reshape(-1)[: norm.num_features]
-        state["forward"] = tuple(np.array(each, np.float32) for each in (centre, scale, shift))
+        shift = (0.0 if norm.bias is None else norm.bias.array) - statistics.distance * scale
+        centre = statistics.centre.reshape(-1)[: norm.num_features]
+        return Vectors(statistics, tuple(np.array(each, np.float32) for each in (centre, scale, shift)))
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         values, (kind, a, b) = rows(x.value), self.activation
-        compiled.batch_norm_forward(kind, False)(values, *block.state["forward"], values, rows(y.value), a, b)
+        compiled.batch_norm_forward(kind, False)(values, *block.state.forward, values, rows(y.value), a, b)
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         values, (kind, a, b) = rows(x.value), self.activation
         known = rows(y.value) if kind else values
-        centre = block.state["forward"][0]
+        centre = block.state.forward[0]
         compiled.batch_norm_backward_sums(kind)(rows(y.grad), values, known, centre, block.sums, a, b)
 
-    def begin_backward(self, state: State, shape: Shape, sums: Array | None) -> None:
-        self.norm.begin_backward(state, shape, sums)
-        vectors = (state[name].reshape(-1)[: self.norm.num_features] for name in ("of_grad", "of_x", "constant"))
-        state["backward"] = (state["forward"][0], *(np.array(each, np.float32) for each in vectors))
+    def begin_backward(self, state: Vectors, shape: Shape, sums: Array | None) -> Vectors:
+        _, *along = self.norm.begin_backward(state.statistics, shape, sums)
+        vectors = (vector.reshape(-1)[: self.norm.num_features] for vector in along)
+        return state._replace(backward=(state.forward[0], *(np.array(each, np.float32) for each in vectors)))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if not x.has_grad:
             return
         values, grad, (kind, a, b) = rows(x.value), rows(y.grad), self.activation
         known = rows(y.value) if kind else values
-        vectors = block.state["backward"]
+        vectors = block.state.backward
         compiled.batch_norm_backward(kind, False)(grad, values, known, *vectors, rows(x.grad), grad, a, b)
 
 
@@ -110,17 +124,17 @@ class CompiledBatchNormPool(CompiledBatchNorm):
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         kind, a, b = self.activation
         forward = compiled.batch_norm_pool_forward(kind, self.size)
-        forward(plain(x.value), *block.state["forward"], plain(y.value), block.saved["winners"], a, b)
+        forward(plain(x.value), *block.state.forward, plain(y.value), block.saved["winners"], a, b)
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        centre = block.state["forward"][0]
+        centre = block.state.forward[0]
         backward = compiled.batch_norm_pool_backward_sums(self.size)
         backward(plain(y.grad), plain(x.value), block.saved["winners"], centre, block.sums)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if x.has_grad:
             backward = compiled.batch_norm_pool_backward(self.size)
-            vectors = block.state["backward"]
+            vectors = block.state.backward
             backward(plain(y.grad), plain(x.value), block.saved["winners"], *vectors, plain(x.grad))
 
 
@@ -140,8 +154,8 @@ class Standardizing(Leaf):
             np.zeros(self.size, np.float32) if bias is None else flat(bias, bias.array),
         )
 
-    def begin_forward(self, state: State, shape: Shape, training: bool, sums: Array | None) -> None:
-        state["vectors"] = self._vectors()
+    def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> tuple[Array, Array]:
+        return self._vectors()
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         names = ("grad_weight", "grad_bias", "grad") if direction == "backward" else ()
@@ -177,11 +191,11 @@ class CompiledLayerNorm(Standardizing):
         return plain(x).reshape(-1, self.size)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        weight, bias = block.state["vectors"]
+        weight, bias = block.state
         layer_norm_forward(self._rows(x.value), np.float32(self.norm.eps), weight, bias, self._rows(y.value))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        weight, _ = block.state["vectors"]
+        weight, _ = block.state
         gradients = self._gradients(block)
         grad = self._rows(y.grad)
         grad_x = self._rows(x.grad) if x.has_grad else block.scratch["grad"].reshape(grad.shape)
@@ -201,10 +215,10 @@ class CompiledGroupNorm(Standardizing):
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         values, outputs, eps = self._positions(x.value), self._positions(y.value), np.float32(self.norm.eps)
-        group_norm_forward(values, self.groups, eps, *block.state["vectors"], outputs)
+        group_norm_forward(values, self.groups, eps, *block.state, outputs)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        weight, _ = block.state["vectors"]
+        weight, _ = block.state
         gradients, grad = self._gradients(block), self._positions(y.grad)
         grad_x = self._positions(x.grad) if x.has_grad else block.scratch["grad"].reshape(grad.shape)
         eps = np.float32(self.norm.eps)
