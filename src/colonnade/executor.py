@@ -456,7 +456,7 @@ class Executor:
                 self._prepared[step],
                 sums,
                 lane,
-                self._random(step),
+                self._stream(step),
                 saved,
             )
             x: Any = [tensors[tensor] for tensor in step.inputs]
@@ -483,16 +483,9 @@ class Executor:
         dtype = np.dtype(wanted.dtype or self.plan.dtype)
         return memory[offset : offset + self.plan.size(wanted)].view(dtype).reshape(wanted.shape)
 
-    def _random(self, step: Step) -> Callable[[int, Array], None]:
+    def _stream(self, step: Step) -> Callable[[], np.random.Philox]:
         number = self.plan.places_in_model[step.name]
-
-        def fill(start: int, out: Array) -> None:
-            # Philox counts: its n-th group of eight numbers is found without drawing those before it.
-            stream = np.random.Philox(np.random.SeedSequence((self.seed, number, *self.position)))
-            stream.advance(start * out.shape[1] // 8)
-            np.random.Generator(stream).random(out=out, dtype=np.float32)
-
-        return fill
+        return lambda: np.random.Philox(np.random.SeedSequence((self.seed, number, *self.position)))
 
     def poison(self) -> None:
         """Fill with NaN whatever the backward pass does not declare that it reads: for tests."""

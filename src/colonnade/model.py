@@ -821,7 +821,11 @@ class Model(Composite):
         plan, inference = self.plan(shape, training=True), self.plan(shape)
         layers = []
         kept = {step.name for step in plan.steps if plan.kept.intersection(step.outputs)} if plan.share else set()
-        leaves = {step.name: repr(step.layer) for step in plan.steps if step.compiled}
+        leaves: dict[str, str] = {}
+        for leaf in plan.steps:
+            if leaf.compiled:
+                before = f"{leaves[leaf.name]}, " if leaf.name in leaves else ""
+                leaves[leaf.name] = before + repr(leaf.layer)
         for step in self._steps:
             if isinstance(step.layer, Wiring) and not step.parameters:
                 continue

@@ -165,7 +165,7 @@ LONGEST_RUN = 3
 
 def with_leaves(steps: Sequence[Step], still: set[Step]) -> list[Step]:
     """The steps with compiled leaves in the place of those that have one, the longest runs first."""
-    from .leaves import leaf_for  # and with it Numba, which only those need whose models are compiled
+    from .leaves import leaves_for  # and with it Numba, which only those need whose models are compiled
 
     made: list[Step] = []
     start = 0
@@ -173,12 +173,14 @@ def with_leaves(steps: Sequence[Step], still: set[Step]) -> list[Step]:
         for run in _runs(steps, start, still):
             first, last = run[0], run[-1]
             layers = [step.layer for step in run]
-            leaf = leaf_for(layers, len(first.inputs), first.shape, first.outputs[0].shape, first not in still)
-            if leaf is not None:
-                step = Step(leaf, first.inputs, last.outputs, first.name)
-                if first in still:
-                    still.add(step)
-                made.append(step)
+            shapes = [edge.shape for edge in first.inputs]
+            leaves = leaves_for(layers, shapes, first.outputs[0].shape, first not in still)
+            if leaves:
+                edges = [first.inputs, *([Edge(leaf.writes)] for leaf in leaves[:-1]), last.outputs]
+                for leaf, (reads, writes) in zip(leaves, pairwise(edges), strict=True):
+                    made.append(Step(leaf, reads, writes, first.name))
+                    if first in still:
+                        still.add(made[-1])
                 start += len(run)
                 break
         else:

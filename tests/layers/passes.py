@@ -30,12 +30,12 @@ def block(
     *,
     training: bool = True,
     start: int = 0,
-    random: Any = None,
+    stream: Any = None,
     saved: dict[str, Array] | None = None,
 ) -> Block:
     """A block that holds `x`, with the scratch that the layer asks for."""
     scratch = unwritten(layer.scratch(x.shape, direction), x)
-    return Block(training, start, len(x), scratch, Prepared(), random=random, saved=saved)
+    return Block(training, start, len(x), scratch, Prepared(), stream=stream, saved=saved)
 
 
 def unwritten(wanted: dict[str, Scratch], x: Array) -> dict[str, Array]:

@@ -85,9 +85,15 @@ RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
     ([C(2, 6, 3, padding=1), BN(6), MP(3)], (2, 9, 6), "Conv2d, BatchNorm2d + MaxPool2d"),
     ([BN(5, affine=False), cn.ReLU(), MP(2)], (5, 5, 6), "BatchNorm2d, MaxPool2d, ReLU"),
     ([BN(40), cn.Sigmoid(), cn.AdaptiveAvgPool2d((3, 2))], (40, 7, 5), "BatchNorm2d + Sigmoid, AdaptiveAvgPool2d"),
-    ([cn.Residual([C(4, 4, 3, padding=1), BN(4)]), cn.ReLU()], (4, 5, 6), "Conv2d, BatchNorm2d, Add, ReLU"),
+    ([cn.Residual([C(4, 4, 3, padding=1), BN(4)]), cn.ReLU()], (4, 5, 6), "Fork, Conv2d, BatchNorm2d, Add, ReLU"),
     ([cn.Flatten(), cn.Dense(60, 33), cn.Tanh(), cn.Dense(33, 7)], (5, 4, 3), "Dense + Tanh, Dense"),
     ([cn.LayerNorm(12), cn.Dense(12, 20), cn.GELU(), cn.Softmax(-1)], (7, 12), "LayerNorm, Dense, GELU, Softmax"),
+    ([cn.MultiheadAttention(20, 2)], (17, 20), "Dense, MultiheadAttention, Dense"),
+    (
+        [cn.Branches([C(3, 5, 1)], [C(3, 20, 1)]), cn.Dropout(0.2), cn.Dropout2d(0.5)],
+        (3, 4, 5),
+        "Fork, Conv2d, Conv2d, Concat, Dropout, Dropout2d",
+    ),
 ]
 
 

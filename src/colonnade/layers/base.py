@@ -69,7 +69,7 @@ class Block:
         sums: The float64 accumulator of this lane, of the shape that the layer's `sums` asked for.
     """
 
-    __slots__ = ("training", "start", "images", "scratch", "saved", "sums", "_prepared", "_lane", "_random", "_made")
+    __slots__ = ("training", "start", "images", "scratch", "saved", "sums", "_prepared", "_lane", "_stream", "_made")
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Block:
         prepared: Prepared,
         sums: Array | None = None,
         lane: Lane | None = None,
-        random: Callable[[int, Array], None] | None = None,
+        stream: Callable[[], np.random.Philox] | None = None,
         saved: dict[str, Array] | None = None,
     ) -> None:
         self.training = training
@@ -91,7 +91,7 @@ class Block:
         self._prepared = prepared
         self.sums: Array = np.empty(0) if sums is None else sums
         self._lane = lane or Lane()
-        self._random = random
+        self._stream = stream
         self._made: dict[str, Any] = {}
 
     @property
@@ -149,9 +149,18 @@ class Block:
         They depend on the seed, the step and the image's place in the batch alone: not on how the batch is cut,
         nor on who asks, nor on how often.
         """
-        assert self._random is not None
-        self._random(self.start, out)
+        assert self._stream is not None
+        stream = self._stream()
+        # Philox counts: its n-th group of eight numbers is found without drawing those before it.
+        stream.advance(self.start * out.shape[1] // 8)
+        np.random.Generator(stream).random(out=out, dtype=np.float32)
         return out
+
+    def key(self) -> Array:
+        """The key of the stream that `random` draws from, (2,) uint64: for who draws from it without NumPy."""
+        assert self._stream is not None
+        key: Array = self._stream().state["state"]["key"]
+        return key
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """What `make` returns, made at the first call on this block and kept: views may cost more than their use."""

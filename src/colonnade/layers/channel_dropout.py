@@ -46,6 +46,9 @@ class Dropout2d(Layer):
             raise ShapeError(f"Dropout2d: expected images (c, h, w), got an input of shape {shape}.")
         return shape
 
+    def only_copies(self, shape: Shape, direction: Direction) -> bool:
+        return self.p == 0
+
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         drawn = (shape[0], 8 * -(shape[1] // -8))  # the stream gives eight at a time
         return {"random": Scratch(drawn, np.float32), "factor": Scratch(drawn)}

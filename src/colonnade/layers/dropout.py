@@ -41,6 +41,9 @@ class Dropout(Layer):
         self.p = arguments.number("Dropout", "p", p, 0, 1)
         self.inplace = arguments.flag("Dropout", "inplace", inplace)
 
+    def only_copies(self, shape: Shape, direction: Direction) -> bool:
+        return self.p == 0
+
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         drawn = (shape[0], 8 * -(math.prod(shape[1:]) // -8))
         return {"random": Scratch(drawn, np.float32), "kept": Scratch(drawn, np.bool_)}

@@ -10,44 +10,57 @@ from collections.abc import Sequence
 
 from .. import layers
 from ..layers.base import Layer
+from ..layers.wiring import Wiring
 from ..tensor import Shape
-from .activation import NONE, CompiledActivation, CompiledAddition, activation_of
+from . import dropout, wiring
+from .activation import NONE, CompiledActivation, activation_of
+from .attention import attention_leaves
 from .base import Leaf
 from .convolution import TiledConv2d
 from .dense import TiledDense
 from .normalization import CompiledBatchNorm, CompiledBatchNormPool, CompiledGroupNorm, CompiledLayerNorm
 from .pooling import CompiledAveragePool2d, CompiledMaxPool2d
 from .softmax import CompiledSoftmax
+from .wiring import CompiledAddition
 
-__all__ = ["Leaf", "leaf_for"]
+__all__ = ["Leaf", "leaves_for"]
 
 
-def leaf_for(run: Sequence[Layer], inputs: int, shape: Shape, output: Shape, training: bool) -> Leaf | None:
-    """The leaf that does the work of all layers of a run, or None if there is none.
+def leaves_for(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, training: bool) -> list[Leaf]:
+    """The leaves that do the work of all layers of a run, one after the other: mostly one, none if there is none.
 
     Args:
         run: Layers that follow one another.
-        inputs: How many the first has.
-        shape: Of one image at the input of the first; where that has several inputs, at its output.
+        inputs: Of one image at each input of the first.
         output: Of one image at the output of the first.
         training: Whether they run as in training.
     """
+    if len(run) == 1 and isinstance(run[0], layers.MultiheadAttention):
+        return attention_leaves(run[0], output)
+    leaf = _joined(run, inputs, output, training) or (_alone(run[0], inputs, output) if len(run) == 1 else None)
+    return [leaf] if leaf else []
+
+
+def _joined(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, training: bool) -> Leaf | None:
+    """The leaf of a layer that others may be joined with, and of those."""
     first, *rest = run
     activation = activation_of(rest[-1]) if rest else None
     # A gradient that reads the output needs nothing that lies between the two: so it may be taken in the same pass.
     follows = len(rest) == 1 and activation is not None and (not training or "input" not in activation.reads)
     last, by = (rest[0], activation) if follows and activation else (None, NONE)
-    if isinstance(first, layers.Conv2d) and (follows or not rest):
-        return TiledConv2d(first, shape, last, by)
-    if isinstance(first, layers.Dense) and (follows or not rest):
+    if rest and not follows:
+        if training and isinstance(first, layers.BatchNorm2d | layers.BatchNorm1d):
+            return _pooled(first, rest, inputs[0])
+        return None
+    if isinstance(first, layers.Conv2d):
+        return TiledConv2d(first, inputs[0], last, by)
+    if isinstance(first, layers.Dense):
         return TiledDense(first, last, by)
-    if isinstance(first, layers.Add) and inputs == 2 and not first.stretch and (not rest or (follows and not training)):
+    if isinstance(first, layers.BatchNorm2d | layers.BatchNorm1d) and len(output) != 2:
+        return CompiledBatchNorm(first, last, by)
+    if isinstance(first, layers.Add) and rest and not training and len(set(inputs)) == 1:
         return CompiledAddition(first, last, by)
-    if isinstance(first, layers.BatchNorm2d | layers.BatchNorm1d) and len(shape) != 2:
-        if follows or not rest:
-            return CompiledBatchNorm(first, last, by)
-        return _pooled(first, rest, shape) if training else None
-    return None if rest else _alone(first, shape, output)
+    return None
 
 
 def _pooled(norm: layers.BatchNorm2d | layers.BatchNorm1d, rest: Sequence[Layer], shape: Shape) -> Leaf | None:
@@ -61,8 +74,11 @@ def _pooled(norm: layers.BatchNorm2d | layers.BatchNorm1d, rest: Sequence[Layer]
     return CompiledBatchNormPool(norm, pool, after[0], relu) if relu else None
 
 
-def _alone(layer: Layer, shape: Shape, output: Shape) -> Leaf | None:
+def _alone(layer: Layer, inputs: Sequence[Shape], output: Shape) -> Leaf | None:
     """The leaf of a single layer that no other is joined with."""
+    if isinstance(layer, Wiring):
+        return wiring.leaf_for(layer, inputs)
+    shape = inputs[0]
     if activation := activation_of(layer):
         return CompiledActivation(layer, activation)
     if isinstance(layer, layers.MaxPool2d) and CompiledMaxPool2d.suits(layer):
@@ -77,4 +93,4 @@ def _alone(layer: Layer, shape: Shape, output: Shape) -> Leaf | None:
         return CompiledGroupNorm(layer, shape[0]) if len(shape) in (1, 3) else None
     if isinstance(layer, layers.Softmax | layers.LogSoftmax) and CompiledSoftmax.suits(layer, shape):
         return CompiledSoftmax(layer)
-    return None
+    return dropout.leaf_for(layer)

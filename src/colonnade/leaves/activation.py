@@ -1,8 +1,8 @@
-"""Activations by themselves, and behind an addition."""
+"""Activations by themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,9 +10,7 @@ import numpy as np
 from .. import layers
 from ..compiled import activation as compiled
 from ..compiled.activation import KINDS, activation_backward, activation_forward
-from ..compiled.addition import addition_forward
 from ..layers.base import Block, Layer
-from ..layers.wiring import Wiring
 from ..tensor import Tensor
 from .base import Leaf, plain
 
@@ -95,28 +93,3 @@ class CompiledActivation(Leaf):
         if self.reads:
             known = plain(y.value if "output" in self.reads else x.value)
         activation_backward(kind)(known, grad, a, b, plain(x.grad))
-
-
-class CompiledAddition(Leaf, Wiring):
-    """y = f(x + other), f the identity or an activation whose gradient reads the output."""
-
-    in_place = True
-    cheap = True
-
-    def __init__(self, addition: Layer, layer: Layer | None = None, activation: Activation = NONE) -> None:
-        self.stands_for = (addition,) if layer is None else (addition, layer)
-        self.activation = activation
-        self.reads = activation.reads  # type: ignore[misc]
-
-    def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        kind, a, b = self.activation
-        addition_forward(kind)(plain(x[0].value), plain(x[1].value), a, b, plain(y.value))
-
-    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        kind, a, b = self.activation
-        grad = plain(y.grad)
-        graded = [tensor for tensor in x if tensor.has_grad]
-        known = plain(y.value) if self.reads else grad
-        activation_backward(kind)(known, grad, a, b, plain(graded[0].grad))
-        for tensor in graded[1:]:
-            np.copyto(plain(tensor.grad), plain(graded[0].grad))

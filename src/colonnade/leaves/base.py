@@ -11,7 +11,13 @@ from ..tensor import Parameter, Shape
 
 
 class Leaf(Layer):
-    """A compiled leaf: in a plan it takes the place of a layer, or of a run of them, and fulfils the same contract."""
+    """A compiled leaf: in a plan it takes the place of a layer, or of a run of them, and fulfils the same contract.
+
+    Attributes:
+        writes: One image's shape at its output, where other leaves follow that do the rest of the same layer's work.
+    """
+
+    writes: Shape = ()
 
     def parameters(self) -> Iterator[tuple[str, Parameter]]:
         for layer in self.stands_for:
@@ -36,3 +42,14 @@ def rows(x: Array) -> Array:
     """A block's array as (positions, c)."""
     laid = plain(x)
     return laid.reshape(-1, laid.shape[-1])
+
+
+def flat_images(x: Array) -> Array:
+    """A block's array as (n, numbers of an image), as they lie in memory."""
+    return plain(x).reshape(len(x), -1)
+
+
+def positions(x: Array) -> Array:
+    """A block's array as (n, positions, c)."""
+    laid = plain(x)
+    return laid.reshape(len(x), -1, laid.shape[-1])
