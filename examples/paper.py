@@ -156,6 +156,9 @@ for position, layer in enumerate(model):
     alone.append(one)
 same("Model: the layers chained", Y, x)
 
+for layer in model.trace(X):  # "an input, parameters and an output, all stored as Tensor objects"
+    assert all(isinstance(each, cn.Tensor) for each in (layer.input, layer.output, *layer.parameters.values()))
+
 labels = np.array([3, 7])
 loss, G = cn.CrossEntropyLoss()(Y, labels)  # the mean of −log of the probability of an image's class
 probability = np.exp(Y) / np.exp(Y).sum(axis=1, keepdims=True)

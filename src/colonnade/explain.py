@@ -6,26 +6,22 @@ All three are about a model as it is outside training, batch norm with its runni
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import arguments
-from .composites import construct
 from .data.batches import Batches
 from .data.pixels import remembered, unit
 from .errors import ArgumentError, ShapeError
-from .executor import Executor
 from .layers import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d, ZeroPad2d
-from .layers.base import Block, Layer
 from .layers.wiring import Fork
 from .model import Model
 from .ops.layout import Array
 from .ops.resampling import linear_matrix
 from .ops.softmax import softmax_forward
-from .steps import Edge, Step
-from .tensor import Shape, Tensor
+from .steps import Step
+from .tensor import Shape
 
 AT_ONCE = 128  # occluded copies of the image that are run together
 # What only summarises or moves the maps of the layer before it.
@@ -55,15 +51,13 @@ def grad_cam(model: Model, image: ArrayLike, class_number: int | None = None, la
     x = _prepared("grad_cam", model, image)
     if len(model.output_shape) != 1:
         raise ShapeError(f"grad_cam: expected a number for each class, got outputs of shape {model.output_shape}.")
-    twin = _Twin("grad_cam", model)
-    maps = twin.find(layer).outputs[0]
+    number = _find("grad_cam", model, layer)
     scores = model(x)[0]
     at_output = np.zeros((1, len(scores)), model.dtype)
     at_output[0, _class_number("grad_cam", scores, class_number)] = 1
-    executor = twin.run(x)
-    twin.model.backward(at_output)
-    weights = executor.view(maps, "grad")[0].mean(axis=(1, 2))  # (k,)
-    heat = np.maximum(np.tensordot(weights, executor.view(maps, "value")[0], axes=1), 0)
+    maps = model.trace(x, at_output, training=False)[number].output
+    weights = maps.grad[0].mean(axis=(1, 2))  # (k,)
+    heat = np.maximum(np.tensordot(weights, maps.value[0], axes=1), 0)
     heat = _resized(heat, x.shape[2:])
     greatest = heat.max()
     return np.asarray(heat / greatest if greatest > 0 else heat)
@@ -130,9 +124,8 @@ def feature_maps(model: Model, image: ArrayLike, layer: str | None = None) -> Ar
         ShapeError: An image that does not fit, or a layer that puts out no maps.
     """
     x = _prepared("feature_maps", model, image)
-    twin = _Twin("feature_maps", model)
-    maps = twin.find(layer).outputs[0]
-    return np.ascontiguousarray(twin.run(x).view(maps, "value")[0])
+    number = _find("feature_maps", model, layer)
+    return np.ascontiguousarray(model.trace(x)[number].output.value[0])
 
 
 def map_layers(model: Model) -> list[str]:
@@ -142,7 +135,8 @@ def map_layers(model: Model) -> list[str]:
         ArgumentError: A model that has seen no image.
         ShapeError: A model of other inputs than one image.
     """
-    return [step.name for step in _Twin("map_layers", model).steps if _puts_out_maps(step)]
+    _input_shape("map_layers", model)
+    return [step.name for step in model._steps if _puts_out_maps(step)]
 
 
 def default_layer(model: Model) -> str:
@@ -152,124 +146,41 @@ def default_layer(model: Model) -> str:
         ArgumentError: A model that has seen no image.
         ShapeError: A model in which no layer puts out maps, or of other inputs than one image.
     """
-    return _Twin("default_layer", model).find(None).name
+    _input_shape("default_layer", model)
+    return model._steps[_find("default_layer", model, None)].name
 
 
-class _Affine(Layer):
-    """y = x · scale + shift, a number a channel: what batch norm is outside training, with a gradient."""
-
-    reads: ClassVar[set[str]] = set()
-    buffers = ("scale", "shift")
-
-    def __init__(self, num_features: int) -> None:
-        self.num_features = num_features
-        self.scale: Array = np.ones(num_features, np.float32)  # (c,)
-        self.shift: Array = np.zeros(num_features, np.float32)  # (c,)
-
-    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        return shape
-
-    def _along(self, vector: Array, array: Array) -> Array:
-        return vector.reshape(-1, *[1] * (array.ndim - 2))
-
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        np.multiply(x.value, self._along(self.scale, x.value), out=y.value)
-        np.add(y.value, self._along(self.shift, x.value), out=y.value)
-
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if x.has_grad:
-            np.multiply(y.grad, self._along(self.scale, y.grad), out=x.grad)
-
-
-class _Twin:
-    """A copy of a model that does in training what the model does outside, and keeps everything.
-
-    So it can be asked for the value and the gradient at any layer.
-
-    Attributes:
-        steps: The copy's, in the order of the layers.
-    """
-
-    def __init__(self, who: str, model: Model) -> None:
-        self.who = who
-        shape = _input_shape(who, model)
-        steps: list[Step] = []
-        model.unroll([Edge(shape)], "", steps)
-        running = {step.name: step.layer for step in steps if "running_mean" in step.layer.buffers}
-        kinds = {type(step.layer).__name__: type(step.layer) for step in steps}
-        # A plan may move what is monotone behind a max pool, and what it puts out would be another tensor.
-        custom: dict[str, type[Layer]] = {
-            name: type(name, (kind,), {"monotone": False}) if kind.monotone else kind for name, kind in kinds.items()
-        }
-        custom[_Affine.__name__] = _Affine
-        architecture = model.description()["architecture"]
-        graph = isinstance(architecture, dict)
-        made: Any = construct(_at_rest([architecture] if graph else architecture, kinds), custom)
-        self.model = Model(made[0] if graph else made, dtype=model.dtype, share_memory=False).build(shape)
-        state: dict[str, Any] = {
-            name: array for name, array in model.state_dict().items() if name.rpartition(".")[0] not in running
-        }
-        for name, normalization in running.items():
-            state[f"{name}.scale"], state[f"{name}.shift"] = _scale_and_shift(normalization)
-        self.model.load_state_dict(state)
-        self.steps = self.model.plan((1, *shape), training=True).steps
-
-    def find(self, name: str | None) -> Step:
-        """The step whose output is the layer's: the last of a composite's; by default the last with maps, but pools."""
-        if name is None:
-            found = [step for step in self.steps if _puts_out_maps(step)]
-            found = [step for step in found if not isinstance(step.layer, POOLS)] or found
-            if not found:
-                raise ShapeError(f"{self.who}: no layer puts out maps (k, h, w) of more than one position.")
-            return found[-1]
-        found = [
-            step for step in self.steps if (step.name + ".").startswith(f"{name}.") and not isinstance(step.layer, Fork)
-        ]
+def _find(who: str, model: Model, name: str | None) -> int:
+    """Which step puts out the layer's maps: the last of a composite's; by default the last with maps, but pools."""
+    steps = model._steps
+    numbered = [*enumerate(steps)]
+    if name is None:
+        found = [(number, step) for number, step in numbered if _puts_out_maps(step)]
+        found = [(number, step) for number, step in found if not isinstance(step.layer, POOLS)] or found
         if not found:
-            import difflib  # few mistype a name
+            raise ShapeError(f"{who}: no layer puts out maps (k, h, w) of more than one position.")
+        return found[-1][0]
+    found = [
+        (number, step)
+        for number, step in numbered
+        if f"{step.name}.".startswith(f"{name}.") and not isinstance(step.layer, Fork)
+    ]
+    if not found:
+        import difflib  # few mistype a name
 
-            near = difflib.get_close_matches(name, [step.name for step in self.steps], n=1, cutoff=0)
-            raise ArgumentError(f"{self.who}: expected the name of a layer, such as {near[0]!r}, got {name!r}.")
-        if not _puts_out_maps(found[-1]):
-            shape = found[-1].outputs[0].shape
-            raise ShapeError(f"{self.who}: layer {name} puts out no maps of more than one position, but {shape}.")
-        return found[-1]
-
-    def run(self, x: Array) -> Executor:
-        """Run a batch of one image forward; what holds all values, and after `backward` all gradients."""
-        self.model(x, training=True)
-        executor = self.model.pending
-        assert executor is not None
-        return executor
+        near = difflib.get_close_matches(name, [step.name for step in steps], n=1, cutoff=0)
+        raise ArgumentError(f"{who}: expected the name of a layer, such as {near[0]!r}, got {name!r}.")
+    number, last = found[-1]
+    if not _puts_out_maps(last):
+        raise ShapeError(
+            f"{who}: layer {name} puts out no maps of more than one position, but {last.outputs[0].shape}."
+        )
+    return number
 
 
 def _puts_out_maps(step: Step) -> bool:
     shape = step.outputs[0].shape
     return len(step.outputs) == 1 and len(shape) == 3 and shape[1] * shape[2] > 1
-
-
-def _at_rest(description: Any, kinds: dict[str, type[Layer]]) -> Any:
-    """The description of layers that do in training what these do outside."""
-    if isinstance(description, list):
-        return [_at_rest(each, kinds) for each in description]
-    if not isinstance(description, dict):
-        return description
-    kind = kinds.get(str(description.get("type")))
-    if kind is not None and kind.vanishes:
-        return {"type": "Identity"}
-    if description.get("track_running_stats"):
-        return {"type": "_Affine", "num_features": description["num_features"]}
-    resting = {name: _at_rest(value, kinds) for name, value in description.items()}
-    return resting | ({"dropout": 0.0} if "dropout" in resting else {})
-
-
-def _scale_and_shift(layer: Any) -> tuple[Array, Array]:
-    """What a normalisation multiplies by and adds outside training, a number a channel."""
-    scale = 1 / np.sqrt(layer.running_var.astype(np.float64) + layer.eps)
-    if getattr(layer, "weight", None) is not None:
-        scale = scale * layer.weight.array
-    shift = -layer.running_mean * scale
-    return scale, shift if layer.bias is None else shift + layer.bias.array
 
 
 def _input_shape(who: str, model: Model) -> Shape:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from . import training
     from .profiling import Profile
+    from .tracing import Trace
 
 FORMAT_VERSION = 1
 # Outside training a larger batch is run in runs of at most so many images, so that memory does not grow with it.
@@ -588,16 +589,20 @@ class Model(Composite):
 
         def make(memory: Memory) -> Executor:
             plan = self.plan(shapes if len(shapes) > 1 else shapes[0], training)
-            most = machine_memory() if self.limits is None else self.limits.memory
-            needed = plan.bytes + self._prepared
-            if needed > most:
-                raise LimitError(
-                    f"Model: a batch of {shapes[0][0]} images takes {needed:,} bytes, more than the {most:,.0f} there "
-                    f"are; take fewer at a time, or see docs/limits.md."
-                )
+            self._require_room(plan)
             return Executor(plan, memory, self.seed)
 
         return workspace.executor((shapes, WORKERS.count, frozen), make)
+
+    def _require_room(self, plan: Plan) -> None:
+        """Raise LimitError where a plan takes more memory than there is."""
+        most = machine_memory() if self.limits is None else self.limits.memory
+        needed = plan.bytes + self._prepared
+        if needed > most:
+            raise LimitError(
+                f"Model: a batch of {plan.images} images takes {needed:,} bytes, more than the {most:,.0f} there "
+                f"are; take fewer at a time, or see docs/limits.md."
+            )
 
     # Running
 
@@ -696,17 +701,11 @@ class Model(Composite):
         executor = self.pending
         if executor is None:
             raise StateError("Model: backward before forward: call model(x, training=True) first.")
-        several = len(self._results) > 1
-        gradients = [np.asarray(each) for each in (gradient if several else [gradient])]
-        targets = [executor.view(result, "grad") for result in self._results]
-        expected, got = ([each.shape for each in arrays] for arrays in (targets, gradients))
-        if expected != got:
-            wanted, found = (shapes if several else shapes[0] for shapes in (expected, got))
-            raise ShapeError(f"Model: expected a gradient of shape {wanted}, got {found}.")
+        gradients = self._gradients(gradient, executor.plan.images)
         self.pending = None  # what was kept is used up
         workspace = self._workspaces.pop(True)
-        for target, given in zip(targets, gradients, strict=True):
-            np.copyto(target, given, casting="unsafe")
+        for result, given in zip(self._results, gradients, strict=True):
+            np.copyto(executor.view(result, "grad"), given, casting="unsafe")
         executor.backward(input_gradient)
         at_inputs: list[Array] = []
         if input_gradient and executor.plan.reaches_input:
@@ -715,6 +714,59 @@ class Model(Composite):
         if not at_inputs:
             return None
         return at_inputs[0] if len(at_inputs) == 1 else tuple(at_inputs)
+
+    def trace(self, x: Any, grad: Any = None, *, training: bool | None = None) -> Trace:
+        """What goes through each layer for a batch: input, output and parameters as filled Tensors.
+
+        The layers are those that the model was made of, each by itself, however a plan would join them. A copy runs,
+        without sharing memory: gradients, running statistics and random state of this model stay as they are, so that
+        it sees what the next call of the model would do. It takes far more memory than such a call.
+
+        Args:
+            x: As for a call of the model.
+            grad: As for `backward`: all tensors then have their gradients too, and parameters those of this pass alone.
+            training: Whether the layers run as in training; by default where there is a `grad`.
+
+        Returns:
+            A list of :class:`~colonnade.tracing.Traced`, one for each layer as they run; printed, a table.
+
+        Raises:
+            ShapeError: A batch or a gradient that does not fit.
+            LimitError: More memory than there is.
+        """
+        from .tracing import trace  # most models are never looked at so
+
+        batches = self._check(x)
+        shapes = tuple(batch.shape for batch in batches)
+        backward = grad is not None
+        training = backward if training is None else arguments.flag("Model", "training", training)
+        self._turns.take(self.build, self._one_image(shapes))
+        twin = self._turns.take(deepcopy, self)
+        plan = Plan(
+            *(twin._steps, twin._sources, twin._results, shapes[0][0]),
+            training=training or backward,
+            dtype=self.dtype,
+            share=False,
+            rewrite=False,
+            rest=not training,
+        )
+        self._require_room(plan)
+        memory = Memory()
+        memory.fit(plan)
+        executor = Executor(plan, memory, self.seed)
+        executor.position = self.position
+        gradients = self._gradients(grad, shapes[0][0]) if backward else None
+        return trace(executor, [step.layer for step in self._steps], batches, gradients)
+
+    def _gradients(self, gradient: Any, images: int) -> list[Array]:
+        """The gradient at each output, as arrays; raises ShapeError where they do not fit."""
+        several = len(self._results) > 1
+        gradients = [np.asarray(each) for each in (gradient if several else [gradient])]
+        expected, got = [(images, *result.shape) for result in self._results], [each.shape for each in gradients]
+        if expected != got:
+            wanted, found = (shapes if several else shapes[0] for shapes in (expected, got))
+            raise ShapeError(f"Model: expected a gradient of shape {wanted}, got {found}.")
+        return gradients
 
     # Training and using it
 

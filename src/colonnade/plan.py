@@ -127,6 +127,8 @@ class Plan:
         share: False gives every tensor storage of its own, keeps it all, and makes nothing again: the reference.
         workers: The most workers that will run it.
         compiled: Whether compiled leaves take the place of the layers that have one.
+        rewrite: False leaves all steps as the model has them.
+        rest: Whether all steps run as outside training, though a backward pass follows.
 
     Attributes:
         still: The steps that run as outside training: all of them, or those of a frozen part.
@@ -157,17 +159,20 @@ class Plan:
         share: bool = True,
         workers: int = 1,
         compiled: bool = False,
+        rewrite: bool = True,
+        rest: bool = False,
     ) -> None:
         # Random streams go by a layer's place in the model, however its steps are rewritten.
         self.places_in_model = {step.name: number for number, step in reversed([*enumerate(steps)])}
-        self.still = resting(steps) if training else set(steps)
-        self.steps = commuted(folded(steps, self.still), self.still)
+        self.rest = rest
+        self.still = resting(steps) if training and not rest else set(steps)
+        self.steps = commuted(folded(steps, self.still), self.still) if rewrite else [*steps]
         if compiled:
             self.steps = with_leaves(self.steps, self.still)
         self.sources, self.results, self.images = tuple(sources), tuple(results), images
         self.training, self.dtype, self.share = training, np.dtype(dtype), share
         # Below a frozen part no gradient exists, so that there is none at the input either.
-        self.reaches_input = training and not self.still
+        self.reaches_input = training and (rest or not self.still)
         self._may_have_gradient = self.graded(self.reaches_input)
         self._check()
         self.wide: set[tuple[Edge, Kind]] = set()
@@ -505,7 +510,7 @@ class Plan:
 
     def saved(self, step: Step, images: int) -> dict[str, Scratch]:
         """What one step saves from forward to backward, for so many images."""
-        return step.layer.saved((images, *step.shape)) if self.trains(step) else {}
+        return step.layer.saved((images, *step.shape)) if self.trains(step) or (self.training and self.rest) else {}
 
     def scratch(self, call: Call, images: int) -> dict[str, Scratch]:
         """What one call asks for, for a block of so many images."""

@@ -64,7 +64,8 @@ class Block:
         start: Position of the block's first image in the batch.
         images: How many images the block holds.
         scratch: The arrays that the layer's `scratch` asked for, by name, uninitialised.
-        saved: The block's part of the arrays that the layer's `saved` asked for, by name; empty outside training.
+        saved: The block's part of the arrays that the layer's `saved` asked for, by name; empty where no backward
+            pass follows.
         state: The record that the layer's `begin_forward` returned, or its `begin_backward`; all blocks read it.
         sums: The float64 accumulator of this lane, of the shape that the layer's `sums` asked for.
     """
@@ -253,7 +254,7 @@ class Layer:
         """Raise ShapeError where a batch of that shape, images first, cannot be run; called before anything is."""
 
     def saved(self, shape: Shape) -> dict[str, Scratch]:
-        """Arrays that `forward` writes in training and `backward` reads, images first, for an input of `shape`."""
+        """Arrays, images first, that `forward` writes and `backward` reads, for an input of `shape`."""
         return {}
 
     def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> Any:

@@ -45,7 +45,7 @@ class GELU(Elementwise):
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         exact = self.approximate == "none"
         run, count = (gaussian.gelu_forward, 4) if exact else (gaussian.gelu_tanh_forward, 3)
-        if block.training:
+        if block.saved:
             for values, out, slope, *scratch in self.runs(block, "forward", x.value, y.value, block.saved["slope"]):
                 run(values, out, slope, *scratch[:count])
         else:

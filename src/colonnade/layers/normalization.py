@@ -202,17 +202,27 @@ class BatchNorm(Layer):
         batch_norm_forward(values, centre, statistics.scale, statistics.shift, outputs)
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        ones, statistics = block.scratch["ones"], block.state
+        self._sum_backward(x, y, block, block.state, block.sums)
+
+    def _sum_backward(self, x: Tensor, y: Tensor, block: Block, statistics: Statistics, sums: Array) -> None:
+        """Add Σ grad_y and Σ grad_y · (x − centre) to `sums`."""
+        ones = block.scratch["ones"]
         ones.fill(1)
         grad_y, products, rows = block.once("sums", lambda: (*self._positions(y.grad, block), *self._rows(x.value)))
-        batch_norm_backward_sums(grad_y, rows, ones, statistics.centre, products, block.sums)
+        batch_norm_backward_sums(grad_y, rows, ones, statistics.centre, products, sums)
 
-    def begin_backward(self, state: Statistics, shape: Shape, sums: Array | None) -> Gradients:
-        assert sums is not None
+    def _of_parameters(self, statistics: Statistics, sums: Array) -> tuple[Array, Array]:
+        """The gradients at γ and β from these sums, which are about the rounded mean."""
+        return (sums[1] - statistics.distance * sums[0]) * statistics.inverse, sums[0]
+
+    def begin_backward(
+        self, state: Statistics, shape: Shape, sums: Array | None
+    ) -> Any:  # Gradients; at rest Statistics
+        if sums is None:  # outside training
+            return state
         positions = math.prod(shape) // self.num_features
         of_grad = inverse = state.inverse
-        of_bias = sums[0]
-        of_weight = (sums[1] - state.distance * of_bias) * inverse  # the sums are about the rounded mean
+        of_weight, of_bias = self._of_parameters(state, sums)
         if self.bias is not None:
             self.bias.add_grad(of_bias)
         if self.weight is not None:
@@ -224,13 +234,26 @@ class BatchNorm(Layer):
         return Gradients(state, *(self._along(shape, vector) for vector in (of_grad, of_x, constant)))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if not x.has_grad:
-            return
-        statistics, of_grad, of_x, constant = block.state
-        values, grad_y, grad_x = block.once("backward", lambda: self._rows(x.value, y.grad, x.grad))
-        products = block.scratch["products"].reshape(values.shape)
-        centre = statistics.centre if statistics.centred else None
-        batch_norm_backward(grad_y, values, centre, of_grad, of_x, constant, products, grad_x)
+        if self.sums(block.training) is None:
+            self._backward_at_rest(x, y, block)
+        elif x.has_grad:
+            statistics, of_grad, of_x, constant = block.state
+            values, grad_y, grad_x = block.once("backward", lambda: self._rows(x.value, y.grad, x.grad))
+            products = block.scratch["products"].reshape(values.shape)
+            centre = statistics.centre if statistics.centred else None
+            batch_norm_backward(grad_y, values, centre, of_grad, of_x, constant, products, grad_x)
+
+    def _backward_at_rest(self, x: Tensor, y: Tensor, block: Block) -> None:
+        """Outside training μ and σ² are constants, and y = x · scale + shift."""
+        statistics: Statistics = block.state
+        sums = np.zeros((2, self.num_features))
+        self._sum_backward(x, y, block, statistics, sums)
+        for parameter, gradient in zip((self.weight, self.bias), self._of_parameters(statistics, sums), strict=True):
+            if parameter is not None:
+                block.add_grad(parameter, gradient)
+        if x.has_grad:
+            grad_y, grad_x = self._rows(y.grad, x.grad)
+            np.multiply(grad_y, statistics.scale, out=grad_x)
 
     def multiplications(self, shape: Shape) -> int:
         return math.prod(shape)

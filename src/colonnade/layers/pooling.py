@@ -153,7 +153,7 @@ def max_forward(x: Array, window: Window, y: Array, block: Block) -> None:
     if image is not x:
         pooling.sort_columns(x, image)
     pooling.max_pool2d_forward(block.once("seen", lambda: pooling.seen(image, size, window, y)), y)
-    if block.training:
+    if block.saved:
         pooling.max_pool2d_winners(image, size, y, window, block.saved["winners"], block.scratch["mask"])
 
 

@@ -134,7 +134,7 @@ class MaxPool1d(Pooling1d):
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         found = self._places(x.value.shape[2])
         max_pool1d_forward(x.value, found, y.value)
-        if block.training:
+        if block.saved:
             max_pool1d_winners(x.value, y.value, found, block.saved["winners"], block.scratch["free"])
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:

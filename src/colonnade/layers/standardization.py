@@ -393,12 +393,29 @@ class InstanceNorm2d(ChannelStandardization):
             super().forward(x, y, block)
             return
         values, outputs, channels = self.view(x.value), self.view(y.value), self._channels(x.value)
-        inverse = 1 / np.sqrt(self.running_var + self.eps)
-        scale = inverse if self.weight is None else inverse * self.weight.array
+        _, scale = self._running()
         np.subtract(values, channels.spread(self.running_mean[None]), out=outputs)
         np.multiply(outputs, channels.spread(scale[None]), out=outputs)
         if self.bias is not None:
             np.add(outputs, channels.spread(self.bias.array[None]), out=outputs)
+
+    def _running(self) -> tuple[Array, Array]:
+        """1/√(σ² + ε) of the running variance, and that times γ."""
+        inverse = 1 / np.sqrt(self.running_var + self.eps)
+        return inverse, inverse if self.weight is None else inverse * self.weight.array
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        if block.training or not self.track_running_stats:
+            super().backward(x, y, block)
+            return
+        (inverse, scale), channels = self._running(), self._channels(x.value)
+        for values, grad_y, grad_x, centred, products in self._backward_tiles(x, y, block):
+            np.subtract(values, channels.spread(self.running_mean[None]), out=centred)
+            np.multiply(grad_y, centred, out=products)
+            of_weight, of_bias = (channels.sums(each).sum(axis=0) for each in (products, grad_y))
+            self._add_gradients(block, of_weight * inverse, of_bias)
+            if grad_x is not None:
+                np.multiply(grad_y, channels.spread(scale[None]), out=grad_x)
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         channels = self._channels(x.value)
@@ -414,7 +431,7 @@ class InstanceNorm2d(ChannelStandardization):
                 parameter.add_grad(gradient)
 
     def _add_gradients(self, block: Block, of_weight: Array, of_bias: Array) -> None:
-        if not self.track_running_stats:
+        if self.sums(block.training) is None:
             super()._add_gradients(block, of_weight, of_bias)
 
 
