@@ -163,6 +163,29 @@ class Workers:
             self._jobs.put(job)
         job.finish()
 
+    def each(self, work: Callable[[int, int], None], count: int, workers: int) -> None:
+        """Call `work(worker, number)` once for each number below `count`, on up to so many workers, as in `run`."""
+        if min(count, workers) <= 1:
+            for number in range(count):
+                work(0, number)
+            return
+        # None is taken twice, in a Python without the interpreter's lock either: there, an iterator is not safe.
+        numbers = deque(range(count))
+
+        def take(worker: int) -> None:
+            while True:
+                try:
+                    number = numbers.popleft()
+                except IndexError:  # all are taken
+                    return
+                work(worker, number)
+
+        try:
+            self.run(take, min(count, workers))
+        except BaseException:
+            numbers.clear()  # what is left of a pass that failed need not be done
+            raise
+
 
 def _serve(jobs: queue.SimpleQueue[Job]) -> None:
     """What a thread does all its life."""
@@ -185,6 +208,11 @@ def _default_threads() -> int:
 
 
 WORKERS = Workers()
+
+
+def spread(work: Callable[[int], None], count: int) -> None:
+    """Call `work(number)` once for each number below `count`, on as many threads as compute, and wait."""
+    WORKERS.each(lambda _, number: work(number), count, WORKERS.count)
 
 
 def set_threads(threads: int) -> None:
@@ -349,27 +377,8 @@ class Executor:
         for call in segment.calls:
             if call.action.startswith("sum"):
                 self._sums[call.step, call.direction].fill(0)
-        workers = min(WORKERS.count, len(lanes), self.plan.workers)
-        if workers == 1:
-            for number in range(len(lanes)):
-                self._run_lane(index, 0, number)
-        else:
-            # No lane is taken twice, in a Python without the interpreter's lock either: there, an iterator is not safe.
-            numbers = deque(range(len(lanes)))
-
-            def work(worker: int) -> None:
-                while True:
-                    try:
-                        number = numbers.popleft()
-                    except IndexError:  # all are taken
-                        return
-                    self._run_lane(index, worker, number)
-
-            try:
-                WORKERS.run(work, workers)
-            except BaseException:
-                numbers.clear()  # what is left of a pass that failed need not be done
-                raise
+        workers = min(WORKERS.count, self.plan.workers)
+        WORKERS.each(lambda worker, lane: self._run_lane(index, worker, lane), len(lanes), workers)
         self._fold(segment, lanes)
 
     def _begin(self, segment: Segment) -> None:

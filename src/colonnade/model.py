@@ -17,7 +17,7 @@ from .compiled import wanted
 from .composites import Chain, Composite, Graph, Node, construct_body, describe
 from .composites.chain import nodes
 from .errors import ArgumentError, LimitError, ShapeError, StateError
-from .executor import WORKERS, Executor, Memory, Workspace
+from .executor import WORKERS, Executor, Memory, Workspace, spread
 from .layers.base import Layer
 from .layers.wiring import Constant, Wiring
 from .limits import Limits, machine_memory
@@ -316,6 +316,9 @@ class Model(Composite):
             step.parameters = [parameter for _, parameter in step.layer.parameters()]
         values = (parameter.initializer(parameter.shape, rng, followed) for parameter, rng, followed in new)
         ParameterBuffer([parameter for parameter, _, _ in new], self.dtype, values)
+        if self._wants_compiled:
+            for buffer, _ in contiguous_runs([*parameters.values()]):
+                buffer.spread = spread
         self._parameters = parameters
 
     def _rectified(self) -> set[Edge]:

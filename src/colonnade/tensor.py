@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Protocol
 
@@ -200,6 +200,9 @@ class ParameterBuffer:
         self.grad: Array = np.zeros(size, dtype)  # (size,)
         self.version = 0  # counts the writes that the package itself makes
         self.handed_out = False  # whether anybody outside may write unseen
+        # A model that runs compiled says how work on these arrays is spread over threads: it calls the first argument
+        # with every number below the second. None: what works on them does so in NumPy.
+        self.spread: Callable[[Callable[[int], None], int], None] | None = None
         start = 0
         for parameter, value in zip(self.parameters, repeat(0) if values is None else values, strict=False):
             array = parameter.lay(self.value[start : start + parameter.size])

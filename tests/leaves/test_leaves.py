@@ -167,3 +167,10 @@ def test_the_environment_decides_where_the_model_does_not(monkeypatch: pytest.Mo
     monkeypatch.setenv("COLONNADE_COMPILED", "yes")
     with pytest.raises(cn.errors.ArgumentError, match="COLONNADE_COMPILED must be 0 or 1, got 'yes'"):
         leaves(None)
+
+
+def test_a_compiled_models_parameters_are_stepped_on_all_threads() -> None:
+    for compiled in (True, False):
+        buffer = cn.zoo.lenet5(compiled=compiled).parameters()[0].buffer
+        assert buffer is not None
+        assert (buffer.spread is not None) is compiled

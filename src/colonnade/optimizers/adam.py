@@ -180,6 +180,11 @@ class NAdam(Optimizer):
         """μ of a step, counted from 1."""
         return self.betas[0] * (1 - 0.5 * math.pow(0.96, step * self.momentum_decay))
 
+    def shares(self) -> tuple[float, float]:
+        """What g and m are multiplied by at this step: (1 − μₜ) / (1 − Πₜ) and μₜ₊₁ / (1 − Πₜ₊₁)."""
+        momentum, following = self._momentum(self.steps), self._momentum(self.steps + 1)
+        return (1 - momentum) / (1 - self._product), following / (1 - self._product * following)
+
     def step(self) -> None:
         """Update every parameter from its gradient."""
         self._product *= self._momentum(self.steps + 1)
@@ -207,9 +212,7 @@ class NAdam(Optimizer):
         v *= beta2
         np.multiply(g, g, out=term)
         v += np.multiply(term, 1 - beta2, out=term)
-        momentum, following = self._momentum(self.steps), self._momentum(self.steps + 1)
-        of_g = (1 - momentum) / (1 - self._product)
-        of_m = following / (1 - self._product * following)
+        of_g, of_m = self.shares()
         # g may be the gradient itself, which stays as it is; the first row of scratch is free in that case.
         step = np.multiply(g, of_g, out=scratch[0])
         step += np.multiply(m, of_m, out=term)
