@@ -136,7 +136,7 @@ def map_layers(model: Model) -> list[str]:
         ShapeError: A model of other inputs than one image.
     """
     _input_shape("map_layers", model)
-    return [step.name for step in model._steps if _puts_out_maps(step)]
+    return [step.name for step in model.steps if _puts_out_maps(step)]
 
 
 def default_layer(model: Model) -> str:
@@ -147,12 +147,12 @@ def default_layer(model: Model) -> str:
         ShapeError: A model in which no layer puts out maps, or of other inputs than one image.
     """
     _input_shape("default_layer", model)
-    return model._steps[_find("default_layer", model, None)].name
+    return model.steps[_find("default_layer", model, None)].name
 
 
 def _find(who: str, model: Model, name: str | None) -> int:
     """Which step puts out the layer's maps: the last of a composite's; by default the last with maps, but pools."""
-    steps = model._steps
+    steps = model.steps
     numbered = [*enumerate(steps)]
     if name is None:
         found = [(number, step) for number, step in numbered if _puts_out_maps(step)]

@@ -2,14 +2,66 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import notebook
+from .layers.wiring import Wiring
 from .printable import printable
+from .tensor import Shape
+
+if TYPE_CHECKING:
+    from .passes import Runnable
 
 LEFT = 3  # columns of names; numbers stand to the right
 LEAF = 6  # the column of what is compiled, if anything is
+
+
+def table(model: Runnable, batch_size: int, images: Sequence[Shape]) -> dict[str, Any]:
+    """What there is to say of a model's layers.
+
+    Args:
+        model: Built or not.
+        batch_size: Images in the batch that the bytes are given for.
+        images: One image's shape, of each input.
+    """
+    shapes = tuple((batch_size, *shape) for shape in images)
+    shape: Any = shapes if len(shapes) > 1 else shapes[0]
+    plan, inference = model.plan(shape, training=True), model.plan(shape)
+    layers = []
+    kept = {step.name for step in plan.steps if plan.kept.intersection(step.outputs)} if plan.share else set()
+    leaves: dict[str, str] = {}
+    for leaf in plan.steps:
+        if leaf.compiled:
+            before = f"{leaves[leaf.name]}, " if leaf.name in leaves else ""
+            leaves[leaf.name] = before + repr(leaf.layer)
+    for step in model.steps:
+        if isinstance(step.layer, Wiring) and not step.parameters:
+            continue
+        output = step.outputs[0]
+        layers.append(
+            {
+                "name": step.name,
+                "type": type(step.layer).__name__,
+                "compiled": leaves.get(step.name, ""),
+                "output_shape": list(output.shape),
+                "parameters": sum(parameter.size for parameter in step.parameters if not parameter.fixed),
+                "flops": 2 * step.layer.multiplications(step.shape),
+                "kept_bytes": batch_size * math.prod(output.shape) * model.dtype.itemsize if step.name in kept else 0,
+            }
+        )
+    parameters = sum(parameter.size for parameter in model.parameters())
+    return {
+        "input_shape": [list(each[1:]) for each in shapes] if len(shapes) > 1 else list(shape[1:]),
+        "batch_size": batch_size,
+        "layers": layers,
+        "parameters": parameters,
+        "parameter_bytes": parameters * model.dtype.itemsize,
+        "flops": sum(layer["flops"] for layer in layers),
+        "training_bytes": plan.bytes,
+        "inference_bytes": inference.bytes,
+    }
 
 
 def text(table: dict[str, Any]) -> str:

@@ -86,7 +86,7 @@ def test_the_page_says_what_becomes_of_each_layer() -> None:
     for layers, shape in [*(([layer], shape) for layer, shape in [*CONTRACT_LAYERS, *MORE]), *CHAINS]:
         model = made(layers, shape)
         graph = exporter.describe(model, opset=18).graph
-        for step in model._steps:
+        for step in model.steps:
             met.add(type(step.layer).__name__)
             own = (node.op_type for node in graph.node if node.name.split("/")[0] == step.name)
             operators.setdefault(type(step.layer).__name__, set()).update(own)

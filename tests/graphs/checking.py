@@ -141,7 +141,7 @@ def compare(case: Case) -> str:
 
     model = case.model()
     try:
-        if any(isinstance(step.layer, cn.Dropout | cn.Dropout2d) and 0 < step.layer.p < 1 for step in model._steps):
+        if any(isinstance(step.layer, cn.Dropout | cn.Dropout2d) and 0 < step.layer.p < 1 for step in model.steps):
             raise AbsentError("other random numbers")
         twin = Twin(model, case)
         twin.rehearse([torch.from_numpy(x) for x in case.drawn.batch(case.images)])
@@ -178,7 +178,7 @@ class Twin:
     def __init__(self, model: cn.Model, case: Case) -> None:
         self.case = case
         self.module: Any = model.to_torch().double()
-        self.resting = {step.name for step in resting(model._steps)}
+        self.resting = {step.name for step in resting(model.steps)}
         self.parameters = {parameter.name: parameter for parameter in model.parameters()}
 
     def train(self, module: Any) -> Any:
@@ -291,7 +291,7 @@ def _slopes(case: Case) -> tuple[float, float, float, float]:
         moved += [(x, got[f"gradient at {name}"]) for x, name in zip(xs, drawn.inputs, strict=True)]
     moved += [(each.value, got[f"gradient of {each.name}"]) for each in model.parameters() if each.trainable]
     ways = [rng.normal(size=place.shape) for place, _ in moved]
-    for step in model._steps:
+    for step in model.steps:
         if isinstance(step.layer, cn.Embedding) and step.layer.padding_idx is not None:
             for way, (place, _) in zip(ways, moved, strict=True):
                 if place is step.layer.weight.value:

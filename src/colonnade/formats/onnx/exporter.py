@@ -88,7 +88,7 @@ def _graph(
     model: Model, outputs: Sequence[str], writer: GraphWriter, normalization: bool, custom: Custom
 ) -> onnx.GraphProto:
     """All nodes, with the inputs and outputs."""
-    steps, sources = model._steps, model._sources
+    steps, sources = model.steps, model.sources
     names: dict[Edge, str] = {}  # what each edge is called
     inputs = []
     for name, source in zip(model.inputs, sources, strict=True):
@@ -101,7 +101,7 @@ def _graph(
     for step in steps:
         made = _expressed(step, [names[edge] for edge in step.inputs], writer, custom)
         names.update(dict.fromkeys(step.outputs, made))
-    ends = [writer.end(names[result], name, result.shape) for name, result in zip(outputs, model._results, strict=True)]
+    ends = [writer.end(names[result], name, result.shape) for name, result in zip(outputs, model.results, strict=True)]
     return helper.make_graph(writer.nodes, "colonnade", inputs, ends, writer.initializers)
 
 

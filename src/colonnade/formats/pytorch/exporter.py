@@ -26,7 +26,7 @@ def convert(model: Model) -> nn.Module:
     """See :func:`colonnade.formats.pytorch.to_torch`."""
     module = Exporter().convert(model.body, "").to(getattr(torch, model.dtype.name))
     module.load_state_dict({name: torch.from_numpy(array) for name, array in model.state_dict().items()})
-    for step in model._steps:
+    for step in model.steps:
         for _, parameter in step.layer.parameters():
             if not parameter.fixed and not (parameter.trainable and step.layer.trainable):
                 module.get_parameter(parameter.name).requires_grad_(False)

@@ -13,7 +13,9 @@ from torch import fx, nn
 from ... import layers
 from ...composites import Chain, Graph, Node
 from ...errors import ArgumentError, ColonnadeError, ShapeError
-from ...model import Alias, Model
+from ...freezing import named
+from ...model import Model
+from ...state import Alias
 from ...tensor import Shape
 from . import counterparts
 from .building import Building, describe
@@ -85,7 +87,7 @@ def _restore(model: Model, module: nn.Module, kept: Mapping[str, Any]) -> None:
             setattr(model, name, kept.get(name))
     learned = [name.split(".") for name, parameter in module.named_parameters() if parameter.requires_grad]
     changed = {".".join(parts[:count]) for parts in learned for count in range(1, len(parts) + 1)}
-    there = model._named()
+    there = named(model.steps)
     if frozen := [name for name in kept.get("frozen", ()) if name in there and name not in changed]:
         model.freeze(*frozen)
     for name, alias in kept.get("aliases", {}).items():
@@ -129,7 +131,7 @@ def _load(model: Model, weights: Weights, held: Mapping[str, Any]) -> None:
     paths: dict[int, list[str]] = {}
     for path, tensor in held.items():
         paths.setdefault(id(tensor), []).append(path)
-    for step in model._steps:
+    for step in model.steps:
         parameters = dict(step.layer.parameters())
         for name, array in weights.get(step.layer, {}).items():
             own = f"{step.name}.{name}"
