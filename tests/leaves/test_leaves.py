@@ -86,7 +86,7 @@ RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
     ([BN(5, affine=False), cn.ReLU(), MP(2)], (5, 5, 6), "BatchNorm2d, MaxPool2d, ReLU"),
     ([BN(40), cn.Sigmoid(), cn.AdaptiveAvgPool2d((3, 2))], (40, 7, 5), "BatchNorm2d + Sigmoid, AdaptiveAvgPool2d"),
     ([cn.Residual([C(4, 4, 3, padding=1), BN(4)]), cn.ReLU()], (4, 5, 6), "Fork, Conv2d, BatchNorm2d, Add, ReLU"),
-    ([cn.Flatten(), cn.Dense(60, 33), cn.Tanh(), cn.Dense(33, 7)], (5, 4, 3), "Dense + Tanh, Dense"),
+    ([cn.Flatten(), cn.Dense(60, 33), cn.Tanh(), cn.Dense(33, 7)], (5, 4, 3), "Flatten, Dense + Tanh, Dense"),
     ([cn.LayerNorm(12), cn.Dense(12, 20), cn.GELU(), cn.Softmax(-1)], (7, 12), "LayerNorm, Dense, GELU, Softmax"),
     ([cn.MultiheadAttention(20, 2)], (17, 20), "Dense, MultiheadAttention, Dense"),
     (
@@ -94,6 +94,14 @@ RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
         (3, 4, 5),
         "Fork, Conv2d, Conv2d, Concat, Dropout, Dropout2d",
     ),
+    (
+        [cn.Unflatten(1, (2, 5)), cn.Permute((0, 2, 1, 3, 4)), cn.Flatten(1, 2), C(10, 3, 1)],
+        (10, 3, 4),
+        "Unflatten + Permute + Flatten, Conv2d",
+    ),
+    ([cn.Flatten(2), cn.Permute((0, 2, 1)), cn.Dense(6, 4)], (6, 3, 4), "Flatten + Permute, Dense"),
+    ([cn.Upsample(scale_factor=2), cn.ZeroPad2d(1), C(3, 4, 3)], (3, 4, 5), "Upsample + ZeroPad2d, Conv2d"),
+    ([C(4, 8, 1), cn.PixelShuffle(2), cn.Slice(1, 0, 1)], (4, 3, 4), "Conv2d, PixelShuffle + Slice"),
 ]
 
 

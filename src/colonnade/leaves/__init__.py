@@ -12,7 +12,7 @@ from .. import layers
 from ..layers.base import Layer
 from ..layers.wiring import Wiring
 from ..tensor import Shape
-from . import dropout, wiring
+from . import dropout, rearrangement, wiring
 from .activation import NONE, CompiledActivation, activation_of
 from .attention import attention_leaves
 from .base import Leaf
@@ -37,6 +37,8 @@ def leaves_for(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, tra
     """
     if len(run) == 1 and isinstance(run[0], layers.MultiheadAttention):
         return attention_leaves(run[0], output)
+    if rearranging := inputs and rearrangement.leaf_for(run, inputs[0]):
+        return [rearranging]
     leaf = _joined(run, inputs, output, training) or (_alone(run[0], inputs, output) if len(run) == 1 else None)
     return [leaf] if leaf else []
 
