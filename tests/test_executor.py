@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import os
 import signal
@@ -259,10 +260,10 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not
 
 
 def in_child(work: Callable[[], bool]) -> bool:
-    """Whether `work` is true in a forked process, within a minute."""
+    """Whether `work` is true in a forked process, within a minute; where it waits for ever, its stack is shown."""
     child = os.fork()
     if child == 0:
-        signal.alarm(60)
+        faulthandler.dump_traceback_later(60, exit=True, file=sys.__stderr__)
         os._exit(0 if work() else 1)
     return os.waitpid(child, 0)[1] == 0
 

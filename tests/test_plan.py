@@ -10,7 +10,8 @@ import pytest
 
 import colonnade as cn
 from colonnade.errors import LimitError
-from colonnade.plan import LANE_BYTES, Plan
+from colonnade.plan import Plan
+from colonnade.plan.cutting import GRADIENT_BYTES, cut, lanes_of
 
 
 def described(plan: Plan) -> list[list[str]]:
@@ -104,34 +105,36 @@ def test_the_cut_does_not_depend_on_the_threads() -> None:
     assert cuts[0] == cuts[1] == cuts[2]
 
 
-@pytest.mark.parametrize(("network", "images"), [("lenet5", 8), ("lenet5", 64), ("cnn", 16), ("cnn", 48), ("cnn", 128)])
-def test_lanes_are_worth_sharing_and_shared_evenly(network: str, images: int) -> None:
-    model = getattr(cn.zoo, network)()
-    for segment in model.plan((images, 1, 28, 28), training=True).segments:
-        count = len(segment.cut.lanes)
-        assert count <= 2 or count % 4 == 0
-        if segment.direction == "backward" and count > 4:  # four may be three rounded up
-            widest = max(sum(np.prod(tensor.shape) for tensor, _, _ in call.touches()) for call in segment.calls)
-            assert images * widest * 4 > (count - 4) * LANE_BYTES
-    assert all(len(segment.cut.lanes) == 1 for segment in model.plan((1, 1, 28, 28), training=True).segments)
+@pytest.mark.parametrize("images", [1, 2, 3, 5, 8, 15, 16, 100, 128, 10_000])
+def test_lanes_are_the_same_images_in_every_segment_from_the_size_of_the_batch_alone(images: int) -> None:
+    expected = lanes_of(images)
+    assert len(expected) == {1: 1, 2: 2, 3: 2, 5: 2, 8: 4, 15: 4}.get(images, 8)
+    for network in ("lenet5", "cnn", "resnet20"):
+        for compiled in (False, True):
+            model = getattr(cn.zoo, network)(compiled=compiled)
+            for segment in model.plan((images, *model.input_shape), training=True).segments:
+                assert [(lane[0][0], lane[-1][1]) for lane in segment.cut.lanes] == expected
 
 
-def test_a_small_batch_is_shared_where_there_is_enough_to_do() -> None:
-    def lanes(network: str, images: int) -> list[int]:
-        model = getattr(cn.zoo, network)(input_shape=(3, 32, 32))
-        return [len(segment.cut.lanes) for segment in model.plan((images, 3, 32, 32)).segments]
-
-    assert lanes("vgg", 1) == [1]
-    assert lanes("vgg", 2)[0] == 2
-    assert lanes("vgg", 4)[0] == 4
-    assert lanes("resnet20", 2)[0] == 1  # some 80 million multiplications: too little
+def test_large_gradients_are_held_in_fewer_copies_by_lanes_in_a_row() -> None:
+    lanes = lanes_of(64)
+    assert cut(lanes, 1, GRADIENT_BYTES // 8).tasks == [range(n, n + 1) for n in range(8)]
+    assert cut(lanes, 1, GRADIENT_BYTES // 4).tasks == [range(n, n + 2) for n in (0, 2, 4, 6)]
+    assert cut(lanes, 1, GRADIENT_BYTES).tasks == [range(0, 4), range(4, 8)]
+    plan = cn.Model([cn.Dense(5000, 5000)]).plan((64, 5000), training=True)
+    copies = len(plan.backward[0].cut.tasks)
+    assert copies == 2
+    assert plan.batch_bytes < (copies * 5000 * 5001 + 4 * 64 * 5000) * 4 * 1.01
 
 
 def test_nothing_is_called_before_a_pass_that_does_nothing() -> None:
     model = cn.Model([cn.Conv2d(1, 2, 3), cn.ReLU(), cn.Flatten(), cn.Dense(8, 2)])
     plan = model.plan((2, 1, 4, 4), training=True)
-    prepared = [(segment.direction, step.name) for segment in plan.segments for step in segment.begins]
-    assert prepared == [("forward", "0"), ("backward", "0")]
+    assert {direction: [step.name for step in steps] for direction, steps in plan.begins.items()} == {
+        "forward": ["0"],
+        "backward": ["0"],
+    }
+    assert not any(segment.sums for segment in plan.segments)
 
 
 def test_the_plan_allocates_nothing() -> None:

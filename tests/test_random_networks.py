@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import colonnade as cn
-from colonnade import plan
+from colonnade.plan import cutting
 from tests.torch_twin import twin
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -88,8 +88,8 @@ def test_a_network_at_random_is_pytorchs(seed: int, monkeypatch: pytest.MonkeyPa
     layers, (channels, height, width) = draw.layers(size)
     if draw.flag():
         layers += [cn.Flatten(), cn.Dense(channels * height * width, 5), cn.BatchNorm1d(5), cn.ReLU(), cn.Dense(5, 3)]
-    monkeypatch.setattr(plan, "BLOCK_BYTES", 2 ** draw.number(8, 22))
-    monkeypatch.setattr(plan, "LANES", draw.number(1, 8))
+    monkeypatch.setattr(cutting, "BLOCK_BYTES", 2 ** draw.number(8, 22))
+    monkeypatch.setattr(cutting, "LANES", draw.number(1, 8))
     images = draw.number(4, 20)
     model = cn.Model(layers, seed=seed, dtype="float64")
     module = twin(model)

@@ -26,12 +26,16 @@ from .layers.wiring import Wiring
 from .ops.activation import silent
 from .ops.layout import Array, channels_first, empty
 from .plan import Call, Kind, Plan, Segment
+from .plan.cutting import even
 from .steps import Edge, Step
 from .tensor import Shape, Tensor
 from .turns import Turns, receive
 
 Method = Callable[[Any, Any, Block], None]
 BoundCall = tuple[Method, Any, Any, Block]
+# So many numbers of each lane's gradients are folded at a time: they fit the cache together. Less than that of
+# parameters is not worth waking a worker for.
+FOLDED = 1 << 15
 # Plans that are kept, with their views, for shapes seen before.
 PLANS = 8
 
@@ -363,12 +367,15 @@ class Executor:
 
     @silent
     def _run_all(self, indices: range) -> None:
+        if indices:
+            direction = self.plan.segments[indices[0]].direction
+            self._begin(self.plan.begins[direction], direction)
         for index in indices:
             self._run(index)
 
     def _run(self, index: int) -> None:
         segment = self.plan.segments[index]
-        self._begin(segment)
+        self._begin(segment.sums, segment.direction)
         lanes = self._lanes.get(index)
         if lanes is None:
             lanes = self._lanes[index] = self._make_lanes(segment)
@@ -377,48 +384,89 @@ class Executor:
         for call in segment.calls:
             if call.action.startswith("sum"):
                 self._sums[call.step, call.direction].fill(0)
-        workers = min(WORKERS.count, self.plan.workers)
-        WORKERS.each(lambda worker, lane: self._run_lane(index, worker, lane), len(lanes), workers)
+        tasks = segment.cut.tasks
+
+        def work(worker: int, number: int) -> None:
+            for lane in tasks[number]:
+                self._run_lane(index, worker, lane)
+
+        self._share_out(work, len(tasks))
         self._fold(segment, lanes)
 
-    def _begin(self, segment: Segment) -> None:
-        for step in segment.begins:
-            shape = (self.plan.images, *step.shape)
-            lanes = self._sums.get((step, segment.direction))
-            sums = None if lanes is None else step.layer.total(lanes, segment.direction)
-            prepared = self._prepared[step]
-            if segment.direction == "forward":
-                prepared.state = step.layer.begin_forward(prepared.state, shape, self.plan.trains(step), sums)
-            else:
-                prepared.state = step.layer.begin_backward(prepared.state, shape, sums)
+    def _share_out(self, work: Callable[[int, int], None], count: int) -> None:
+        """Call `work(worker, number)` for each number, whichever worker takes it."""
+        WORKERS.each(work, count, min(WORKERS.count, self.plan.workers))
+
+    def _begin(self, steps: Sequence[Step], direction: Direction) -> None:
+        """Have layers prepare what a pass in that direction, or the segment to come, needs: each worker some."""
+        if sum(parameter.size for step in steps for parameter in step.parameters) > FOLDED:
+            self._share_out(lambda worker, number: self._prepare(steps[number], direction), len(steps))
+            return
+        for step in steps:
+            self._prepare(step, direction)
+
+    def _prepare(self, step: Step, direction: Direction) -> None:
+        shape, prepared = (self.plan.images, *step.shape), self._prepared[step]
+        lanes = self._sums.get((step, direction))
+        sums = None if lanes is None else step.layer.total(lanes, direction)
+        if direction == "forward":
+            prepared.state = step.layer.begin_forward(prepared.state, shape, step.training, sums)
+        else:
+            prepared.state = step.layer.begin_backward(prepared.state, shape, sums)
 
     def _make_lanes(self, segment: Segment) -> list[Lane]:
         count = len(segment.cut.lanes)
         for call in segment.calls:
-            shape = call.step.layer.sums(self.plan.trains(call.step))
+            shape = call.step.layer.sums(call.step.training)
             if call.action.startswith("sum") and shape:
                 self._sums[call.step, call.direction] = np.zeros((count, *shape))
         if segment.gradients is None:
             return [Lane() for _ in range(count)]
-        flat = self._array(self.memory.batch, segment.gradients, count, (segment.gradient_size,))
         lanes = []
-        for row in flat:
+        for row in self._copies(segment, segment.gradients):
             gradients, start = {}, 0
             for parameter in segment.parameters:
                 gradients[parameter] = parameter.lay(row[start : start + parameter.size])
                 start += parameter.size
             lanes.append(Lane(gradients))
-        return lanes
+        return [lanes[number] for number, task in enumerate(segment.cut.tasks) for _ in task]
+
+    def _copies(self, segment: Segment, offset: int) -> Array:
+        """The copies of a segment's gradients, (tasks, gradient size)."""
+        return self._array(self.memory.batch, offset, len(segment.cut.tasks), (segment.gradient_size,))
 
     def _fold(self, segment: Segment, lanes: list[Lane]) -> None:
-        """Add the lanes' gradients to the parameters', lane by lane: the one place where lanes meet."""
+        """Add the lanes' gradients to the parameters', along a tree: the one place where lanes meet.
+
+        Neighbours are added in pairs, then pairs of pairs. Each worker does so for some of the numbers.
+        """
         if segment.gradients is None:
             return
         for lane in lanes:
-            assert lane.gradients is not None
+            for parameter in lane.untouched:
+                assert lane.gradients is not None
+                lane.gradients[parameter].fill(0)
+        copies = self._copies(segment, segment.gradients)
+        slices = even(0, segment.gradient_size, -(-segment.gradient_size // FOLDED))
+
+        def fold(worker: int, number: int) -> None:
+            start, stop = slices[number]
+            sums = copies[:, start:stop]
+            while len(sums) > 1:
+                pairs = sums[: len(sums) // 2 * 2]
+                np.add(pairs[::2], pairs[1::2], out=pairs[::2])
+                sums = sums[::2]
+            first = 0  # of a parameter, among the segment's
             for parameter in segment.parameters:
-                if parameter not in lane.untouched:
-                    parameter.gradient += lane.gradients[parameter]
+                low, high = max(start, first), min(stop, first + parameter.size)
+                if low < high:
+                    assert parameter.buffer is not None
+                    begin = parameter.start - first
+                    gradient = parameter.buffer.grad[begin + low : begin + high]
+                    np.add(gradient, sums[0, low - start : high - start], out=gradient)
+                first += parameter.size
+
+        self._share_out(fold, len(slices))
 
     def _run_lane(self, index: int, worker: int, number: int) -> None:
         for block in range(len(self.plan.segments[index].cut.lanes[number])):
@@ -449,7 +497,7 @@ class Executor:
                 setattr(tensors[tensor], kind, self._block_array(segment, worker, tensor, kind, start, stop))
             scratch = {
                 name: self._flat(self.memory.workers[worker], offsets[name], wanted)
-                for name, wanted in self.plan.scratch(call, stop - start).items()
+                for name, wanted in call.scratch(stop - start).items()
             }
             places = self.plan.saved_places[step]
             saved = {
@@ -458,7 +506,7 @@ class Executor:
             }
             sums = self._sums[step, call.direction][number] if call.action.startswith("sum") else None
             context = Block(
-                self.plan.trains(step),
+                step.training,
                 start,
                 stop - start,
                 scratch,

@@ -191,7 +191,7 @@ class _Reader:
                     storages.append(self._reserve(whole))
         for segment, span in segments:
             if segment.gradients is not None:
-                lanes = len(segment.cut.lanes)
+                lanes = len(segment.cut.tasks)
                 size = lanes * segment.gradient_size * plan.dtype.itemsize
                 shape = (lanes, segment.gradient_size)
                 stay = Stay(str(span), "gradients of its parameters", "lanes", shape, span.start, span.stop)
@@ -205,7 +205,7 @@ class _Reader:
         storages = list(self._storages(segment.places, uses, segment.cut.block))
         for position, (call, offsets) in enumerate(zip(segment.calls, segment.scratch, strict=True)):
             now = span.start + position
-            for name, wanted in plan.scratch(call, segment.cut.block).items():
+            for name, wanted in call.scratch(segment.cut.block).items():
                 stay = Stay(title(call.step), name, "scratch", wanted.shape, now, now + 1)
                 storages.append(Storage(offsets[name], plan.size(wanted), now, now + 1, [stay]))
         return storages

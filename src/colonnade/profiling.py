@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from . import arguments
 from .executor import Executor, Memory, Method, get_threads, set_threads
-from .layers.base import Lane
+from .layers.base import Direction, Lane
 from .losses import CrossEntropyLoss
 from .ops.layout import Array
 from .optimizers import SGD
@@ -180,8 +180,8 @@ class TimedExecutor(Executor):
         self._backward = self.plan.segments[index].direction == "backward"
         super()._run(index)
 
-    def _begin(self, segment: Segment) -> None:
-        self.timed("begin", super()._begin, segment)
+    def _begin(self, steps: Sequence[Step], direction: Direction) -> None:
+        self.timed("begin", super()._begin, steps, direction)
 
     def _fold(self, segment: Segment, lanes: list[Lane]) -> None:
         self.timed("fold", super()._fold, segment, lanes)

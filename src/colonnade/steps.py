@@ -53,15 +53,19 @@ class Step:
 
     Attributes:
         name: Where the layer stands in the model, as in its parameters' names: "3.main.0".
+        training: Whether it runs as in training.
     """
 
-    __slots__ = ("layer", "inputs", "outputs", "name", "parameters")
+    __slots__ = ("layer", "inputs", "outputs", "name", "training", "parameters")
 
-    def __init__(self, layer: Layer, inputs: Sequence[Edge], outputs: Sequence[Edge], name: str) -> None:
+    def __init__(
+        self, layer: Layer, inputs: Sequence[Edge], outputs: Sequence[Edge], name: str, training: bool = False
+    ) -> None:
         self.layer = layer
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.name = name
+        self.training = training
         self.parameters = [parameter for _, parameter in layer.parameters()]
 
     @property
@@ -104,6 +108,18 @@ class Step:
         return f"Step({self.name}, {type(self.layer).__name__})"
 
 
+def said_whether_training(steps: Sequence[Step], training: bool) -> list[Step]:
+    """Steps that know whether they run as in training; those of a frozen part do not."""
+    rests = resting(steps) if training else set(steps)
+    return [Step(step.layer, step.inputs, step.outputs, step.name, step not in rests) for step in steps]
+
+
+def rewritten(steps: Sequence[Step], compiled: bool) -> list[Step]:
+    """The steps as a plan runs them, with compiled leaves or without."""
+    made = commuted(folded(steps))
+    return with_leaves(made) if compiled else made
+
+
 def resting(steps: Sequence[Step]) -> set[Step]:
     """The steps that a frozen part of a model consists of, which run as outside training though the rest learns.
 
@@ -123,27 +139,21 @@ def resting(steps: Sequence[Step]) -> set[Step]:
     return still
 
 
-def folded(steps: Sequence[Step], still: set[Step]) -> list[Step]:
-    """The steps, and where one outside training can do the next one's work as well, one step for the two.
-
-    Args:
-        steps: All of a model's.
-        still: Those that run as outside training; new steps are added.
-    """
+def folded(steps: Sequence[Step]) -> list[Step]:
+    """The steps, and where one outside training can do the next one's work as well, one step for the two."""
     made: list[Step] = []
     for step in steps:
-        before = made[-1] if made and step in still else None
+        before = made[-1] if made and not step.training else None
         # An edge has one reader (Fork sees to that), so what lies between the two is nobody else's.
         layer = before.layer.fold(step.layer) if before and before.outputs == step.inputs else None
         if before and layer:
             made[-1] = Step(layer, before.inputs, step.outputs, before.name)
-            still.add(made[-1])
         else:
             made.append(step)
     return made
 
 
-def commuted(steps: Sequence[Step], still: set[Step]) -> list[Step]:
+def commuted(steps: Sequence[Step]) -> list[Step]:
     """The steps with monotone activations moved behind maxima: max(f(a), f(b)) = f(max(a, b)), on fewer numbers.
 
     The gradient is the same too: the maximum is at the same place, or f is flat there and sends nothing back. See
@@ -153,9 +163,8 @@ def commuted(steps: Sequence[Step], still: set[Step]) -> list[Step]:
     for number, (step, following) in enumerate(pairwise(steps)):
         if step.layer.monotone and following.layer.takes_maximum and step.outputs == following.inputs:
             maximum = Edge(following.outputs[0].shape)
-            made[number] = Step(following.layer, step.inputs, [maximum], following.name)
-            made[number + 1] = Step(step.layer, [maximum], following.outputs, step.name)
-            still.update(new for new, old in ((made[number], following), (made[number + 1], step)) if old in still)
+            made[number] = Step(following.layer, step.inputs, [maximum], following.name, following.training)
+            made[number + 1] = Step(step.layer, [maximum], following.outputs, step.name, step.training)
     return made
 
 
@@ -163,24 +172,22 @@ def commuted(steps: Sequence[Step], still: set[Step]) -> list[Step]:
 LONGEST_RUN = 3
 
 
-def with_leaves(steps: Sequence[Step], still: set[Step]) -> list[Step]:
+def with_leaves(steps: Sequence[Step]) -> list[Step]:
     """The steps with compiled leaves in the place of those that have one, the longest runs first."""
     from .leaves import leaves_for  # and with it Numba, which only those need whose models are compiled
 
     made: list[Step] = []
     start = 0
     while start < len(steps):
-        for run in _runs(steps, start, still):
+        for run in _runs(steps, start):
             first, last = run[0], run[-1]
             layers = [step.layer for step in run]
             shapes = [edge.shape for edge in first.inputs]
-            leaves = leaves_for(layers, shapes, first.outputs[0].shape, first not in still)
+            leaves = leaves_for(layers, shapes, first.outputs[0].shape, first.training)
             if leaves:
                 edges = [first.inputs, *([Edge(leaf.writes)] for leaf in leaves[:-1]), last.outputs]
                 for leaf, (reads, writes) in zip(leaves, pairwise(edges), strict=True):
-                    made.append(Step(leaf, reads, writes, first.name))
-                    if first in still:
-                        still.add(made[-1])
+                    made.append(Step(leaf, reads, writes, first.name, first.training))
                 start += len(run)
                 break
         else:
@@ -189,13 +196,13 @@ def with_leaves(steps: Sequence[Step], still: set[Step]) -> list[Step]:
     return made
 
 
-def _runs(steps: Sequence[Step], start: int, still: set[Step]) -> list[Sequence[Step]]:
+def _runs(steps: Sequence[Step], start: int) -> list[Sequence[Step]]:
     """The runs that begin at a step, the longest first: each step reads what the one before writes, no more."""
     stop = start + 1
     while (
         stop < min(len(steps), start + LONGEST_RUN)
         and steps[stop].inputs == steps[stop - 1].outputs
-        and (steps[stop] in still) == (steps[start] in still)
+        and steps[stop].training == steps[start].training
     ):
         stop += 1
     return [steps[start:end] for end in range(stop, start, -1)]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from . import executor
-from . import plan as planning
 from .composites import Chain, Node, construct, describe
 from .layers.base import Layer
 from .model import Model
 from .ops.layout import Array
+from .plan import cutting
 from .steps import Edge, Step
 from .tensor import Shape
 
@@ -144,14 +144,14 @@ class Check:
 
     def blocks(self) -> None:
         """Image by image gives what the whole batch at once gives."""
-        block_bytes, lanes = planning.BLOCK_BYTES, planning.LANES
+        block_bytes, lanes = cutting.BLOCK_BYTES, cutting.LANES
         try:
-            planning.BLOCK_BYTES, planning.LANES = 1 << 40, 1
+            cutting.BLOCK_BYTES, cutting.LANES = 1 << 40, 1
             whole = self.passes(self.model())
-            planning.BLOCK_BYTES, planning.LANES = 1, 3
+            cutting.BLOCK_BYTES, cutting.LANES = 1, 3
             parts = self.passes(self.model())
         finally:
-            planning.BLOCK_BYTES, planning.LANES = block_bytes, lanes
+            cutting.BLOCK_BYTES, cutting.LANES = block_bytes, lanes
         for one, other in zip(whole, parts, strict=True):
             if not np.allclose(one, other, rtol=1e-9, atol=1e-9, equal_nan=True):
                 self.fail(f"block by block differs from the whole batch by {np.abs(one - other).max():.2e}.")
