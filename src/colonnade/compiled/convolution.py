@@ -22,7 +22,7 @@ from .tiles import WIDTH, largest_rows
 Image = tuple[int, int, int]  # height, width and channels
 
 # From so many channels in and out, patches cost less to transform than they save.
-WINOGRAD_CHANNELS = 24
+WINOGRAD_CHANNELS = 16
 
 
 def carve(work: Array, *shapes: tuple[int, ...]) -> list[Array]:
@@ -145,6 +145,8 @@ class Winograd:
         top, _, left, _ = window.padding
         self.top, self.left = (top, left) if forward else (2 - top, 2 - left)
         self.size = winograd.forward_size(written[2])
+        count = winograd.room_for(self.size.rows)
+        self.shapes = (16, count, read[2]), (16, count, written[2])
 
     def pack(self, kernel: Array, bias: Array | None) -> list[tuple[Array, Array]]:
         """The one kernel, transformed."""
@@ -153,26 +155,16 @@ class Winograd:
         filled = np.zeros(self.written[2], np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
         return [(winograd.packed(np.ascontiguousarray(turned), columns), filled)]
 
-    def _shapes(self, images: int) -> tuple[tuple[int, ...], ...]:
-        return bordered(self.read, self.written, images, self.size.rows)
-
     def room(self, images: int) -> int:
-        """For the images with their border, some patches and their products."""
-        return room(*self._shapes(images))
+        """For some patches and their products."""
+        return room(*self.shapes)
 
     def run(self, x: Array, kernels: list[tuple[Array, Array]], other: Array, y: Array, work: Array) -> None:
         """Read x (n, h, w, c) and write y."""
         (kernel, bias), (code, adds, a, b) = kernels[0], self.epilogue
-        padded, v, m = carve(work, *self._shapes(len(x)))
-        pad(x, padded, self.top, self.left)
-        winograd.winograd_forward(*self.size, code, adds)(padded, kernel, bias, other, y, v, m, a, b)
-
-
-def bordered(read: Image, written: Image, images: int, rows: int) -> tuple[tuple[int, ...], ...]:
-    """The shapes of Winograd's scratch: images with their border, patches, products."""
-    down, across = -(-written[0] // 2), -(-written[1] // 2)
-    count = winograd.patches(read[2], written[2], images * down * across, rows)
-    return (images, 2 * down + 2, 2 * across + 2, read[2]), (16, count, read[2]), (16, count, written[2])
+        v, m = carve(work, *self.shapes)
+        times = winograd.winograd_forward(*self.size, code, adds)
+        times(x, self.top, self.left, kernel, bias, other, y, v, m, a, b)
 
 
 class DirectGradient:
@@ -216,18 +208,19 @@ class WinogradGradient:
         self.rows = winograd.backward_rows(read[2], self.vectors)
 
     def _shapes(self, images: int) -> tuple[tuple[int, ...], ...]:
-        channels, outputs = self.read[2], self.written[2]
-        return (*bordered(self.read, self.written, images, 1), (16, channels, outputs), (3, 3, channels, outputs))
+        (height, width, outputs), channels = self.written, self.read[2]
+        count = winograd.room_for(min(winograd.SUMMED_PATCHES, images * -(-height // 2) * -(-width // 2)))
+        return (16, count, channels), (16, count, outputs), (16, channels, outputs), (3, 3, channels, outputs)
 
     def room(self, images: int) -> int:
-        """For the images with their border, some patches of both, and the gradient before and after it is turned."""
+        """For some patches of both, and the gradient before and after it is turned."""
         return room(*self._shapes(images))
 
     def run(self, x: Array, grad: Array, work: Array) -> Array:
         """The gradient as (1, 3, 3, c_in, c_out), in scratch memory."""
-        padded, v, m, products, kernel = carve(work, *self._shapes(len(x)))
-        pad(x, padded, self.window.padding[0], self.window.padding[2])
-        winograd.winograd_backward_weight(self.rows, self.vectors)(padded, grad, kernel, v, m, products)
+        v, m, products, kernel = carve(work, *self._shapes(len(x)))
+        top, left = self.window.padding[0], self.window.padding[2]
+        winograd.winograd_backward_weight(self.rows, self.vectors)(x, top, left, grad, kernel, v, m, products)
         return kernel[None]
 
 

@@ -13,7 +13,18 @@ from typing import Any, NamedTuple
 
 from .activation import activate
 from .compilation import compiled
-from .tiles import WIDTH, add_outer, add_outer_first, column_sums, load, load_first, store, store_first, zeros
+from .tiles import (
+    WIDTH,
+    add_outer,
+    add_outer_first,
+    add_outers,
+    column_sums,
+    load,
+    load_first,
+    store,
+    store_first,
+    zeros,
+)
 
 
 class Walk(NamedTuple):
@@ -110,6 +121,7 @@ def windows_times_kernel(rows: int, vectors: int, code: int, adds: bool) -> Any:
     @compiled
     def forward(x, kernel, bias, other, y, offsets, run, outputs, walk, a, b):
         groups, blocks, runs, length, filled_up = kernel.shape
+        pairs = run // 2 * 2 if vectors == 1 else 0
         require_inside(walk, groups, x.size, y.size, offsets, run, outputs)
         if runs != len(offsets) or length != run or filled_up != columns or blocks * columns < outputs:
             raise ValueError("direct convolution: the kernel must be packed for the tile")
@@ -133,7 +145,10 @@ def windows_times_kernel(rows: int, vectors: int, code: int, adds: bool) -> Any:
                             k = first
                             tile = load(rows, vectors, bias, b_at, 0)
                             for offset in offsets:
-                                for c in range(at + offset, at + offset + run):
+                                for c in range(at + offset, at + offset + pairs, 2):
+                                    tile = add_outers(tile, x, c, walk.x_column, kernel, k, 2)
+                                    k += 2 * columns
+                                for c in range(at + offset + pairs, at + offset + run):
                                     tile = add_outer(tile, x, c, walk.x_column, kernel, k)
                                     k += columns
                             if left >= columns:

@@ -18,7 +18,7 @@ from ..ops.layout import Array
 from ..ops.window import Window
 from .direct import Walk
 from .packing import panels
-from .tiles import WIDTH, Size, largest_rows, largest_vectors
+from .tiles import WIDTH, Size, largest_rows, vectors_for
 
 
 class Axis(NamedTuple):
@@ -105,9 +105,7 @@ class Gathering(NamedTuple):
 
 def tile_size(width: int, outputs: int) -> Size:
     """Rows and vectors of the tiles for rows of `width` positions and so many outputs, as even as can be."""
-    vectors = largest_vectors()
-    if -(-outputs // WIDTH) % vectors and outputs <= 5 * WIDTH:
-        vectors = 1  # a block half full would cost more than single vectors do
+    vectors = vectors_for(outputs)
     tiles = -(-width // largest_rows(vectors))
     return Size(-(-width // tiles), vectors)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.layout import Array
+from ..ops.layout import Array, empty
 from .compilation import compiled
 from .tiles import WIDTH, load_first, row_of, store, zeros
 
@@ -100,6 +100,6 @@ def matrix(kernel: Array) -> Array:
 def panels(kernel: Array, width: int) -> Array:
     """A contiguous matrix (rows, outputs) as (blocks, rows, width)."""
     rows, outputs = kernel.shape
-    made: Any = np.empty((-(-outputs // width), rows, width), np.float32)
+    made: Any = empty((-(-outputs // width), rows, width), np.float32)
     in_panels(kernel, made)
     return made

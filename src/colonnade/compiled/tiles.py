@@ -80,6 +80,12 @@ def largest_vectors() -> int:
     return 2 if largest_rows(2) >= 6 else 1
 
 
+def vectors_for(outputs: int) -> int:
+    """Vectors of a row for so many outputs: one where a block of two would be half empty."""
+    vectors = largest_vectors()
+    return 1 if -(-outputs // WIDTH) % vectors and outputs <= 5 * WIDTH else vectors
+
+
 class TileType(types.Type):
     """The type, for Numba, of a tile of a size."""
 
@@ -272,6 +278,35 @@ def add_outer(typing: Any, tile: Any, x: Any, i: Any, step: Any, w: Any, j: Any)
         return _add_outer(context, builder, signature, arguments, rights)
 
     return tile(tile, x, i, step, w, j), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_outers(typing: Any, tile: Any, x: Any, i: Any, step: Any, w: Any, j: Any, count: Any) -> Any:
+    """As `add_outer`, for `count` neighbours in x and as many rows of w: each row's place is found once for all."""
+    _require("add_outers", x)
+    _require("add_outers", w)
+    times, columns = count.literal_value, tile.vectors * WIDTH
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        made = arguments[0]
+        left = _pointer(context, builder, x, arguments[1], arguments[2])
+        right = _pointer(context, builder, w, arguments[4], arguments[5])
+        rows = [builder.gep(right, [ir.Constant(_INT64, number * columns)]) for number in range(times)]
+        rights = [
+            [builder.load(_vector_pointer(builder, row, vector), align=4) for vector in range(tile.vectors)]
+            for row in rows
+        ]
+        for row in range(tile.rows):
+            for number in range(times):
+                value = _spread(builder, builder.load(builder.gep(left, [ir.Constant(_INT64, number)])))
+                for vector in range(tile.vectors):
+                    before = builder.extract_value(made, [row, vector])
+                    total = _multiply_add(builder, value, rights[number][vector], before)
+                    made = builder.insert_value(made, total, [row, vector])
+            left = builder.gep(left, [arguments[3]])
+        return made
+
+    return tile(tile, x, i, step, w, j, count), generate
 
 
 @intrinsic

@@ -16,86 +16,172 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.layout import Array
+from ..ops.layout import Array, empty
 from .activation import activate
-from .compilation import compiled
+from .compilation import compiled, inlined
 from .packing import winograd_panels
 from .tiles import (
     WIDTH,
     Size,
     add_outer,
     add_outer_first,
+    add_outers,
     largest_rows,
-    largest_vectors,
     load_first,
     row_of,
     store,
     store_first,
+    vectors_for,
     zeros,
 )
 
-# The transformed patches of so many bytes are multiplied at once: they and the products stay in cache.
-CHUNK_BYTES = 1 << 19
+# So many patches are transformed and multiplied at once in the kernel's gradient: the sums over them are then long
+# enough, and the patches stay in cache. Forward it is the patches of one tile.
+SUMMED_PATCHES = 64
+# More rows than these need more places at once than a processor has registers for.
+MOST_ROWS = 14
 
 
 @compiled
+def require_windows(x, y, top, left):
+    """Raise ValueError where images of shape x and outputs of shape y, (n, h, w, c), cannot belong together."""
+    if x[0] != y[0] or not 0 <= top <= 2 or not 0 <= left <= 2:
+        raise ValueError("winograd: as many images in and out, and a border of two at the most")
+    if min(y) < 1 or y[1] > x[1] + top + 2 or y[2] > x[2] + left + 2:
+        raise ValueError("winograd: each output must see the image")
+
+
+@inlined
 def _times_b(a, b, c, d):
     """Bᵀ times a column."""
     return a - c, b + c, c - b, b - d
 
 
-@compiled
+@inlined
 def _times_a(a, b, c, d):
     """Aᵀ times a column."""
     return a + b + c, b - c - d
 
 
-@compiled
-def _transform(x, at, row, channels, v, to, apart):
-    """Bᵀ d B of the patch at x[at]: its number p to v[to + p · apart : … + channels]."""
-    for c in range(0, channels, WIDTH):
-        left, i = channels - c, at + c
-        # Four rows of the patch, each a tile of four pixels.
-        rows = _times_b(
-            load_first(4, 1, x, i, channels, left),
-            load_first(4, 1, x, i + row, channels, left),
-            load_first(4, 1, x, i + 2 * row, channels, left),
-            load_first(4, 1, x, i + 3 * row, channels, left),
-        )
-        for p in range(4):
-            pixels, k = rows[p], to + 4 * p * apart + c
-            a, b, d, e = _times_b(row_of(pixels, 0), row_of(pixels, 1), row_of(pixels, 2), row_of(pixels, 3))
-            store_first(a, v, k, 0, left)
-            store_first(b, v, k + apart, 0, left)
-            store_first(d, v, k + 2 * apart, 0, left)
-            store_first(e, v, k + 3 * apart, 0, left)
+@inlined
+def _column(x, at, row, a, b, c, d):
+    """Bᵀ times four numbers below one another, of sixteen channels each; `a` to `d` say how many of them exist."""
+    return _times_b(
+        load_first(1, 1, x, at, 0, a),
+        load_first(1, 1, x, at + row, 0, b),
+        load_first(1, 1, x, at + 2 * row, 0, c),
+        load_first(1, 1, x, at + 3 * row, 0, d),
+    )
+
+
+@inlined
+def _store_patch(one, two, three, four, v, to, apart, left):
+    """The patch of four columns that Bᵀ was multiplied with, times B, number p to v[to + p · apart]."""
+    for p in range(4):
+        a, b, c, d = _times_b(one[p], two[p], three[p], four[p])
+        k = to + 4 * p * apart
+        store_first(a, v, k, 0, left)
+        store_first(b, v, k + apart, 0, left)
+        store_first(c, v, k + 2 * apart, 0, left)
+        store_first(d, v, k + 3 * apart, 0, left)
 
 
 @compiled
-def _transform_gradient(grad, at, row, channels, v, to, apart, height, width):
-    """A g Aᵀ of a patch of 2×2 gradients, of which height × width exist."""
+def _transform_row(x, image, top, first, count, v, to):
+    """Bᵀ d B of `count` neighbouring patches, the first at pixel (top, first), to v from place `to` on.
+
+    Pixels outside the image are zeros that nobody wrote down. Neighbours share two columns, which are transformed once.
+    """
+    _, height, width, channels = x.shape
+    row, apart = width * channels, v.shape[1] * channels
+    at = (image * height + top) * row + first * channels
+    inside = min(count, max(0, (width - first - 2) // 2))  # patches whose last two columns lie in the image
     for c in range(0, channels, WIDTH):
-        left, i = channels - c, at + c
-        k = to + c
-        nothing = zeros(1, 1)
-        a = load_first(1, 1, grad, i, 0, left)
-        b = load_first(1, 1, grad, i + channels, 0, left) if width > 1 else nothing
-        d = load_first(1, 1, grad, i + row, 0, left) if height > 1 else nothing
-        e = load_first(1, 1, grad, i + row + channels, 0, left) if width > 1 and height > 1 else nothing
-        for p in range(4):
-            if p == 0:
-                one, two = a, b
-            elif p == 1:
-                one, two = a + d, b + e
-            elif p == 2:
-                one, two = a - d, b - e
-            else:
-                one, two = nothing - d, nothing - e
-            place = k + 4 * p * apart
-            store_first(one, v, place, 0, left)
-            store_first(one + two, v, place + apart, 0, left)
-            store_first(one - two, v, place + 2 * apart, 0, left)
-            store_first(nothing - two, v, place + 3 * apart, 0, left)
+        left = channels - c
+        e = left if 0 <= top < height else 0
+        f = left if 0 <= top + 1 < height else 0
+        g = left if 0 <= top + 2 < height else 0
+        h = left if 0 <= top + 3 < height else 0
+        i, k = at + c, to + c
+        nothing = zeros(1, 1), zeros(1, 1), zeros(1, 1), zeros(1, 1)
+        one = _column(x, i, row, e, f, g, h) if 0 <= first < width else nothing
+        two = _column(x, i + channels, row, e, f, g, h) if 0 <= first + 1 < width else nothing
+        for _ in range(inside):
+            i += 2 * channels
+            three, four = _column(x, i, row, e, f, g, h), _column(x, i + channels, row, e, f, g, h)
+            _store_patch(one, two, three, four, v, k, apart, left)
+            one, two = three, four
+            k += channels
+        for t in range(inside, count):
+            i += 2 * channels
+            place = first + 2 * t + 2
+            three = _column(x, i, row, e, f, g, h) if place < width else nothing
+            four = _column(x, i + channels, row, e, f, g, h) if place + 1 < width else nothing
+            _store_patch(one, two, three, four, v, k, apart, left)
+            one, two = three, four
+            k += channels
+
+
+@compiled
+def _transform(x, top, left, down, across, start, count, v):
+    """Bᵀ d B of `count` of the images' down · across patches each, from number `start` on, to v."""
+    channels, t = x.shape[3], 0
+    while t < count:
+        image, place = divmod(start + t, down * across)
+        i, j = divmod(place, across)
+        together = min(count - t, across - j)
+        _transform_row(x, image, 2 * i - top, 2 * j - left, together, v, t * channels)
+        t += together
+
+
+@inlined
+def _transform_pixels(a, b, d, e, v, k, apart, left):
+    """A g Aᵀ of 2×2 gradients, to v[k]."""
+    nothing = zeros(1, 1)
+    for p in range(4):
+        if p == 0:
+            one, two = a, b
+        elif p == 1:
+            one, two = a + d, b + e
+        elif p == 2:
+            one, two = a - d, b - e
+        else:
+            one, two = nothing - d, nothing - e
+        to = k + 4 * p * apart
+        store_first(one, v, to, 0, left)
+        store_first(one + two, v, to + apart, 0, left)
+        store_first(one - two, v, to + 2 * apart, 0, left)
+        store_first(nothing - two, v, to + 3 * apart, 0, left)
+
+
+@compiled
+def _transform_gradient(grad, down, across, start, count, v):
+    """A g Aᵀ of `count` patches of 2×2 gradients, from number `start` on, to v; see :func:`_transform`."""
+    _, height, width, channels = grad.shape
+    row, apart, t = width * channels, v.shape[1] * channels, 0
+    while t < count:
+        image, place = divmod(start + t, down * across)
+        i, j = divmod(place, across)
+        together = min(count - t, across - j)
+        at = ((image * height + 2 * i) * width + 2 * j) * channels
+        whole = min(together, width // 2 - j)
+        for c in range(0, channels, WIDTH):
+            left = channels - c
+            below = left if 2 * i + 1 < height else 0
+            g, k = at + c, t * channels + c
+            for _ in range(whole):
+                _transform_pixels(
+                    load_first(1, 1, grad, g, 0, left), load_first(1, 1, grad, g + channels, 0, left),
+                    load_first(1, 1, grad, g + row, 0, below), load_first(1, 1, grad, g + row + channels, 0, below),
+                    v, k, apart, left,
+                )  # fmt: skip
+                g += 2 * channels
+                k += channels
+            if whole < together:
+                nothing = zeros(1, 1)
+                one, two = load_first(1, 1, grad, g, 0, left), load_first(1, 1, grad, g + row, 0, below)
+                _transform_pixels(one, nothing, two, nothing, v, k, apart, left)
+        t += together
 
 
 @lru_cache
@@ -103,7 +189,8 @@ def winograd_forward(rows: int, vectors: int, code: int, adds: bool) -> Any:
     """Y = activation(x ∗ K + b (+ other)), 3×3 and of stride 1, by tiles of `rows` patches.
 
     Args of the function that is returned:
-        x: (n, 2⌈h/2⌉ + 2, 2⌈w/2⌉ + 2, c_in), with its border.
+        x: (n, h_in, w_in, c_in).
+        top, left: Rows and columns of zeros before it; behind it there are as many as y needs.
         kernel: (16, blocks, c_in, 16 · vectors), from :func:`packed`.
         bias: (c_out,).
         other: Added before the activation, of y's shape; not looked at unless `adds`.
@@ -113,58 +200,70 @@ def winograd_forward(rows: int, vectors: int, code: int, adds: bool) -> Any:
     """
     columns = vectors * WIDTH
 
-    @compiled
-    def _untransform(m, at, apart, channels, bias, other, y, to, row, height, width, a, b):
-        """Aᵀ m A of one patch, and what comes after, to y[to], of whose 2×2 pixels height × width exist."""
-        for c in range(0, channels, WIDTH):
-            left, i = channels - c, at + c
-            first, second = _times_a(
-                load_first(4, 1, m, i, apart, left),
-                load_first(4, 1, m, i + 4 * apart, apart, left),
-                load_first(4, 1, m, i + 8 * apart, apart, left),
-                load_first(4, 1, m, i + 12 * apart, apart, left),
-            )
-            start = load_first(1, 1, bias, c, 0, left)
-            for p in range(min(height, 2)):
-                pixels = first if p == 0 else second
-                one, two = _times_a(row_of(pixels, 0), row_of(pixels, 1), row_of(pixels, 2), row_of(pixels, 3))
-                k = to + p * row + c
-                one, two = one + start, two + start
-                if adds:
-                    one = one + load_first(1, 1, other, k, 0, left)
-                store_first(activate(code, one, a, b), y, k, 0, left)
-                if width > 1:
-                    if adds:
-                        two = two + load_first(1, 1, other, k + channels, 0, left)
-                    store_first(activate(code, two, a, b), y, k + channels, 0, left)
+    @inlined
+    def pixel(value, other, y, k, left, a, b):
+        if adds:
+            value = value + load_first(1, 1, other, k, 0, left)
+        store_first(activate(code, value, a, b), y, k, 0, left)
 
     @compiled
-    def forward(x, kernel, bias, other, y, v, m, a, b):
+    def untransform(m, bias, other, y, down, across, start, count, a, b):
+        """Aᵀ m A of `count` patches, from number `start` on, and what comes after, to y."""
+        _, height, width, channels = y.shape
+        row, apart, t = width * channels, m.shape[1] * channels, 0
+        while t < count:
+            image, place = divmod(start + t, down * across)
+            i, j = divmod(place, across)
+            together = min(count - t, across - j)
+            at = ((image * height + 2 * i) * width + 2 * j) * channels
+            whole = width // 2 - j  # patches both of whose columns exist
+            below = 2 * i + 1 < height
+            for c in range(0, channels, WIDTH):
+                left = channels - c
+                k, to = t * channels + c, at + c
+                begin = load_first(1, 1, bias, c, 0, left)
+                for q in range(together):
+                    first, second = _times_a(
+                        load_first(4, 1, m, k, apart, left),
+                        load_first(4, 1, m, k + 4 * apart, apart, left),
+                        load_first(4, 1, m, k + 8 * apart, apart, left),
+                        load_first(4, 1, m, k + 12 * apart, apart, left),
+                    )
+                    one, two = _times_a(row_of(first, 0), row_of(first, 1), row_of(first, 2), row_of(first, 3))
+                    pixel(one + begin, other, y, to, left, a, b)
+                    if q < whole:
+                        pixel(two + begin, other, y, to + channels, left, a, b)
+                    if below:
+                        one, two = _times_a(row_of(second, 0), row_of(second, 1), row_of(second, 2), row_of(second, 3))
+                        pixel(one + begin, other, y, to + row, left, a, b)
+                        if q < whole:
+                            pixel(two + begin, other, y, to + row + channels, left, a, b)
+                    k += channels
+                    to += 2 * channels
+            t += together
+
+    @compiled
+    def forward(x, top, left, kernel, bias, other, y, v, m, a, b):
         images, height, width, outputs = y.shape
-        n, x_height, x_width, channels = x.shape
+        channels = x.shape[3]
         down, across = (height + 1) // 2, (width + 1) // 2
         _, blocks, depth, filled_up = kernel.shape
         patches = v.shape[1]
-        if n != images or x_height < 2 * down + 2 or x_width < 2 * across + 2:
-            raise ValueError("winograd: the images must have their border")
+        require_windows(x.shape, y.shape, top, left)
         if kernel.shape[0] != 16 or depth != channels or filled_up != columns or blocks * columns < outputs:
             raise ValueError("winograd: the kernel must be packed for the tile")
         if v.shape != (16, patches, channels) or m.shape != (16, patches, outputs) or patches < rows:
             raise ValueError("winograd: scratch must hold a tile's patches")
         if bias.size != outputs or (adds and other.size != y.size):
             raise ValueError("winograd: bias and what is added must fit")
-        x_row, y_row = x_width * channels, width * outputs
+        pairs = channels // 2 * 2 if vectors == 1 else 0
         total, start = images * down * across, 0
         while start < total:
-            count = min(patches, total - start)
-            for t in range(count):
-                image, place = divmod(start + t, down * across)
-                i, j = divmod(place, across)
-                at = (image * x_height + 2 * i) * x_row + 2 * j * channels
-                _transform(x, at, x_row, channels, v, t * channels, patches * channels)
+            count = min(patches // rows * rows, total - start)
+            _transform(x, top, left, down, across, start, count, v)
             for p in range(16):
                 for block in range(blocks):
-                    left = outputs - block * columns
+                    rest = outputs - block * columns
                     first = (p * blocks + block) * channels * columns
                     t = 0
                     while t < count:
@@ -172,21 +271,19 @@ def winograd_forward(rows: int, vectors: int, code: int, adds: bool) -> Any:
                         t = max(min(t, count - rows), 0)
                         tile = zeros(rows, vectors)
                         at, k = (p * patches + t) * channels, first
-                        for c in range(at, at + channels):
+                        for c in range(at, at + pairs, 2):
+                            tile = add_outers(tile, v, c, channels, kernel, k, 2)
+                            k += 2 * columns
+                        for c in range(at + pairs, at + channels):
                             tile = add_outer(tile, v, c, channels, kernel, k)
                             k += columns
                         to = (p * patches + t) * outputs + block * columns
-                        if left >= columns:
+                        if rest >= columns:
                             store(tile, m, to, outputs)
                         else:
-                            store_first(tile, m, to, outputs, left)
+                            store_first(tile, m, to, outputs, rest)
                         t += rows
-            for t in range(count):
-                image, place = divmod(start + t, down * across)
-                i, j = divmod(place, across)
-                to = ((image * height + 2 * i) * width + 2 * j) * outputs
-                _untransform(m, t * outputs, patches * outputs, outputs, bias, other, y, to, y_row,
-                             height - 2 * i, width - 2 * j, a, b)  # fmt: skip
+            untransform(m, bias, other, y, down, across, start, count, a, b)
             start += count
 
     return forward
@@ -197,7 +294,8 @@ def winograd_backward_weight(rows: int, vectors: int) -> Any:
     """grad_K of the convolution that :func:`winograd_forward` computes, by tiles of `rows` inputs.
 
     Args of the function that is returned:
-        x: (n, 2⌈h/2⌉ + 2, 2⌈w/2⌉ + 2, c_in), with its border.
+        x: (n, h_in, w_in, c_in).
+        top, left: As there.
         grad: (n, h, w, c_out), the gradient at y.
         grad_kernel: (3, 3, c_in, c_out), overwritten.
         v, m: Scratch for some patches: (16, patches, c_in), (16, patches, c_out).
@@ -206,51 +304,43 @@ def winograd_backward_weight(rows: int, vectors: int) -> Any:
     columns = vectors * WIDTH
 
     @compiled
-    def backward(x, grad, grad_kernel, v, m, products):
+    def backward(x, top, left, grad, grad_kernel, v, m, products):
         images, height, width, outputs = grad.shape
-        n, x_height, x_width, channels = x.shape
+        channels = x.shape[3]
         down, across = (height + 1) // 2, (width + 1) // 2
         patches = v.shape[1]
-        if n != images or x_height < 2 * down + 2 or x_width < 2 * across + 2:
-            raise ValueError("winograd: the images must have their border")
+        require_windows(x.shape, grad.shape, top, left)
         if v.shape != (16, patches, channels) or m.shape != (16, patches, outputs):
             raise ValueError("winograd: scratch must hold some patches")
         if products.shape != (16, channels, outputs) or grad_kernel.shape != (3, 3, channels, outputs):
             raise ValueError("winograd: the gradient must have the kernel's shape")
         if channels % rows:
             raise ValueError("winograd: rows must divide the channels")
-        x_row, y_row = x_width * channels, width * outputs
         total, start = images * down * across, 0
         while start < total:
             count = min(patches, total - start)
-            for t in range(count):
-                image, place = divmod(start + t, down * across)
-                i, j = divmod(place, across)
-                at = (image * x_height + 2 * i) * x_row + 2 * j * channels
-                _transform(x, at, x_row, channels, v, t * channels, patches * channels)
-                at = ((image * height + 2 * i) * width + 2 * j) * outputs
-                _transform_gradient(grad, at, y_row, outputs, m, t * outputs, patches * outputs,
-                                    height - 2 * i, width - 2 * j)  # fmt: skip
+            _transform(x, top, left, down, across, start, count, v)
+            _transform_gradient(grad, down, across, start, count, m)
             for p in range(16):
                 for o in range(0, outputs, columns):
-                    left = outputs - o
+                    rest = outputs - o
                     for c in range(0, channels, rows):
                         to = (p * channels + c) * outputs + o
                         tile = zeros(rows, vectors)
                         if start:
-                            tile = load_first(rows, vectors, products, to, outputs, left)
+                            tile = load_first(rows, vectors, products, to, outputs, rest)
                         at, g_at = p * patches * channels + c, p * patches * outputs + o
-                        if left >= columns:
+                        if rest >= columns:
                             for _ in range(count):
                                 tile = add_outer(tile, v, at, 1, m, g_at)
                                 at += channels
                                 g_at += outputs
                         else:
                             for _ in range(count):
-                                tile = add_outer_first(tile, v, at, 1, m, g_at, left)
+                                tile = add_outer_first(tile, v, at, 1, m, g_at, rest)
                                 at += channels
                                 g_at += outputs
-                        store_first(tile, products, to, outputs, left)
+                        store_first(tile, products, to, outputs, rest)
             start += count
         _untransform_kernel(products, grad_kernel)
 
@@ -288,21 +378,23 @@ def _untransform_kernel(products, grad_kernel):
 def packed(kernel: Array, columns: int) -> Array:
     """G g Gᵀ of each kernel, (3, 3, channels, outputs) contiguous, as (16, blocks, channels, columns)."""
     channels, outputs = kernel.shape[2:]
-    made = np.empty((16, -(-outputs // columns), channels, columns), np.float32)
+    made = empty((16, -(-outputs // columns), channels, columns), np.float32)
     winograd_panels(kernel, made)
     return made
 
 
-def patches(channels: int, outputs: int, total: int, rows: int) -> int:
-    """How many patches are multiplied at once: a multiple of `rows` that fits `CHUNK_BYTES`, if there are so many."""
-    fit = max(1, CHUNK_BYTES // (16 * 4 * (channels + outputs)) // rows)
-    return rows * min(fit, -(-total // rows))
+def room_for(patches: int) -> int:
+    """The patches for which scratch should have room, to hold so many: an odd number.
+
+    So the sixteen numbers of a patch do not all lie in the same few sets of a cache.
+    """
+    return patches + 1 - patches % 2
 
 
 def forward_size(outputs: int) -> Size:
     """Rows and vectors of the tiles of the forward pass."""
-    vectors = largest_vectors()
-    return Size(largest_rows(vectors), vectors)
+    vectors = vectors_for(outputs)
+    return Size(min(largest_rows(vectors), MOST_ROWS), vectors)
 
 
 def backward_rows(channels: int, vectors: int) -> int:
