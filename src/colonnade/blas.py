@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import product, takewhile
 from typing import Any, NamedTuple
+
+from .turns import undisturbed
 
 VARIABLE = "OPENBLAS_CORETYPE"
 SWITCH = "COLONNADE_CORETYPE"
@@ -65,22 +66,16 @@ class Threads(NamedTuple):
     set: Callable[[int], Any]
 
 
-_asked_for = threading.Event()
-
-
 @lru_cache(maxsize=1)
 def _libraries() -> list[Any]:
     """The BLAS libraries that are loaded, as threadpoolctl's controllers; NumPy must be imported."""
-    _asked_for.set()  # before the import, which is under way before anybody can see that it is
+    return undisturbed(_look)
+
+
+def _look() -> list[Any]:
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
-
-
-def finish_import() -> None:
-    """Wait, before a fork, for a thread that is importing threadpoolctl: in the child its lock would stay held."""
-    if _asked_for.is_set():
-        _libraries()
 
 
 @lru_cache(maxsize=1)

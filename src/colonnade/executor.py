@@ -102,7 +102,7 @@ class Workers:
         self._turns = Turns()
         self._before: list[int] | None = None  # how many threads BLAS had, while it is held
         self._start_over()
-        os.register_at_fork(before=blas.finish_import, after_in_child=self._start_over)
+        os.register_at_fork(after_in_child=self._start_over)
 
     def _start_over(self) -> None:
         """Begin without threads: a forked child has none but the one that forked."""

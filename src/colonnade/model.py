@@ -46,7 +46,7 @@ class Model(Runnable):
         dtype: The type of every number: "float32", or "float64" to check gradients.
         share_memory: False for the reference mode, in which no two tensors share memory and nothing is made again.
         compiled: Whether to run in functions that Numba compiles: None for what the environment variable
-            COLONNADE_COMPILED says (0 or 1), or else no. Models of float64 run in NumPy.
+            COLONNADE_COMPILED says (0 or 1), or else wherever Numba is installed. Models of float64 run in NumPy.
 
     Attributes:
         body: The chain or graph that the model is.

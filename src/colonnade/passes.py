@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import arguments
-from .compiled import wanted
+from .compiled import usable, wanted
 from .composites import Graph, Node
 from .errors import ArgumentError, LimitError, ShapeError, StateError
 from .executor import WORKERS, Executor, Memory, Workspace, spread
@@ -85,7 +85,7 @@ class Runnable(Network):
             dtype=self.dtype,
             share=self.share_memory,
             workers=WORKERS.count,
-            compiled=self._wants_compiled,
+            compiled=self._wants_compiled and usable(self.compiled),
         )
 
     def _one_image(self, shapes: Sequence[Shape]) -> Any:

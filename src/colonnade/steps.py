@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NoReturn
 
+from .compiled import load
 from .errors import StateError
 from .layers.base import Direction, Layer
 from .layers.wiring import Wiring
@@ -174,8 +175,7 @@ LONGEST_RUN = 3
 
 def with_leaves(steps: Sequence[Step]) -> list[Step]:
     """The steps with compiled leaves in the place of those that have one, the longest runs first."""
-    from .leaves import leaves_for  # and with it Numba, which only those need whose models are compiled
-
+    leaves_for = load("leaves").leaves_for
     made: list[Step] = []
     start = 0
     while start < len(steps):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
+import atexit
+import logging  # noqa: F401 - a fork takes its lock, and has to wait below before it does: see the end
 import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from .errors import StateError
 
@@ -62,3 +66,79 @@ def receive(answers: SimpleQueue[Result], process: int) -> Result:
 def _release(lock: Any) -> None:
     with suppress(RuntimeError):  # this thread may not hold it: it was given back already, or never taken
         lock.release()
+
+
+_undisturbed = threading.RLock()  # held while something is done undisturbed, and while the process forks
+_here = threading.local()
+
+
+def undisturbed(work: Callable[..., Result], *arguments: Any) -> Result:
+    """What `work(*arguments)` returns, called where neither an interrupt nor a fork comes in between.
+
+    To import and to compile takes locks of Python and Numba. An interrupt may leave one held, and a child that is
+    forked meanwhile has it held by a thread that it has not got. So a thread of its own does such work, since an
+    interrupt comes to the main thread alone; and a fork waits until it is done. There is one at a time. An interrupt
+    of the caller is raised at once, and the work goes on to its end.
+    """
+    if hasattr(_here, "works"):  # undisturbed already
+        return work(*arguments)
+    answers: SimpleQueue[Callable[[], Result]] = SimpleQueue()
+
+    def answer() -> None:
+        with _undisturbed:
+            _here.works = True
+            try:
+                result = work(*arguments)
+            except BaseException as error:
+                answers.put(partial(_raise, error))
+            else:
+                answers.put(lambda: result)
+
+    process = os.getpid()
+    _thread.start_new_thread(answer, ())
+    return receive(answers, process)()
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
+def _begin_fork() -> None:
+    if hasattr(_here, "works"):
+        return
+    while True:
+        try:
+            _undisturbed.acquire()
+            return
+        except BaseException:  # of a signal: the fork is not called off by it, it would only wait no longer
+            continue
+
+
+def _end_fork() -> None:
+    """Let go, in the parent and in the child: in both it is the thread that forked."""
+    if hasattr(_here, "works"):
+        return
+    try:
+        _let_go()
+    except BaseException:  # as in `Turns`
+        _let_go()
+        raise
+
+
+def _let_go() -> None:
+    with suppress(RuntimeError):  # when it is held no more; an interrupt may have had it taken twice
+        while True:
+            _undisturbed.release()
+
+
+def _wait() -> None:
+    with _undisturbed:
+        pass
+
+
+# A process that ends takes Python and LLVM away from under who is still at work.
+atexit.register(_wait)
+# What is registered last comes first in a fork. `logging` takes its lock there, which an import may need: it was
+# registered before.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_begin_fork, after_in_parent=_end_fork, after_in_child=_end_fork)

@@ -27,7 +27,7 @@ Compiled = Annotated[
     typer.Option(
         "--compiled/--no-compiled",
         show_default=False,
-        help="Run in functions that Numba compiles, or in NumPy, the default.",
+        help="Run in functions that Numba compiles, or in NumPy; by default compiled where Numba is installed.",
     ),
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images in a batch.")]

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..errors import ArgumentError, MissingExtraError
+from ..turns import undisturbed
 
 VARIABLE = "COLONNADE_COMPILED"
 
@@ -27,17 +32,56 @@ def wanted(setting: bool | None, dtype: DTypeLike) -> bool:
 
     Args:
         setting: True or False, or None for what the environment variable `COLONNADE_COMPILED` says, 0 or 1; without
-            it, for no: a process that is forked while another thread compiles may wait for ever.
+            it, for yes wherever Numba is installed.
         dtype: Compiled functions are of float32; all else runs in NumPy.
 
     Raises:
         ArgumentError: The variable has another value.
         MissingExtraError: Yes was said, and Numba is not installed.
     """
-    if setting is None and (said := os.environ.get(VARIABLE, "")):
-        if said not in ("0", "1"):
-            raise ArgumentError(f"{VARIABLE} must be 0 or 1, got {said!r}.")
-        setting = said == "1"
-    if setting and not installed():
+    said = _said(setting)
+    if said and not installed():
         raise MissingExtraError('Model: compiled needs Numba: pip install "colonnade[fast]".')
-    return np.dtype(dtype) == np.float32 and bool(setting)
+    return np.dtype(dtype) == np.float32 and (installed() if said is None else said)
+
+
+def _said(setting: bool | None) -> bool | None:
+    """What the model or the environment says; None where neither does."""
+    if setting is None and (value := os.environ.get(VARIABLE, "")):
+        if value not in ("0", "1"):
+            raise ArgumentError(f"{VARIABLE} must be 0 or 1, got {value!r}.")
+        return value == "1"
+    return setting
+
+
+def usable(setting: bool | None = None) -> bool:
+    """Whether the Numba that is installed can be imported: one that does not know this NumPy, say, cannot.
+
+    Args:
+        setting: As of `wanted`. Where yes was said, it must be.
+
+    Raises:
+        MissingExtraError: It must be, and is not. Where nothing was said, a warning says so instead.
+    """
+    fault = _fault()
+    if fault and _said(setting):
+        raise MissingExtraError(f"Model: compiled needs Numba, which cannot be imported: {fault}")
+    if fault:
+        warnings.warn(f"Models run in NumPy: Numba is installed, but cannot be imported: {fault}", stacklevel=2)
+    return not fault
+
+
+@lru_cache(maxsize=1)
+def _fault() -> str:
+    """What keeps Numba from being imported; nothing where it is."""
+    try:
+        load("compiled.compilation")
+    except ImportError as error:
+        return str(error)
+    return ""
+
+
+@lru_cache
+def load(module: str) -> ModuleType:
+    """A module that needs Numba, by its name within the package: imported when it is first asked for."""
+    return undisturbed(import_module, f"{__name__.partition('.')[0]}.{module}")

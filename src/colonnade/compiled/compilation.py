@@ -9,15 +9,19 @@ filed under a digest of everything that it was made from.
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from llvmlite.binding import ffi
 from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from ..ops import gates, gaussian
+from ..turns import undisturbed
 
 # Wherever such a function is called it is written out, so that its tiles stay in registers.
 inlined: Callable[..., Any] = njit(error_model="numpy", forceinline=True)
@@ -27,6 +31,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Have Numba compile a function at its first call for each combination of types, and keep the machine code."""
     dispatcher: Any = njit(nogil=True, error_model="numpy")(function)
     dispatcher._cache = _Cache(function)
+    # What a call does in Python: where it meets an unknown type, and where it finds no machine code for its arguments.
+    for name in ("typeof_pyval", "_compile_for_args"):
+        setattr(dispatcher, name, partial(undisturbed, getattr(dispatcher, name)))
     return dispatcher
 
 
@@ -48,3 +55,16 @@ class _Cache(FunctionCache):
         stamp = self._impl.locator.get_source_stamp()
         self._cache_file = IndexDataCacheFile(self._cache_path, f"{self._impl.filename_base}-{digest}", stamp)
         return key
+
+
+def _free_llvm() -> None:
+    """Give a forked child a lock of its own around LLVM: any thread takes it whose garbage has something of LLVM's."""
+    lock = ffi.lib._lock
+    if lock._lock.acquire(blocking=False):
+        lock._lock.release()
+    else:
+        lock._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_llvm)

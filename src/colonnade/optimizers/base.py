@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import arguments
+from ..compiled import load, usable
 from ..errors import ArgumentError, ShapeError
 from ..ops.layout import Array
 from ..tensor import Parameter, ParameterBuffer, contiguous_runs
@@ -109,10 +110,8 @@ class Optimizer:
     def _step(self, buffer: ParameterBuffer, run: slice, position: int) -> None:
         """Step a run of a flat buffer, whose moments begin at `position`, chunk by chunk."""
         compiled = None
-        if buffer.spread is not None:
-            from .compiled import compiled_update  # and with it Numba, which only those need whose models are compiled
-
-            compiled = compiled_update(self)
+        if buffer.spread is not None and usable():
+            compiled = load("optimizers.compiled").compiled_update(self)
 
         def step(number: int) -> None:
             start = run.start + number * CHUNK
