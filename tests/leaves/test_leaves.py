@@ -88,6 +88,17 @@ RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
     ([cn.Residual([C(4, 4, 3, padding=1), BN(4)]), cn.ReLU()], (4, 5, 6), "Fork, Conv2d, BatchNorm2d, Add, ReLU"),
     ([cn.Flatten(), cn.Dense(60, 33), cn.Tanh(), cn.Dense(33, 7)], (5, 4, 3), "Flatten, Dense + Tanh, Dense"),
     ([cn.LayerNorm(12), cn.Dense(12, 20), cn.GELU(), cn.Softmax(-1)], (7, 12), "LayerNorm, Dense, GELU, Softmax"),
+    (
+        [cn.ConvTranspose2d(24, 30, 3, 1, 1), cn.ReLU(), cn.ConvTranspose2d(30, 4, 4, 2, 1, 1, groups=2)],
+        (24, 7, 9),
+        "ConvTranspose2d + ReLU, ConvTranspose2d",
+    ),
+    ([cn.ConvTranspose2d(6, 6, 3, (3, 2), 2, (2, 1), groups=6), BN(6)], (6, 4, 5), "ConvTranspose2d, BatchNorm2d"),
+    (
+        [cn.ConvTranspose2d(5, 7, (2, 3), 2, 0, 1, bias=False, dilation=(1, 3)), cn.GELU()],
+        (5, 3, 4),
+        "ConvTranspose2d, GELU",
+    ),
     ([cn.MultiheadAttention(20, 2)], (17, 20), "Dense, MultiheadAttention, Dense"),
     (
         [cn.Branches([C(3, 5, 1)], [C(3, 20, 1)]), cn.Dropout(0.2), cn.Dropout2d(0.5)],

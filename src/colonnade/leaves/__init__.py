@@ -21,6 +21,7 @@ from .dense import TiledDense
 from .normalization import CompiledBatchNorm, CompiledBatchNormPool, CompiledGroupNorm, CompiledLayerNorm
 from .pooling import CompiledAveragePool2d, CompiledMaxPool2d
 from .softmax import CompiledSoftmax
+from .transposed_convolution import TiledConvTranspose2d
 from .wiring import CompiledAddition
 
 __all__ = ["Leaf", "leaves_for"]
@@ -56,6 +57,8 @@ def _joined(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, traini
         return None
     if isinstance(first, layers.Conv2d):
         return TiledConv2d(first, inputs[0], last, by)
+    if isinstance(first, layers.ConvTranspose2d):
+        return TiledConvTranspose2d(first, inputs[0], output, last, by)
     if isinstance(first, layers.Dense):
         return TiledDense(first, last, by)
     if isinstance(first, layers.BatchNorm2d | layers.BatchNorm1d) and len(output) != 2:
