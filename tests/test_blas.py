@@ -173,26 +173,6 @@ class Library:
         self.released += 1
 
 
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        ([("openblas", "SkylakeX")], True),
-        ([("openblas", "Cooperlake")], True),
-        ([("openblas", "SapphireRapids")], True),
-        ([("openblas", "Haswell")], False),
-        ([("openblas", "Zen")], False),
-        ([("mkl", None)], False),
-        ([], False),
-        # NumPy's own library counts, whatever else is loaded.
-        ([("openblas", "Haswell"), ("openblas", "SkylakeX", "/site/numpy.libs/libscipy_openblas64_.so")], True),
-        ([("openblas", "SkylakeX"), ("openblas", "Haswell", "/site/numpy.libs/libscipy_openblas64_.so")], False),
-    ],
-)
-def test_products_are_cut_for_the_kernels_that_gain_by_it(monkeypatch, found, expected):
-    monkeypatch.setattr(blas, "_libraries", lambda: [Library(*each) for each in found])
-    assert blas.multiplies_in_place.__wrapped__() is expected
-
-
 def test_openblas_is_asked_itself_how_many_threads_it_has():
     def count(path: str) -> int:
         return next(each["num_threads"] for each in threadpool_info() if each["filepath"] == path)
@@ -217,7 +197,6 @@ CONVOLVE = """
 import sys
 import numpy as np
 import colonnade as cn
-from colonnade import blas
 model = cn.Model([cn.Conv2d(3, 16, 3, padding=1), cn.ReLU(), cn.Conv2d(16, 64, 3, stride=2), cn.ReLU(),
                   cn.Conv2d(64, 64, 3, padding=1), cn.Flatten(), cn.Dense(64 * 9 * 9, 4)], seed=0)
 x = np.random.default_rng(0).normal(size=(40, 3, 20, 20)).astype(np.float32)
@@ -225,7 +204,6 @@ y = model(x, training=True)
 grad_x = model.backward(np.ones_like(y) / 40)
 grads = np.concatenate([parameter.grad.ravel() for parameter in model.parameters()])
 np.savez(sys.argv[1], y=y, grad_x=grad_x, grads=grads)
-print(blas.multiplies_in_place())
 """
 
 
@@ -235,10 +213,10 @@ def test_convolutions_are_right_with_kernels_that_multiply_in_place_and_with_tho
     if not any(library.internal_api == "openblas" for library in blas._libraries()):
         pytest.skip("this NumPy multiplies with another library")
     results = []
-    for kernels_named, in_place in (("SKYLAKEX", "True"), ("HASWELL", "False")):
+    for kernels_named in ("SKYLAKEX", "HASWELL"):
         path = tmp_path / f"{kernels_named}.npz"
         program = f"import sys\nsys.argv = ['', {str(path)!r}]\n{CONVOLVE}"
-        assert run(program, OPENBLAS_CORETYPE=kernels_named) == in_place
+        run(program, OPENBLAS_CORETYPE=kernels_named)
         results.append(np.load(path))
     for name in ("y", "grad_x", "grads"):
         scale = np.abs(results[0][name]).max()

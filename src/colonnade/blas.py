@@ -55,10 +55,6 @@ def kernels(processor: str) -> str | None:
     return "SKYLAKEX" if unknown and NEEDED.issubset(facts.get("flags", "").split()) else None
 
 
-# As threadpoolctl spells them: the kernels that multiply small matrices without packing them first.
-IN_PLACE = {"skylakex", "cooperlake", "sapphirerapids"}
-
-
 class Threads(NamedTuple):
     """How many threads a library multiplies with: what tells, and what sets it."""
 
@@ -98,10 +94,3 @@ def _threads(library: Any) -> Threads:
         getattr(library, "clear_controlling_thread", lambda: None)()
 
     return Threads(library.get_num_threads, set_threads)
-
-
-@lru_cache(maxsize=1)
-def multiplies_in_place() -> bool:
-    """Whether NumPy's library multiplies small matrices from where they lie: OpenBLAS does with AVX-512."""
-    own = [library for library in _libraries() if "numpy" in library.filepath] or _libraries()
-    return bool(own) and all(str(getattr(library, "architecture", "")).lower() in IN_PLACE for library in own)

@@ -98,8 +98,8 @@ class Parameter(Tensor):
     Args:
         shape: The shape users see, in the paper's order: a kernel is (c_out, c_in, k_h, k_w).
         initializer: Draws the first values; see :mod:`colonnade.initializers`.
-        memory_axes: The order of the axes in memory, outermost first. A kernel lies as (c_out, k_h, k_w, c_in),
-            the order of a row of the column matrix.
+        memory_axes: The order of the axes in memory, outermost first. A kernel lies as (k_h, k_w, c_in, c_out),
+            the matrix that the column matrix is multiplied with.
     """
 
     __slots__ = ("name", "initializer", "memory_axes", "buffer", "start", "array", "gradient", "trainable", "fixed")

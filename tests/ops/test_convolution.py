@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import colonnade as cn
-from colonnade.ops import convolution, depthwise, products
+from colonnade.ops import columns, depthwise
+from colonnade.ops.convolution import (
+    conv2d_backward_bias,
+    conv2d_backward_input,
+    conv2d_backward_weight,
+    conv2d_columns,
+    conv2d_forward,
+)
+from colonnade.ops.layout import Array
+from colonnade.ops.window import Window
 from tests import reference
 
 # kernel, stride, padding, dilation, groups, channels in and out: odd sizes on purpose
@@ -73,111 +86,116 @@ def test_depthwise_convolution_and_its_gradients_are_the_papers_sums(multiplier:
         passes(settings, (2, 3, *DEPTHWISE_SIZE), 3 * multiplier)
 
 
-@pytest.mark.parametrize(("channels", "width"), [(1, 12), (40, 12), (130, 12), (130, 11), (800, 6), (1600, 5)])
-def test_depthwise_runs_of_any_length_give_the_same(channels: int, width: int) -> None:
-    for run in (1, 100, 768, 10**6):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(depthwise, "RUN", run)
-            layer = cn.Conv2d(2 * channels, 2 * channels, 3, 2, 1, groups=2 * channels)
-            assert layer.depthwise is not None
-            model = cn.Model([layer], dtype="float64")
-            x = np.random.default_rng(0).normal(size=(1, 2 * channels, 4, width))
-            y = model(x, training=True)
-            found = (y, model.backward(y), layer.weight.grad)
-            if run == 1:
-                first = found
-            for ours, theirs in zip(found, first, strict=True):
-                np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+def laid_channels_last(array: Array) -> Array:
+    return np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("lay", [np.ascontiguousarray, laid_channels_last], ids=["plainly", "channels last"])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("outputs", [4, 8])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_each_function_takes_plain_arrays_in_one_line(
+    lay: Callable[[Array], Array], groups: int, outputs: int, stride: int
+) -> None:
+    rng = np.random.default_rng(0)
+    x = lay(rng.normal(size=(3, 4, 7, 8)))
+    weight, bias = lay(rng.normal(size=(outputs, 4 // groups, 3, 2))), rng.normal(size=outputs)
+    window = Window((3, 2), (stride, stride), (1, 1, 2, 2))
+    options: dict[str, Any] = {"stride": stride, "padding": (1, 2), "dilation": 1, "groups": groups}
+    y = conv2d_forward(x, weight, bias, window)
+    np.testing.assert_allclose(y, reference.conv2d(x, weight, bias, **options), rtol=1e-12, atol=1e-12)
+    grad_y = lay(rng.normal(size=y.shape))
+    grad_x, grad_weight, grad_bias = reference.conv2d_backward(x, weight, grad_y, **options)
+    same: Any = functools.partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12)
+    same(conv2d_backward_input(grad_y, weight, window, size=(7, 8), groups=groups), grad_x)
+    same(conv2d_backward_weight(x, grad_y, window, groups=groups), grad_weight)
+    same(conv2d_backward_bias(grad_y), grad_bias)
+    # Into arrays that hold anything, in any order, with too little scratch.
+    enough = conv2d_columns(window, x.shape, outputs, groups, backward=True)
+    for space in (None, np.empty(7), np.empty(enough)):
+        same(conv2d_forward(x, weight, bias, window, np.full(y.shape, np.nan), space), y)
+        same(conv2d_backward_input(grad_y, weight, window, np.full(x.shape, np.nan), space), grad_x)
+        same(conv2d_backward_weight(x, grad_y, window, np.full(weight.shape, np.nan), space), grad_weight)
+
+
+def test_the_smallest_images_are_meant_where_no_size_is_given() -> None:
+    window = Window((3, 3), (2, 2), (1, 1, 0, 0))
+    grad_y, weight = np.ones((1, 2, 3, 4)), np.ones((2, 5, 3, 3))
+    assert conv2d_backward_input(grad_y, weight, window).shape == (1, 5, 5, 9)
+    assert window.output_size((5, 9)) == (3, 4)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+@pytest.mark.parametrize("outputs", [8, 16])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_scratch_is_enough(groups: int, outputs: int, stride: int) -> None:
+    """Nothing of a block's size is made beside the scratch that `conv2d_columns` asks for."""
+    window = Window((3, 3), (stride, stride), (1, 1, 1, 1))
+    x = laid_channels_last(np.ones((64, 8, 30, 30)))
+    weight = np.ones((outputs, 8 // groups, 3, 3))
+    y, grad_weight = conv2d_forward(x, weight, None, window), np.empty_like(weight)
+    forward, backward = (
+        np.empty(conv2d_columns(window, x.shape, outputs, groups, backward=back)) for back in (False, True)
+    )
+    calls = {
+        "forward": lambda: conv2d_forward(x, weight, None, window, y, forward),
+        "input": lambda: conv2d_backward_input(y, weight, window, x, backward),
+        "weight": lambda: conv2d_backward_weight(x, y, window, grad_weight, backward),
+    }
+    for name, call in calls.items():
+        call()  # what is cached is made
+        tracemalloc.start()
+        call()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 250_000 < x.nbytes / 10, name  # NumPy itself may buffer 8192 numbers of each operand
 
 
 def test_many_outputs_of_each_channel_are_products() -> None:
-    assert cn.Conv2d(4, 32, 3, groups=4).depthwise is not None
-    assert cn.Conv2d(4, 36, 3, groups=4).depthwise is None
-    assert cn.Conv2d(1, 8, 3).depthwise is None
     settings = {"kernel": 3, "stride": 1, "padding": 1, "dilation": 1, "groups": 2}
     passes(settings, (2, 2, 6, 7), 18)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("padding", [0, 1])
-def test_merged_groups_give_the_papers_sums(stride: int, padding: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def merging(merged: int) -> Any:
-        def choose(window: Any, size: Any, channels_in: int, channels_out: int, groups: int) -> products.Product:
-            return products.Product(window, 1, window, groups // merged, merged)
-
-        return choose
-
-    for merged in (1, 2, 3, 6):
-        for module in ("layers.convolution", "ops.products"):
-            monkeypatch.setattr(f"colonnade.{module}.product", merging(merged))
-        settings = {"kernel": (3, 2), "stride": stride, "padding": padding, "dilation": 1, "groups": 6}
-        passes(settings, (2, 12, 6, 7), 18)
-        passes({**settings, "kernel": 1}, (2, 12, 6, 7), 18)
-
-
-# Neighbours are never computed together where windows have gaps.
-@pytest.mark.parametrize(("dilation", "together"), [(1, 1), (1, 2), (1, 3), (1, 6), (2, 1), (3, 1)])
 @pytest.mark.parametrize("stride", [1, 2, 3, (1, 4)])
-def test_gradients_that_are_scattered_give_the_papers_sums(
-    stride: Any, dilation: int, together: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def choose(forward: products.Product, *_: Any) -> products.Product:
-        return products.neighbours(forward._replace(scattered=True), together)
-
+def test_gradients_that_are_scattered_give_the_papers_sums(stride: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Window, "turned", lambda *_: None)
     across = stride[1] if isinstance(stride, tuple) else stride
-    monkeypatch.setattr("colonnade.layers.convolution.backward_product", choose)
-    for padding in (0, 1):
+    for dilation, padding in itertools.product((1, 2, 3), (0, 1)):
         settings = {"kernel": 4, "stride": stride, "padding": padding, "dilation": dilation, "groups": 1}
         width = 5 * across + dilation * 3 + 1 - 2 * padding  # six windows in a row
-        passes(settings, (3, 2, 11, width), 3)
-        passes({**settings, "groups": 2}, (3, 4, 11, width), 6)
+        for groups in (1, 2, 4):
+            passes({**settings, "groups": groups}, (3, 4, 11, width), 8 if groups < 4 else 4)
 
 
-@pytest.mark.parametrize("stride", range(1, 9))
-@pytest.mark.parametrize("dilation", range(1, 9))
-def test_values_apart_never_meet(stride: int, dilation: int) -> None:
-    apart = convolution.values_apart(stride, dilation)
-    positions = [window * stride + value * dilation for window in range(40) for value in range(apart)]
-    assert len(set(positions)) == len(positions)
-    longer = [window * stride + value * dilation for window in range(40) for value in range(apart + 1)]
-    assert len(set(longer)) < len(longer)
+def test_the_column_matrix_is_the_papers() -> None:
+    rng = np.random.default_rng(0)
+    for channels in (1, 3, 4, 9):
+        x = laid_channels_last(rng.normal(size=(2, channels, 6, 5)))
+        ((matrix, images, rows),) = columns.column_matrices(x, Window((3, 2)), (4, 4))
+        assert matrix.shape == (2 * 4 * 4, 3 * 2 * channels)
+        windows = np.lib.stride_tricks.sliding_window_view(x, (3, 2), axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5)
+        papers = windows.reshape(2 * 4 * 4, channels * 3 * 2)
+        reordered = papers.reshape(-1, channels, 3 * 2).transpose(0, 2, 1).reshape(matrix.shape)
+        np.testing.assert_array_equal(matrix, reordered)
+        assert (x[images].shape[0], rows.start) == (2, 0)
 
 
-def test_few_channels_are_scattered_and_many_are_not() -> None:
-    def scattered(channels_in: int, channels_out: int, kernel: int, size: tuple[int, int], padding: int) -> bool:
-        window = cn.Conv2d(channels_in, channels_out, kernel, padding=padding).window
-        forward = products.product(window, size, channels_in, channels_out, 1)
-        return products.backward_product(forward, size, channels_in, channels_out).scattered
-
-    assert scattered(6, 16, 5, (14, 14), 0)
-    assert not scattered(64, 64, 3, (16, 16), 1)
-    assert not scattered(256, 512, 1, (16, 16), 0)
-
-
-def test_each_row_of_a_column_matrix_begins_with_a_vector() -> None:
-    window = cn.Conv2d(3, 8, 3, padding=1).window
-    size = convolution.columns_size(window, (2, 3, 8, 8), 1)
-    padded = np.zeros((1, 2, 10, 10, 3), np.float32)
-    inner = window._replace(padding=(0, 0, 0, 0))
-    (tile,) = convolution.tiles(padded, inner, np.zeros(size, np.float32))
-    assert tile.matrix.shape == (1, 128, 27)
-    assert tile.matrix.strides[1] % 64 == 0
-    tile.columns[...] = np.arange(tile.columns.size).reshape(tile.columns.shape)
-    np.testing.assert_array_equal(tile.matrix.ravel(), np.arange(128 * 27))  # both are views of the same memory
-
-
-def test_narrow_groups_are_merged_and_wide_ones_are_not() -> None:
-    window = cn.Conv2d(4, 4, 3, padding=1).window
-    assert products.product(window, (28, 28), 128, 128, 32).merged > 1
-    assert products.product(window, (28, 28), 1024, 1024, 32).merged == 1
+def test_parts_of_a_product_divide_its_rows_and_are_small() -> None:
+    for rows, numbers in itertools.product((1, 7, 196, 1024, 25088), (1, 27, 2304, 36864, 589824)):
+        part = columns.part_rows(rows, numbers)
+        assert rows % part == 0
+        assert part == rows or (part * numbers <= columns.SMALL and part >= columns.FEW_ROWS)
 
 
 @pytest.mark.parametrize("numbers", [1, 200, 5000])
-def test_tiles_of_any_size_give_the_same(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "TILE_NUMBERS", numbers)
-    monkeypatch.setattr(convolution, "TILE_ROWS", 1)
+def test_blocks_of_any_size_give_the_same(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (columns, depthwise):
+        monkeypatch.setattr(module, "BLOCK_NUMBERS", numbers)
+    monkeypatch.setattr(columns, "BLOCK_ROWS", 1)
     for settings in GRID[::7]:
         passes(settings, (3, 4, 7, 8), 6)
+    for settings in filter(fits, DEPTHWISE[::11]):
+        passes(settings, (3, 3, *DEPTHWISE_SIZE), 3)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import arguments, initializers
 from ..errors import ShapeError
-from ..ops.layout import Array, channels_last, repeats
+from ..ops.channels import repeats
+from ..ops.layout import Array, channels_last
 from ..ops.normalization import (
     SUMMED,
     batch_norm_backward,

@@ -10,7 +10,8 @@ import numpy as np
 
 from .. import arguments, initializers
 from ..errors import ArgumentError, ShapeError
-from ..ops.layout import Array, channels_last, repeats
+from ..ops.channels import repeats
+from ..ops.layout import Array, channels_last
 from ..ops.standardization import (
     Channels,
     group_norm_backward,

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .. import arguments, initializers
 from ..errors import ArgumentError, ShapeError
+from ..ops.channels import add_to_channels
 from ..ops.convolution import (
-    Tile,
-    by_group,
-    columns_size,
+    conv2d_backward_bias,
     conv2d_backward_input,
-    conv2d_backward_input_products,
-    grouped,
-    tiles,
+    conv2d_backward_weight,
+    conv2d_columns,
+    conv2d_forward,
 )
-from ..ops.layout import Array, channels_last, repeats
 from ..ops.window import Pair, Window
 from ..tensor import Parameter, Shape, Tensor
 from .base import PLACE, Block, Direction, Layer, Scratch
-
-
-class Frame(NamedTuple):
-    """The image that windows are added up in, before its border is cut off.
-
-    Attributes:
-        reached: Height and width that the windows reach.
-        size: Those with the output padding: what lies beyond is the bias alone.
-        output: What is left when the border is cut off.
-    """
-
-    reached: Pair
-    size: Pair
-    output: Pair
 
 
 class ConvTranspose2d(Layer):
@@ -99,31 +83,28 @@ class ConvTranspose2d(Layer):
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.output_padding, self.dilation = output_padding, dilation
         steps, gaps = arguments.pair(name, "stride", stride, 1), arguments.pair(name, "dilation", dilation, 1)
-        self.window = Window(arguments.pair(name, "kernel_size", kernel_size, 1), steps, (0, 0, 0, 0), gaps)
-        self.border = arguments.pair(name, "padding", padding, 0)
+        vertical, horizontal = arguments.pair(name, "padding", padding, 0)
+        border = (vertical, vertical, horizontal, horizontal)
+        # Of the convolution whose backward pass this is: from the output's images to the input's.
+        self.window = Window(arguments.pair(name, "kernel_size", kernel_size, 1), steps, border, gaps)
         self.extra = arguments.pair(name, "output_padding", output_padding, 0)
         if any(self.extra[axis] >= max(steps[axis], gaps[axis]) for axis in (0, 1)):
             raise ArgumentError(
                 f"{name}: output_padding must be less than the stride or the dilation, got {output_padding!r}."
             )
         self.weight = Parameter(
-            (in_channels, out_channels // groups, *self.window.kernel), initializers.weights, memory_axes=(0, 2, 3, 1)
+            (in_channels, out_channels // groups, *self.window.kernel), initializers.weights, memory_axes=(2, 3, 1, 0)
         )
         learned = arguments.flag(name, "bias", bias)
         self.bias = Parameter((out_channels,), initializers.zeros) if learned else None
-
-    def _frame(self, height: int, width: int) -> Frame:
-        (high, wide), (down, across) = self.window.extent, self.window.stride
-        reached = ((height - 1) * down + high, (width - 1) * across + wide)
-        size = (reached[0] + self.extra[0], reached[1] + self.extra[1])
-        return Frame(reached, size, (size[0] - 2 * self.border[0], size[1] - 2 * self.border[1]))
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         if len(shape) != 3 or shape[0] != self.in_channels:
             raise ShapeError(
                 f"ConvTranspose2d: expected {self.in_channels} input channels, got an input of shape {shape}."
             )
-        output = self._frame(shape[1], shape[2]).output
+        height, width = self.window.input_size((shape[1], shape[2]))
+        output = (height + self.extra[0], width + self.extra[1])
         if min(output) < 1:
             raise ShapeError(
                 f"ConvTranspose2d: a padding of {self.padding!r} leaves nothing of the output for an input of "
@@ -133,57 +114,27 @@ class ConvTranspose2d(Layer):
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images, _, height, width = shape
-        frame = self._frame(height, width)
-        columns = columns_size(self.window, (images, self.out_channels, *frame.reached), self.groups)
+        reached = self.window.input_size((height, width))
+        output = (images, self.out_channels, reached[0] + self.extra[0], reached[1] + self.extra[1])
+        columns = conv2d_columns(self.window, output, self.in_channels, self.groups, backward=True)
         spaces = {"columns": Scratch((columns,))}
-        if any((*self.border, *self.extra)):  # of one size they may still lie apart
-            spaces["frame"] = Scratch((images, *frame.size, self.out_channels))
-        if direction == "backward":
-            spaces["kernel"] = Scratch(self.weight.shape)
-        return spaces
-
-    def _kernel(self) -> Array:
-        """The kernels as (g, c_in/g, K), a view."""
-        return channels_last(self.weight.array).reshape(self.groups, self.in_channels // self.groups, -1)
-
-    def _tiles(self, x: Array, image: Array, block: Block) -> list[Tile]:
-        high, wide = self._frame(x.shape[2], x.shape[3]).reached
-        return tiles(grouped(image[:, :high, :wide], self.groups), self.window, block.scratch["columns"])
-
-    def _inner(self, frame: Array, y: Array) -> Array:
-        top, left = self.border
-        return frame[:, top : top + y.shape[1], left : left + y.shape[2]]
+        return spaces | {"kernel": Scratch((self.weight.size,))} if direction == "backward" else spaces
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        outputs = channels_last(y.value)
-        frame = block.scratch.get("frame", outputs)
-        windows = block.once("tiles", lambda: self._tiles(x.value, frame, block))
-        products = conv2d_backward_input_products(windows, self._kernel(), by_group(x.value, self.groups))
-        conv2d_backward_input(windows, products, frame)
-        if frame is not outputs:
-            np.copyto(outputs, self._inner(frame, outputs))
+        conv2d_backward_input(x.value, self.weight.array, self.window, y.value, block.scratch["columns"])
         if self.bias is not None:
-            repeated = repeats(y.value.shape, self.out_channels)
-            rows = outputs.reshape(-1, repeated * self.out_channels)
-            np.add(rows, np.tile(self.bias.array, repeated), out=rows)
+            add_to_channels(y.value, self.bias.array)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        grad_y = channels_last(y.grad)
-        frame = block.scratch.get("frame", grad_y)
-        if frame is not grad_y:
-            frame.fill(0)
-            np.copyto(self._inner(frame, grad_y), grad_y)
-        values = by_group(x.value, self.groups)
-        kernel = self._kernel().transpose(0, 2, 1)
-        for tile in block.once("tiles", lambda: self._tiles(x.value, frame, block)):
-            np.copyto(tile.columns, tile.windows)
-            pixels = values[:, tile.rows].transpose(0, 2, 1)
-            block.add_product(self.weight, pixels, tile.matrix, block.scratch["kernel"])
-            if x.has_grad:
-                np.matmul(tile.matrix, kernel, out=by_group(x.grad, self.groups)[:, tile.rows])
-        if self.bias is not None:
-            positions = grad_y.reshape(-1, self.out_channels)
-            block.add_grad(self.bias, np.matmul(np.ones(len(positions), positions.dtype), positions))
+        columns = block.scratch["columns"]
+        if self.weight.trainable:
+            gradient = self.weight.lay(block.scratch["kernel"])
+            conv2d_backward_weight(y.grad, x.value, self.window, gradient, columns)
+            block.add_grad(self.weight, gradient)
+        if self.bias is not None and self.bias.trainable:
+            block.add_grad(self.bias, conv2d_backward_bias(y.grad))
+        if x.has_grad:
+            conv2d_forward(y.grad, self.weight.array, None, self.window, x.grad, columns)
 
     def multiplications(self, shape: Shape) -> int:
         return shape[1] * shape[2] * self.weight.size

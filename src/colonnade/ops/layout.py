@@ -11,10 +11,6 @@ from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
 
-# A vector of one number a channel is repeated to rows of at least so many numbers before it is multiplied with or added
-# to images: NumPy takes some 60 ns to begin a row, the time of 500 numbers.
-ROW_NUMBERS = 16384
-
 # A cache line, and the widest vector register, in bytes.
 ALIGNMENT = 64
 
@@ -47,6 +43,12 @@ def channels_first(x: Array) -> Array:
     return x.transpose(0, 3, 1, 2)
 
 
+def empty_images(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """Images (n, c, h, w) that lie channels-last, not yet written."""
+    images, channels, height, width = shape
+    return channels_first(empty((images, height, width, channels), dtype))
+
+
 def same_order(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
     """Whether one image's numbers, in two shapes, lie in memory in the same order.
 
@@ -74,17 +76,6 @@ def reshape(x: Array, out: Array, plain: Array | None = None) -> None:
     else:
         np.copyto(plain.reshape(x.shape), x)
         np.copyto(out, plain.reshape(out.shape))
-
-
-def repeats(shape: tuple[int, ...], channels: int) -> int:
-    """How many positions of images (n, c, h, w) make up a row of `ROW_NUMBERS` or little more, dividing an image's."""
-    count = 1
-    for size in reversed(shape[2:]):
-        missing = ROW_NUMBERS / (count * channels)
-        if missing > 1:
-            # A whole axis may be many times too much, and a long vector leaves no room for the images in the cache.
-            count *= next(part for part in divisors(size) if part >= missing or part == size)
-    return count
 
 
 @lru_cache(maxsize=4096)

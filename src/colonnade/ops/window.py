@@ -55,16 +55,25 @@ class Window(NamedTuple):
             (padded[1] - extent[1]) // self.stride[1] + 1,
         )
 
+    def input_size(self, size: Pair) -> Pair:
+        """The smallest image with so many windows each way: (size − 1) · stride + extent − padding."""
+        spans = [(size[axis] - 1) * self.stride[axis] + self.extent[axis] for axis in (0, 1)]
+        top, bottom, left, right = self.padding
+        return spans[0] - top - bottom, spans[1] - left - right
+
     @property
     def pointwise(self) -> bool:
         """A 1×1 window that visits every position: the image already is its own column matrix."""
         return self.kernel == (1, 1) and self.stride == (1, 1) and not any(self.padding)
 
-    def turned(self) -> Window | None:
-        """The window whose convolution of the output gradient is the input gradient; None unless the stride is 1."""
+    def turned(self, size: Pair, outputs: Pair) -> Window | None:
+        """The window whose convolution of the output's gradient is the gradient at images of `size`.
+
+        None where there is none: for a stride, and for what the windows of so many `outputs` do not cover exactly.
+        """
         top, bottom, left, right = self.padding
         height, width = self.extent
-        turned = (height - 1 - top, height - 1 - bottom, width - 1 - left, width - 1 - right)
-        if self.stride != (1, 1) or min(turned) < 0:
-            return None
-        return Window(self.kernel, (1, 1), turned, self.dilation)
+        padding = (height - 1 - top, height - 1 - bottom, width - 1 - left, width - 1 - right)
+        turned = Window(self.kernel, (1, 1), padding, self.dilation)
+        fits = self.stride == (1, 1) and min(padding) >= 0 and turned.output_size(outputs) == size
+        return turned if fits else None

@@ -24,7 +24,7 @@ def convolution(graph: GraphWriter, layer: layers.Conv1d | layers.Conv2d, x: str
 
 
 def transposed_convolution(graph: GraphWriter, layer: layers.ConvTranspose2d, x: str) -> str:
-    moves, (top, left), (more_rows, more_columns) = _moves(layer.window), layer.border, layer.extra
+    moves, (top, _, left, _), (more_rows, more_columns) = _moves(layer.window), layer.window.padding, layer.extra
     weight, bias = graph.parameter("weight"), graph.parameter("bias")
     how = {"group": layer.groups, **moves}
     if all(more < stride for more, stride in zip(layer.extra, layer.window.stride, strict=True)):
