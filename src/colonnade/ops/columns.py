@@ -2,7 +2,7 @@
 
 X_col is (n · h_out · w_out, k_h · k_w · c). Its columns are ordered (s, t, r) where the paper has (r, s, t): images lie
 channels-last in memory, so that a row of a window then is one run of numbers, which NumPy copies at once. It is made in
-scratch memory that stays in the cache until the product has read it.
+scratch memory that stays in the cache until the product has read it. Written in docs/math/convolution.md.
 """
 
 from __future__ import annotations
