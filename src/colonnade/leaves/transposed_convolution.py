@@ -12,7 +12,6 @@ from ..compiled.direct import add_position_sums
 from ..layers.base import Block, Direction, Layer, Scratch
 from ..layers.transposed_convolution import ConvTranspose2d
 from ..ops.layout import Array
-from ..ops.window import Window
 from ..tensor import Shape, Tensor, unchanged_since
 from .activation import NONE, Activation
 from .base import Leaf, plain
@@ -56,8 +55,7 @@ class TiledConvTranspose2d(Leaf):
         self.convolution, self.activation = convolution, activation
         self.stands_for = (convolution,) if layer is None else (convolution, layer)
         self.reads: set[str] = {"input"} | activation.reads  # type: ignore[misc]
-        (high, wide), groups = convolution.border, convolution.groups
-        window = Window(*convolution.window[:2], (high, high, wide, wide), convolution.window.dilation)
+        window, groups = convolution.window, convolution.groups
         small, self.large = (shape[1], shape[2], shape[0]), (output[1], output[2], output[0])
         kind, a, b = activation
         self.output = product(window, small, self.large, groups, False, Epilogue(kind, False, a, b))
