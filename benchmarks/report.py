@@ -1,6 +1,6 @@
 """Tables and plots from the results of compare.py.
 
-python benchmarks/report.py benchmark.json --plots docs/assets
+python benchmarks/report.py benchmark.json --page docs/performance.md --plots docs/assets
 """
 
 from __future__ import annotations
@@ -8,24 +8,62 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 Record = dict[str, Any]
-FREE_THREADED = "colonnade, free-threaded"  # in a Python without the interpreter's lock
 MODES = ["torch", "torch channels_last", "torch.compile"]
 LAYOUTS = MODES[:2]
+ONE_THREAD = "compiled, one thread"
 NAMES = {
-    "colonnade": "Colonnade",
-    "colonnade, one thread": "one thread",
-    FREE_THREADED: "Colonnade",
+    "compiled": "compiled",
+    ONE_THREAD: "compiled, one thread",
+    "NumPy alone": "NumPy alone",
+    "before": "before",
     "torch": "PyTorch",
     "torch channels_last": "channels_last",
     "torch.compile": "torch.compile",
     "onnxruntime": "ONNX Runtime",
 }
+PACKAGES = {"colonnade": "Colonnade", "numba": "Numba", "torch": "PyTorch", "onnxruntime": "ONNX Runtime"}
 # Colours that remain apart for the colour-blind (Okabe and Ito 2008).
-COLOURS = {"colonnade": "#D55E00", "torch": "#56B4E9", "torch channels_last": "#0072B2", "onnxruntime": "#009E73"}
+COLOURS = {
+    "compiled": "#D55E00",
+    "NumPy alone": "#E69F00",
+    "torch": "#56B4E9",
+    "torch channels_last": "#0072B2",
+    "onnxruntime": "#009E73",
+}
+AT_LEAST, AT_MOST = "≥", "≤"
+
+
+class Goal(NamedTuple):
+    """What a ratio should reach, by network."""
+
+    name: str
+    bound: str
+    each: dict[str, float]
+
+
+# Of the compiled networks.
+GOALS = {
+    "training": Goal(
+        "training, × PyTorch's best mode", AT_LEAST, {"lenet5": 2.0, "cnn": 2.0, "resnet20": 1.4, "vgg": 1.5}
+    ),
+    "inference": Goal("batches, × ONNX Runtime", AT_LEAST, {"lenet5": 1.2, "cnn": 1.2, "resnet20": 1.3, "vgg": 1.3}),
+    "one image": Goal(
+        "one image, time ÷ ONNX Runtime's", AT_MOST, {"lenet5": 1.2, "cnn": 0.9, "resnet20": 1.0, "vgg": 1.0}
+    ),
+    "threads": Goal(
+        "training, all threads × one", AT_LEAST, {"lenet5": 1.7, "cnn": 1.75, "resnet20": 1.75, "vgg": 1.75}
+    ),
+    "memory": Goal(
+        "training, memory ÷ PyTorch's", AT_MOST, {"lenet5": 0.25, "cnn": 0.25, "resnet20": 0.33, "vgg": 0.30}
+    ),
+}
+OTHERS_TRAINING, OTHERS_INFERENCE = 1.0, 0.8
+BEFORE = 0.6  # NumPy alone, × another version
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -42,45 +80,49 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 class Results:
     """The records of a comparison, found by what was measured."""
 
-    def __init__(self, found: Record) -> None:
-        self.found = found
-        self.records = {(r["network"], r["kind"], r["framework"]): r for r in found["results"]}
-        self.networks = list(dict.fromkeys(r["network"] for r in found["results"]))
+    def __init__(self, records: list[Record]) -> None:
+        self.records = {(r["network"], r["kind"], r["contender"]): r for r in records}
+        self.networks = list(dict.fromkeys(r["network"] for r in records))
 
-    def get(self, network: str, kind: str, framework: str, what: str) -> float:
+    def get(self, network: str, kind: str, contender: str, what: str) -> float:
         """One measured number; NaN where there is none."""
-        return float(self.records.get((network, kind, framework), {}).get(what, math.nan))
+        return float(self.records.get((network, kind, contender), {}).get(what, math.nan))
 
-    def speed(self, network: str, kind: str, framework: str) -> float:
+    def speed(self, network: str, kind: str, contender: str) -> float:
         """Images a second."""
-        return self.get(network, kind, framework, "images_per_second")
+        return self.get(network, kind, contender, "images_per_second")
 
-    def seconds(self, network: str, kind: str, *frameworks: str) -> float:
-        """The median seconds of a step, of the fastest of the frameworks."""
-        times = (self.get(network, kind, name, "seconds") for name in frameworks)
+    def seconds(self, network: str, kind: str, *contenders: str) -> float:
+        """The median seconds of a step, of the fastest of them."""
+        times = (self.get(network, kind, name, "seconds") for name in contenders)
         return min((seconds for seconds in times if not math.isnan(seconds)), default=math.nan)
 
-    def floor(self, network: str) -> float:
-        """The seconds of a training step in which nothing is done but what cannot be avoided.
+    def took_part(self, kind: str, contenders: list[str]) -> list[str]:
+        """Those of whom there are records, in their order."""
+        return [name for name in contenders if any((net, kind, name) in self.records for net in self.networks)]
 
-        Each product at the measured peak, and each of its operands through memory once, at the measured speed of a
-        copy. A layer takes three: forward, the gradient at the weight, and, but for the first, that at the input.
-        """
-        operations, numbers = 0.0, 0.0
-        for place, (multiply_adds, *operands) in enumerate(self.found["products"][network]):
-            products = 3 if place else 2
-            operations += 2.0 * multiply_adds * products
-            numbers += sum(operands) * products
-        speeds = self.found["speeds"]
-        return float(operations / speeds["product_flops"] + 4.0 * numbers / speeds["copy_bytes"])
+    def reached(self, goal: str, network: str) -> float:
+        """The ratio that a goal is about."""
+        if goal == "training":
+            return self.seconds(network, "training", *MODES) / self.seconds(network, "training", "compiled")
+        if goal == "inference":
+            return self.seconds(network, goal, "onnxruntime") / self.seconds(network, goal, "compiled")
+        if goal == "one image":
+            return self.seconds(network, goal, "compiled") / self.seconds(network, goal, "onnxruntime")
+        if goal == "threads":
+            return self.seconds(network, "training", ONE_THREAD) / self.seconds(network, "training", "compiled")
+        ours, theirs = (self.get(network, "training", name, "peak_bytes") for name in ("compiled", "torch"))
+        return ours / theirs
 
 
-def ratio(value: float, goal: float | None = None, *, at_most: bool = False) -> str:
-    """A ratio, in bold where it misses its goal."""
+def ratio(value: float, bound: str = "", goal: float | None = None) -> str:
+    """A ratio with its goal, in bold where it misses that."""
     if math.isnan(value):
         return "–"
-    missed = goal is not None and (value > goal if at_most else value < goal)
-    return f"**{value:.2f}**" if missed else f"{value:.2f}"
+    if goal is None:
+        return f"{value:.2f}"
+    missed = value < goal if bound == AT_LEAST else value > goal
+    return f"{f'**{value:.2f}**' if missed else f'{value:.2f}'} ({bound} {goal:.2f})"
 
 
 def amount(value: float, digits: int = 0) -> str:
@@ -88,114 +130,155 @@ def amount(value: float, digits: int = 0) -> str:
     return "–" if math.isnan(value) else f"{value:,.{digits}f}"
 
 
-def tables(found: Record) -> str:
-    """All tables, as Markdown. What misses its goal is in bold; the goals are in the headers."""
-    results = Results(found)
-    parts = [introduction(found)]
-    kinds = {record["kind"] for record in found["results"]}
-    free = found.get("free_threaded")
-    for ours in ["colonnade", FREE_THREADED] if free else ["colonnade"]:
-        if ours == FREE_THREADED:
-            parts.append(f"The same in Python {free['version']} without the interpreter's lock:")
-        if "training" in kinds:
-            parts += [training_table(results, ours), cost_table(results, ours)]
-        if "inference" in kinds:
-            parts.append(inference_table(results, ours))
-        if "one image" in kinds:
-            parts.append(latency_table(results, ours))
-    parts.append(footprint_table(found))
-    return "\n\n".join(parts)
+def parts(found: Record) -> dict[str, str]:
+    """The parts of the page, as Markdown, by name."""
+    results, others = Results(found["results"]), Results(found["others"])
+    made = {
+        "machine": introduction(found),
+        "goals": goals_table(results),
+        "training": speeds_table(results, "training", [*NAMES][:-1], "training, images/s"),
+        "inference": speeds_table(results, "inference", [*NAMES], "batches, images/s"),
+        "latency": latency_table(results),
+        "memory": memory_table(results),
+        "others": others_table(others),
+        "layers": layers_tables(found["layers"], found["speeds"]["peak_flops"]),
+        "first minute": first_table(found),
+    }
+    return {name: part for name, part in made.items() if part}
+
+
+def page(found: Record) -> str:
+    """All parts, one behind the other."""
+    return "\n\n".join(parts(found).values())
+
+
+def fill(text: str, found: Record) -> str:
+    """A page with the parts in their places, each between `<!-- measured: NAME -->` and `<!-- end -->`."""
+    for name, part in parts(found).items():
+        place = re.compile(rf"(<!-- measured: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        if not place.search(text):
+            raise SystemExit(f"The page has no place for {name!r}.")
+        text = place.sub(lambda match, part=part: f"{match[1]}\n{part}\n\n{match[2]}", text)
+    return text
 
 
 def introduction(found: Record) -> str:
-    """What was measured, where and when."""
+    """What was measured, where, when and how."""
     machine, speeds = found["machine"], found["speeds"]
     versions = {"NumPy": speeds["numpy"]}
     for record in found["results"]:
-        versions[NAMES[record["package"]]] = record["version"]
+        versions[PACKAGES[record["package"]]] = record["version"]
+    versions |= {"Numba": speeds["numba"]} if speeds.get("numba") else {}
     return (
         f"{found['date']}, {machine['processor']}, {machine['cores']} cores, {found['threads']} threads; "
         f"Python {machine['python']}, {', '.join(f'{name} {number}' for name, number in versions.items())}. "
-        f"Matrix products {speeds['product_flops'] / 1e9:.0f} GF/s, copies {speeds['copy_bytes'] / 1e9:.0f} GB/s, "
-        f"what is read and what is written both counted."
+        f"A core's peak is {speeds['peak_flops'] / 1e9:.0f} GF/s, that of {found['threads']} threads "
+        f"{speeds['peak_flops_of_all'] / 1e9:.0f}; a product in NumPy, on one thread, makes "
+        f"{speeds['product_flops'] / 1e9:.0f}; copies {speeds['copy_bytes'] / 1e9:.0f} GB/s, what is read and what is "
+        f"written both counted. Load before: {found['load']:.1f}. `{found['command']}`"
     )
 
 
-def training_table(results: Results, who: str) -> str:
-    """Images a second, and the ratios that the project set itself as goals."""
-    goals = {"cnn": 1.5, "lenet5": 1.0, "resnet20": 1.2, "vgg": 1.2}
-    rows, gains = [], []
-    for network in results.networks:
-        ours = results.seconds(network, "training", who)
-        plain = results.seconds(network, "training", "torch") / ours
-        best = results.seconds(network, "training", *MODES) / ours
-        row = [network, *(amount(results.speed(network, "training", name)) for name in [who, *MODES])]
-        row.append(amount(results.get(network, "training", "torch.compile", "first_seconds"), 1))
-        row += [ratio(best, goals[network]), ratio(plain, 2.0)]
-        rows.append(row)
-        gains.append(plain)
-    mean = math.exp(sum(map(math.log, gains)) / len(gains))
-    names = [NAMES[name] for name in [who, *MODES]]
-    header = ["training, images/s", *names, "compiling, s", "× best", "× PyTorch"]
-    return table(header, rows) + f"\n\nGeometric mean against PyTorch as it comes: {ratio(mean, 2.5)}."
-
-
-def cost_table(results: Results, who: str) -> str:
-    """What a training step costs beside the least it could, one thread against all, and memory."""
-    floors = {"vgg": 1.6, "cnn": 2.0}
-    shares = {"cnn": 0.3, "resnet20": 0.3}
+def goals_table(results: Results) -> str:
+    """What the project set itself, and what is reached."""
     rows = []
-    for network in results.networks:
-        ours, torch = (results.get(network, "training", name, "peak_bytes") for name in (who, "torch"))
-        seconds, floor = results.seconds(network, "training", who), results.floor(network)
-        row = [network, amount(seconds * 1e3, 2), amount(floor * 1e3, 2)]
-        row.append(ratio(seconds / floor, floors.get(network), at_most=True))
-        row.append(ratio(results.seconds(network, "training", "colonnade, one thread") / seconds, 1.7))
-        row += [amount(ours / 2**20), amount(torch / 2**20), ratio(ours / torch, shares.get(network), at_most=True)]
-        rows.append(row)
-    return table(["training step", "ms", "floor, ms", "÷ floor", "× one thread", "MiB", "PyTorch, MiB", "ratio"], rows)
+    for name, goal in GOALS.items():
+        cells = [ratio(results.reached(name, net), goal.bound, goal.each.get(net)) for net in results.networks]
+        rows.append([goal.name, *cells])
+    for kind in ("training", "inference"):
+        if results.took_part(kind, ["before"]):
+            cells = [results.seconds(net, kind, "before") / results.seconds(net, kind, "NumPy alone")
+                     for net in results.networks]  # fmt: skip
+            rows.append([f"{kind}, NumPy alone × before", *(ratio(cell, AT_LEAST, BEFORE) for cell in cells)])
+    return table(["reached (goal)", *results.networks], rows)
 
 
-def inference_table(results: Results, who: str) -> str:
-    """Batches of 128."""
-    names = [who, *LAYOUTS, "onnxruntime"]
-    rows = []
-    for network in results.networks:
-        ours = results.seconds(network, "inference", who)
-        torch = results.seconds(network, "inference", *LAYOUTS)
-        runtime = results.seconds(network, "inference", "onnxruntime")
-        row = [network, *(amount(results.speed(network, "inference", name)) for name in names)]
-        row += [ratio(torch / ours, 1.2), ratio(runtime / ours, 0.5 if network == "lenet5" else 0.8)]
-        peaks = (
-            results.get(network, "inference", name, "peak_bytes") for name in names if name != "torch channels_last"
-        )
-        row += [amount(peak / 2**20) for peak in peaks]
-        rows.append(row)
-    header = ["inference, images/s", *(NAMES[name] for name in names), "× PyTorch", "× ONNX Runtime"]
-    return table([*header, "MiB", "PyTorch, MiB", "ONNX Runtime, MiB"], rows)
+def speeds_table(results: Results, kind: str, contenders: list[str], title: str) -> str:
+    """Images a second."""
+    names = results.took_part(kind, contenders)
+    rows = [[net, *(amount(results.speed(net, kind, name)) for name in names)] for net in results.networks]
+    return table([title, *(NAMES[name] for name in names)], rows)
 
 
-def latency_table(results: Results, who: str) -> str:
+def latency_table(results: Results) -> str:
     """One image."""
-    names = [who, *LAYOUTS, "onnxruntime"]
+    names = results.took_part("one image", [*NAMES])
+    rows = [
+        [net, *(amount(results.seconds(net, "one image", name) * 1e6) for name in names)] for net in results.networks
+    ]
+    return table(["one image, µs", *(NAMES[name] for name in names)], rows)
+
+
+def memory_table(results: Results) -> str:
+    """The most that the process held at once, in training."""
+    names = results.took_part("training", ["compiled", "NumPy alone", *MODES])
+    rows = [
+        [net, *(amount(results.get(net, "training", name, "peak_bytes") / 2**20) for name in names)]
+        for net in results.networks
+    ]
+    return table(["training, whole process, MiB", *(NAMES[name] for name in names)], rows)
+
+
+def others_table(results: Results) -> str:
+    """The larger networks: speeds, and ratios with their goals."""
+    modes = results.took_part("training", MODES)
     rows = []
-    for network in results.networks:
-        ours = results.seconds(network, "one image", who)
-        torch = results.seconds(network, "one image", *LAYOUTS)
-        row = [network, *(amount(results.seconds(network, "one image", name) * 1e6) for name in names)]
-        row.append(ratio(ours / torch, 0.5, at_most=True))
-        row.append(ratio(ours / results.seconds(network, "one image", "onnxruntime")))
+    for net in results.networks:
+        record = next(r for (network, kind, _), r in results.records.items() if (network, kind) == (net, "training"))
+        names = ["compiled", "NumPy alone"]
+        best = max(results.speed(net, "training", name) for name in modes)
+        row = [f"{net}, {'×'.join(map(str, record['shape']))}"]
+        row += [amount(results.speed(net, "training", name), 1) for name in names]
+        row += [amount(best, 1), ratio(results.speed(net, "training", "compiled") / best, AT_LEAST, OTHERS_TRAINING)]
+        row += [amount(results.speed(net, "inference", name), 1) for name in [*names, "onnxruntime"]]
+        row.append(ratio(results.reached("inference", net), AT_LEAST, OTHERS_INFERENCE))
         rows.append(row)
-    return table(["one image, µs", *(NAMES[name] for name in names), "÷ PyTorch", "÷ ONNX Runtime"], rows)
+    header = ["images/s", "training: compiled", "NumPy alone", "PyTorch's best", "ratio (goal)"]
+    header += ["inference: compiled", "NumPy alone", "ONNX Runtime", "ratio (goal)"]
+    return table(header, rows) if rows else ""
 
 
-def footprint_table(found: Record) -> str:
-    """Import and installation."""
+def layers_tables(layers: list[Record], peak: float) -> str:
+    """Single layers on one thread: convolutions and dense layers beside a core's peak, and the rest by their times."""
+    names = ["NumPy", "tiles", "Winograd", "PyTorch"]
+    speeds, times = [], []
+    for layer in layers:
+        seconds = layer["seconds"]
+        if layer["flops"]:
+            row = [layer["name"]]
+            for place, share in ((0, 1.0), (1, 2.0)):  # backward has two gradients
+                each = {name: share * layer["flops"] / seconds[name][place] for name in names if name in seconds}
+                row += [amount(each.get(name, math.nan) / 1e9) for name in names]
+                row.append(amount(max(each.get(name, math.nan) for name in ("Winograd", "tiles") if name in each)
+                                  / peak if "tiles" in each else math.nan, 2))  # fmt: skip
+            speeds.append(row)
+        else:
+            each = {name: 1e3 * sum(seconds[name]) for name in names if name in seconds}
+            row = [layer["name"], *(amount(each.get(name, math.nan), 2) for name in ("NumPy", "tiles", "PyTorch"))]
+            times.append([*row, ratio(each.get("tiles", each["NumPy"]) / each["PyTorch"])])
+    made = []
+    if speeds:
+        header = [f"GF/s; a core's peak is {peak / 1e9:.0f}"]
+        header += [f"{way}{name}" for way in ("forward: ", "backward: ") for name in [*names, "÷ peak"]]
+        made.append(table(header, speeds))
+    if times:
+        made.append(table(["forward and backward, ms", "NumPy", "compiled", "PyTorch", "÷ PyTorch"], times))
+    return "\n\n".join(made)
+
+
+def first_table(found: Record) -> str:
+    """Import, installation, and the first training step."""
     sizes, rows = found["installed_bytes"], []
     for name, taken in found["imports"].items():
-        row = [NAMES.get(name, "NumPy alone"), amount(taken["seconds"] * 1e3), amount(taken["bytes"] / 2**20, 1)]
+        row = [PACKAGES.get(name, "NumPy alone"), amount(taken["seconds"] * 1e3), amount(taken["bytes"] / 2**20, 1)]
         rows.append([*row, amount(sizes.get(name, math.nan) / 2**20)])
-    return table(["import, beyond NumPy's", "ms", "MiB", "installed with what it requires, MiB"], rows)
+    rows.append(["Numba, for compiled models", "–", "–", amount(sizes.get("numba", math.nan) / 2**20)])
+    first = found["first_steps"]
+    return (
+        table(["import, beyond NumPy's", "ms", "MiB", "installed with what it requires, MiB"], rows)
+        + f"\n\nThe first training step of cnn takes {first['cold']:.1f} s where nothing was compiled before, and "
+        f"{first['warm']:.1f} s in the next process."
+    )
 
 
 def plot(found: Record, folder: Path) -> list[Path]:
@@ -216,12 +299,12 @@ def plot(found: Record, folder: Path) -> list[Path]:
     for along, network, kind in groups:
         figure, axes = pyplot.subplots(figsize=(6.0, 3.6), layout="constrained")
         chosen = [r for r in found["sweeps"] if (r["along"], r["network"], r["kind"]) == (along, network, kind)]
-        for framework in dict.fromkeys(r["framework"] for r in chosen):
-            line = [r for r in chosen if r["framework"] == framework]
+        for contender in dict.fromkeys(r["contender"] for r in chosen):
+            line = [r for r in chosen if r["contender"] == contender]
             pixels = [r["shape"][2] * r["shape"][3] if along == "side" else 1 for r in line]
             speeds = [r["images_per_second"] * each for r, each in zip(line, pixels, strict=True)]
             axes.plot(
-                [r["value"] for r in line], speeds, marker="o", label=NAMES[framework], color=COLOURS.get(framework)
+                [r["value"] for r in line], speeds, marker="o", label=NAMES[contender], color=COLOURS.get(contender)
             )
         values = sorted({r["value"] for r in chosen})
         axes.set(xlabel=titles[along], ylabel="pixels/s" if along == "side" else "images/s", title=f"{network}, {kind}")
@@ -243,12 +326,15 @@ def plot(found: Record, folder: Path) -> list[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, help="what compare.py wrote")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="fill the places of a page with them, too")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="also plot the sweeps, there")
     arguments = parser.parse_args()
     found = json.loads(arguments.results.read_text(encoding="utf-8"))
-    print(tables(found))
+    print(page(found))
+    if arguments.page:
+        arguments.page.write_text(fill(arguments.page.read_text(encoding="utf-8"), found), encoding="utf-8")
     if arguments.plots:
         arguments.plots.mkdir(parents=True, exist_ok=True)
         for path in plot(found, arguments.plots):

@@ -1,10 +1,11 @@
-"""The networks of `colonnade.zoo` in PyTorch, layer for layer: for the benchmarks, and for the tests that compare."""
+"""The networks of `colonnade.zoo` in PyTorch, layer for layer: what the benchmarks run beside ours."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 Shape = tuple[int, int, int]
@@ -110,24 +111,26 @@ def stack(input_shape: Shape, channels: int = 32, classes: int = 10) -> nn.Seque
 
 MODELS: dict[str, Callable[..., nn.Sequential]] = {"lenet5": lenet5, "cnn": cnn, "resnet20": resnet20, "vgg": vgg}
 
+# Where the networks of the tests are: the larger ones of the zoo, as one writes them in PyTorch.
+ROOT = Path(__file__).resolve().parent.parent
 
-def products(model: nn.Module, shape: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
-    """The matrix products of one forward pass over a batch of `shape`.
 
-    Returns:
-        For each convolution and dense layer its multiply-adds, and the numbers in its input, weight and output.
-    """
-    found: list[tuple[int, int, int, int]] = []
+def made(network: str, input_shape: Shape, classes: int = 10) -> nn.Module:
+    """A network of the zoo, for images of that shape, nothing dropped out."""
+    if network in MODELS:
+        return MODELS[network](input_shape, classes)
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    from tests import zoo_torch
 
-    def record(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        # Each output number takes one row of the weight: all but its first axis.
-        found.append((output.numel() * weight[0].numel(), inputs[0].numel(), weight.numel(), output.numel()))
-
-    hooks = [m.register_forward_hook(record) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    with torch.inference_mode():
-        model.eval()(torch.zeros(shape))
-    for hook in hooks:
-        hook.remove()
-    return found
+    channels, side = input_shape[0], input_shape[1]
+    large = side >= 64
+    larger: dict[str, Callable[[], nn.Module]] = {
+        "resnet18": lambda: zoo_torch.ResNet18(channels, classes, large),
+        "squeezenet": lambda: zoo_torch.squeezenet(channels, classes, large),
+        "mobilenet_v2": lambda: zoo_torch.mobilenet_v2(channels, classes, large, 1.0),
+        "densenet": lambda: zoo_torch.densenet(channels, classes, 40, 12),
+        "convnext_tiny": lambda: zoo_torch.convnext(channels, classes, 4, (3, 3, 9, 3), (96, 192, 384, 768)),
+        "vit_tiny": lambda: zoo_torch.VisionTransformer(channels, classes, 16, (side // 16) ** 2 + 1, 192, 12, 3),
+    }
+    return larger[network]()

@@ -1,7 +1,7 @@
 """One framework in a process of its own. It does what the driver asks through a pipe, and says how long it took.
 
 Each request and each answer is one line of JSON. Frameworks are imported only in the process that measures them, so
-that its peak of memory is theirs alone.
+that its peak of memory is theirs alone. Whether Colonnade runs compiled is for the driver to say, in the environment.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 
 RATE, MOMENTUM = 0.001, 0.9
+# Dropout draws other numbers in each framework.
+OPTIONS: dict[str, dict[str, Any]] = {"squeezenet": {"dropout": 0.0}, "mobilenet_v2": {"dropout": 0.0}}
 
 Weights = dict[str, np.ndarray]
 
@@ -39,7 +41,7 @@ class Contestant(Protocol):
 
 
 class Colonnade:
-    """This package."""
+    """This package: compiled, or NumPy alone, as the environment says."""
 
     def __init__(self, task: Task) -> None:
         import colonnade as cn
@@ -54,7 +56,7 @@ class Colonnade:
             layers += [cn.AdaptiveAvgPool2d(1), cn.Flatten(), cn.Dense(channels, 10)]
             self.model = cn.Model(layers, seed=0)
         else:
-            self.model = getattr(cn.zoo, task.network)(input_shape=shape)
+            self.model = getattr(cn.zoo, task.network)(input_shape=shape, classes=10, **OPTIONS.get(task.network, {}))
         self.model.build(shape)
         self.x, self.targets = task.x, task.targets
         self.loss = cn.CrossEntropyLoss()
@@ -91,10 +93,11 @@ class Torch:
         if task.network == "stack":
             model = torch_models.stack(shape, task.channels)
         else:
-            model = torch_models.MODELS[task.network](shape)
-        layout = torch.channels_last if task.framework == "torch channels_last" else torch.contiguous_format
+            model = torch_models.made(task.network, shape)
+        self.names: dict[str, str] = {}  # by ours, where theirs are others
+        layout = torch.channels_last if task.contender == "torch channels_last" else torch.contiguous_format
         self.model = model.to(memory_format=layout)
-        self.called = torch.compile(self.model) if task.framework == "torch.compile" else self.model
+        self.called = torch.compile(self.model) if task.contender == "torch.compile" else self.model
         self.x = torch.from_numpy(task.x).to(memory_format=layout)
         self.targets = torch.from_numpy(task.targets)
         self.loss = torch.nn.CrossEntropyLoss()
@@ -102,10 +105,15 @@ class Torch:
         self.model.train(task.kind == "training")
 
     def weights(self) -> Weights:
-        return {name: value.numpy() for name, value in self.model.state_dict().items()}
+        held = self.model.state_dict()
+        return {name: held[self.names.get(name, name)].numpy() for name in self.names or held}
 
     def load(self, weights: Weights) -> None:
-        self.model.load_state_dict({name: self.torch.from_numpy(value) for name, value in weights.items()})
+        held = self.model.state_dict()
+        # What is an array by itself there is the weight of a layer here.
+        self.names = {name: name if name in held else name.removesuffix(".weight") for name in weights}
+        arrays = {self.names[name]: self.torch.from_numpy(value) for name, value in weights.items()}
+        self.model.load_state_dict({name: array.reshape(held[name].shape) for name, array in arrays.items()})
 
     def train(self) -> float:
         loss = self.loss(self.called(self.x), self.targets)
@@ -155,8 +163,10 @@ class OnnxRuntime:
         return self.session.run(None, self.feed)[0]
 
 
-FRAMEWORKS: dict[str, tuple[type[Any], str]] = {
-    "colonnade": (Colonnade, "colonnade"),
+CONTENDERS: dict[str, tuple[type[Any], str]] = {
+    "compiled": (Colonnade, "colonnade"),
+    "NumPy alone": (Colonnade, "colonnade"),
+    "before": (Colonnade, "colonnade"),
     "torch": (Torch, "torch"),
     "torch channels_last": (Torch, "torch"),
     "torch.compile": (Torch, "torch"),
@@ -168,7 +178,7 @@ class Task:
     """What to measure, as the driver describes it, with a batch of random images and labels to measure it on."""
 
     def __init__(self, request: dict[str, Any]) -> None:
-        self.framework: str = request["framework"]
+        self.contender: str = request["contender"]
         self.network: str = request["network"]
         self.kind: str = request["kind"]  # "training", or one of the two kinds of inference
         self.threads: int = request["threads"]
@@ -195,7 +205,7 @@ class Worker:
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
         """Build the network and make the first steps, which compile and allocate. Reports what they computed."""
         self.task = Task(request)
-        make, package = FRAMEWORKS[self.task.framework]
+        make, package = CONTENDERS[self.task.contender]
         self.contestant = make(self.task)
         if "weights" in request:
             with np.load(request["weights"]) as file:
@@ -239,33 +249,18 @@ class Worker:
     def memory(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"peak_bytes": peak_bytes()}
 
-    def products(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The matrix products of a network; see `torch_models.products`."""
-        import torch_models
-
-        shape = tuple(request["shape"])
-        return {"products": torch_models.products(torch_models.MODELS[request["network"]](shape[1:]), shape)}
-
-    def interpreter(self, request: dict[str, Any]) -> dict[str, Any]:
-        """This Python, and whether it still holds its lock once Colonnade is loaded: an extension may ask for it."""
-        import colonnade  # noqa: F401
-
-        locked = getattr(sys, "_is_gil_enabled", lambda: True)
-        return {"version": platform.python_version(), "lock": locked()}
-
     def machine(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The speed of the two things that nothing here can do without: matrix products, and moving memory."""
-        try:
-            import colonnade
+        """The speed of what nothing here can do without: multiplying, and moving memory."""
+        import numba
+        from peak import peak
+        from threadpoolctl import threadpool_limits
 
-            colonnade.set_threads(request["threads"])
-        except ImportError:
-            pass
-        return {
-            "product_flops": max(product_speed(size) for size in (512, 1024, 2048)),
-            "copy_bytes": copy_speed(request["threads"]),
-            "numpy": np.__version__,
-        }
+        speeds = {"numpy": np.__version__, "numba": numba.__version__, "copy_bytes": copy_speed(request["threads"])}
+        speeds["peak_flops"] = peak()
+        speeds["peak_flops_of_all"] = peak(request["threads"])
+        with threadpool_limits(1):
+            speeds["product_flops"] = max(product_speed(size) for size in (512, 1024))
+        return speeds
 
 
 def product_speed(size: int) -> float:
