@@ -10,6 +10,7 @@ from typing import NoReturn
 from .compiled import load
 from .errors import StateError
 from .layers.base import Direction, Layer
+from .layers.shape import Reshape
 from .layers.wiring import Wiring
 from .limits import CALL, NUMBER
 from .tensor import Shape
@@ -169,6 +170,40 @@ def commuted(steps: Sequence[Step]) -> list[Step]:
     return made
 
 
+def as_images(steps: Sequence[Step]) -> list[Step]:
+    """The steps with sequences (c, l) as images (c, 1, l) between layers whose compiled leaves take those.
+
+    They are turned where a layer reads or writes them that wants sequences: images lie channels-last.
+    """
+    leaves = load("leaves")
+    made: list[Step] = []
+    images: dict[Edge, Edge] = {}  # what stands for an edge of sequences, until a layer wants that itself
+
+    def add(layer: Layer, inputs: Sequence[Edge], outputs: Sequence[Edge], of: Step) -> None:
+        made.append(Step(layer, inputs, outputs, of.name, of.training))
+
+    for step in steps:
+        sequences = all(len(edge.shape) == 2 for edge in (*step.inputs, *step.outputs))
+        layer = leaves.of_images(step.layer) if sequences else None
+        if layer is None and leaves.takes_either(step.layer) and images.keys() >= {*step.inputs}:
+            layer = step.layer
+        for edge in step.inputs:
+            if layer is None and edge in images:
+                add(Reshape(edge.shape), [images.pop(edge)], [edge], step)
+            elif layer is not None and edge not in images:
+                images[edge] = Edge((edge.shape[0], 1, edge.shape[1]))
+                add(Reshape(images[edge].shape), [edge], [images[edge]], step)
+        if layer is None:
+            made.append(step)
+            continue
+        for edge in step.outputs:
+            images[edge] = Edge((edge.shape[0], 1, edge.shape[1]))
+        add(layer, [images.pop(edge) for edge in step.inputs], [images[edge] for edge in step.outputs], step)
+    for edge, image in images.items():  # what the model puts out
+        add(Reshape(edge.shape), [image], [edge], made[-1])
+    return made
+
+
 # The longest run of layers that a compiled leaf takes the place of.
 LONGEST_RUN = 3
 
@@ -176,6 +211,7 @@ LONGEST_RUN = 3
 def with_leaves(steps: Sequence[Step]) -> list[Step]:
     """The steps with compiled leaves in the place of those that have one, the longest runs first."""
     leaves_for = load("leaves").leaves_for
+    steps = as_images(steps)
     made: list[Step] = []
     start = 0
     while start < len(steps):

@@ -99,6 +99,27 @@ RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
         (5, 3, 4),
         "ConvTranspose2d, GELU",
     ),
+    (
+        [
+            cn.Conv1d(3, 24, 5, 2, 2),
+            cn.BatchNorm1d(24),
+            cn.ReLU(),
+            cn.MaxPool1d(3, 2, 1),
+            cn.Conv1d(24, 6, 3, groups=3),
+        ],
+        (3, 37),
+        "Reshape, Conv1d, BatchNorm1d, MaxPool2d, ReLU, Conv1d, Reshape",
+    ),
+    (
+        [cn.Conv1d(8, 8, 4, dilation=2, groups=8, padding="same"), cn.GELU(), cn.AvgPool1d(4, 3, 2), cn.Flatten()],
+        (8, 21),
+        "Reshape, Conv1d, GELU, AvgPool2d, Reshape + Flatten",
+    ),
+    (
+        [cn.Residual([cn.Conv1d(4, 4, 3, padding=1, bias=False), cn.Tanh()]), cn.LayerNorm(9), cn.BatchNorm1d(4)],
+        (4, 9),
+        "Fork, Reshape, Conv1d + Tanh, Reshape, Add, LayerNorm, Reshape, BatchNorm1d, Reshape",
+    ),
     ([cn.MultiheadAttention(20, 2)], (17, 20), "Dense, MultiheadAttention, Dense"),
     (
         [cn.Branches([C(3, 5, 1)], [C(3, 20, 1)]), cn.Dropout(0.2), cn.Dropout2d(0.5)],

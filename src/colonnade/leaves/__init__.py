@@ -20,11 +20,12 @@ from .convolution import TiledConv2d
 from .dense import TiledDense
 from .normalization import CompiledBatchNorm, CompiledBatchNormPool, CompiledGroupNorm, CompiledLayerNorm
 from .pooling import CompiledAveragePool2d, CompiledMaxPool2d
+from .sequence import TiledConv1d, of_images, takes_either
 from .softmax import CompiledSoftmax
 from .transposed_convolution import TiledConvTranspose2d
 from .wiring import CompiledAddition
 
-__all__ = ["Leaf", "leaves_for"]
+__all__ = ["Leaf", "leaves_for", "of_images", "takes_either"]
 
 
 def leaves_for(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, training: bool) -> list[Leaf]:
@@ -57,6 +58,8 @@ def _joined(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, traini
         return None
     if isinstance(first, layers.Conv2d):
         return TiledConv2d(first, inputs[0], last, by)
+    if isinstance(first, layers.Conv1d) and len(output) == 3:
+        return TiledConv1d(first, inputs[0], output, last, by)
     if isinstance(first, layers.ConvTranspose2d):
         return TiledConvTranspose2d(first, inputs[0], output, last, by)
     if isinstance(first, layers.Dense):
