@@ -15,7 +15,6 @@ os.environ.update(environment())
 from . import data, errors, initializers, testing
 from .composites import Branches, Graph, Residual
 from .errors import ColonnadeError
-from .executor import get_threads, set_threads
 from .features import cached_features
 from .formats import export_onnx, from_torch, load, load_torch, to_torch
 from .layers import (
@@ -159,6 +158,7 @@ from .schedules import (
     StepLR,
 )
 from .tensor import Parameter, Tensor
+from .workers import get_threads, set_threads
 
 if TYPE_CHECKING:
     from . import explain, plot, zoo

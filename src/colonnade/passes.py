@@ -13,13 +13,14 @@ from . import arguments
 from .compiled import usable, wanted
 from .composites import Graph, Node
 from .errors import ArgumentError, LimitError, ShapeError, StateError
-from .executor import WORKERS, Executor, Memory, Workspace, spread
+from .executor import Executor, Memory, Workspace
 from .limits import machine_memory
 from .network import Network
 from .ops.layout import Array
 from .plan import Plan
 from .tensor import Shape, contiguous_runs
 from .turns import Turns
+from .workers import WORKERS, spread
 
 if TYPE_CHECKING:
     from .tracing import Trace

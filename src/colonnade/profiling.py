@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import arguments
-from .executor import Executor, Memory, Method, get_threads, set_threads
+from .executor import Executor, Memory, Method
 from .layers.base import Direction, Lane
 from .losses import CrossEntropyLoss
 from .ops.layout import Array
@@ -23,6 +23,7 @@ from .plan import Call, Plan, Segment
 from .printable import printable
 from .steps import Step
 from .tensor import Parameter
+from .workers import get_threads, set_threads
 
 Pass = Literal["forward", "again", "backward"]
 PASSES: tuple[Pass, ...] = ("forward", "again", "backward")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from . import executor
+from . import workers
 from .composites import Chain, Node, construct, describe
 from .layers.base import Layer
 from .model import Model
@@ -159,13 +159,13 @@ class Check:
     def memory(self) -> None:
         """Shared memory, and any number of threads, give the bits of the reference that shares nothing."""
         expected = self.passes(self.model("float32", share_memory=False))
-        threads = executor.get_threads()
+        threads = workers.get_threads()
         try:
             for count in (1, 2, 3):
-                executor.set_threads(count)
+                workers.set_threads(count)
                 self.same_bits(expected, self.passes(self.model("float32")), f"sharing memory, with {count} threads,")
         finally:
-            executor.set_threads(threads)
+            workers.set_threads(threads)
 
     def poison(self) -> None:
         """What backward does not declare to read may hold anything."""

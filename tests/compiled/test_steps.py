@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("numba")
 
-from colonnade.executor import get_threads, set_threads, spread
 from colonnade.optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, Optimizer, RMSprop
 from colonnade.optimizers.base import CHUNK
 from colonnade.optimizers.compiled import compiled_update
 from colonnade.tensor import Parameter
+from colonnade.workers import get_threads, set_threads, spread
 from tests.test_optimizers import OF_OUR_OWN, RULES, laid_parameters
 
 Array = np.ndarray[Any, Any]

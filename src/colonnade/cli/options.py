@@ -61,9 +61,9 @@ def image_shape(image: str | None) -> tuple[int, ...] | None:
 def set_threads(threads: int | None) -> None:
     """Follow `--threads`, where given."""
     if threads is not None:
-        from .. import executor
+        from .. import workers
 
-        executor.set_threads(threads)
+        workers.set_threads(threads)
 
 
 def set_compiled(compiled: bool | None) -> None:

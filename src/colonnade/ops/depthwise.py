@@ -1,7 +1,8 @@
 """Depthwise convolution: each channel by itself, a sum over the values of its kernel.
 
 Arrays are as in :mod:`colonnade.ops.convolution`, whose functions call these where each group has one channel in and
-one out: a column matrix of such a group would be multiplied with a single column.
+one out: a column matrix of such a group would be multiplied with a single column. See
+docs/math/convolution.md.
 """
 
 from __future__ import annotations
