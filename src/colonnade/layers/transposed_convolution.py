@@ -53,7 +53,7 @@ class ConvTranspose2d(Layer):
             not less than the stride or the dilation.
         ShapeError: An input of other channels, or an output of which the padding leaves nothing.
 
-    Zeiler et al. 2010, Deconvolutional networks. After torch.nn.ConvTranspose2d.
+    Derived in docs/math/convolution.md. Zeiler et al. 2010, Deconvolutional networks. After torch.nn.ConvTranspose2d.
     """
 
     ignored = PLACE
