@@ -1,36 +1,50 @@
-"""How Numba compiles the functions of this folder, and where it keeps their machine code.
+"""How Numba compiles the functions of this folder, and what their machine code is kept under.
 
-Numba's own cache has two gaps. It takes machine code for valid as long as the file of its function is unchanged, though
-a function that it calls may stand in another. And it numbers the machine codes of a function in an index, so that two
-processes which compile it at once, for other arguments, may file one under the other's number. Here machine code is
-filed under a digest of everything that it was made from.
+Numba's own cache has gaps. It takes machine code for valid as long as the file of its function is unchanged, though a
+function that it calls may stand in another. It numbers the machine codes of a function in an index, so that two
+processes which compile it at once, for other arguments, may file one under the other's number. And it reads whatever
+lies in its folder. Here machine code is kept under everything that it was made from, in files that are checked.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import pickle
+import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
+import llvmlite
+import numba
+import numpy as np
 from llvmlite.binding import ffi
 from numba import njit
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core import config
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.dispatcher import Dispatcher
+from numba.core.runtime import rtsys
+from numba.core.serialize import dumps
 
-from ..ops import gates, gaussian
 from ..turns import undisturbed
+from . import machine_code
+
+if config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set.")
 
 # Wherever such a function is called it is written out, so that its tiles stay in registers.
-inlined: Callable[..., Any] = njit(error_model="numpy", forceinline=True)
+inlined: Callable[..., Any] = njit(error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Have Numba compile a function at its first call for each combination of types, and keep the machine code."""
-    dispatcher: Any = njit(nogil=True, error_model="numpy")(function)
-    dispatcher._cache = _Cache(function)
+    dispatcher: Any = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
+    dispatcher._cache = _Kept(function)
     # What a call does in Python: where it meets an unknown type, and where it finds no machine code for its arguments.
     for name in ("typeof_pyval", "_compile_for_args"):
         setattr(dispatcher, name, partial(undisturbed, getattr(dispatcher, name)))
@@ -38,23 +52,60 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @lru_cache
-def _sources() -> str:
-    """A digest of all files that compiled functions are made from: this folder, and where constants come from."""
+def _made_with() -> tuple[str, ...]:
+    """All that any machine code is made with: versions, and a digest of the sources of compiled functions."""
     digest = hashlib.sha256()
-    for path in [*sorted(Path(__file__).parent.glob("*.py")), Path(gates.__file__), Path(gaussian.__file__)]:
+    package = Path(__file__).parents[1]
+    for path in sorted([*package.glob("compiled/*.py"), *package.glob("ops/*.py")]):
         digest.update(path.read_bytes())
-    return digest.hexdigest()
+    versions = numba.__version__, llvmlite.__version__, np.__version__, platform.python_version()
+    return (*versions, digest.hexdigest())
 
 
-class _Cache(FunctionCache):
-    """Numba's cache, with a file of its own for each key."""
+def _told(value: Any) -> Any:
+    """What a compiled function is made from, told the same in each process: its name, and what it holds of its makers.
 
-    def _index_key(self, signature: Any, codegen: Any) -> Any:
-        key = (*super()._index_key(signature, codegen), _sources())
-        digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
-        stamp = self._impl.locator.get_source_stamp()
-        self._cache_file = IndexDataCacheFile(self._cache_path, f"{self._impl.filename_base}-{digest}", stamp)
-        return key
+    Raises:
+        TypeError: It holds what cannot be told.
+    """
+    if isinstance(value, Dispatcher):
+        value = value.py_func
+    if isinstance(value, FunctionType):
+        held = [_told(cell.cell_contents) for cell in value.__closure__ or ()]
+        return value.__module__, value.__qualname__, value.__code__.co_code, held
+    if isinstance(value, tuple):
+        return [_told(each) for each in value]
+    if isinstance(value, int | float | str | None):
+        return value
+    raise TypeError(f"A compiled function holds {value!r}, by which its machine code cannot be found again.")
+
+
+class _Kept(NullCache):
+    """Where a dispatcher finds machine code, and leaves it."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def _key(self, signature: Any, context: Any) -> str:
+        return repr((_told(self._function), signature, context.codegen().magic_tuple(), _made_with()))
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """The machine code for arguments of these types, if it was kept."""
+        content = machine_code.read(_folders(), self._function.__name__, self._key(signature, context))
+        if content is None:
+            return None
+        rtsys.initialize(context)
+        return CompileResult._rebuild(context, *pickle.loads(content))  # noqa: S301 - our own, see machine_code.py
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Keep it, unless it holds addresses of this process."""
+        if not result.library.has_dynamic_globals:
+            key = self._key(signature, result.target_context)
+            machine_code.write(_folders(), self._function.__name__, key, dumps(result._reduce()))
+
+
+def _folders() -> Iterator[Path]:
+    return machine_code.folders(config.CACHE_DIR)
 
 
 def _free_llvm() -> None:

@@ -17,8 +17,8 @@ import numpy as np
 
 from ..errors import DataError
 from ..ops.layout import Array
+from ..places import CACHE
 from ..storage import replacing
-from .places import CACHE
 
 VERSION = 2
 LONGEST = 32  # signs of a folder's name, at most four bytes each: the file's name has to fit on the disk

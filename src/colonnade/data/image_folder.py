@@ -14,10 +14,10 @@ import numpy as np
 from .. import arguments
 from ..errors import ArgumentError, DataError
 from ..ops.layout import Array, channels_first
+from ..places import cache_folder
 from . import cache as disk
 from .folders import listed, parts, scan
 from .images import MODES, decode, known_formats
-from .places import cache_folder
 from .prefetch import default_workers, prefetch
 
 ON_ERROR = ("raise", "skip")

@@ -1,4 +1,4 @@
-"""Where data lie: the folders that a person names, and the one for what can be made or fetched again."""
+"""Where data lie: in the folders that a person names, or among what was downloaded."""
 
 from __future__ import annotations
 
@@ -7,18 +7,9 @@ from pathlib import Path
 
 from ..documents import is_folder
 from ..errors import DataError
+from ..places import cache_folder
 
 DATA = "COLONNADE_DATA"
-CACHE = "COLONNADE_CACHE"
-
-
-def cache_folder() -> Path:
-    """The folder that the environment variable COLONNADE_CACHE names, or else the user's own for such files."""
-    if os.environ.get(CACHE):
-        return Path(os.environ[CACHE])
-    import platformdirs  # only those who keep something there ask where it is
-
-    return platformdirs.user_cache_path("colonnade", appauthor=False)
 
 
 def search(name: str, data_dir: Path | None) -> list[Path]:

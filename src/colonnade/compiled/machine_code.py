@@ -1,0 +1,84 @@
+"""Files of machine code: where they lie, who may have written them, and whether they are whole.
+
+What Numba makes of a function is kept pickled, and to unpickle what somebody else wrote is to do what he likes. So a
+file is read only where it and its folder belong to this user or to root, and nobody else may write to either. What
+was cut short or has changed on the disk does not fit its digest, and is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..places import cache_folder
+
+FOLDER = "machine_code"
+
+
+def folders(first: str = "") -> Iterator[Path]:
+    """Where machine code may lie, the best place first: in a folder that is named, with the package, or with the user.
+
+    Args:
+        first: The folder that is named, if any.
+    """
+    if first:
+        yield Path(first, "colonnade")
+    yield Path(__file__).parent / "__pycache__" / FOLDER
+    yield cache_folder() / FOLDER
+
+
+def read(folders: Iterator[Path], name: str, key: str) -> bytes | None:
+    """What was kept under a name for a key; None where there is nothing, or nothing that may be trusted."""
+    for folder in folders:
+        try:
+            if not _is_ours(folder.stat()):
+                continue
+            with (folder / _file(name, key)).open("rb") as file:
+                if not _is_ours(os.fstat(file.fileno())):
+                    continue
+                digest, content = file.read(hashlib.sha256().digest_size), file.read()
+        except OSError:  # there is none, or not for us
+            continue
+        if digest == _digest(key, content):
+            return content
+    return None
+
+
+def write(folders: Iterator[Path], name: str, key: str, content: bytes) -> None:
+    """Keep bytes under a name for a key in the first folder that takes them; where none does they are not kept."""
+    for folder in folders:
+        try:
+            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if _is_ours(folder.stat()):
+                _replace(folder / _file(name, key), _digest(key, content) + content)
+                return
+        except OSError:  # it cannot be written to, or has no room
+            continue
+
+
+def _file(name: str, key: str) -> str:
+    return f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.code"
+
+
+def _digest(key: str, content: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + b"\0" + content).digest()
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """Whether nobody but this user and root may write there. Windows has no such bits: there it is taken for granted."""
+    return os.name == "nt" or (status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file that others see whole or not at all."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb") as file:
+            file.write(content)
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
