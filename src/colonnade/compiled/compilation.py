@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, NoReturn
 
 import llvmlite
 import numba
@@ -36,14 +36,25 @@ from . import machine_code
 
 if config.DISABLE_JIT:
     raise ImportError("NUMBA_DISABLE_JIT is set.")
+# Of all: what divides by zero goes on as in NumPy, and nobody asks for a function of C.
+_OPTIONS = {"error_model": "numpy", "no_cfunc_wrapper": True}
 
-# Wherever such a function is called it is written out, so that its tiles stay in registers.
-inlined: Callable[..., Any] = njit(error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Have Numba write a function out wherever a compiled one calls it, so that its tiles stay in registers."""
+
+    def refuse(*arguments: Any) -> NoReturn:
+        raise TypeError(f"{function.__name__}: an inlined function, which only compiled ones call.")
+
+    dispatcher: Any = njit(**_OPTIONS, forceinline=True, no_cpython_wrapper=True)(function)
+    dispatcher._compile_for_args = refuse
+    dispatcher._insert = lambda *entry: None  # it has none that Python could enter by
+    return dispatcher
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Have Numba compile a function at its first call for each combination of types, and keep the machine code."""
-    dispatcher: Any = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
+    dispatcher: Any = njit(**_OPTIONS, nogil=True)(function)
     dispatcher._cache = _Kept(function)
     # What a call does in Python: where it meets an unknown type, and where it finds no machine code for its arguments.
     for name in ("typeof_pyval", "_compile_for_args"):

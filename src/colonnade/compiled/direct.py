@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from .activation import activate
 from .compilation import compiled
+from .memory import clear, copy
 from .tiles import (
     WIDTH,
     add_outer,
@@ -80,23 +81,22 @@ def pad(x, padded, top, left):
     n, rows, columns, c = padded.shape
     if n != images or c != channels or top < 0 or left < 0 or top + height > rows or left + width > columns:
         raise ValueError("pad: the images must fit into what is padded")
-    source, target = x.reshape(-1), padded.reshape(-1)
     row, place = columns * channels, 0
     before, behind = left * channels, (columns - left - width) * channels
     at = 0
     for _ in range(images):
-        target[place : place + top * row] = 0
+        clear(padded, place, top * row)
         place += top * row
         for _ in range(height):
-            target[place : place + before] = 0
+            clear(padded, place, before)
             place += before
-            target[place : place + width * channels] = source[at : at + width * channels]
+            copy(x, at, padded, place, width * channels)
             place += width * channels
             at += width * channels
-            target[place : place + behind] = 0
+            clear(padded, place, behind)
             place += behind
         below = (rows - top - height) * row
-        target[place : place + below] = 0
+        clear(padded, place, below)
         place += below
 
 

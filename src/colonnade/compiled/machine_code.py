@@ -68,7 +68,7 @@ def _digest(key: str, content: bytes) -> bytes:
 
 
 def _is_ours(status: os.stat_result) -> bool:
-    """Whether nobody but this user and root may write there. Windows has no such bits: there it is taken for granted."""
+    """Whether nobody but this user and root may write there. Taken for granted on Windows."""
     return os.name == "nt" or (status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022)
 
 

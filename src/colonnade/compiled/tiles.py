@@ -29,7 +29,8 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, config, types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 # A vector is of sixteen numbers: one AVX-512 register, two of AVX2, four of NEON. LLVM cuts it to what there is.
 WIDTH = 16
@@ -107,7 +108,7 @@ def _places(tile: TileType) -> list[tuple[int, int]]:
     return [(row, vector) for row in range(tile.rows) for vector in range(tile.vectors)]
 
 
-def _require(operation: str, array: Any, written: bool = False) -> None:
+def require(operation: str, array: Any, written: bool = False) -> None:
     """Refuse what is no C-contiguous float32: its numbers would not lie where a tile looks for them."""
     if not (isinstance(array, types.Array) and array.dtype == types.float32 and array.is_c_contig):
         raise TypingError(f"{operation}: arrays must be C-contiguous float32, got {array}.")
@@ -119,7 +120,8 @@ def _undefined(tile: TileType) -> Any:
     return ir.Constant(ir.ArrayType(ir.ArrayType(_VECTOR, tile.vectors), tile.rows), ir.Undefined)
 
 
-def _pointer(context: Any, builder: Any, array: Any, value: Any, place: Any) -> Any:
+def pointer_to(context: Any, builder: Any, array: Any, value: Any, place: Any) -> Any:
+    """The address of an array's number at a place, counted from its first."""
     return builder.gep(context.make_array(array)(context, builder, value).data, [place])
 
 
@@ -182,11 +184,11 @@ def filled(typing: Any, rows: Any, vectors: Any, number: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def load(typing: Any, rows: Any, vectors: Any, x: Any, i: Any, step: Any) -> Any:
     """The tile whose row r is x[i + r · step : … + columns]."""
-    _require("load", x)
+    require("load", x)
     tile = TileType(rows.literal_value, vectors.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer, made = _pointer(context, builder, x, arguments[2], arguments[3]), _undefined(tile)
+        pointer, made = pointer_to(context, builder, x, arguments[2], arguments[3]), _undefined(tile)
         for row in range(tile.rows):
             for vector in range(tile.vectors):
                 value = builder.load(_vector_pointer(builder, pointer, vector), align=4)
@@ -200,11 +202,11 @@ def load(typing: Any, rows: Any, vectors: Any, x: Any, i: Any, step: Any) -> Any
 @intrinsic(prefer_literal=True)
 def load_first(typing: Any, rows: Any, vectors: Any, x: Any, i: Any, step: Any, columns: Any) -> Any:
     """As `load`, of the first `columns` alone: the others are zero, and x is not read there."""
-    _require("load_first", x)
+    require("load_first", x)
     tile = TileType(rows.literal_value, vectors.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer, made = _pointer(context, builder, x, arguments[2], arguments[3]), _undefined(tile)
+        pointer, made = pointer_to(context, builder, x, arguments[2], arguments[3]), _undefined(tile)
         masks = [_mask(builder, arguments[5], vector) for vector in range(tile.vectors)]
         for row in range(tile.rows):
             for vector in range(tile.vectors):
@@ -219,10 +221,10 @@ def load_first(typing: Any, rows: Any, vectors: Any, x: Any, i: Any, step: Any, 
 @intrinsic
 def store(typing: Any, tile: Any, y: Any, i: Any, step: Any) -> Any:
     """y[i + r · step : … + columns] = tile[r, :]."""
-    _require("store", y, written=True)
+    require("store", y, written=True)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, y, arguments[1], arguments[2])
+        pointer = pointer_to(context, builder, y, arguments[1], arguments[2])
         for row in range(tile.rows):
             for vector in range(tile.vectors):
                 value = builder.extract_value(arguments[0], [row, vector])
@@ -236,10 +238,10 @@ def store(typing: Any, tile: Any, y: Any, i: Any, step: Any) -> Any:
 @intrinsic
 def store_first(typing: Any, tile: Any, y: Any, i: Any, step: Any, columns: Any) -> Any:
     """As `store`, of the first `columns` alone: y is not written behind them."""
-    _require("store_first", y, written=True)
+    require("store_first", y, written=True)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, y, arguments[1], arguments[2])
+        pointer = pointer_to(context, builder, y, arguments[1], arguments[2])
         masks = [_mask(builder, arguments[4], vector) for vector in range(tile.vectors)]
         for row in range(tile.rows):
             for vector in range(tile.vectors):
@@ -256,7 +258,7 @@ def store_first(typing: Any, tile: Any, y: Any, i: Any, step: Any, columns: Any)
 
 def _add_outer(context: Any, builder: Any, signature: Any, arguments: Any, rights: list[Any]) -> Any:
     tile, made = signature.args[0], arguments[0]
-    left = _pointer(context, builder, signature.args[1], arguments[1], arguments[2])
+    left = pointer_to(context, builder, signature.args[1], arguments[1], arguments[2])
     for row in range(tile.rows):
         number = _spread(builder, builder.load(left))
         for vector in range(tile.vectors):
@@ -269,11 +271,11 @@ def _add_outer(context: Any, builder: Any, signature: Any, arguments: Any, right
 @intrinsic
 def add_outer(typing: Any, tile: Any, x: Any, i: Any, step: Any, w: Any, j: Any) -> Any:
     """The tile with x[i + r · step] · w[j : j + columns] added to each row r."""
-    _require("add_outer", x)
-    _require("add_outer", w)
+    require("add_outer", x)
+    require("add_outer", w)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, w, arguments[4], arguments[5])
+        pointer = pointer_to(context, builder, w, arguments[4], arguments[5])
         rights = [builder.load(_vector_pointer(builder, pointer, vector), align=4) for vector in range(tile.vectors)]
         return _add_outer(context, builder, signature, arguments, rights)
 
@@ -283,14 +285,14 @@ def add_outer(typing: Any, tile: Any, x: Any, i: Any, step: Any, w: Any, j: Any)
 @intrinsic(prefer_literal=True)
 def add_outers(typing: Any, tile: Any, x: Any, i: Any, step: Any, w: Any, j: Any, count: Any) -> Any:
     """As `add_outer`, for `count` neighbours in x and as many rows of w: each row's place is found once for all."""
-    _require("add_outers", x)
-    _require("add_outers", w)
+    require("add_outers", x)
+    require("add_outers", w)
     times, columns = count.literal_value, tile.vectors * WIDTH
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         made = arguments[0]
-        left = _pointer(context, builder, x, arguments[1], arguments[2])
-        right = _pointer(context, builder, w, arguments[4], arguments[5])
+        left = pointer_to(context, builder, x, arguments[1], arguments[2])
+        right = pointer_to(context, builder, w, arguments[4], arguments[5])
         rows = [builder.gep(right, [ir.Constant(_INT64, number * columns)]) for number in range(times)]
         rights = [
             [builder.load(_vector_pointer(builder, row, vector), align=4) for vector in range(tile.vectors)]
@@ -312,11 +314,11 @@ def add_outers(typing: Any, tile: Any, x: Any, i: Any, step: Any, w: Any, j: Any
 @intrinsic
 def add_outer_first(typing: Any, tile: Any, x: Any, i: Any, step: Any, w: Any, j: Any, columns: Any) -> Any:
     """As `add_outer`, of the first `columns` of w alone: it is not read behind them."""
-    _require("add_outer_first", x)
-    _require("add_outer_first", w)
+    require("add_outer_first", x)
+    require("add_outer_first", w)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, w, arguments[4], arguments[5])
+        pointer = pointer_to(context, builder, w, arguments[4], arguments[5])
         rights = [
             _masked_load(builder, _vector_pointer(builder, pointer, vector), _mask(builder, arguments[6], vector))
             for vector in range(tile.vectors)
@@ -332,7 +334,7 @@ def load_bytes(typing: Any, rows: Any, vectors: Any, x: Any, i: Any, step: Any, 
     tile = TileType(rows.literal_value, vectors.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer, made = _pointer(context, builder, x, arguments[2], arguments[3]), _undefined(tile)
+        pointer, made = pointer_to(context, builder, x, arguments[2], arguments[3]), _undefined(tile)
         masks = [_mask(builder, arguments[5], vector) for vector in range(tile.vectors)]
         for row in range(tile.rows):
             for vector in range(tile.vectors):
@@ -353,7 +355,7 @@ def store_bytes(typing: Any, tile: Any, y: Any, i: Any, step: Any, columns: Any)
     """As `store_first`, of whole numbers from 0 to 255 to an array of uint8."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _pointer(context, builder, y, arguments[1], arguments[2])
+        pointer = pointer_to(context, builder, y, arguments[1], arguments[2])
         masks = [_mask(builder, arguments[4], vector) for vector in range(tile.vectors)]
         for row in range(tile.rows):
             for vector in range(tile.vectors):
@@ -429,17 +431,24 @@ def _each(make: Any, *operands: Any) -> Any:
 
 
 def _operator(function: Any, make: Any) -> Any:
-    """Have an operator of Python's mean `make` on tiles."""
+    """Have an operator of Python's mean `make` on tiles.
 
-    @intrinsic
-    def operation(typing: Any, a: Any, b: Any) -> Any:
-        return _each(make, a, b)
+    Said to Numba in its own terms: an `overload` would be a function of its own to compile, for each size of tile.
+    """
 
-    @overload(function, strict=False)
-    def on_tiles(a: Any, b: Any) -> Any:
-        if isinstance(a, TileType) or isinstance(b, TileType):
-            return lambda a, b: operation(a, b)
-        return None
+    @infer_global(function)
+    class _OnTiles(AbstractTemplate):
+        def generic(self, operands: Any, names: Any) -> Any:
+            if not any(isinstance(each, TileType) for each in operands):
+                return None
+            found = _each(make, *operands)
+            return found and found[0]
+
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _each(make, *signature.args)[1](context, builder, signature, arguments)
+
+    for operands in ((TileType, TileType), (TileType, types.Number), (types.Number, TileType)):
+        lower_builtin(function, *operands)(lower)
 
 
 _operator(operator.add, lambda builder, a, b: builder.fadd(a, b))
