@@ -214,3 +214,15 @@ def test_a_compiled_models_parameters_are_stepped_on_all_threads() -> None:
         buffer = cn.zoo.lenet5(compiled=compiled).parameters()[0].buffer
         assert buffer is not None
         assert (buffer.spread is not None) is compiled
+
+
+@pytest.mark.parametrize("shape", [(5, 18, 33), (3, 5, 18, 33), (2, 3, 2, 17)], ids=str)
+def test_products_of_stacks_are_compiled(shape: tuple[int, ...]) -> None:
+    turned = (*range(len(shape) - 1), len(shape), len(shape) - 1)
+    nodes = {
+        "left": (cn.Tanh(), "input"),
+        "right": (cn.Permute(turned), "input"),
+        "product": (cn.MatMul(), "left", "right"),
+        "again": (cn.MatMul(), "product", "input"),
+    }
+    assert compare([cn.Graph(nodes)], shape, images=3).count("MatMul") == 2

@@ -12,7 +12,7 @@ from .. import layers
 from ..layers.base import Layer
 from ..layers.wiring import Wiring
 from ..tensor import Shape
-from . import dropout, rearrangement, wiring
+from . import dropout, matmul, rearrangement, wiring
 from .activation import NONE, CompiledActivation, activation_of
 from .attention import attention_leaves
 from .base import Leaf
@@ -85,7 +85,7 @@ def _pooled(norm: layers.BatchNorm2d | layers.BatchNorm1d, rest: Sequence[Layer]
 def _alone(layer: Layer, inputs: Sequence[Shape], output: Shape) -> Leaf | None:
     """The leaf of a single layer that no other is joined with."""
     if isinstance(layer, Wiring):
-        return wiring.leaf_for(layer, inputs)
+        return wiring.leaf_for(layer, inputs) or matmul.leaf_for(layer, inputs)
     shape = inputs[0]
     if activation := activation_of(layer):
         return CompiledActivation(layer, activation)
