@@ -120,6 +120,11 @@ RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
         (4, 9),
         "Fork, Reshape, Conv1d + Tanh, Reshape, Add, LayerNorm, Reshape, BatchNorm1d, Reshape",
     ),
+    (
+        [cn.Upsample(scale_factor=(2.5, 0.7), mode="bilinear"), C(5, 20, 3), cn.PReLU(20)],
+        (5, 6, 7),
+        "Upsample, Conv2d, PReLU",
+    ),
     ([cn.MultiheadAttention(20, 2)], (17, 20), "Dense, MultiheadAttention, Dense"),
     (
         [cn.Branches([C(3, 5, 1)], [C(3, 20, 1)]), cn.Dropout(0.2), cn.Dropout2d(0.5)],

@@ -6,6 +6,7 @@ import math
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .. import arguments
 from ..errors import ArgumentError, ShapeError
@@ -170,29 +171,32 @@ class Upsample(Resampling):
         whole = outputs == size or (self.mode == "nearest" and outputs == 2 * size)
         return size / outputs if whole or factor is None or self.recompute_scale_factor else 1 / factor
 
-    def _index(self, axis: int, x: Array, y: Array) -> Array:
-        size, outputs = x.shape[2 + axis], y.shape[2 + axis]
+    def _index(self, axis: int, size: int, dtype: DTypeLike) -> Array:
+        outputs = self._outputs((size, size))[axis]
         return resampling.nearest_index(size, outputs, self.advance(axis, size, outputs))
 
-    def _matrix(self, axis: int, x: Array, y: Array) -> Array:
-        size, outputs = x.shape[2 + axis], y.shape[2 + axis]
+    def matrix(self, axis: int, size: int, dtype: DTypeLike) -> Array:
+        """The matrix (outputs, size) of one direction."""
         if self.mode == "nearest":
-            return resampling.index_matrix(self._index(axis, x, y), size, x.dtype)
+            return resampling.index_matrix(self._index(axis, size, dtype), size, dtype)
+        outputs = self._outputs((size, size))[axis]
         scale = self.advance(axis, size, outputs)
-        return resampling.linear_matrix(size, outputs, scale, bool(self.align_corners), x.dtype)
+        return resampling.linear_matrix(size, outputs, scale, bool(self.align_corners), dtype)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         nearest = self.mode == "nearest"
-        find = self._index if nearest else self._matrix
+        find = self._index if nearest else self.matrix
+        height, width = x.value.shape[2:]
         made = "index" if nearest else "matrix"  # the way back of both takes matrices
-        vertical = block.shared(f"vertical {made}", lambda: find(0, x.value, y.value))
-        horizontal = block.shared(f"horizontal {made}", lambda: find(1, x.value, y.value))
+        vertical = block.shared(f"vertical {made}", lambda: find(0, height, x.dtype))
+        horizontal = block.shared(f"horizontal {made}", lambda: find(1, width, x.dtype))
         run = resampling.nearest_forward if nearest else resampling.resample_forward
         run(x.value, vertical, horizontal, y.value, block.scratch["rows"])
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        vertical = block.shared("vertical matrix", lambda: self._matrix(0, x.grad, y.grad))
-        horizontal = block.shared("horizontal matrix", lambda: self._matrix(1, x.grad, y.grad))
+        height, width = x.grad.shape[2:]
+        vertical = block.shared("vertical matrix", lambda: self.matrix(0, height, x.dtype))
+        horizontal = block.shared("horizontal matrix", lambda: self.matrix(1, width, x.dtype))
         resampling.resample_backward(y.grad, vertical, horizontal, x.grad, block.scratch["rows"])
 
 

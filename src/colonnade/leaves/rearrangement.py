@@ -29,8 +29,10 @@ def leaf_for(run: Sequence[Layer], shape: Shape) -> Leaf | None:
 def _rearranges(layer: Layer) -> bool:
     if isinstance(layer, layers.Pad):
         return layer.mode != "constant" or layer.value == 0
-    if isinstance(layer, layers.Upsample | layers.Resize):
+    if isinstance(layer, layers.Upsample):
         return layer.mode == "nearest"
+    if isinstance(layer, layers.Resize):
+        return layer.mode == "nearest" and not layer.extrapolation_value
     return type(layer) in _REARRANGING
 
 
