@@ -111,6 +111,15 @@ def test_strides_dilations_and_paddings(
         Case(Window(kernel, stride, padding, dilation), (2, 8, 14, 3), 6).check()
 
 
+@pytest.mark.parametrize(("channels", "outputs"), [(1, 6), (6, 16), (3, 5), (20, 1)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])
+def test_neighbours_of_few_channels_are_computed_together(channels: int, outputs: int, stride: tuple[int, int]) -> None:
+    for kernel, padding in (((3, 3), (1, 1, 1, 1)), ((5, 5), (0, 0, 0, 0)), ((2, 4), (0, 1, 2, 0))):
+        window = Window(kernel, stride, padding)
+        for width in (8, 11, 12, 28):
+            Case(window, (2, 6, width, channels), outputs).check()
+
+
 @pytest.mark.parametrize(("groups", "channels", "outputs"), [(2, 6, 4), (3, 3, 6), (4, 64, 128), (5, 5, 5)])
 def test_groups_do_not_see_one_another(groups: int, channels: int, outputs: int) -> None:
     Case(Window((3, 3), (2, 1), (1, 1, 1, 1)), (2, 7, 6, channels), outputs, groups).check()

@@ -92,6 +92,22 @@ class Gradient(Protocol):
         ...
 
 
+def together(window: Window, width: int, outputs: int, groups: int) -> int:
+    """How many neighbouring outputs of a row, of `width`, are computed as one of so many times the channels.
+
+    Few outputs leave lanes of a vector empty. The window of t neighbours is (t − 1) · stride wider, and zeros stand in
+    the kernel where a neighbour does not look: the number whose multiplications are the fewest is taken.
+    """
+    if groups > 1 or window.dilation[1] > 1 or outputs >= WIDTH:
+        return 1
+
+    def cost(t: int) -> float:
+        return -(-outputs * t // WIDTH) * (window.kernel[1] + (t - 1) * window.stride[1]) / t
+
+    divisors = [t for t in range(1, 2 * WIDTH // outputs + 1) if width % t == 0]
+    return min(divisors, key=cost)
+
+
 class Direct:
     """Windows times kernel, the windows read where they lie.
 
@@ -107,6 +123,12 @@ class Direct:
     def __init__(
         self, window: Window, read: Image, written: Image, groups: int, forward: bool, epilogue: Epilogue = PLAIN
     ) -> None:
+        self.turns = not forward and turnable(window)
+        if self.turns:
+            window, forward = turned(window), True
+        self.together = together(window, written[1], written[2], groups) if forward else 1
+        self.step = window.stride[1]
+        window, written = widened(window, written, self.together)
         self.window, self.read, self.written, self.groups, self.forward = window, read, written, groups, forward
         self.epilogue = epilogue
 
@@ -116,6 +138,11 @@ class Direct:
 
     def pack(self, kernel: Array, bias: Array | None) -> list[tuple[Array, Array]]:
         """One kernel and bias for each part of what is written."""
+        if self.turns:
+            kernel = np.ascontiguousarray(kernel[:, ::-1, ::-1])
+        if self.together > 1:
+            kernel = repeated(kernel, self.together, self.step)
+            bias = None if bias is None else np.tile(bias, self.together)
         groups, outputs = kernel.shape[0], kernel.shape[4]
         return [(packed(kernel, part), packed_bias(bias, groups, outputs, part)) for part in self.how(1).parts]
 
@@ -135,6 +162,38 @@ class Direct:
         for part, (kernel, bias) in zip(how.parts, kernels, strict=True):
             times = windows_times_kernel(part.tile.rows, kernel.shape[-1] // WIDTH, code, adds)
             times(x, kernel, bias, other, y, part.offsets, part.run, outputs, part.walk, a, b)
+
+
+def turnable(window: Window) -> bool:
+    """Whether the gradient at the input is a convolution of the gradient at the output, with the turned kernel."""
+    rows, columns = window.kernel
+    return (
+        window.stride == window.dilation == (1, 1)
+        and max(window.padding[:2]) < rows
+        and max(window.padding[2:]) < columns
+    )
+
+
+def turned(window: Window) -> Window:
+    """The window of that convolution."""
+    (rows, columns), (top, bottom, left, right) = window.kernel, window.padding
+    return window._replace(padding=(rows - 1 - top, rows - 1 - bottom, columns - 1 - left, columns - 1 - right))
+
+
+def widened(window: Window, written: Image, together: int) -> tuple[Window, Image]:
+    """The window of so many neighbours, and what it writes: the same memory, as fewer pixels of more channels."""
+    (rows, columns), (down, step), (height, width, channels) = window.kernel, window.stride, written
+    kernel, stride = (rows, columns + (together - 1) * step), (down, together * step)
+    return window._replace(kernel=kernel, stride=stride), (height, width // together, together * channels)
+
+
+def repeated(kernel: Array, together: int, step: int) -> Array:
+    """A kernel (1, k_h, k_w, read, written) for so many neighbours, `step` columns from one to the next."""
+    groups, height, width, read, written = kernel.shape
+    made = np.zeros((groups, height, width + (together - 1) * step, read, together, written), np.float32)
+    for t in range(together):
+        made[:, :, t * step : t * step + width, :, t] = kernel
+    return made.reshape(*made.shape[:4], -1)
 
 
 class Winograd:
@@ -171,6 +230,9 @@ class DirectGradient:
     """The gradient at the kernel: windows times the gradient at the output, the windows read where they lie."""
 
     def __init__(self, window: Window, read: Image, written: Image, groups: int) -> None:
+        self.together = together(window, written[1], written[2], groups)
+        self.kernel, self.step = window.kernel, window.stride[1]
+        window, written = widened(window, written, self.together)
         self.window, self.read, self.written, self.groups = window, read, written, groups
 
     def _how(self, images: int) -> Gathering:
@@ -196,7 +258,12 @@ class DirectGradient:
             x = padded
         vectors = part.tile.vectors
         windows_times_gradient(even(part.run, largest_rows(vectors)), vectors)(x, grad, kernel, part.offsets, part.walk)
-        return kernel.reshape(self.groups, *self.window.kernel, -1, kernel.shape[3])
+        kernel = kernel.reshape(self.groups, *self.window.kernel, -1, self.together, kernel.shape[3] // self.together)
+        # The neighbours' gradients stand beside one another, each `step` columns further than the one before.
+        width, total = self.kernel[1], kernel[:, :, : self.kernel[1], :, 0]
+        for t in range(1, self.together):
+            total += kernel[:, :, t * self.step : t * self.step + width, :, t]
+        return total
 
 
 class WinogradGradient:
