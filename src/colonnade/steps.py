@@ -218,10 +218,11 @@ def with_leaves(steps: Sequence[Step]) -> list[Step]:
         for run in _runs(steps, start):
             first, last = run[0], run[-1]
             layers = [step.layer for step in run]
-            shapes = [edge.shape for edge in first.inputs]
+            inputs = _read_by(run)
+            shapes = [edge.shape for edge in inputs]
             leaves = leaves_for(layers, shapes, first.outputs[0].shape, first.training)
             if leaves:
-                edges = [first.inputs, *([Edge(leaf.writes)] for leaf in leaves[:-1]), last.outputs]
+                edges = [inputs, *([Edge(leaf.writes)] for leaf in leaves[:-1]), last.outputs]
                 for leaf, (reads, writes) in zip(leaves, pairwise(edges), strict=True):
                     made.append(Step(leaf, reads, writes, first.name, first.training))
                 start += len(run)
@@ -233,12 +234,22 @@ def with_leaves(steps: Sequence[Step]) -> list[Step]:
 
 
 def _runs(steps: Sequence[Step], start: int) -> list[Sequence[Step]]:
-    """The runs that begin at a step, the longest first: each step reads what the one before writes, no more."""
+    """The runs that begin at a step, the longest first: each step reads what the one before writes.
+
+    Whatever else it reads was made before the run, since the steps are in order.
+    """
     stop = start + 1
     while (
         stop < min(len(steps), start + LONGEST_RUN)
-        and steps[stop].inputs == steps[stop - 1].outputs
+        and len(steps[stop - 1].outputs) == 1
+        and steps[stop - 1].outputs[0] in steps[stop].inputs
         and steps[stop].training == steps[start].training
     ):
         stop += 1
     return [steps[start:end] for end in range(stop, start, -1)]
+
+
+def _read_by(run: Sequence[Step]) -> list[Edge]:
+    """What a run reads that it does not make itself, in the order of its steps."""
+    made = {edge for step in run for edge in step.outputs}
+    return [edge for step in run for edge in step.inputs if edge not in made]

@@ -85,7 +85,14 @@ RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
     ([C(2, 6, 3, padding=1), BN(6), MP(3)], (2, 9, 6), "Conv2d, BatchNorm2d + MaxPool2d"),
     ([BN(5, affine=False), cn.ReLU(), MP(2)], (5, 5, 6), "BatchNorm2d, MaxPool2d, ReLU"),
     ([BN(40), cn.Sigmoid(), cn.AdaptiveAvgPool2d((3, 2))], (40, 7, 5), "BatchNorm2d + Sigmoid, AdaptiveAvgPool2d"),
-    ([cn.Residual([C(4, 4, 3, padding=1), BN(4)]), cn.ReLU()], (4, 5, 6), "Fork, Conv2d, BatchNorm2d, Add, ReLU"),
+    ([cn.Residual([C(4, 4, 3, padding=1), BN(4)]), cn.ReLU()], (4, 5, 6), "Fork, Conv2d, BatchNorm2d + Add + ReLU"),
+    ([cn.Residual([C(4, 4, 3, padding=1), BN(4)]), cn.SiLU()], (4, 5, 6), "Fork, Conv2d, BatchNorm2d + Add + SiLU"),
+    (
+        [cn.Residual([C(4, 20, 3, 2, 1), BN(20)], [C(4, 20, 1, 2), BN(20)]), C(20, 3, 1)],
+        (4, 6, 5),
+        "Fork, Conv2d, BatchNorm2d, Conv2d, BatchNorm2d + Add, Conv2d",
+    ),
+    ([C(3, 18, 3), BN(18), cn.GELU()], (3, 8, 7), "Conv2d, BatchNorm2d + GELU"),
     ([cn.Flatten(), cn.Dense(60, 33), cn.Tanh(), cn.Dense(33, 7)], (5, 4, 3), "Flatten, Dense + Tanh, Dense"),
     ([cn.LayerNorm(12), cn.Dense(12, 20), cn.GELU(), cn.Softmax(-1)], (7, 12), "LayerNorm, Dense, GELU, Softmax"),
     (

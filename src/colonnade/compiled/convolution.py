@@ -309,6 +309,7 @@ class Depthwise:
     def pack(self, kernel: Array, bias: Array | None) -> list[tuple[Array, Array]]:
         """The kernel of each part, (taps, channels)."""
         filled = np.zeros(len(kernel), np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
+        kernel = kernel[:, ::-1, ::-1] if self.direct.turns else kernel
         made = []
         for part in self.direct.how(1).parts:
             taps = kernel[:, part.vertical.taps][:, :, part.horizontal.taps].reshape(len(kernel), -1)

@@ -18,7 +18,13 @@ from .attention import attention_leaves
 from .base import Leaf
 from .convolution import TiledConv2d
 from .dense import TiledDense
-from .normalization import CompiledBatchNorm, CompiledBatchNormPool, CompiledGroupNorm, CompiledLayerNorm
+from .normalization import (
+    CompiledBatchNorm,
+    CompiledBatchNormPool,
+    CompiledGroupNorm,
+    CompiledLayerNorm,
+    CompiledNormalizedSum,
+)
 from .pooling import CompiledAveragePool2d, CompiledMaxPool2d
 from .sequence import TiledConv1d, of_images, takes_either
 from .softmax import CompiledSoftmax
@@ -45,6 +51,9 @@ def leaves_for(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, tra
     return [leaf] if leaf else []
 
 
+NORMS = layers.BatchNorm2d, layers.BatchNorm1d
+
+
 def _joined(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, training: bool) -> Leaf | None:
     """The leaf of a layer that others may be joined with, and of those."""
     first, *rest = run
@@ -52,8 +61,15 @@ def _joined(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, traini
     # A gradient that reads the output needs nothing that lies between the two: so it may be taken in the same pass.
     follows = len(rest) == 1 and activation is not None and (not training or "input" not in activation.reads)
     last, by = (rest[0], activation) if follows and activation else (None, NONE)
+    if rest and isinstance(first, NORMS) and len(output) != 2:
+        if isinstance(rest[0], layers.Add) and len(inputs) == 2 and inputs[0] == inputs[1]:
+            if len(rest) == 1:
+                return CompiledNormalizedSum(first, rest[0], None, NONE)
+            return CompiledNormalizedSum(first, rest[0], rest[1], activation) if len(rest) == 2 and activation else None
+        if len(rest) == 1 and activation:  # what its gradient reads is computed from the norm's input
+            return CompiledBatchNorm(first, rest[0], activation)
     if rest and not follows:
-        if training and isinstance(first, layers.BatchNorm2d | layers.BatchNorm1d):
+        if training and isinstance(first, NORMS):
             return _pooled(first, rest, inputs[0])
         return None
     if isinstance(first, layers.Conv2d):
@@ -64,7 +80,7 @@ def _joined(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, traini
         return TiledConvTranspose2d(first, inputs[0], output, last, by)
     if isinstance(first, layers.Dense):
         return TiledDense(first, last, by)
-    if isinstance(first, layers.BatchNorm2d | layers.BatchNorm1d) and len(output) != 2:
+    if isinstance(first, NORMS) and len(output) != 2:
         return CompiledBatchNorm(first, last, by)
     if isinstance(first, layers.Add) and rest and not training and len(set(inputs)) == 1:
         return CompiledAddition(first, last, by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..layers.base import Block, Direction, Layer, Scratch
 from ..layers.normalization import BatchNorm, Statistics
 from ..layers.pooling import MaxPool2d
 from ..layers.standardization import GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d
+from ..layers.wiring import Wiring
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor
 from .activation import NONE, Activation
@@ -24,7 +26,7 @@ class Vectors(NamedTuple):
     Attributes:
         statistics: The layer's own record.
         forward: Centre, scale and shift: y = (x − centre) · scale + shift.
-        backward: Centre and what the gradients, x − centre and 1 are multiplied by; empty before the backward pass.
+        backward: What the gradients, x − centre and 1 are multiplied by; empty before the backward pass.
     """
 
     statistics: Statistics
@@ -33,17 +35,17 @@ class Vectors(NamedTuple):
 
 
 class CompiledBatchNorm(Leaf):
-    """Batch norm, and an activation whose gradient reads the output, in one pass.
+    """Batch norm and an activation in one pass; in the backward pass the activation's input is computed once more.
 
     The layer itself turns sums into statistics and parameters into scale and shift: see its `begin_forward`.
     """
 
     cheap = True
+    reads: ClassVar[set[str]] = {"input"}
 
     def __init__(self, norm: BatchNorm, layer: Layer | None = None, activation: Activation = NONE) -> None:
         self.norm, self.activation = norm, activation
         self.stands_for = (norm,) if layer is None else (norm, layer)
-        self.reads: set[str] = {"input"} | activation.reads  # type: ignore[misc]
 
     def check(self, shape: Shape, training: bool) -> None:
         self.norm.check(shape, training)
@@ -67,27 +69,60 @@ class CompiledBatchNorm(Leaf):
         return Vectors(statistics, tuple(np.array(each, np.float32) for each in (centre, scale, shift)))
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        self._forward(x, None, y, block)
+
+    def _forward(self, x: Tensor, other: Tensor | None, y: Tensor, block: Block) -> None:
         values, (kind, a, b) = rows(x.value), self.activation
-        compiled.batch_norm_forward(kind, False)(values, *block.state.forward, values, rows(y.value), a, b)
+        added = values if other is None else rows(other.value)
+        compiled.batch_norm_forward(kind, other is not None)(values, added, *block.state.forward, rows(y.value), a, b)
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        self._sum_backward(x, None, y, block)
+
+    def _sum_backward(self, x: Tensor, other: Tensor | None, y: Tensor, block: Block) -> None:
         values, (kind, a, b) = rows(x.value), self.activation
-        known = rows(y.value) if kind else values
-        centre = block.state.forward[0]
-        compiled.batch_norm_backward_sums(kind)(rows(y.grad), values, known, centre, block.sums, a, b)
+        added = values if other is None else rows(other.value)
+        sums_of = compiled.batch_norm_backward_sums(kind, other is not None)
+        sums_of(rows(y.grad), values, added, *block.state.forward, block.sums, a, b)
 
     def begin_backward(self, state: Vectors, shape: Shape, sums: Array | None) -> Vectors:
         _, *along = self.norm.begin_backward(state.statistics, shape, sums)
         vectors = (vector.reshape(-1)[: self.norm.num_features] for vector in along)
-        return state._replace(backward=(state.forward[0], *(np.array(each, np.float32) for each in vectors)))
+        return state._replace(backward=tuple(np.array(each, np.float32) for each in vectors))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if not x.has_grad:
-            return
-        values, grad, (kind, a, b) = rows(x.value), rows(y.grad), self.activation
-        known = rows(y.value) if kind else values
-        vectors = block.state.backward
-        compiled.batch_norm_backward(kind, False)(grad, values, known, *vectors, rows(x.grad), grad, a, b)
+        if x.has_grad:
+            values, (kind, a, b) = rows(x.value), self.activation
+            backward, grad_x = compiled.batch_norm_backward(kind, False), rows(x.grad)
+            vectors = *block.state.forward, *block.state.backward
+            backward(rows(y.grad), values, values, *vectors, grad_x, grad_x, a, b)
+
+
+class CompiledNormalizedSum(CompiledBatchNorm, Wiring):
+    """y = f(batch norm of x₁ + x₂), in one pass, f being the identity or an activation: the end of a residual block."""
+
+    def __init__(self, norm: BatchNorm, addition: Layer, layer: Layer | None, activation: Activation) -> None:
+        super().__init__(norm, layer, activation)
+        self.stands_for = (norm, addition) if layer is None else (norm, addition, layer)
+
+    def sum_forward(self, x: Sequence[Tensor], block: Block) -> None:  # type: ignore[override]
+        super().sum_forward(x[0], block)
+
+    def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+        self._forward(x[0], x[1], y, block)
+
+    def sum_backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+        self._sum_backward(x[0], x[1], y, block)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return {"nobody's": Scratch(shape)} if direction == "backward" else {}
+
+    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+        (values, added), (kind, a, b) = (rows(tensor.value) for tensor in x), self.activation
+        nobody = block.scratch["nobody's"].reshape(values.shape)
+        gradients = [rows(tensor.grad) if tensor.has_grad else nobody for tensor in x]
+        backward = compiled.batch_norm_backward(kind, True)
+        backward(rows(y.grad), values, added, *block.state.forward, *block.state.backward, *gradients, a, b)
 
 
 class CompiledBatchNormPool(CompiledBatchNorm):
@@ -100,7 +135,6 @@ class CompiledBatchNormPool(CompiledBatchNorm):
     ) -> None:
         super().__init__(norm, layer, activation)
         self.stands_for = (norm, pool) if layer is None else (norm, pool, layer)
-        self.reads = {"input"}  # type: ignore[misc]
         self.size = pool.window.kernel[0]
 
     @staticmethod
@@ -134,7 +168,7 @@ class CompiledBatchNormPool(CompiledBatchNorm):
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if x.has_grad:
             backward = compiled.batch_norm_pool_backward(self.size)
-            vectors = block.state.backward
+            vectors = block.state.forward[0], *block.state.backward
             backward(plain(y.grad), plain(x.value), block.saved["winners"], *vectors, plain(x.grad))
 
 

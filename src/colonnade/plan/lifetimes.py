@@ -11,14 +11,19 @@ from .segments import Call, Kind, Numbers, Outline, Segment
 
 
 def crossing(outline: Outline, forward: Sequence[Segment]) -> frozenset[Edge]:
-    """The edges whose values cross from one forward segment to another: they exist for the whole batch in any case."""
+    """The edges whose values cross from one forward segment to another: they exist for the whole batch in any case.
+
+    So do those that are views of them, such as what a Fork reads where one of its readers comes later.
+    """
     where: dict[Edge, set[int]] = {}
     for index, segment in enumerate(forward):
         for call in segment.calls:
             for edge in (edge for edge, _, _ in outline.touches(call)):
                 where.setdefault(edge, set()).add(index)
     crossed = (edge for edge, segments in where.items() if len(segments) > 1)
-    return frozenset([*crossed, *outline.sources, *outline.results])
+    there: set[Numbers] = {(edge, "value") for edge in (*crossed, *outline.sources, *outline.results)}
+    views = [view_sides(outline, call) for segment in forward for call in segment.calls]
+    return frozenset(edge for edge, _ in _with_other_sides(there, views))
 
 
 def read_backward(backward: Sequence[Segment]) -> frozenset[Edge]:
