@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from colonnade.errors import ArgumentError
+from colonnade.layers.dense import Dense
 from colonnade.layers.dropout import Dropout
+from colonnade.model import Model
 from tests.layers.passes import laid, passes
 
 Array = np.ndarray[Any, Any]
@@ -77,3 +79,12 @@ def test_the_extremes_drop_nothing_and_all() -> None:
 def test_a_probability_out_of_range_gets_one_line(p: float) -> None:
     with pytest.raises(ArgumentError, match=f"Dropout: p must lie between 0 and 1, got {p}"):
         Dropout(p)
+
+
+def test_a_dropout_of_nothing_makes_no_call() -> None:
+    def calls(p: float) -> int:
+        plan = Model([Dense(3, 3), Dropout(p), Dense(3, 3)]).plan((4, 3), training=True)
+        return sum(call.step.name == "1" for segment in plan.segments for call in segment.calls)
+
+    assert calls(0.1) > 0
+    assert calls(0.0) == 0

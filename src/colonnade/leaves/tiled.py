@@ -86,8 +86,7 @@ class TiledProduct(Leaf):
             grad = block.scratch["grad"]
         if self.weight.trainable:
             gradient = self.kernel_gradient(plain(x.value), grad, work)
-            total = block.grad(self.weight)
-            total += gradient.reshape(total.shape)
+            block.add_grad(self.weight, gradient.reshape(self.weight.shape))
         if self.bias is not None and self.bias.trainable:
             add_position_sums(grad.reshape(-1, grad.shape[3]), block.grad(self.bias))
         if x.has_grad:
