@@ -241,3 +241,23 @@ def test_what_does_not_fit_is_refused() -> None:
     model.limits = Limits(memory=1e5, work=1e12)
     with pytest.raises(cn.errors.LimitError, match=r"^Model: a batch of 5 images takes [\d,]+ bytes, more than the"):
         model.trace(batch(), direction())
+
+
+def test_what_a_layer_of_ones_own_fails_to_save_outside_training_is_nan() -> None:
+    class Forgetful(cn.Layer):
+        reads = set()
+
+        def saved(self, shape: tuple[int, ...]) -> dict[str, Any]:
+            return {"slope": cn.layers.base.Scratch(shape)}
+
+        def forward(self, x: cn.Tensor, y: cn.Tensor, block: cn.Block) -> None:
+            if block.training:
+                block.saved["slope"].fill(3)
+            np.multiply(x.value, 3, out=y.value)
+
+        def backward(self, x: cn.Tensor, y: cn.Tensor, block: cn.Block) -> None:
+            np.multiply(y.grad, block.saved["slope"], out=x.grad)
+
+    model, x = cn.Model([Forgetful()]), np.ones((2, 4))
+    assert (model.trace(x, x)[0].input.grad == 3).all()
+    assert np.isnan(model.trace(x, x, training=False)[0].input.grad).all()

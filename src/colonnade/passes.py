@@ -240,8 +240,9 @@ class Runnable(Network):
         """What goes through each layer for a batch: input, output and parameters as filled Tensors.
 
         The layers are those that the model was made of, each by itself, however a plan would join them. A copy runs,
-        without sharing memory: gradients, running statistics and random state of this model stay as they are, so that
-        it sees what the next call of the model would do. It takes far more memory than such a call.
+        in NumPy and without sharing memory: gradients, running statistics and random state of this model stay as they
+        are, so that it sees what the next call of the model would do, but for rounding where that runs compiled. It
+        takes far more memory than such a call.
 
         Args:
             x: As for a call of the model.
@@ -274,6 +275,8 @@ class Runnable(Network):
         self._require_room(plan)
         memory = Memory()
         memory.fit(plan)
+        for array in (memory.batch, *memory.workers):
+            array.fill(0xFF)  # NaN: what a layer fails to write shows
         executor = Executor(plan, memory, self.seed)
         executor.position = self.position
         gradients = self._gradients(grad, shapes[0][0]) if backward else None

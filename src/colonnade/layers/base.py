@@ -238,7 +238,8 @@ class Layer:
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         """Read `y.grad` and what `reads` declares, overwrite `x.grad`, add to `block.grad(parameter)`.
 
-        `x.has_grad` is false where nobody needs the gradient at the input.
+        `x.has_grad` is false where nobody needs the gradient at the input. `block.training` says which kind of forward
+        pass came before.
         """
         raise NotImplementedError
 
