@@ -7,6 +7,16 @@ import pytest
 
 import colonnade as cn
 from colonnade.errors import ArgumentError, ShapeError
+from colonnade.ops.normalization import (
+    Statistics,
+    batch_moments,
+    batch_norm_backward,
+    batch_norm_backward_parameters,
+    batch_norm_backward_sums,
+    batch_norm_forward,
+    batch_statistics,
+    join_moments,
+)
 from tests import reference
 
 
@@ -75,3 +85,45 @@ def test_an_input_of_other_channels_is_refused() -> None:
         cn.Model([cn.BatchNorm2d(3)]).build((2, 4, 4))
     with pytest.raises(ShapeError, match="layer 0, BatchNorm1d: expected 3 features"):
         cn.Model([cn.BatchNorm1d(3)]).build((2,))
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (5, 3, 4), (4, 3, 5, 2)])
+@pytest.mark.parametrize("mean", [0.0, 1e5])
+def test_each_function_takes_plain_arrays_in_one_line(shape: tuple[int, ...], mean: float) -> None:
+    rng = np.random.default_rng(0)
+    x, grad_y = rng.normal(mean, 3.0, shape), rng.normal(size=shape)
+    weight, bias = rng.normal(size=(2, 3))
+    lays = [np.ascontiguousarray]
+    if len(shape) == 4:
+        lays.append(lambda array: np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2))
+    for lay in lays:
+        x, grad_y = lay(x), lay(grad_y)
+        y = batch_norm_forward(x, weight, bias, 1e-3)
+        np.testing.assert_allclose(y, reference.batch_norm(x, weight, bias, eps=1e-3), rtol=1e-7, atol=1e-7)
+        of_x, of_weight, of_bias = reference.batch_norm_backward(x, grad_y, weight, eps=1e-3)
+        np.testing.assert_allclose(batch_norm_backward(x, grad_y, weight, 1e-3), of_x, rtol=1e-7, atol=1e-7)
+        statistics = batch_statistics(x)
+        sums = batch_norm_backward_sums(x, grad_y, statistics.mean)
+        for ours, theirs in zip(
+            batch_norm_backward_parameters(sums, statistics.variance, 1e-3), (of_weight, of_bias), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-7)
+
+
+def test_parts_of_a_batch_are_normalised_as_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    x, grad_y = rng.normal(5.0, 2.0, (9, 3, 4, 5)), rng.normal(size=(9, 3, 4, 5))
+    weight, bias, moments = rng.normal(size=3), rng.normal(size=3), np.zeros((3, 3))
+    parts = [slice(0, 2), slice(2, 3), slice(3, 9)]
+    for part in parts:
+        join_moments(moments, *batch_moments(x[part]))
+    statistics = Statistics(moments[1], moments[2] / moments[0], 9 * 4 * 5)
+    for ours, theirs in zip(statistics, batch_statistics(x), strict=True):
+        np.testing.assert_allclose(ours, theirs)
+    sums = sum(batch_norm_backward_sums(x[part], grad_y[part], statistics.mean) for part in parts)
+    y, of_x = np.empty_like(x), np.empty_like(x)
+    for part in parts:
+        batch_norm_forward(x[part], weight, bias, statistics=statistics, out=y[part])
+        batch_norm_backward(x[part], grad_y[part], weight, statistics=statistics, sums=sums, out=of_x[part])
+    np.testing.assert_allclose(y, batch_norm_forward(x, weight, bias))
+    np.testing.assert_allclose(of_x, batch_norm_backward(x, grad_y, weight))

@@ -9,52 +9,32 @@ import numpy as np
 
 from .. import arguments, initializers
 from ..errors import ShapeError
-from ..ops.channels import repeats
-from ..ops.layout import Array, channels_last
+from ..ops.layout import Array, laid_like
 from ..ops.normalization import (
-    SUMMED,
+    Statistics,
+    batch_moments,
     batch_norm_backward,
+    batch_norm_backward_constant,
+    batch_norm_backward_parameters,
     batch_norm_backward_sums,
     batch_norm_forward,
-    batch_norm_moments,
+    forward_vectors,
     join_moments,
 )
 from ..tensor import Parameter, Shape, Tensor
 from .base import PLACE, Block, Direction, Layer, Scratch
 
-# Deviations from zero to the mean beyond which it is subtracted in a pass of its own: nearer, that would win nothing.
-FAR = 4.0
-
-
-class Statistics(NamedTuple):
-    """What batch norm does to a batch: y = (x − centre) · scale + shift.
-
-    Attributes:
-        mean: μ of each channel, float64.
-        inverse: 1/√(σ² + ε), float64.
-        distance: From the mean in the model's type to μ.
-        centre: The mean in the model's type, along a row; see `BatchNorm._along`.
-        centred: Whether it is subtracted first; else it is part of the shift.
-        scale: Along a row.
-        shift: Along a row.
-    """
-
-    mean: Array
-    inverse: Array
-    distance: Array
-    centre: Array
-    centred: bool
-    scale: Array
-    shift: Array
-
 
 class Gradients(NamedTuple):
-    """What the backward pass does: grad_x = grad_y · of_grad + x · of_x + constant, each along a row."""
+    """What the backward pass reads.
+
+    Attributes:
+        statistics: Of the batch; outside training, the running ones.
+        sums: Over the batch, from `batch_norm_backward_sums`.
+    """
 
     statistics: Statistics
-    of_grad: Array
-    of_x: Array
-    constant: Array
+    sums: Array
 
 
 class BatchNorm(Layer):
@@ -114,78 +94,33 @@ class BatchNorm(Layer):
         return moments
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        row = (self.num_features, 1) if len(shape) == 3 else (repeats(shape, self.num_features), self.num_features)
-        return {
-            "products": Scratch((math.prod(shape),)),
-            "ones": Scratch((1, SUMMED)),
-            "row": Scratch(row),
-        }
+        return {"products": Scratch((math.prod(shape),))}
 
-    def _rows(self, *arrays: Array) -> tuple[Array, ...]:
-        """A block's arrays with channels last, as (positions / r, r · c); a sequence batch (n, c, l) as it is.
-
-        r positions make up the row that the vectors are repeated to; see `_along`.
-        """
-        if arrays[0].ndim == 3:
-            return arrays
-        row = repeats(arrays[0].shape, self.num_features) * self.num_features
-        return tuple((channels_last(array) if array.ndim == 4 else array).reshape(-1, row) for array in arrays)
-
-    def _along(self, shape: Shape, vector: Array) -> Array:
-        """A vector of one number a channel so that it broadcasts against `_rows`, in the model's type."""
-        vector = vector.astype(self.dtype)
-        return vector[:, None] if len(shape) == 3 else np.tile(vector, repeats(shape, self.num_features))
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type the model computes in; float64, which is cast to any, where no array of the layer's tells it."""
-        if self.track_running_stats:
-            return self.running_mean.dtype
-        return np.dtype(np.float64) if self.weight is None else self.weight.dtype
+    def arrays(self) -> tuple[Array | None, Array | None]:
+        """γ and β, or None."""
+        return tuple(None if each is None else each.array for each in (self.weight, self.bias))  # type: ignore[return-value]
 
     def sum_forward(self, x: Tensor, block: Block) -> None:
-        ones, row = block.scratch["ones"], block.scratch["row"]
-        ones.fill(1)
-        values, products, rows = block.once("sums", lambda: (*self._positions(x.value, block), *self._rows(x.value)))
-        batch_norm_moments(values, rows, ones, row, products, block.sums)
-
-    def _positions(self, values: Array, block: Block) -> tuple[Array, Array]:
-        """The values as (positions, c), or (n, c, l) as they are, and scratch of that shape."""
-        if values.ndim == 4:
-            values = channels_last(values)
-        if values.ndim != 3:
-            values = values.reshape(-1, self.num_features)
-        return values, block.scratch["products"].reshape(values.shape)
+        join_moments(block.sums, *batch_moments(x.value, laid_like(x.value, block.scratch["products"])))
 
     def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> Statistics:
-        mean, variance = self._running()
-        if sums is not None:
-            positions = math.prod(shape) // self.num_features
-            mean, variance = sums[1], np.maximum(sums[2] / positions, 0.0)
-            if training:
-                self._track(mean, variance, positions)
-        inverse, scale, shift = self._affine(mean, variance)
-        centre = mean.astype(self.dtype)
-        centred = bool(np.any(np.abs(mean) * inverse > FAR))
-        if centred:
-            shift += centre * scale
-        along = (self._along(shape, vector) for vector in (centre, scale, shift))
-        return Statistics(mean, inverse, mean - centre, next(along), centred, *along)
+        if sums is None:
+            return self._running()
+        count = math.prod(shape) // self.num_features
+        statistics = Statistics(sums[1], np.maximum(sums[2] / count, 0.0), count)
+        if training:
+            self._track(*statistics)
+        return statistics
 
-    def _running(self) -> tuple[Array, Array]:
+    def _running(self) -> Statistics:
         if not self.track_running_stats:
-            return np.zeros(()), np.ones(())
-        return self.running_mean.astype(np.float64), self.running_var.astype(np.float64)
-
-    def _affine(self, mean: Array, variance: Array) -> tuple[Array, Array, Array]:
-        """1/√(σ² + ε), and what x is multiplied by and then moved by, in float64."""
-        inverse = 1.0 / np.sqrt(variance + self.eps)
-        scale = inverse if self.weight is None else inverse * self.weight.array
-        return inverse, scale, (0.0 if self.bias is None else self.bias.array) - mean * scale
+            return Statistics(np.zeros(self.num_features), np.ones(self.num_features), 0)
+        return Statistics(self.running_mean.astype(np.float64), self.running_var.astype(np.float64), 0)
 
     def running_affine(self) -> tuple[Array, Array]:
         """Scale and shift of each channel outside training, float64."""
-        return self._affine(*self._running())[1:]
+        centre, scale, shift = forward_vectors(self._running(), *self.arrays(), self.eps, np.float64)
+        return scale, shift - centre * scale
 
     def _track(self, mean: Array, variance: Array, positions: int) -> None:
         """Move the running statistics towards this batch's, as PyTorch does: the variance is the unbiased one."""
@@ -197,64 +132,44 @@ class BatchNorm(Layer):
             self.running_var += weight * (variance * (positions / (positions - 1)) - self.running_var)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values, outputs = block.once("forward", lambda: self._rows(x.value, y.value))
-        statistics: Statistics = block.state
-        centre = statistics.centre if statistics.centred else None
-        batch_norm_forward(values, centre, statistics.scale, statistics.shift, outputs)
+        batch_norm_forward(x.value, *self.arrays(), self.eps, block.state, y.value)
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._sum_backward(x, y, block, block.state, block.sums)
+        block.sums[:2] += self._sums(x, y, block, block.state)
 
-    def _sum_backward(self, x: Tensor, y: Tensor, block: Block, statistics: Statistics, sums: Array) -> None:
-        """Add Σ grad_y and Σ grad_y · (x − centre) to `sums`."""
-        ones = block.scratch["ones"]
-        ones.fill(1)
-        grad_y, products, rows = block.once("sums", lambda: (*self._positions(y.grad, block), *self._rows(x.value)))
-        batch_norm_backward_sums(grad_y, rows, ones, statistics.centre, products, sums)
-
-    def _of_parameters(self, statistics: Statistics, sums: Array) -> tuple[Array, Array]:
-        """The gradients at γ and β from these sums, which are about the rounded mean."""
-        return (sums[1] - statistics.distance * sums[0]) * statistics.inverse, sums[0]
+    def _sums(self, x: Tensor, y: Tensor, block: Block, statistics: Statistics) -> Array:
+        scratch = laid_like(x.value, block.scratch["products"])
+        return batch_norm_backward_sums(x.value, y.grad, statistics.mean, scratch)
 
     def begin_backward(
         self, state: Statistics, shape: Shape, sums: Array | None
     ) -> Any:  # Gradients; at rest Statistics
         if sums is None:  # outside training
             return state
-        positions = math.prod(shape) // self.num_features
-        of_grad = inverse = state.inverse
-        of_weight, of_bias = self._of_parameters(state, sums)
-        if self.bias is not None:
-            self.bias.add_grad(of_bias)
-        if self.weight is not None:
-            self.weight.add_grad(of_weight)
-            of_grad = of_grad * self.weight.array
-        of_x = -of_grad * inverse * of_weight / positions
-        from_centre = state.distance if state.centred else state.mean
-        constant = -of_grad * of_bias / positions - of_x * from_centre
-        return Gradients(state, *(self._along(shape, vector) for vector in (of_grad, of_x, constant)))
+        gradients = batch_norm_backward_parameters(sums, state.variance, self.eps)
+        for parameter, gradient in zip((self.weight, self.bias), gradients, strict=True):
+            if parameter is not None:
+                parameter.add_grad(gradient)
+        return Gradients(state, sums)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if self.sums(block.training) is None:
             self._backward_at_rest(x, y, block)
         elif x.has_grad:
-            statistics, of_grad, of_x, constant = block.state
-            values, grad_y, grad_x = block.once("backward", lambda: self._rows(x.value, y.grad, x.grad))
-            products = block.scratch["products"].reshape(values.shape)
-            centre = statistics.centre if statistics.centred else None
-            batch_norm_backward(grad_y, values, centre, of_grad, of_x, constant, products, grad_x)
+            statistics, sums = block.state
+            scratch = laid_like(x.value, block.scratch["products"])
+            batch_norm_backward(x.value, y.grad, self.arrays()[0], self.eps, statistics, sums, x.grad, scratch)
 
     def _backward_at_rest(self, x: Tensor, y: Tensor, block: Block) -> None:
-        """Outside training μ and σ² are constants, and y = x · scale + shift."""
+        """Outside training μ and σ² are constants."""
         statistics: Statistics = block.state
-        sums = np.zeros((2, self.num_features))
-        self._sum_backward(x, y, block, statistics, sums)
-        for parameter, gradient in zip((self.weight, self.bias), self._of_parameters(statistics, sums), strict=True):
+        sums = self._sums(x, y, block, statistics)
+        gradients = batch_norm_backward_parameters(sums, statistics.variance, self.eps)
+        for parameter, gradient in zip((self.weight, self.bias), gradients, strict=True):
             if parameter is not None:
                 block.add_grad(parameter, gradient)
         if x.has_grad:
-            grad_y, grad_x = self._rows(y.grad, x.grad)
-            np.multiply(grad_y, statistics.scale, out=grad_x)
+            batch_norm_backward_constant(y.grad, self.running_affine()[0], x.grad)
 
     def multiplications(self, shape: Shape) -> int:
         return math.prod(shape)

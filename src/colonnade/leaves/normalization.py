@@ -10,11 +10,12 @@ import numpy as np
 from ..compiled import batch_norm as compiled
 from ..compiled.layer_norm import group_norm_backward, group_norm_forward, layer_norm_backward, layer_norm_forward
 from ..layers.base import Block, Direction, Layer, Scratch
-from ..layers.normalization import BatchNorm, Statistics
+from ..layers.normalization import BatchNorm
 from ..layers.pooling import MaxPool2d
 from ..layers.standardization import GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d
 from ..layers.wiring import Wiring
 from ..ops.layout import Array
+from ..ops.normalization import Statistics, backward_vectors, forward_vectors
 from ..tensor import Parameter, Shape, Tensor
 from .activation import NONE, Activation
 from .base import Leaf, plain, rows
@@ -60,13 +61,10 @@ class CompiledBatchNorm(Leaf):
         compiled.batch_norm_moments(rows(x.value), block.sums)
 
     def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> Vectors:
+        statistics = self.norm.begin_forward(before, shape, training, sums)
         # Here it costs nothing to take the centre off first, and is exact for any mean.
-        statistics = self.norm.begin_forward(before, shape, training, sums)._replace(centred=True)
-        norm, inverse = self.norm, statistics.inverse
-        scale = inverse if norm.weight is None else inverse * norm.weight.array
-        shift = (0.0 if norm.bias is None else norm.bias.array) - statistics.distance * scale
-        centre = statistics.centre.reshape(-1)[: norm.num_features]
-        return Vectors(statistics, tuple(np.array(each, np.float32) for each in (centre, scale, shift)))
+        vectors = forward_vectors(statistics, *self.norm.arrays(), self.norm.eps, np.float32)
+        return Vectors(statistics, tuple(np.array(each, np.float32) for each in vectors))
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         self._forward(x, None, y, block)
@@ -86,8 +84,12 @@ class CompiledBatchNorm(Leaf):
         sums_of(rows(y.grad), values, added, *block.state.forward, block.sums, a, b)
 
     def begin_backward(self, state: Vectors, shape: Shape, sums: Array | None) -> Vectors:
-        _, *along = self.norm.begin_backward(state.statistics, shape, sums)
-        vectors = (vector.reshape(-1)[: self.norm.num_features] for vector in along)
+        assert sums is not None
+        statistics, norm = state.statistics, self.norm
+        # The compiled sums are about the centre, which is μ as float32 tells it.
+        sums = np.stack([sums[0], sums[1] - (statistics.mean - state.forward[0]) * sums[0]])
+        norm.begin_backward(statistics, shape, sums)
+        _, *vectors = backward_vectors(statistics, norm.arrays()[0], sums, norm.eps, np.float32)
         return state._replace(backward=tuple(np.array(each, np.float32) for each in vectors))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:

@@ -1,63 +1,67 @@
-"""Batch normalisation, its sums apart from its passes. Written in docs/math/batch_norm.md.
+"""Batch normalisation: each channel over the whole batch. Written in docs/math/batch_norm.md.
 
-The sums read (positions, c), what is normalised together along the first axis, or sequences (n, c, l). The passes
-are elementwise: their vectors, one number a channel, need only broadcast. They come repeated to rows of some whole
-number of positions, since NumPy's inner loop is as long as the row and one of 16 numbers would cost twice the time.
+Arrays are (n, c), (n, c, l) or images (n, c, h, w); vectors are (c,), one number a channel. Where the batch comes in
+parts, `batch_moments` of each are joined, `batch_norm_backward_sums` of each are added, and each is then normalised by
+the statistics of all. Called with a whole batch, the functions take them from it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from .layout import Array
+from .channels import channel_sums, repeats
+from .layout import Array, channels_last
 
-# So many numbers of a channel are added up in float32; their sums in float64.
-SUMMED = 64
+# Deviations from zero to the mean beyond which it is subtracted in a pass of its own: nearer, that would win nothing.
+FAR = 4.0
 
 
-def channel_sums(x: Array, ones: Array) -> Array:
-    """Σx of each channel in float64, (..., c), for x (..., positions, c).
+class Statistics(NamedTuple):
+    """Of each channel, in float64.
 
-    A product with `ones`, (1, SUMMED), adds up columns many times faster than `sum`: so many positions at a time.
+    Attributes:
+        mean: μ, (c,).
+        variance: σ², (c,), biased.
+        size: m, how many numbers of a channel there are.
     """
-    *others, positions, channels = x.shape
-    whole = positions // SUMMED * SUMMED
-    runs = np.matmul(ones, x[..., :whole, :].reshape(*others, -1, SUMMED, channels))
-    rest: Array = np.matmul(ones[0, : positions - whole], x[..., whole:, :])
-    return np.asarray(runs.sum(axis=(-3, -2), dtype=np.float64) + rest)
+
+    mean: Array
+    variance: Array
+    size: int
 
 
-def batch_sums(x: Array, ones: Array) -> Array:
-    """Σx of each channel in float64, (c,), for x (positions, c) or (n, c, l)."""
-    return channel_sums(x, ones) if x.ndim == 2 else np.asarray(x.sum(axis=2).sum(axis=0, dtype=np.float64))
-
-
-def batch_norm_moments(x: Array, rows: Array, ones: Array, row: Array, squares: Array, moments: Array) -> None:
-    """Join this block's count, mean and Σ(x − mean)² of each channel to `moments`, (3, c) in float64.
+def batch_moments(x: Array, scratch: Array | None = None) -> tuple[int, Array, Array]:
+    """The count, mean and Σ(x − mean)² of each channel, for :func:`join_moments`.
 
     E[x²] − E[x]² loses digits, in float64 too: every one when the mean is 10⁸ deviations away, in float32 at some
-    thousand. So all is taken about m, the block's own mean as far as x's type tells it: D = Σ(x − m), M = Σ(x − m)².
+    thousand. So all is taken about m, the mean as far as x's type tells it: D = Σ(x − m), M = Σ(x − m)².
 
     Args:
-        x: (positions, c) or (n, c, l).
-        rows: The same numbers as rows of r whole positions, (positions / r, r · c); or (n, c, l).
-        ones: (1, SUMMED) of ones.
-        row: Scratch of one row, (r, c); or (c, 1).
-        squares: Scratch of x's shape.
-        moments: What was joined before.
+        x: (n, c, ...).
+        scratch: Of x's shape.
     """
-    count = x.size // moments.shape[1]
-    mean = (batch_sums(x, ones) / count).astype(x.dtype)
-    np.copyto(row, mean[:, None] if x.ndim == 3 else mean)
-    np.subtract(rows, row if x.ndim == 3 else row.reshape(-1), out=squares.reshape(rows.shape))
-    difference = batch_sums(squares, ones)
-    np.square(squares, out=squares)
+    count, scratch = x.size // x.shape[1], np.empty_like(x) if scratch is None else scratch
+    mean = (sums_by_channel(x) / count).astype(x.dtype)
+    (values, centred), (m,) = by_channel((x, scratch), (mean,))
+    np.subtract(values, m, out=centred)
+    difference = sums_by_channel(scratch)
+    np.square(centred, out=centred)
     missed = difference / count
-    join_moments(moments, count, mean + missed, batch_sums(squares, ones) - difference * missed)
+    return count, mean + missed, sums_by_channel(scratch) - difference * missed
 
 
 def join_moments(moments: Array, count: Array | float, mean: Array, squares: Array) -> None:
-    """Of two sets of numbers together: count, mean and Σ(x − mean)² of each channel, (3, c). Chan et al. 1979."""
+    """Of two sets of numbers together: count, mean and Σ(x − mean)² of each channel, (3, c). Chan et al. 1979.
+
+    Args:
+        moments: Of the first set, and then of both.
+        count: Of the second.
+        mean: Likewise.
+        squares: Likewise.
+    """
     total = moments[0] + count
     part = count / np.maximum(total, 1)
     distance = mean - moments[1]
@@ -66,61 +70,148 @@ def join_moments(moments: Array, count: Array | float, mean: Array, squares: Arr
     moments[0] = total
 
 
-def batch_norm_forward(x: Array, centre: Array | None, scale: Array, shift: Array, y: Array) -> None:
-    """y = (x − centre) · scale + shift, with scale = γ / √(σ² + ε) and shift = β − (μ − centre) · scale. y may be x.
+def batch_statistics(x: Array) -> Statistics:
+    """μ = mean x and σ² = mean (x − μ)² of each channel of (n, c, ...)."""
+    count, mean, squares = batch_moments(x)
+    return Statistics(mean, np.maximum(squares / count, 0.0), count)
+
+
+def batch_norm_forward(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float = 1e-5,
+    statistics: Statistics | None = None,
+    out: Array | None = None,
+) -> Array:
+    """y = γ · (x − μ) / √(σ² + ε) + β.
 
     Args:
-        x: Rows of whole positions, or (n, c, l), as are the others; the vectors repeated to a row.
-        centre: μ as float32 tells it, so that nothing is rounded that is far larger than the result; None for zero,
-            where μ is near it.
-        scale: What x is multiplied by.
-        shift: What is added then.
-        y: Takes the result.
+        x: (n, c, ...).
+        weight: γ, (c,), or None for one.
+        bias: β, (c,), or None for zero.
+        eps: ε.
+        statistics: μ and σ²; x's own if not given.
+        out: Written, and returned; may be x; made if not given.
     """
-    if centre is not None:
-        x = np.subtract(x, centre, out=y)
-    np.multiply(x, scale, out=y)
-    np.add(y, shift, out=y)
-
-
-def batch_norm_backward_sums(
-    grad_y: Array, rows: Array, ones: Array, mean: Array, products: Array, sums: Array
-) -> None:
-    """Add this block's share of Σ grad_y and Σ grad_y · (x − m) to `sums`, (2, c) in float64.
-
-    With m = μ they are, the second times 1 / √(σ² + ε), the gradients at β and γ, and what the backward pass subtracts.
-
-    Args:
-        grad_y: (positions, c) or (n, c, l).
-        rows: x as rows of whole positions, (positions / r, r · c); or (n, c, l).
-        ones: (1, SUMMED) of ones.
-        mean: m, μ as float32 tells it, repeated to a row.
-        products: Scratch of grad_y's shape.
-        sums: Added to.
-    """
-    np.subtract(rows, mean, out=products.reshape(rows.shape))
-    np.multiply(products, grad_y, out=products)
-    sums[0] += batch_sums(grad_y, ones)
-    sums[1] += batch_sums(products, ones)
+    statistics = statistics or batch_statistics(x)
+    out = np.empty_like(x) if out is None else out
+    centre, scale, shift = forward_vectors(statistics, weight, bias, eps, x.dtype)
+    near = is_near(statistics, eps)
+    (values, y), (c, a, b) = by_channel((x, out), (centre, scale, shift - centre * scale if near else shift))
+    np.multiply(values if near else np.subtract(values, c, out=y), a, out=y)
+    np.add(y, b, out=y)
+    return out
 
 
 def batch_norm_backward(
-    grad_y: Array,
     x: Array,
-    centre: Array | None,
-    of_grad: Array,
-    of_x: Array,
-    constant: Array,
-    scaled: Array,
-    grad_x: Array,
-) -> None:
-    """grad_x = of_grad · grad_y + of_x · (x − centre) + constant: the three terms of the derivation, a vector each.
+    grad_y: Array,
+    weight: Array | None,
+    eps: float = 1e-5,
+    statistics: Statistics | None = None,
+    sums: Array | None = None,
+    out: Array | None = None,
+    scratch: Array | None = None,
+) -> Array:
+    """grad_x = γ / √(σ² + ε) · (grad_y − mean grad_y − x̂ · mean(grad_y · x̂)), with x̂ = (x − μ) / √(σ² + ε).
 
-    `centre` is as in the forward pass; `scaled` is scratch of x's shape; grad_x may be grad_y.
+    Args:
+        x: (n, c, ...).
+        grad_y: The gradient at y.
+        weight: γ, (c,), or None for one.
+        eps: ε.
+        statistics: Of the whole batch; x's own if not given.
+        sums: Of the whole batch, from :func:`batch_norm_backward_sums`; x's own if not given.
+        out: Written, and returned; may be grad_y; made if not given.
+        scratch: Of x's shape.
     """
-    if centre is not None:
-        x = np.subtract(x, centre, out=scaled)
-    np.multiply(x, of_x, out=scaled)
-    np.add(scaled, constant, out=scaled)
-    np.multiply(grad_y, of_grad, out=grad_x)
-    np.add(grad_x, scaled, out=grad_x)
+    statistics = statistics or batch_statistics(x)
+    sums = batch_norm_backward_sums(x, grad_y, statistics.mean) if sums is None else sums
+    out = np.empty_like(x) if out is None else out
+    scratch = np.empty_like(x) if scratch is None else scratch
+    centre, of_grad, of_x, constant = backward_vectors(statistics, weight, sums, eps, x.dtype)
+    near = is_near(statistics, eps)
+    vectors = (centre, of_grad, of_x, constant - of_x * centre if near else constant)
+    (values, gradient, grad_x, part), (c, a, b, d) = by_channel((x, grad_y, out, scratch), vectors)
+    np.multiply(values if near else np.subtract(values, c, out=part), b, out=part)
+    np.add(part, d, out=part)
+    np.multiply(gradient, a, out=grad_x)
+    np.add(grad_x, part, out=grad_x)
+    return out
+
+
+def batch_norm_backward_sums(x: Array, grad_y: Array, mean: Array, scratch: Array | None = None) -> Array:
+    """Σ grad_y and Σ grad_y · (x − μ) of each channel, (2, c) in float64.
+
+    Args:
+        x: (n, c, ...).
+        grad_y: The gradient at y.
+        mean: μ, (c,) in float64. What x's type misses of it is made up for.
+        scratch: Of x's shape.
+    """
+    scratch = np.empty_like(x) if scratch is None else scratch
+    centre = mean.astype(x.dtype)
+    (values, gradient, products), (c,) = by_channel((x, grad_y, scratch), (centre,))
+    np.subtract(values, c, out=products)
+    np.multiply(products, gradient, out=products)
+    of_grad = sums_by_channel(grad_y)
+    return np.stack([of_grad, sums_by_channel(scratch) - (mean - centre) * of_grad])
+
+
+def batch_norm_backward_parameters(sums: Array, variance: Array, eps: float = 1e-5) -> tuple[Array, Array]:
+    """The gradients at γ, Σ grad_y · x̂, and at β, Σ grad_y; (c,) in float64."""
+    return sums[1] / np.sqrt(variance + eps), sums[0]
+
+
+def batch_norm_backward_constant(grad_y: Array, scale: Array, out: Array | None = None) -> Array:
+    """grad_x = scale · grad_y, where μ and σ² do not depend on x: scale is γ / √(σ² + ε), (c,)."""
+    out = np.empty_like(grad_y) if out is None else out
+    (gradient, grad_x), (a,) = by_channel((grad_y, out), (scale,))
+    np.multiply(gradient, a, out=grad_x)
+    return out
+
+
+def forward_vectors(
+    statistics: Statistics, weight: Array | None, bias: Array | None, eps: float, dtype: Any
+) -> tuple[Array, Array, Array]:
+    """Centre, scale and shift in y = (x − centre) · scale + shift, (c,) in float64; the centre is one of `dtype`'s."""
+    centre = statistics.mean.astype(dtype).astype(np.float64)
+    scale = (1.0 if weight is None else weight) / np.sqrt(statistics.variance + eps)
+    return centre, scale, (0.0 if bias is None else bias) - (statistics.mean - centre) * scale
+
+
+def backward_vectors(
+    statistics: Statistics, weight: Array | None, sums: Array, eps: float, dtype: Any
+) -> tuple[Array, Array, Array, Array]:
+    """Centre, a, b and d in grad_x = a · grad_y + b · (x − centre) + d, (c,) in float64; as `forward_vectors`."""
+    centre, scale, _ = forward_vectors(statistics, weight, None, eps, dtype)
+    of_x = -scale / (statistics.variance + eps) * sums[1] / statistics.size
+    return centre, scale, of_x, -scale * sums[0] / statistics.size - of_x * (statistics.mean - centre)
+
+
+def is_near(statistics: Statistics, eps: float) -> bool:
+    """Whether all means are so near zero that x · scale is rounded by no more than the result should be."""
+    return bool(np.all(np.abs(statistics.mean) <= FAR * np.sqrt(statistics.variance + eps)))
+
+
+def by_channel(arrays: Sequence[Array], vectors: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+    """Arrays of one shape (n, c, ...), and vectors (c,) in their type, in shapes that broadcast; arrays are views.
+
+    Of arrays that lie channels-last the rows are made long, and the vectors repeated: NumPy's inner loop is as long as
+    a row, and one of 16 numbers would cost twice the time.
+    """
+    x = arrays[0]
+    vectors = [vector.astype(x.dtype) for vector in vectors]
+    rows = [channels_last(array) if array.ndim == 4 else array for array in arrays]
+    if x.ndim == 3 or not all(array.flags.c_contiguous for array in rows):
+        return list(arrays), [vector.reshape(-1, *[1] * (x.ndim - 2)) for vector in vectors]
+    count = repeats(x.shape, x.shape[1])
+    return [array.reshape(-1, count * x.shape[1]) for array in rows], [np.tile(vector, count) for vector in vectors]
+
+
+def sums_by_channel(x: Array) -> Array:
+    """Σx of each channel in float64, (c,), for x (n, c, ...)."""
+    if x.ndim == 3:
+        return np.asarray(x.sum(axis=2).sum(axis=0, dtype=np.float64))
+    return channel_sums((channels_last(x) if x.ndim == 4 else x).reshape(-1, x.shape[1]))

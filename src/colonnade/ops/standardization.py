@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .channels import channel_sums
 from .layout import Array
-from .normalization import SUMMED, channel_sums
 
 Gradients = tuple[Array, Array]  # at γ and at β
 
@@ -102,7 +102,7 @@ class Channels:
         if self.repeats is None:
             return np.asarray(x.sum(axis=2))
         positions = x.reshape(len(x), -1, self.channels)
-        return channel_sums(positions, np.ones((1, SUMMED), x.dtype)).astype(x.dtype, copy=False)
+        return channel_sums(positions).astype(x.dtype, copy=False)
 
     def means(self, sums: Array, size: int) -> Array:
         """The means over groups, for each of their channels; `size` is that of one image."""
