@@ -224,7 +224,7 @@ class Model(Runnable):
             raise ArgumentError("Model: summary needs the input's shape, (c, h, w), of a model that has seen no batch.")
         from . import summary  # most models are never looked at so
 
-        return summary.table(self, batch_size, self.shapes_of(input_shape or self.input_shape))
+        return summary.table(self, batch_size, self._shapes_of(input_shape or self.input_shape))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What `pickle` and `copy.deepcopy` make a model from: description, weights, and the layers' classes."""

@@ -221,10 +221,10 @@ class Network(Composite):
             raise ArgumentError(f"Model: the state holds what the model does not: {', '.join(sorted(unexpected))}.")
         known = {name: array for name, array in arrays.items() if name in places}
         require_shapes(known, places)
-        self.weights_changed()  # before, since an interrupt may come in between, and after, since a call may
+        self._weights_changed()  # before, since an interrupt may come in between, and after, since a call may
         for name, array in known.items():
             places[name][...] = array.reshape(places[name].shape)
-        self.weights_changed()
+        self._weights_changed()
         return IncompatibleKeys(missing, unexpected)
 
     def needed(self) -> set[str]:
@@ -241,7 +241,7 @@ class Network(Composite):
         places: dict[str, Array] = {name: parameter.array for name, parameter in self._parameters.items()}
         return places | {name: getattr(layer, key) for name, (layer, key) in self._saved_buffers().items()}
 
-    def weights_changed(self) -> None:
+    def _weights_changed(self) -> None:
         """Note that the package itself has written to parameters: what was folded from them is made anew."""
         for buffer in {parameter.buffer for parameter in self._parameters.values()}:
             if buffer is not None:
@@ -255,7 +255,7 @@ class Network(Composite):
         Raises:
             ShapeError: A layer does not fit what comes before it; the model is then as it was.
         """
-        shapes = self.shapes_of(input_shape)
+        shapes = self._shapes_of(input_shape)
         shape = shapes if len(self.inputs) > 1 else shapes[0]
         if shape == self.input_shape and self._fitted:
             return self
@@ -270,16 +270,16 @@ class Network(Composite):
             self._require_name_each(self._classes)
         except (ArgumentError, LimitError):
             if self.input_shape is not None:
-                self._carry(self.shapes_of(self.input_shape))
+                self._carry(self._shapes_of(self.input_shape))
             self._fitted = True
             raise
         self._adopt()
-        self.rebuilt()
+        self._rebuilt()
         self.input_shape = shape
         self._fitted = True
         return self
 
-    def rebuilt(self) -> None:
+    def _rebuilt(self) -> None:
         """Called when the network has other shapes: what was made for the old ones is stale."""
 
     def _rewire(self, other: Network) -> None:
@@ -296,7 +296,7 @@ class Network(Composite):
         left = {parameter for step in self.steps for _, parameter in step.layer.parameters()}
         self._parameters = {name: parameter for name, parameter in self._parameters.items() if parameter in left}
 
-    def shapes_of(self, shape: Sequence[Any]) -> tuple[Shape, ...]:
+    def _shapes_of(self, shape: Sequence[Any]) -> tuple[Shape, ...]:
         """A shape for every input, from one shape or as many as there are inputs."""
         shapes = (shape,) if len(self.inputs) == 1 else tuple(shape)
         if len(shapes) != len(self.inputs) or not all(map(arguments.is_sequence, shapes)):

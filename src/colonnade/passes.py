@@ -52,9 +52,9 @@ class Runnable(Network):
         self.compiled, self._wants_compiled = compiled, wanted(compiled, self.dtype)
         self.position: tuple[int, ...] = (0, 0)
         self._turns = Turns()
-        self.rebuilt()
+        self._rebuilt()
 
-    def rebuilt(self) -> None:
+    def _rebuilt(self) -> None:
         """Let go of all plans and memory."""
         self._workspaces: dict[bool, Workspace] = {}  # by whether a pass is training
         self.pending: Executor | None = None
@@ -72,7 +72,7 @@ class Runnable(Network):
             shape: (n, c, h, w); where there are several inputs, the shape of each, all of the same n.
             training: Whether a backward pass follows.
         """
-        shapes = self.shapes_of(shape)
+        shapes = self._shapes_of(shape)
         if any(len(each) < 2 or each[0] < 1 for each in shapes) or len({each[0] for each in shapes}) > 1:
             raise ShapeError(f"Model: expected the shape of a batch, images first, got {shape}.")
         self.build(self._one_image(shapes))
@@ -150,7 +150,7 @@ class Runnable(Network):
         self.pending = None  # its memory is written over, and a pass that fails half-way leaves none
         workspace = self._workspaces.pop(True, None) or Workspace()
         executor = self._executor(workspace, shapes, True)
-        self.weights_changed()  # the running statistics do
+        self._weights_changed()  # the running statistics do
         outputs = self._forward(executor, batches)
         self._workspaces[True], self.pending = workspace, executor
         return outputs
@@ -187,7 +187,7 @@ class Runnable(Network):
         else:
             names = ", ".join(self.inputs)
             raise ArgumentError(f"Model: expected a batch for each input ({names}), got {type(x).__name__}.")
-        shapes = [None] * len(given) if self.input_shape is None else self.shapes_of(self.input_shape)
+        shapes = [None] * len(given) if self.input_shape is None else self._shapes_of(self.input_shape)
         batches = [_batch(each, shape) for each, shape in zip(given, shapes, strict=True)]
         if len({len(batch) for batch in batches}) > 1:
             sizes = ", ".join(str(len(batch)) for batch in batches)
