@@ -3,7 +3,8 @@
 *Convolutional Neural Network Architecture in NumPy*, Aaron Avram, 2025. It describes three classes (Tensor, Layer,
 Model) and derives the layers that are particular to convolutional networks: convolution, batch normalisation, pooling.
 Every section below quotes it, computes what it says one number at a time, and asserts that the framework's result is
-the same. All in float64, so that equal means equal to a dozen digits. About a second.
+the same. Which function says which sentence is told in docs/paper.md. All in float64, so that equal means equal to a
+dozen digits. About a second.
 """
 
 # ruff: noqa: N816 - X, K, G are the paper's names
@@ -12,6 +13,8 @@ from itertools import product
 import numpy as np
 
 import colonnade as cn
+from colonnade.ops import convolution, normalization
+from colonnade.ops.window import Window
 
 rng = np.random.default_rng(2025)
 n, c_in, c_out, d, k = 2, 3, 4, 6, 3  # images, channels in and out, size of an image, size of a kernel
@@ -64,6 +67,7 @@ X_col = X_col.reshape(n * p**2, c_in * k**2)  # "then we reshape it to have dime
 K_row = K.reshape(c_out, c_in * k**2)  # "next we reshape K to dimension (c_out, c_in k²)"
 X_out = (X_col @ K_row.T).reshape(n, p, p, c_out).transpose(0, 3, 1, 2)  # "the dimension n, c_out, p, p"
 same("Convolution, the columns' product", Y, X_out)
+same("Convolution, as one call", convolution.conv2d_forward(X, K, None, Window((k, k))), X_out)
 
 # --- "often times these convolutions are done using strides, i.e. skipping certain windows" ---------------------------
 
@@ -95,6 +99,8 @@ grad_windows = (G_row @ K_row).reshape(n, p, p, c_in, k, k)
 for s, t in product(range(k), range(k)):
     scattered[:, :, s : s + p, t : t + p] += grad_windows[..., s, t].transpose(0, 3, 1, 2)
 same("Convolution: gradient at the input, G K put back", grad_X, scattered)
+same("Convolution: as one call each", convolution.conv2d_backward_weight(X, G, Window((k, k))), grad_K)
+same("", convolution.conv2d_backward_input(G, K, Window((k, k))), grad_X)
 
 # --- "Batch Norm" -----------------------------------------------------------------------------------------------------
 # For each channel, over its m = n d² values: x̂ = (x − μ) / √(v + ε), y = γ x̂ + β; and backward
@@ -126,6 +132,8 @@ same("Batch norm", Y, loops_Y)
 same("Batch norm: gradient at γ", model.parameters()[0].grad, loops_gamma)
 same("Batch norm: gradient at β", model.parameters()[1].grad, loops_beta)
 same("Batch norm: gradient at the input, three terms", grad_X, loops_X)
+same("Batch norm: as one call each", normalization.batch_norm_forward(X, gamma, beta), loops_Y)
+same("", normalization.batch_norm_backward(X, G, gamma), loops_X)
 
 # --- "Pooling" --------------------------------------------------------------------------------------------------------
 # The greatest number of each window; its gradient goes to where the greatest was.

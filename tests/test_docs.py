@@ -51,6 +51,17 @@ def test_every_name_on_a_page_exists(page: Path) -> None:
         assert resolve(name) is not None
 
 
+def test_each_statement_of_the_paper_has_its_place_in_the_source() -> None:
+    lines = (ROOT / "docs/paper.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| ")][2:]
+    assert len(rows) > 25
+    for row in rows:
+        names = DOTTED.findall(row)
+        assert names, f"no place in the source: {row}"
+        for name in names:
+            assert resolve(name) is not None
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "index"], ids=lambda p: p.stem)
 def test_the_code_points_back_at_its_page(page: Path) -> None:
     for name in DOTTED.findall(page.read_text(encoding="utf-8")):

@@ -11,7 +11,7 @@ import numpy as np
 from .. import arguments, initializers
 from ..errors import ShapeError
 from ..ops.attention import attention_backward, attention_forward, attention_weights
-from ..ops.dense import dense_backward, dense_forward
+from ..ops.dense import dense_backward_input, dense_forward
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor
 from .base import PLACE, Block, Direction, Layer, Scratch
@@ -150,7 +150,7 @@ class MultiheadAttention(Layer):
         attention_forward(projected, dropped, context)
         grad_y = _rows(y.grad)
         block.add_product(self.out_proj_weight, grad_y.T, _rows(context), block.scratch["out_proj"])
-        dense_backward(grad_y, self.out_proj_weight.array, _rows(context))  # from here on the gradient at it
+        dense_backward_input(grad_y, self.out_proj_weight.array, _rows(context))  # from here on the gradient at it
         attention_backward(projected, weights, dropped, kept, context, grad_projected, block.scratch["grad_weights"])
         grad_rows = _rows(grad_projected)
         block.add_product(self.in_proj_weight, grad_rows.T, _rows(x.value), block.scratch["in_proj"])
@@ -158,7 +158,7 @@ class MultiheadAttention(Layer):
             block.add_grad(self.out_proj_bias, grad_y.sum(axis=0))
             block.add_grad(self.in_proj_bias, grad_rows.sum(axis=0))
         if x.has_grad:
-            dense_backward(grad_rows, self.in_proj_weight.array, _rows(x.grad))
+            dense_backward_input(grad_rows, self.in_proj_weight.array, _rows(x.grad))
 
     def multiplications(self, shape: Shape) -> int:
         length, width = shape

@@ -8,8 +8,7 @@ import numpy as np
 
 from .. import arguments, initializers
 from ..errors import ShapeError
-from ..ops.dense import dense_backward, dense_forward
-from ..ops.layout import Array
+from ..ops.dense import dense_backward_bias, dense_backward_input, dense_backward_weight, dense_forward
 from ..tensor import Parameter, Shape, Tensor
 from .base import PLACE, Block, Direction, Layer, Scratch
 
@@ -58,23 +57,19 @@ class Dense(Layer):
             raise ShapeError(f"Dense: expected {self.in_features} input features, got an input of shape {shape}{hint}.")
         return (*shape[:-1], self.out_features)
 
-    def _rows(self, array: Array) -> Array:
-        return array.reshape(-1, array.shape[-1])
-
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        bias = None if self.bias is None else self.bias.array
-        dense_forward(self._rows(x.value), self.weight.array, bias, self._rows(y.value))
+        dense_forward(x.value, self.weight.array, None if self.bias is None else self.bias.array, y.value)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"weight": Scratch(self.weight.shape)} if direction == "backward" else {}
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        grad_y = self._rows(y.grad)
-        block.add_product(self.weight, grad_y.T, self._rows(x.value), block.scratch["weight"])
+        if self.weight.trainable:
+            block.add_grad(self.weight, dense_backward_weight(x.value, y.grad, block.scratch["weight"]))
         if self.bias is not None:
-            block.add_grad(self.bias, grad_y.sum(axis=0))
+            block.add_grad(self.bias, dense_backward_bias(y.grad))
         if x.has_grad:
-            dense_backward(grad_y, self.weight.array, self._rows(x.grad))
+            dense_backward_input(y.grad, self.weight.array, x.grad)
 
     def multiplications(self, shape: Shape) -> int:
         return int(np.prod(shape)) * self.out_features
