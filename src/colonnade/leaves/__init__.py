@@ -12,7 +12,7 @@ from .. import layers
 from ..layers.base import Layer
 from ..layers.wiring import Wiring
 from ..tensor import Shape
-from . import dropout, matmul, prelu, rearrangement, resampling, wiring
+from . import dropout, local_response, matmul, prelu, rearrangement, resampling, wiring
 from .activation import NONE, CompiledActivation, activation_of
 from .attention import attention_leaves
 from .base import Leaf
@@ -117,4 +117,9 @@ def _alone(layer: Layer, inputs: Sequence[Shape], output: Shape) -> Leaf | None:
         return CompiledGroupNorm(layer, shape[0]) if len(shape) in (1, 3) else None
     if isinstance(layer, layers.Softmax | layers.LogSoftmax) and CompiledSoftmax.suits(layer, shape):
         return CompiledSoftmax(layer)
-    return dropout.leaf_for(layer) or prelu.leaf_for(layer, shape) or resampling.leaf_for(layer, shape, output)
+    return (
+        dropout.leaf_for(layer)
+        or prelu.leaf_for(layer, shape)
+        or local_response.leaf_for(layer, shape)
+        or resampling.leaf_for(layer, shape, output)
+    )
