@@ -38,7 +38,8 @@ def test_not_a_number_goes_through_and_wins_its_window() -> None:
     x[0, 1, 0, 1] = np.nan
     ones, zeros, zero = np.ones(3, np.float32), np.zeros(3, np.float32), np.float32(0)
     y = np.empty((4, 3), np.float32)
-    batch_norm_forward(1, False)(x.reshape(4, 3), zeros, ones, zeros, y, y, zero, zero)
+    values = x.reshape(4, 3)
+    batch_norm_forward(1, False)(values, values, zeros, ones, zeros, y, zero, zero)
     np.testing.assert_array_equal(np.isnan(y), np.isnan(x.reshape(4, 3)))
     pooled, winners = np.empty((1, 1, 1, 3), np.float32), np.empty((1, 1, 1, 3), np.uint8)
     batch_norm_pool_forward(0, 2)(x, zeros, ones, zeros, pooled, winners, zero, zero)
@@ -49,3 +50,16 @@ def test_not_a_number_goes_through_and_wins_its_window() -> None:
 def test_moments_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="must be \\(3, c\\)"):
         batch_norm_moments(np.zeros((4, 3), np.float32), np.zeros((2, 3)))
+
+
+def test_arrays_and_vectors_that_do_not_fit_are_refused() -> None:
+    x, vector, zero = np.zeros((4, 3), np.float32), np.zeros(3, np.float32), np.float32(0)
+    forward = batch_norm_forward(1, False)
+    with pytest.raises(ValueError, match="of one shape"):
+        forward(x, x, vector, vector, vector, np.zeros((3, 3), np.float32), zero, zero)
+    with pytest.raises(ValueError, match="a number for each channel"):
+        forward(x, x, vector, vector[:2].copy(), vector, x.copy(), zero, zero)
+    images, winners = np.zeros((1, 4, 4, 3), np.float32), np.zeros((1, 2, 1, 3), np.uint8)
+    pooled = np.zeros((1, 2, 1, 3), np.float32)
+    with pytest.raises(ValueError, match="a window of x and a winner"):
+        batch_norm_pool_forward(0, 2)(images, vector, vector, vector, pooled, winners, zero, zero)

@@ -10,6 +10,8 @@ pytest.importorskip("numba")
 from colonnade.compiled.pooling import (
     average_pool_backward,
     average_pool_forward,
+    average_squares_backward,
+    average_squares_forward,
     max_pool_backward,
     max_pool_forward,
 )
@@ -97,3 +99,18 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         average_pool_forward(x, np.zeros((1, 1, 1, 2), np.float32), bounds, bounds, shares)
     with pytest.raises(ValueError, match="a share for each window"):
         average_pool_forward(x, np.zeros((1, 2, 1, 2), np.float32), bounds, bounds, shares)
+
+
+@pytest.mark.parametrize("channels", [1, 6, 15, 16, 17, 40])
+@pytest.mark.parametrize("size", [2, 3])
+def test_squares_side_by_side_are_averaged(channels: int, size: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 3 * size, 5 * size, channels)).astype(np.float32)
+    y = np.full((2, 3, 5, channels), np.nan, np.float32)
+    average_squares_forward(size)(x, y)
+    np.testing.assert_allclose(y, x.reshape(2, 3, size, 5, size, channels).mean(axis=(2, 4)), rtol=1e-5, atol=1e-6)
+    grad_x = np.full_like(x, np.nan)
+    average_squares_backward(size)(y, grad_x)
+    np.testing.assert_allclose(grad_x, y.repeat(size, axis=1).repeat(size, axis=2) / size**2, rtol=1e-6)
+    with pytest.raises(ValueError, match="side by side"):
+        average_squares_forward(size)(x[:, 1:].copy(), y)

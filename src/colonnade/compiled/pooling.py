@@ -169,3 +169,57 @@ def average_pool_backward(grad, grad_x, rows, columns, shares):
                         for _ in range(columns[j, 0], columns[j, 1]):
                             store_first(load_first(1, 1, grad_x, at, 0, rest) + g, grad_x, at, 0, rest)
                             at += channels
+
+
+@compiled
+def _require_squares(x, y, size):
+    n, height, width, channels = y.shape
+    if x.shape != (n, height * size, width * size, channels):
+        raise ValueError("pool: squares must cover the image side by side")
+
+
+@lru_cache
+def average_squares_forward(size: int) -> Any:
+    """y = the average of each square of size × size pixels, which lie side by side."""
+
+    @compiled
+    def forward(x, y):
+        _require_squares(x, y, size)
+        images, height, width, channels = y.shape
+        row = x.shape[2] * channels
+        for line in range(images * height):
+            for c in range(0, channels, WIDTH):
+                left = channels - c
+                at, to = line * size * row + c, line * width * channels + c
+                for _ in range(width):
+                    total = load_first(1, 1, x, at, 0, left)
+                    for k in range(1, size * size):
+                        total = total + load_first(1, 1, x, at + k // size * row + k % size * channels, 0, left)
+                    store_first(total * np.float32(1 / (size * size)), y, to, 0, left)
+                    at += size * channels
+                    to += channels
+
+    return forward
+
+
+@lru_cache
+def average_squares_backward(size: int) -> Any:
+    """grad_x = each square's gradient shared out evenly; overwritten."""
+
+    @compiled
+    def backward(grad, grad_x):
+        _require_squares(grad_x, grad, size)
+        images, height, width, channels = grad.shape
+        row = grad_x.shape[2] * channels
+        for line in range(images * height):
+            for c in range(0, channels, WIDTH):
+                left = channels - c
+                at, to = line * size * row + c, line * width * channels + c
+                for _ in range(width):
+                    share = load_first(1, 1, grad, to, 0, left) * np.float32(1 / (size * size))
+                    for k in range(size * size):
+                        store_first(share, grad_x, at + k // size * row + k % size * channels, 0, left)
+                    at += size * channels
+                    to += channels
+
+    return backward

@@ -25,7 +25,7 @@ from .normalization import (
     CompiledLayerNorm,
     CompiledNormalizedSum,
 )
-from .pooling import CompiledAveragePool2d, CompiledMaxPool2d
+from .pooling import CompiledAveragePool2d, CompiledAverageSquares, CompiledMaxPool2d
 from .sequence import TiledConv1d, of_images, takes_either
 from .softmax import CompiledSoftmax
 from .transposed_convolution import TiledConvTranspose2d
@@ -107,6 +107,8 @@ def _alone(layer: Layer, inputs: Sequence[Shape], output: Shape) -> Leaf | None:
         return CompiledActivation(layer, activation)
     if isinstance(layer, layers.MaxPool2d) and CompiledMaxPool2d.suits(layer):
         return CompiledMaxPool2d(layer)
+    if isinstance(layer, layers.AvgPool2d) and CompiledAverageSquares.suits(layer, shape):
+        return CompiledAverageSquares(layer)
     if isinstance(layer, layers.AvgPool2d | layers.AdaptiveAvgPool2d):
         return CompiledAveragePool2d(layer, shape, (output[1], output[2]))
     if isinstance(layer, layers.LayerNorm | layers.LayerNorm2d):

@@ -19,6 +19,7 @@ from ..ops.normalization import Statistics, backward_vectors, forward_vectors
 from ..tensor import Parameter, Shape, Tensor
 from .activation import NONE, Activation
 from .base import Leaf, plain, rows
+from .pooling import side_by_side
 
 
 class Vectors(NamedTuple):
@@ -142,16 +143,7 @@ class CompiledBatchNormPool(CompiledBatchNorm):
     @staticmethod
     def suits(pool: Layer | None, shape: Shape) -> bool:
         """Whether a layer is a max pool of squares that cover images (c, h, w) side by side."""
-        if not isinstance(pool, MaxPool2d):
-            return False
-        (height, width), stride, padding, dilation = pool.window
-        return (
-            2 <= height == width <= 15
-            and stride == (height, width)
-            and dilation == (1, 1)
-            and not any(padding)
-            and shape[1] % height == shape[2] % width == 0
-        )
+        return isinstance(pool, MaxPool2d) and side_by_side(pool.window, shape)
 
     def saved(self, shape: Shape) -> dict[str, Scratch]:
         images, channels, height, width = shape

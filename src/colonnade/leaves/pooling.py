@@ -12,6 +12,7 @@ from ..layers.base import Block, Layer, Scratch
 from ..layers.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from ..ops import pooling
 from ..ops.layout import Array
+from ..ops.window import Window
 from ..tensor import Shape, Tensor
 from .base import Leaf, plain
 
@@ -80,6 +81,39 @@ class CompiledAveragePool2d(Leaf):
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         compiled.average_pool_backward(plain(y.grad), plain(x.grad), self.rows, self.columns, self.shares)
+
+
+class CompiledAverageSquares(Leaf):
+    """The average of each of the squares that cover the image side by side."""
+
+    cheap = True
+    reads: ClassVar[set[str]] = set()
+
+    def __init__(self, pool: AvgPool2d) -> None:
+        self.stands_for, self.size = (pool,), pool.window.kernel[0]
+
+    @staticmethod
+    def suits(pool: AvgPool2d, shape: Shape) -> bool:
+        """Whether a pool is of such squares, of images (c, h, w), and takes their average."""
+        return pool.divisor_override is None and side_by_side(pool.window, shape)
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        compiled.average_squares_forward(self.size)(plain(x.value), plain(y.value))
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        compiled.average_squares_backward(self.size)(plain(y.grad), plain(x.grad))
+
+
+def side_by_side(window: Window, shape: Shape) -> bool:
+    """Whether windows are squares of 2 to 15 pixels a side that cover images (c, h, w) side by side."""
+    (height, width), stride, padding, dilation = window
+    return (
+        2 <= height == width <= 15
+        and stride == (height, width)
+        and dilation == (1, 1)
+        and not any(padding)
+        and shape[1] % height == shape[2] % width == 0
+    )
 
 
 def _adaptive_bounds(size: int, count: int) -> Array:
