@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from colonnade.ops import pooling
-from colonnade.ops.layout import channels_last
 from colonnade.ops.window import Window
 from tests import reference
 
@@ -55,25 +54,19 @@ WINDOWS = [
 
 
 def pooled(x: Array, window: Window, y: Array) -> None:
-    outputs = y.transpose(0, 2, 3, 1)
-    pooling.max_pool2d_forward(pooling.seen(x.transpose(0, 2, 3, 1), x.shape[2:], window, outputs), outputs)
+    pooling.max_pool2d_forward(x, window, y)
 
 
-def max_backward(x: Array, y: Array, grad_y: Array, window: Window, by_phase: bool = False) -> Array:
-    size, image, outputs = x.shape[2:], x.transpose(0, 2, 3, 1), y.transpose(0, 2, 3, 1)
-    out = unwritten(*x.shape)
-    target = out.transpose(0, 2, 3, 1)
-    if by_phase:
-        image, target = (np.full(pooling.sorted_shape(window, x.shape), np.nan) for _ in range(2))
-        pooling.sort_columns(x.transpose(0, 2, 3, 1), image)
-    winners = np.full(outputs.shape, 77, pooling.winner_dtype(window))
-    mask, take = np.ones(outputs.shape, bool), np.full(outputs.shape, np.nan)
-    pooling.max_pool2d_winners(image, size, outputs, window, winners, mask)
-    routes = pooling.max_pool2d_routes(window, size, target, take)
-    pooling.max_pool2d_backward(grad_y.transpose(0, 2, 3, 1), winners, routes, window, size, target, take, mask)
-    if by_phase:
-        pooling.unsort_columns(target, out.transpose(0, 2, 3, 1))
-    return out
+def max_backward(x: Array, y: Array, grad_y: Array, window: Window) -> Array:
+    winners = np.full(y.shape, 77, pooling.winner_dtype(window))
+    pooling.max_pool2d_winners(x, y, window, winners, np.ones(y.shape, bool))
+    np.testing.assert_array_equal(pooling.max_pool2d_winners(x, y, window), winners)
+    gradient = pooling.max_pool2d_backward(grad_y, winners, window, unwritten(*x.shape))
+    scratch = np.full(y.shape, np.nan), np.ones(y.shape, bool)
+    np.testing.assert_array_equal(
+        pooling.max_pool2d_backward(grad_y, winners, window, unwritten(*x.shape), *scratch), gradient
+    )
+    return gradient
 
 
 def test_max_pool_of_every_geometry_is_the_naive_loops() -> None:
@@ -89,9 +82,8 @@ def test_max_pool_of_every_geometry_is_the_naive_loops() -> None:
 
         grad_y = images(*y.shape) + 0.25
         expected = reference.max_pool2d_backward(x, grad_y, *arguments)
-        for by_phase in (False, True):
-            gradient = max_backward(x, y, grad_y, window, by_phase=by_phase)
-            np.testing.assert_allclose(gradient, expected, atol=1e-14, err_msg=str(arguments))
+        gradient = max_backward(x, y, grad_y, window)
+        np.testing.assert_allclose(gradient, expected, atol=1e-14, err_msg=str(arguments))
 
 
 @pytest.mark.parametrize("divisor_override", [None, 5])
@@ -109,12 +101,11 @@ def test_average_pool_of_every_geometry_is_the_naive_loops(
         outputs = expected.shape[2:]
         share = pooling.shares(window, size, outputs, count_include_pad, divisor_override, np.float64)
         y = unwritten(*expected.shape)
-        views = pooling.seen(channels_last(x), size, window, channels_last(y))
-        pooling.avg_pool2d_forward(views, share, channels_last(y))
+        pooling.avg_pool2d_forward(x, window, y, share)
         np.testing.assert_allclose(y, expected, atol=1e-14, err_msg=str(arguments))
 
         grad_y, grad_x = images(*y.shape), unwritten(*x.shape)
-        pooling.avg_pool2d_backward(grad_y, window, share, grad_x, np.full((2, *outputs, 3), np.nan))
+        pooling.avg_pool2d_backward(grad_y, window, grad_x, share, np.full(y.shape, np.nan))
         expected = reference.avg_pool2d_backward(x, grad_y, *arguments)
         np.testing.assert_allclose(grad_x, expected, atol=1e-14, err_msg=str(arguments))
 
@@ -124,15 +115,14 @@ def test_average_by_product_is_the_naive_loops(kernel: tuple[int, int]) -> None:
     x = images(2, 3, 6, 6)
     window = window_of(kernel, None, 0)
     assert pooling.tiles_exactly(window, (6, 6))
-    matrix = pooling.tile_matrix(window, 3, 1 / (kernel[0] * kernel[1]), np.float64)
+    share = 1 / (kernel[0] * kernel[1])
     expected = reference.avg_pool2d(x, kernel)
     y, rows = unwritten(*expected.shape), np.full((2, 6 // kernel[0], 6, 3), np.nan)
-    views = pooling.seen_tall(channels_last(x), window, rows)
-    pooling.avg_pool2d_tiles_forward(views, matrix, channels_last(y).reshape(-1, 3), rows)
+    pooling.avg_pool2d_tiles_forward(x, window, share, y, rows)
     np.testing.assert_allclose(y, expected, atol=1e-14)
 
     grad_y, grad_x = images(*y.shape), unwritten(*x.shape)
-    pooling.avg_pool2d_tiles_backward(grad_y, np.ascontiguousarray(matrix.T), grad_x, rows)
+    pooling.avg_pool2d_tiles_backward(grad_y, window, share, grad_x, rows)
     np.testing.assert_allclose(grad_x, reference.avg_pool2d_backward(x, grad_y, kernel), atol=1e-14)
 
 
@@ -199,3 +189,15 @@ def test_equal_windows_share_one_number_and_others_an_array() -> None:
     assert isinstance(border, np.ndarray)
     assert border.dtype == np.float32
     np.testing.assert_allclose(1 / border[:, 0, 0], [4, 6, 6, 4], rtol=1e-6)
+
+
+def test_each_function_takes_plain_arrays_in_one_line() -> None:
+    x, window = np.ascontiguousarray(images(2, 3, 6, 7)), window_of(2, None, 0)
+    y = pooling.max_pool2d_forward(x, window)
+    np.testing.assert_array_equal(y, reference.max_pool2d(x, 2, 2, 0))
+    np.testing.assert_allclose(pooling.avg_pool2d_forward(x, window), reference.avg_pool2d(x, 2))
+    winners = pooling.max_pool2d_winners(x, y, window)
+    grad_x = pooling.max_pool2d_backward(np.ones_like(y), winners, window, np.empty_like(x))
+    np.testing.assert_array_equal(grad_x, reference.max_pool2d_backward(x, np.ones_like(y), 2, 2, 0))
+    grad_x = pooling.avg_pool2d_backward(np.ones_like(y), window, np.empty_like(x))
+    np.testing.assert_allclose(grad_x, reference.avg_pool2d_backward(x, np.ones_like(y), 2))

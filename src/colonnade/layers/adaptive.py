@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .. import arguments
 from ..limits import CALL, NUMBER
 from ..ops import adaptive, pooling
-from ..ops.layout import Array, channels_last
+from ..ops.layout import Array, channels_first, channels_last
 from ..ops.window import Pair, Window
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Scratch
@@ -101,11 +101,12 @@ class AdaptiveMaxPool2d(AdaptivePooling):
         if copies is not None:
             adaptive.lay_side_by_side(image, *copies, block.scratch["between"], block.scratch["copies"])
             image = block.scratch["copies"]
-        max_forward(image, window, channels_last(y.value), block)
+        max_forward(channels_first(image), window, y.value, block)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         window, _, copies = self._windows(x.grad.shape)
         target: Array = channels_last(x.grad)
-        max_backward(channels_last(y.grad), window, target if copies is None else block.scratch["copies"], block)
+        written = target if copies is None else block.scratch["copies"]
+        max_backward(y.grad, window, channels_first(written), block)
         if copies is not None:
             adaptive.gather_back(block.scratch["copies"], *copies, block.scratch["between"], target)

@@ -10,7 +10,7 @@ from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..limits import CALL, NUMBER
 from ..ops import pooling
-from ..ops.layout import Array, channels_last
+from ..ops.layout import Array, channels_first
 from ..ops.window import Pair, Window
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
@@ -131,10 +131,10 @@ class MaxPool2d(WindowPooling):
         return {"winners": Scratch(self._outputs(shape), pooling.winner_dtype(self.window))}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        max_forward(channels_last(x.value), self.window, channels_last(y.value), block)
+        max_forward(x.value, self.window, y.value, block)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        max_backward(channels_last(y.grad), self.window, channels_last(x.grad), block)
+        max_backward(y.grad, self.window, x.grad, block)
 
 
 def max_scratch(window: Window, shape: Shape, outputs: Shape, direction: Direction) -> dict[str, Scratch]:
@@ -142,29 +142,21 @@ def max_scratch(window: Window, shape: Shape, outputs: Shape, direction: Directi
     spaces = {"mask": Scratch(outputs, np.bool_)}
     if direction == "backward":
         spaces["take"] = Scratch(outputs)
-    if pooling.sorts_columns(window, shape[3]):
-        spaces["sorted"] = Scratch(pooling.sorted_shape(window, shape))
     return spaces
 
 
 def max_forward(x: Array, window: Window, y: Array, block: Block) -> None:
-    """The maxima of images (n, h, w, c) in y (n, h_out, w_out, c), and in training where they were."""
-    size, image = (x.shape[1], x.shape[2]), block.scratch.get("sorted", x)
-    if image is not x:
-        pooling.sort_columns(x, image)
-    pooling.max_pool2d_forward(block.once("seen", lambda: pooling.seen(image, size, window, y)), y)
-    if block.saved:
-        pooling.max_pool2d_winners(image, size, y, window, block.saved["winners"], block.scratch["mask"])
+    """The maxima of images (n, c, h, w) in y (n, c, h_out, w_out), and in training where they were."""
+    pooling.max_pool2d_forward(x, window, y)
+    if block.training:
+        winners, mask = channels_first(block.saved["winners"]), channels_first(block.scratch["mask"])
+        pooling.max_pool2d_winners(x, y, window, winners, mask)
 
 
 def max_backward(grad_y: Array, window: Window, grad_x: Array, block: Block) -> None:
     """The gradient at the images from that at the maxima, of the shapes of :func:`max_forward`."""
-    size, image = (grad_x.shape[1], grad_x.shape[2]), block.scratch.get("sorted", grad_x)
-    take, mask = block.scratch["take"], block.scratch["mask"]
-    routes = block.once("routes", lambda: pooling.max_pool2d_routes(window, size, image, take))
-    pooling.max_pool2d_backward(grad_y, block.saved["winners"], routes, window, size, image, take, mask)
-    if image is not grad_x:
-        pooling.unsort_columns(image, grad_x)
+    take, mask = channels_first(block.scratch["take"]), channels_first(block.scratch["mask"])
+    pooling.max_pool2d_backward(grad_y, channels_first(block.saved["winners"]), window, grad_x, take, mask)
 
 
 class AvgPool2d(WindowPooling):
@@ -213,58 +205,51 @@ class AvgPool2d(WindowPooling):
         images, height, width, channels = self._outputs(shape)
         if self._global(shape):
             return {"means": Scratch((images, 1, shape[3], channels))}
-        if channels <= pooling.FEW_CHANNELS and pooling.tiles_exactly(self.window, (shape[2], shape[3])):
-            # Who gets these rows takes averages by a matrix product.
+        if self._narrow(shape):
             return {"rows": Scratch((images, height, width * self.window.kernel[1], channels))}
         return {"part": Scratch((images, height, width, channels))} if direction == "backward" else {}
-
-    def _share(self, x: Array, y: Array, block: Block) -> Array | float:
-        """What a value counts in its window's average; see :func:`~colonnade.ops.pooling.shares`."""
-        size, outputs = (x.shape[2], x.shape[3]), (y.shape[2], y.shape[3])
-        override = self.divisor_override
-        return block.shared(
-            "share", lambda: pooling.shares(self.window, size, outputs, self.count_include_pad, override, x.dtype)
-        )
 
     def _global(self, shape: Shape) -> bool:
         """Whether one window sees the whole image: then this is AdaptiveAvgPool2d(1), but for d."""
         return self.window.kernel == shape[2:] and not any(self.window.padding)
 
-    def _rows_and_columns(self, x: Array, block: Block) -> tuple[Array, Array]:
-        height, width = self.window.kernel
-        share = 1 / (self.divisor_override or height * width)
-        vertical = block.shared("vertical", lambda: np.full((1, height), share, x.dtype))
-        return vertical, block.shared("horizontal", lambda: np.ones((1, width), x.dtype))
+    def _narrow(self, shape: Shape) -> bool:
+        """Whether averages are taken by a matrix product."""
+        return shape[1] <= pooling.FEW_CHANNELS and pooling.tiles_exactly(self.window, (shape[2], shape[3]))
 
-    def _matrix(self, x: Array) -> Array:
-        share = 1.0 / (self.divisor_override or self.window.kernel[0] * self.window.kernel[1])
-        return pooling.tile_matrix(self.window, x.shape[1], share, x.dtype)
+    @property
+    def _share(self) -> float:
+        """What a value counts in its window's average where all windows are whole."""
+        return 1.0 / (self.divisor_override or self.window.kernel[0] * self.window.kernel[1])
+
+    def _shares(self, x: Array, y: Array) -> Array | float:
+        size, outputs = (x.shape[2], x.shape[3]), (y.shape[2], y.shape[3])
+        return pooling.shares(self.window, size, outputs, self.count_include_pad, self.divisor_override, x.dtype)
+
+    def _rows_and_columns(self, x: Array) -> tuple[Array, Array]:
+        height, width = self.window.kernel
+        return np.full((1, height), self._share, x.dtype), np.ones((1, width), x.dtype)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if "means" in block.scratch:
-            matrices = self._rows_and_columns(x.value, block)
+        shape = x.value.shape
+        if self._global(shape):
+            matrices = self._rows_and_columns(x.value)
             pooling.adaptive_avg_pool2d_forward(x.value, *matrices, y.value, block.scratch["means"])
-        elif "rows" in block.scratch:
-            rows, matrix = block.scratch["rows"], block.shared("matrix", lambda: self._matrix(x.value))
-            views = block.once("tall", lambda: pooling.seen_tall(channels_last(x.value), self.window, rows))
-            outputs = block.once("outputs", lambda: channels_last(y.value).reshape(-1, matrix.shape[1]))
-            pooling.avg_pool2d_tiles_forward(views, matrix, outputs, rows)
+        elif self._narrow(shape):
+            pooling.avg_pool2d_tiles_forward(x.value, self.window, self._share, y.value, block.scratch["rows"])
         else:
-            values, outputs = channels_last(x.value), channels_last(y.value)
-            size = (values.shape[1], values.shape[2])
-            views = block.once("seen", lambda: pooling.seen(values, size, self.window, outputs))
-            pooling.avg_pool2d_forward(views, self._share(x.value, y.value, block), outputs)
+            pooling.avg_pool2d_forward(x.value, self.window, y.value, self._shares(x.value, y.value))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if "means" in block.scratch:
-            matrices = self._rows_and_columns(x.grad, block)
+        shape = x.grad.shape
+        if self._global(shape):
+            matrices = self._rows_and_columns(x.grad)
             pooling.adaptive_avg_pool2d_backward(y.grad, *matrices, x.grad, block.scratch["means"])
-        elif "rows" in block.scratch:
-            turned = block.shared("turned", lambda: np.ascontiguousarray(self._matrix(x.grad).T))
-            pooling.avg_pool2d_tiles_backward(y.grad, turned, x.grad, block.scratch["rows"])
+        elif self._narrow(shape):
+            pooling.avg_pool2d_tiles_backward(y.grad, self.window, self._share, x.grad, block.scratch["rows"])
         else:
-            share = self._share(x.grad, y.grad, block)
-            pooling.avg_pool2d_backward(y.grad, self.window, share, x.grad, block.scratch["part"])
+            part = channels_first(block.scratch["part"])
+            pooling.avg_pool2d_backward(y.grad, self.window, x.grad, self._shares(x.grad, y.grad), part)
 
 
 class AdaptivePooling(Pooling):
@@ -319,15 +304,13 @@ class AdaptiveAvgPool2d(AdaptivePooling):
         images, channels, height, width = shape
         return {"rows": Scratch((images, self.sizes[0] or height, width, channels))}
 
-    def _matrices(self, x: Array, y: Array, block: Block) -> tuple[Array, Array]:
-        vertical = block.shared("vertical", lambda: pooling.adaptive_matrix(x.shape[2], y.shape[2], x.dtype))
-        horizontal = block.shared("horizontal", lambda: pooling.adaptive_matrix(x.shape[3], y.shape[3], x.dtype))
-        return vertical, horizontal
+    def _matrices(self, x: Array, y: Array) -> tuple[Array, Array]:
+        return tuple(pooling.adaptive_matrix(x.shape[axis], y.shape[axis], x.dtype) for axis in (2, 3))  # type: ignore[return-value]
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        matrices = self._matrices(x.value, y.value, block)
+        matrices = self._matrices(x.value, y.value)
         pooling.adaptive_avg_pool2d_forward(x.value, *matrices, y.value, block.scratch["rows"])
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        matrices = self._matrices(x.grad, y.grad, block)
+        matrices = self._matrices(x.grad, y.grad)
         pooling.adaptive_avg_pool2d_backward(y.grad, *matrices, x.grad, block.scratch["rows"])

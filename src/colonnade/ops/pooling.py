@@ -4,13 +4,12 @@ No windows are laid out. A window of k_h × k_w has so many positions (s, t), an
 sees is one strided view of the image: pooling combines these views. Padding is never written down either; at the
 borders a position is combined with those windows alone that have it inside the image.
 
-Scratch arrays lie in memory order, (n, h_out, w_out, c).
+Images are (n, c, h, w); `out` is written and returned, and made, like scratch, if it is not given.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .adaptive import bounds
-from .layout import Array, channels_last
+from .layout import Array, channels_last, empty_images
 from .window import Pair, Window, values_inside
 
 # Up to so many channels an average is faster as a product with a small matrix: NumPy's inner loops, one channel run
@@ -105,57 +104,16 @@ class Seen(NamedTuple):
     parts: list[tuple[Array, Array]]
 
 
-def seen(x: Array, size: Pair, window: Window, y: Array) -> Seen:
-    """The views that a pool combines.
-
-    Args:
-        x: Images of `size`, (n, h, w, c), or their columns sorted; see :func:`sort_columns`.
-        size: (h, w).
-        window: How the window moves.
-        y: (n, h_out, w_out, c).
-    """
-    found = positions(window, size, (y.shape[1], y.shape[2]))
-    whole = [_pixels(x, position) for position in found if position.everywhere]
-    return Seen(whole, [(y[at.windows], _pixels(x, at)) for at in found if not at.everywhere])
+def seen(x: Array, window: Window, y: Array) -> Seen:
+    """The views that a pool combines, for images x (n, h, w, c) and y (n, h_out, w_out, c)."""
+    found = positions(window, (x.shape[1], x.shape[2]), (y.shape[1], y.shape[2]))
+    whole = [x[position.pixels] for position in found if position.everywhere]
+    return Seen(whole, [(y[at.windows], x[at.pixels]) for at in found if not at.everywhere])
 
 
-def _pixels(image: Array, position: Position) -> Array:
-    """What a position sees, of images or of images whose columns are sorted."""
-    if image.ndim == 4:
-        return image[position.pixels]
-    images, rows, columns = position.pixels
-    start, phase = divmod(columns.start, columns.step)
-    return image[images, rows, phase, start : start + len(range(columns.start, columns.stop, columns.step))]
-
-
-def sorts_columns(window: Window, width: int) -> bool:
-    """Whether it pays to sort columns first: several windows see a pixel, and of no two neighbours the same."""
-    return 1 < window.stride[1] < width and math.prod(window.kernel) > math.prod(window.stride)
-
-
-def sorted_shape(window: Window, shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape of images (n, c, h, w) with their columns sorted."""
-    images, channels, height, width = shape
-    return images, height, window.stride[1], -(-width // window.stride[1]), channels
-
-
-def sort_columns(x: Array, out: Array) -> None:
-    """Put the columns that are equal modulo the stride side by side: what a position sees is then one long run.
-
-    Args:
-        x: (n, h, w, c).
-        out: Written: (n, h, phases, columns of a phase, c); of the last column of a phase that has one less, nothing.
-    """
-    for phase in range(out.shape[2]):
-        columns = x[:, :, phase :: out.shape[2]]
-        np.copyto(out[:, :, phase, : columns.shape[2]], columns)
-
-
-def unsort_columns(x: Array, out: Array) -> None:
-    """The way back from :func:`sort_columns`: x (n, h, phases, columns of a phase, c), out (n, h, w, c)."""
-    for phase in range(x.shape[2]):
-        columns = out[:, :, phase :: x.shape[2]]
-        np.copyto(columns, x[:, :, phase, : columns.shape[2]])
+def pooled_images(x: Array, window: Window) -> Array:
+    """Room for the output of a pool of images x, whose windows fit."""
+    return empty_images((*x.shape[:2], *pooled_size(window, (x.shape[2], x.shape[3]), False)), x.dtype)
 
 
 def _combine(combine: np.ufunc, views: Seen, start: float, y: Array) -> None:
@@ -189,12 +147,12 @@ def _hand_back(part: Array, pixels: Array, apart: bool) -> None:
         np.add(pixels, part, out=pixels)
 
 
-def max_pool2d_forward(views: Seen, out: Array) -> None:
-    """The maximum of each window: out (n, h_out, w_out, c), from what :func:`seen` says. Padding is −∞.
-
-    A NaN is the maximum of its window.
-    """
-    _combine(np.maximum, views, -math.inf, out)
+def max_pool2d_forward(x: Array, window: Window, out: Array | None = None) -> Array:
+    """The maximum of each window of images (n, c, h, w): (n, c, h_out, w_out). Padding is −∞, a NaN the maximum."""
+    out = pooled_images(x, window) if out is None else out
+    y = channels_last(out)
+    _combine(np.maximum, seen(channels_last(x), window, y), -math.inf, y)
+    return out
 
 
 def winner_dtype(window: Window) -> np.dtype[Any]:
@@ -202,78 +160,71 @@ def winner_dtype(window: Window) -> np.dtype[Any]:
     return np.min_scalar_type(min(math.prod(window.kernel), (1 << 32) - 1))
 
 
-def max_pool2d_winners(x: Array, size: Pair, y: Array, window: Window, winners: Array, mask: Array) -> None:
+def max_pool2d_winners(
+    x: Array, y: Array, window: Window, out: Array | None = None, mask: Array | None = None
+) -> Array:
     """Which position of each window holds its maximum; of equal ones the first in row-major order.
 
     Positions are numbered from the last, which is 1: the first that equals the maximum has the greatest number, and a
     window where none does has its maximum at the last (or a NaN), at no cost.
 
     Args:
-        x: The input as :func:`seen` takes it.
-        size: (h, w).
-        y: The output, (n, h_out, w_out, c).
+        x: The input, (n, c, h, w).
+        y: The output, (n, c, h_out, w_out).
         window: How the window moves.
-        winners: Written: the numbers, of y's shape.
-        mask: Scratch, bools of that shape.
+        out: Written: the numbers, of y's shape, as :func:`winner_dtype` says.
+        mask: Scratch, bools of y's shape.
     """
-    found = positions(window, size, (y.shape[1], y.shape[2]))
+    out = empty_images(y.shape, winner_dtype(window)) if out is None else out
+    mask = empty_images(y.shape, np.bool_) if mask is None else mask
+    image, maxima, winners, mask = (channels_last(each) for each in (x, y, out, mask))
+    found = positions(window, (x.shape[2], x.shape[3]), (y.shape[2], y.shape[3]))
     winners.fill(1)
     for number, at in zip(range(len(found), 1, -1), found, strict=False):
         equal, won = mask[at.windows], winners[at.windows]
-        np.equal(_pixels(x, at), y[at.windows], out=equal)
+        np.equal(image[at.pixels], maxima[at.windows], out=equal)
         if winners.itemsize == 1:
             numbered = equal.view(winners.dtype)
             np.multiply(numbered, number, out=numbered)
             np.maximum(won, numbered, out=won)
         else:
             np.maximum(won, np.multiply(equal, number, dtype=won.dtype), out=won)
-
-
-class Route(NamedTuple):
-    """How the gradient travels back to one position of the windows; all are views.
-
-    Attributes:
-        number: The position's, as :func:`max_pool2d_winners` counts.
-        part: What `take` holds of those windows that have the position inside the image.
-        pixels: Where it goes.
-    """
-
-    number: int
-    part: Array
-    pixels: Array
-
-
-def max_pool2d_routes(window: Window, size: Pair, out: Array, take: Array) -> list[Route]:
-    """The ways back of :func:`max_pool2d_backward`, of which see the arguments; `out` is of images of `size`."""
-    found = positions(window, size, (take.shape[1], take.shape[2]))
-    numbers = range(len(found), 0, -1)
-    return [Route(number, take[at.windows], _pixels(out, at)) for number, at in zip(numbers, found, strict=True)]
+    return out
 
 
 def max_pool2d_backward(
-    grad_y: Array, winners: Array, routes: list[Route], window: Window, size: Pair, out: Array, take: Array, mask: Array
-) -> None:
+    grad_y: Array,
+    winners: Array,
+    window: Window,
+    out: Array,
+    take: Array | None = None,
+    mask: Array | None = None,
+) -> Array:
     """The gradient of each window goes to its winner.
 
     Args:
-        grad_y: The gradient at the output, (n, h_out, w_out, c).
+        grad_y: The gradient at the output, (n, c, h_out, w_out).
         winners: From :func:`max_pool2d_winners`.
-        routes: From :func:`max_pool2d_routes`.
         window: How the window moves.
-        size: (h, w).
-        out: Takes the gradient at the input, in the order of :func:`seen`.
+        out: Written: the gradient at the input, (n, c, h, w).
         take: Scratch of grad_y's shape: a mask multiplies fast only where all arrays are contiguous.
         mask: Scratch, bools of that shape.
     """
-    apart = _apart(window)
-    if not (apart and _covers(window, size, (grad_y.shape[1], grad_y.shape[2]))):
-        out.fill(0)
-    for number, part, pixels in routes:
+    take = empty_images(grad_y.shape, grad_y.dtype) if take is None else take
+    mask = empty_images(grad_y.shape, np.bool_) if mask is None else mask
+    gradient, winners, grad_x, take, mask = (channels_last(each) for each in (grad_y, winners, out, take, mask))
+    size, outputs = (out.shape[2], out.shape[3]), (grad_y.shape[2], grad_y.shape[3])
+    found, apart = positions(window, size, outputs), _apart(window)
+    if not (apart and _covers(window, size, outputs)):
+        grad_x.fill(0)
+    for number, at in zip(range(len(found), 0, -1), found, strict=True):
         np.equal(winners, number, out=mask)
-        np.multiply(grad_y, mask, out=take)
-        _hand_back(part, pixels, apart)
+        np.multiply(gradient, mask, out=take)
+        _hand_back(take[at.windows], grad_x[at.pixels], apart)
+    return out
 
 
+@lru_cache(maxsize=64)
 def shares(
     window: Window, size: Pair, outputs: Pair, count_include_pad: bool, divisor_override: int | None, dtype: DTypeLike
 ) -> Array | float:
@@ -296,22 +247,36 @@ def shares(
     return (1.0 / divisors).astype(dtype)
 
 
-def avg_pool2d_forward(views: Seen, share: Array | float, out: Array) -> None:
-    """The average of each window: out (n, h_out, w_out, c), from what :func:`seen` says and :func:`shares`."""
-    _combine(np.add, views, 0.0, out)
-    np.multiply(out, share, out=out)
+def avg_pool2d_forward(x: Array, window: Window, out: Array | None = None, share: Array | float | None = None) -> Array:
+    """The average of each window of images (n, c, h, w): (n, c, h_out, w_out); `share` is what :func:`shares` says."""
+    out = pooled_images(x, window) if out is None else out
+    y = channels_last(out)
+    _combine(np.add, seen(channels_last(x), window, y), 0.0, y)
+    np.multiply(y, 1 / math.prod(window.kernel) if share is None else share, out=y)
+    return out
 
 
-def avg_pool2d_backward(grad_y: Array, window: Window, share: Array | float, out: Array, part: Array) -> None:
-    """Every pixel of a window gets the same share of its gradient; `part` is scratch."""
-    grad_x = channels_last(out)
-    size, outputs = (grad_x.shape[1], grad_x.shape[2]), (grad_y.shape[2], grad_y.shape[3])
-    np.multiply(channels_last(grad_y), share, out=part)
+def avg_pool2d_backward(
+    grad_y: Array, window: Window, out: Array, share: Array | float | None = None, part: Array | None = None
+) -> Array:
+    """Every pixel of a window gets the same share of its gradient.
+
+    Args:
+        grad_y: The gradient at the output, (n, c, h_out, w_out).
+        window: How the window moves.
+        out: Written: the gradient at the input, (n, c, h, w).
+        share: From :func:`shares`; one over the window's size if not given.
+        part: Scratch of grad_y's shape.
+    """
+    part = channels_last(empty_images(grad_y.shape, grad_y.dtype) if part is None else part)
+    grad_x, size, outputs = channels_last(out), (out.shape[2], out.shape[3]), (grad_y.shape[2], grad_y.shape[3])
+    np.multiply(channels_last(grad_y), 1 / math.prod(window.kernel) if share is None else share, out=part)
     apart = _apart(window)
     if not (apart and _covers(window, size, outputs)):
         grad_x.fill(0)
     for windows, pixels, _ in positions(window, size, outputs):
         _hand_back(part[windows], grad_x[pixels], apart)
+    return out
 
 
 def tiles_exactly(window: Window, size: Pair) -> bool:
@@ -320,40 +285,39 @@ def tiles_exactly(window: Window, size: Pair) -> bool:
     return fits and window.kernel == window.stride and window.dilation == (1, 1) and not any(window.padding)
 
 
-def tile_matrix(window: Window, channels: int, share: float, dtype: DTypeLike) -> Array:
+@lru_cache(maxsize=64)
+def tile_matrix(columns: int, channels: int, share: float, dtype: np.dtype[Any]) -> Array:
     """The matrix (k_w · c, c) that averages over the columns of a tile: the identity k_w times, times `share`."""
-    return np.tile(np.eye(channels, dtype=dtype) * share, (window.kernel[1], 1)).astype(dtype)
+    return np.tile(np.eye(channels, dtype=dtype) * share, (columns, 1)).astype(dtype)
 
 
-def seen_tall(x: Array, window: Window, rows: Array) -> Seen:
-    """What :func:`avg_pool2d_tiles_forward` adds up: x (n, h, w, c) by rows of windows, into rows (n, h_out, w, c)."""
-    height = (window.kernel[0], 1)
-    return seen(x, (x.shape[1], x.shape[2]), window._replace(kernel=height, stride=height), rows)
+@lru_cache(maxsize=64)
+def turned_tile_matrix(columns: int, channels: int, share: float, dtype: np.dtype[Any]) -> Array:
+    """The transposed matrix, written out: so small a product takes half as long then."""
+    return np.ascontiguousarray(tile_matrix(columns, channels, share, dtype).T)
 
 
-def avg_pool2d_tiles_forward(views: Seen, matrix: Array, out: Array, rows: Array) -> None:
+def avg_pool2d_tiles_forward(x: Array, window: Window, share: float, out: Array, rows: Array) -> None:
     """`avg_pool2d_forward` for tiles of few channels: rows are added, then columns averaged by a product.
 
-    Args:
-        views: From :func:`seen_tall`.
-        matrix: (k_w · c, c), from :func:`tile_matrix`.
-        out: (n · h_out · w_out, c).
-        rows: Scratch, (n, h_out, w, c).
+    `rows` is scratch, (n, h_out, w, c).
     """
-    _combine(np.add, views, 0.0, rows)
-    np.matmul(rows.reshape(-1, matrix.shape[0]), matrix, out=out)
+    height, columns = window.kernel
+    tall = window._replace(kernel=(height, 1), stride=(height, 1))
+    _combine(np.add, seen(channels_last(x), tall, rows), 0.0, rows)
+    matrix = tile_matrix(columns, x.shape[1], share, x.dtype)
+    np.matmul(rows.reshape(-1, matrix.shape[0]), matrix, out=channels_last(out).reshape(-1, x.shape[1]))
 
 
-def avg_pool2d_tiles_backward(grad_y: Array, turned: Array, out: Array, rows: Array) -> None:
-    """The gradient of :func:`avg_pool2d_tiles_forward`: the product turned round, and a copy for each row.
-
-    `turned` is the transposed matrix, (c, k_w · c), written out: so small a product takes half as long then.
-    """
+def avg_pool2d_tiles_backward(grad_y: Array, window: Window, share: float, out: Array, rows: Array) -> None:
+    """The gradient of :func:`avg_pool2d_tiles_forward`: the product turned round, and a copy for each row."""
     images, height, width, channels = rows.shape
+    turned = turned_tile_matrix(window.kernel[1], channels, share, grad_y.dtype)
     np.matmul(channels_last(grad_y).reshape(-1, channels), turned, out=rows.reshape(-1, turned.shape[1]))
     np.copyto(channels_last(out).reshape(images, height, -1, width, channels), rows[:, :, None])
 
 
+@lru_cache(maxsize=64)
 def adaptive_matrix(size: int, outputs: int, dtype: DTypeLike) -> Array:
     """The matrix (outputs, size) whose row i averages over ⌊i · size / outputs⌋ … ⌈(i + 1) · size / outputs⌉."""
     starts, stops = bounds(size, outputs)
