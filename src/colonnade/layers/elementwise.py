@@ -41,7 +41,7 @@ class Elementwise(Layer):
 
         A run goes through all the passes of an op while it is in the first caches.
         """
-        return block.once(name, lambda: self._runs(block, *arrays))
+        return self._runs(block, *arrays)
 
     @staticmethod
     def _runs(block: Block, *arrays: Array) -> list[list[Array]]:

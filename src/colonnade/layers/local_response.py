@@ -57,7 +57,7 @@ class LocalResponseNorm(Layer):
         return {"arrays": Scratch((2 if direction == "forward" else 3, math.prod(shape)))}
 
     def _arrays(self, x: Array, block: Block) -> list[Array]:
-        return block.once("arrays", lambda: [laid_like(x, flat) for flat in block.scratch["arrays"]])
+        return [laid_like(x, flat) for flat in block.scratch["arrays"]]
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         scratch = self._arrays(x.value, block)

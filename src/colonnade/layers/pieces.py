@@ -208,11 +208,11 @@ class PReLU(Elementwise):
         return weight.reshape(-1, *[1] * (axes - 2)) if axes > 2 and axes != 4 else weight
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values, outputs, negative = block.once("forward", lambda: self._views(block, x.value, y.value))
+        values, outputs, negative = self._views(block, x.value, y.value)
         pieces.prelu_forward(values, self._weight(values.ndim), outputs, negative)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values, grad_y, *scratch = block.once("backward", lambda: self._views(block, x.value, y.grad))
+        values, grad_y, *scratch = self._views(block, x.value, y.grad)
         product = scratch[0]
         np.minimum(values, 0, out=product)
         np.multiply(product, grad_y, out=product)

@@ -123,7 +123,7 @@ class Conv1d(Layer):
     def _lay_out(self, x: Array, block: Block) -> Array:
         """The windows of x as columns, (n, g, K, l_out)."""
         padded, columns = block.scratch.get("padded", x), block.scratch["columns"]
-        seen = block.once("seen", lambda: windows(padded, self.window, self.groups))
+        seen = windows(padded, self.window, self.groups)
         conv1d_columns(x, self.window, padded, seen, columns)
         return columns.reshape(*columns.shape[:2], -1, columns.shape[4])
 
@@ -141,7 +141,7 @@ class Conv1d(Layer):
         if x.has_grad:
             columns = block.scratch["columns"]
             padded = block.scratch.get("padded", x.grad)
-            seen = block.once("seen of the gradient", lambda: windows(padded, self.window, self.groups))
+            seen = windows(padded, self.window, self.groups)
             conv1d_backward_input(grad_y, self._kernel(), self.window, columns, padded, seen, x.grad)
 
     def multiplications(self, shape: Shape) -> int:
