@@ -1,10 +1,12 @@
 """The bars and lines that a person sees while a model trains."""
 
 import re
+import time
 
 import pytest
 
-from colonnade.cli.progress import Progress
+from colonnade.cli.progress import CompilingLine, Progress
+from colonnade.compiled import heard_by, tell
 from colonnade.training import BatchRecord
 
 
@@ -75,3 +77,37 @@ def test_what_was_not_measured_is_left_out(capsys):
     progress.on_batch_end(batch(1)._replace(accuracy=None))
     progress.on_epoch_end(EPOCH | {"train_accuracy": None, "test_loss": None, "test_accuracy": None})
     assert "train loss 0.5000  1,234 images/s" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("terminal")
+def test_on_a_terminal_a_line_says_what_is_compiled_and_goes_away(capsys):
+    with heard_by(CompilingLine()):
+        tell("pad")
+        shown = capsys.readouterr()
+        tell(None)
+        gone = capsys.readouterr()
+    tell("pad")
+    assert re.fullmatch(r"\r\x1b\[Kcompiling, once for this machine: \d+ functions so far", shown.err)
+    assert (gone.err, shown.out + gone.out, capsys.readouterr().err) == ("\r\x1b[K", "", "")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_training_run_shows_it_among_its_bars(capsys):
+    with heard_by(CompilingLine()), Progress("cnn on digits"):
+        tell("pad")
+        time.sleep(0.5)  # bars are drawn five times a second
+        assert re.search(r"compiling, once for this machine: \d+ functions so far", capsys.readouterr().err)
+        tell(None)
+        time.sleep(0.5)
+        capsys.readouterr()
+        time.sleep(0.5)
+        assert "compiling" not in capsys.readouterr().err
+
+
+def test_without_a_terminal_nothing_is_said_of_compiling(capsys):
+    with heard_by(CompilingLine()):
+        tell("pad")
+        tell(None)
+        with Progress("cnn on digits"):
+            tell("pad")
+    assert capsys.readouterr().err == ""

@@ -16,7 +16,7 @@ pytest.importorskip("numba")
 
 from numba.core import config
 
-from colonnade.compiled import compilation
+from colonnade.compiled import compilation, heard_by
 from colonnade.compiled.compilation import compiled, inlined
 
 
@@ -152,6 +152,17 @@ def test_an_inlined_function_is_called_in_compiled_code_alone(folder: Path) -> N
     assert two() == 2
     with pytest.raises(TypeError, match="one: an inlined function, which only compiled ones call"):
         one()
+
+
+def test_a_listener_is_told_what_is_compiled_and_not_what_is_found(folder: Path) -> None:
+    heard: list[str | None] = []
+    with heard_by(lambda function, count: heard.append(function)):
+        adder(1)(1)
+        assert heard == ["adder", None]
+        heard.clear()
+        adder(1)(1)
+    adder(2)(1)
+    assert heard == [None]
 
 
 PROGRAM = """

@@ -12,9 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from .. import starting
+from ..compiled import heard_by
 from ..errors import ColonnadeError
 from ..printable import LONGEST_MESSAGE, printable
 from . import convert, evaluate, explain, predict, profile, report, summary, train
+from .progress import CompilingLine
 
 GOT_WRONG = 2  # the exit status for what the user got wrong
 
@@ -109,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         # Not standalone: Typer would print a usage error in several lines.
-        with _warnings_in_a_line():
+        with _warnings_in_a_line(), heard_by(CompilingLine()):
             status: int | None = app(arguments, prog_name="colonnade", standalone_mode=False)
     except train.InterruptedRunError as interrupt:
         raise KeyboardInterrupt(str(interrupt)) from None

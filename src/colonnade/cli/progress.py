@@ -8,8 +8,26 @@ from types import TracebackType
 from rich import progress
 from rich.console import Console
 
+from ..compiled import heard_by
 from ..printable import printable
 from ..training import BatchRecord, Callback, EpochRecord
+
+
+def _compiling(count: int) -> str:
+    return f"compiling, once for this machine: {count} functions so far"
+
+
+class CompilingLine:
+    """A line on standard error that says what is compiled, for as long as it is; on a terminal alone.
+
+    It is what :func:`colonnade.compiled.heard_by` takes.
+    """
+
+    def __call__(self, function: str | None, count: int) -> None:
+        """Draw it, or with None take it away."""
+        if Console(stderr=True).is_terminal:
+            sys.stderr.write("\r\x1b[K" + ("" if function is None else _compiling(count)))
+            sys.stderr.flush()
 
 
 class Progress(Callback):
@@ -39,17 +57,24 @@ class Progress(Callback):
         )
         self._epoch = self._bars.add_task("epoch", total=None, visible=False, numbers="")
         self._run = self._bars.add_task("run", total=None, visible=False, numbers="")
+        self._compiled = self._bars.add_task("", total=None, visible=False, numbers="")
+        self._hearing = heard_by(self._on_compiling)
         self._epochs = 0
         self.place = ""  # where the run stands, for a sentence
 
     def __enter__(self) -> Progress:
         self._bars.start()
+        self._hearing.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._hearing.__exit__(None, None, None)
         self._bars.stop()
+
+    def _on_compiling(self, function: str | None, count: int) -> None:
+        self._bars.update(self._compiled, visible=function is not None, numbers=_compiling(count))
 
     def say(self, line: str) -> None:
         """Print a line above the bars."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
@@ -20,6 +22,32 @@ from ..errors import ArgumentError, MissingExtraError
 from ..turns import undisturbed
 
 VARIABLE = "COLONNADE_COMPILED"
+
+
+# Called with the name of a function as it is begun to be compiled and how many have been in this process, and with None
+# when it is done; from another thread.
+Listener = Callable[[str | None, int], None]
+
+_listeners: list[Listener] = []
+_begun = 0
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Have a listener told of all that is compiled meanwhile, and nobody who was before."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def tell(function: str | None) -> None:
+    """Tell the last listener that a function is being compiled, or with None that none is."""
+    global _begun
+    _begun += function is not None
+    for listener in _listeners[-1:]:
+        listener(function, _begun)
 
 
 def installed() -> bool:

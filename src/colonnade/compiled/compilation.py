@@ -32,7 +32,7 @@ from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from ..turns import undisturbed
-from . import machine_code
+from . import machine_code, tell
 
 if config.DISABLE_JIT:
     raise ImportError("NUMBA_DISABLE_JIT is set.")
@@ -56,9 +56,17 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Have Numba compile a function at its first call for each combination of types, and keep the machine code."""
     dispatcher: Any = njit(**_OPTIONS, nogil=True)(function)
     dispatcher._cache = _Kept(function)
+    make = dispatcher._compile_for_args
+
+    def make_and_tell(*arguments: Any) -> Any:
+        try:
+            return make(*arguments)
+        finally:
+            tell(None)
+
     # What a call does in Python: where it meets an unknown type, and where it finds no machine code for its arguments.
-    for name in ("typeof_pyval", "_compile_for_args"):
-        setattr(dispatcher, name, partial(undisturbed, getattr(dispatcher, name)))
+    dispatcher.typeof_pyval = partial(undisturbed, dispatcher.typeof_pyval)
+    dispatcher._compile_for_args = partial(undisturbed, make_and_tell)
     return dispatcher
 
 
@@ -104,6 +112,7 @@ class _Kept(NullCache):
         """The machine code for arguments of these types, if it was kept."""
         content = machine_code.read(_folders(), self._function.__name__, self._key(signature, context))
         if content is None:
+            tell(self._function.__qualname__.partition(".")[0])
             return None
         rtsys.initialize(context)
         return CompileResult._rebuild(context, *pickle.loads(content))  # noqa: S301 - our own, see machine_code.py
