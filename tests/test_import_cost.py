@@ -23,7 +23,7 @@ def test_what_computes_is_imported(imported: set[str]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("safetensors", "threadpoolctl", "typer", "rich", "PIL", "torch", "onnx"),
+        *("safetensors", "threadpoolctl", "typer", "rich", "PIL", "torch", "onnx", "numba", "llvmlite"),
         *("difflib", "gzip", "hashlib", "json", "pathlib", "secrets", "shutil", "signal", "tempfile"),
         *("colonnade.cli", "colonnade.data.datasets", "colonnade.profiling", "colonnade.storage"),
         *("colonnade.explain", "colonnade.notebook", "colonnade.pictures", "colonnade.plot", "colonnade.report"),

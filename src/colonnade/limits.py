@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 from .errors import ArgumentError
 
+if sys.platform != "win32":
+    import resource  # here, since a fork may come into an import that is made in the first pass
+
 BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 MEMORY, WORK = "COLONNADE_MEMORY", "COLONNADE_WORK"
 # Work is counted in the multiplications of a matrix product, of which a core does some 30 billion a second. A number
@@ -67,16 +70,13 @@ def machine_memory() -> int:
         known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
-            with open(file, encoding="ascii") as text:  # noqa: PTH123 — `import colonnade` leaves pathlib alone
+            with open(file, encoding="utf-8") as text:  # noqa: PTH123 — `import colonnade` leaves pathlib alone
                 known.append(int(text.read()))
         except (OSError, ValueError):  # there is none, or it says "max"
             continue
-    try:
-        import resource
-    except ImportError:  # Windows
-        return min(known)
-    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return min(each for each in (*known, soft) if each > 0)
+    if sys.platform != "win32":
+        known.append(resource.getrlimit(resource.RLIMIT_AS)[0])
+    return min(each for each in known if each > 0)
 
 
 def amount(owner: str, value: float | str | None, units: Mapping[str, int]) -> float | None:

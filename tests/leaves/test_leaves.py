@@ -203,24 +203,6 @@ def test_a_float64_model_runs_in_numpy() -> None:
     assert not any(isinstance(step.layer, Leaf) for step in plan.steps)
 
 
-def test_the_environment_decides_where_the_model_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    def leaves(compiled: bool | None) -> bool:
-        plan = cn.zoo.lenet5(compiled=compiled).plan((2, 1, 28, 28))
-        return any(isinstance(step.layer, Leaf) for step in plan.steps)
-
-    monkeypatch.delenv("COLONNADE_COMPILED", raising=False)
-    assert leaves(None)
-    monkeypatch.setenv("COLONNADE_COMPILED", "0")
-    assert not leaves(None)
-    assert leaves(True)
-    monkeypatch.setenv("COLONNADE_COMPILED", "1")
-    assert leaves(None)
-    assert not leaves(False)
-    monkeypatch.setenv("COLONNADE_COMPILED", "yes")
-    with pytest.raises(cn.errors.ArgumentError, match="COLONNADE_COMPILED must be 0 or 1, got 'yes'"):
-        leaves(None)
-
-
 def test_a_compiled_models_parameters_are_stepped_on_all_threads() -> None:
     for compiled in (True, False):
         buffer = cn.zoo.lenet5(compiled=compiled).parameters()[0].buffer

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 import llvmlite
 import numba
 import numpy as np
+import numpy.ma
 from llvmlite.binding import ffi
 from numba import njit
 from numba.core import config
