@@ -190,6 +190,8 @@ def depthwise(inputs: int, outputs: int, groups: int) -> bool:
 
 def by_group(groups: int, x: Array, weight: Array, y: Array) -> Iterator[tuple[Array, Array, Array]]:
     """Each group's channels in, kernels, and channels out; views of images, kernels and images."""
+    if groups == 1:
+        return iter([(x, weight, y)])
     return zip(np.split(x, groups, 1), np.split(weight, groups), np.split(y, groups, 1), strict=True)
 
 
