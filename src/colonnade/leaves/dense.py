@@ -14,7 +14,7 @@ from ..compiled.tiles import WIDTH
 from ..layers.base import Block, Direction, Layer, Scratch
 from ..layers.dense import Dense
 from ..ops.layout import Array
-from ..tensor import Shape, Tensor
+from ..tensor import Shape, Tensor, unchanged_since
 from .activation import NONE, Activation
 from .base import Leaf
 
@@ -31,8 +31,9 @@ def _packed(weight: Array, columns: int) -> Array:
 
 
 class Weights(NamedTuple):
-    """Weights and bias as the tiles read them, for the output and for the gradient at the input."""
+    """Weights and bias as the tiles read them, for the output and for the gradient at the input; and their version."""
 
+    version: tuple[int, ...] | None
     kernel: Array
     bias: Array
     turned: Array
@@ -55,12 +56,15 @@ class TiledDense(Leaf):
 
     def begin_forward(self, before: Weights | None, shape: Shape, training: bool, sums: Array | None) -> Weights:
         dense = self.dense
+        version = unchanged_since([dense.weight] if dense.bias is None else [dense.weight, dense.bias])
+        if before is not None and version is not None and before.version == version:
+            return before
         kernel = _packed(matrix(dense.weight.array), tile_size(16, dense.out_features).vectors * WIDTH)
         columns = kernel.shape[-1] * kernel.shape[1]
         bias = np.zeros(columns, np.float32)
         if dense.bias is not None:
             bias[: dense.out_features] = dense.bias.array
-        return Weights(kernel, bias.reshape(1, -1, kernel.shape[-1]), NO_WEIGHTS, NO_BIAS)
+        return Weights(version, kernel, bias.reshape(1, -1, kernel.shape[-1]), NO_WEIGHTS, NO_BIAS)
 
     def begin_backward(self, state: Weights, shape: Shape, sums: Array | None) -> Weights:
         turned = _packed(self.dense.weight.array, tile_size(16, self.dense.in_features).vectors * WIDTH)
