@@ -10,6 +10,9 @@ from ..errors import LimitError
 
 # As many workers can share a batch, if it is large enough; each lane has sums and gradients of its own.
 LANES = 8
+# Each lane makes calls of its own and goes over all gradients of parameters: with fewer images that takes too long
+# beside what is computed of them.
+LANE_IMAGES = 32
 # A block's arrays at one step take about so much.
 BLOCK_BYTES = 1 << 22
 # Gradients of parameters, a copy for each lane, take no more than this; beyond, lanes share theirs.
@@ -49,10 +52,9 @@ NO_CUT = Cut((), 1)
 def lanes_of(images: int) -> list[Run]:
     """The lanes of a batch, from its size alone.
 
-    A power of two, so that no worker of two or four waits for the last; two images a lane or more, unless there are
-    no more than two.
+    A power of two, so that no worker of two or four waits for the last; two at least, if there are two images.
     """
-    count = max(images // 2, min(images, 2))
+    count = max(images // LANE_IMAGES, min(images, 2))
     return even(0, images, min(1 << (count.bit_length() - 1), LANES))
 
 
