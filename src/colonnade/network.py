@@ -279,6 +279,11 @@ class Network(Composite):
         self._fitted = True
         return self
 
+    def _fit(self, shape: Any) -> None:
+        """Build for the shape of a batch's images, unless that is what it was built for."""
+        if shape != self.input_shape or not self._fitted:
+            self.build(shape)
+
     def _rebuilt(self) -> None:
         """Called when the network has other shapes: what was made for the old ones is stale."""
 

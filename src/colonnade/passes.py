@@ -75,7 +75,7 @@ class Runnable(Network):
         shapes = self._shapes_of(shape)
         if any(len(each) < 2 or each[0] < 1 for each in shapes) or len({each[0] for each in shapes}) > 1:
             raise ShapeError(f"Model: expected the shape of a batch, images first, got {shape}.")
-        self.build(self._one_image(shapes))
+        self._fit(self._one_image(shapes))
         images = shapes[0][0]
         return Plan(
             self.steps,
@@ -146,7 +146,7 @@ class Runnable(Network):
     def _train(self, batches: Sequence[Array]) -> list[Array]:
         """Run the batch so that its backward pass may follow."""
         shapes = tuple(batch.shape for batch in batches)
-        self.build(self._one_image(shapes))
+        self._fit(self._one_image(shapes))
         self.pending = None  # its memory is written over, and a pass that fails half-way leaves none
         workspace = self._workspaces.pop(True, None) or Workspace()
         executor = self._executor(workspace, shapes, True)
@@ -158,7 +158,7 @@ class Runnable(Network):
     def _infer(self, batches: Sequence[Array]) -> list[Array]:
         """Run the batch, in as many runs as keep the memory small."""
         shapes = tuple(batch.shape for batch in batches)
-        self.build(self._one_image(shapes))
+        self._fit(self._one_image(shapes))
         images = shapes[0][0]
         chunk = self._run_images(images)
         workspace = self._workspaces.pop(False, None) or Workspace()
@@ -187,7 +187,8 @@ class Runnable(Network):
         else:
             names = ", ".join(self.inputs)
             raise ArgumentError(f"Model: expected a batch for each input ({names}), got {type(x).__name__}.")
-        shapes = [None] * len(given) if self.input_shape is None else self._shapes_of(self.input_shape)
+        shape = self.input_shape
+        shapes = [None] * len(given) if shape is None else shape if len(given) > 1 else [shape]
         batches = [_batch(each, shape) for each, shape in zip(given, shapes, strict=True)]
         if len({len(batch) for batch in batches}) > 1:
             sizes = ", ".join(str(len(batch)) for batch in batches)
