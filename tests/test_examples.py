@@ -66,7 +66,7 @@ def test_a_layer_of_ones_own_is_checked_and_trained(tmp_path: Path) -> None:
 def test_every_equation_of_the_paper_agrees(tmp_path: Path) -> None:
     lines = run(tmp_path, "paper.py").splitlines()[1:]
     compared = [line for line in lines if not line.startswith("the standard CNN")]
-    assert len(compared) == 19
+    assert len(compared) == 24
     assert all(float(line.split()[-1]) < 1e-12 for line in compared)
 
 

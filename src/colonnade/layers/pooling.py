@@ -146,9 +146,9 @@ def max_scratch(window: Window, shape: Shape, outputs: Shape, direction: Directi
 
 
 def max_forward(x: Array, window: Window, y: Array, block: Block) -> None:
-    """The maxima of images (n, c, h, w) in y (n, c, h_out, w_out), and in training where they were."""
+    """The maxima of images (n, c, h, w) in y (n, c, h_out, w_out), and where they were, if a backward pass follows."""
     pooling.max_pool2d_forward(x, window, y)
-    if block.training:
+    if block.saved:
         winners, mask = channels_first(block.saved["winners"]), channels_first(block.scratch["mask"])
         pooling.max_pool2d_winners(x, y, window, winners, mask)
 
