@@ -15,21 +15,21 @@ from colonnade.ops.normalization import join_moments
 @pytest.mark.parametrize("mean", [0.0, 1e4])
 def test_moments_are_those_of_all_numbers_however_far_and_cut(channels: int, mean: float) -> None:
     x = (np.random.default_rng(0).standard_normal((2500, channels)) + mean).astype(np.float32)
-    moments = np.zeros((3, channels))
+    moments = np.zeros((4, channels))
     for start, stop in ((0, 1), (1, 3), (3, 2000), (2000, 2500)):
         batch_norm_moments(x[start:stop].copy(), moments)
     exact = x.astype(np.float64)
     np.testing.assert_array_equal(moments[0], 2500)
-    np.testing.assert_allclose(moments[1], exact.mean(0), rtol=1e-7, atol=1e-6)
-    np.testing.assert_allclose(moments[2], ((exact - exact.mean(0)) ** 2).sum(0), rtol=1e-6)
+    np.testing.assert_allclose(moments[1] + moments[2], exact.mean(0), rtol=1e-7, atol=1e-6)
+    np.testing.assert_allclose(moments[3], ((exact - exact.mean(0)) ** 2).sum(0), rtol=1e-6)
 
 
 def test_moments_are_joined_as_in_numpy() -> None:
     x = np.random.default_rng(0).standard_normal((64, 7)).astype(np.float32)
-    before = np.stack([np.full(7, 10.0), np.arange(7.0), np.arange(7.0) + 1])
+    before = np.stack([np.full(7, 10.0), np.arange(7.0), np.full(7, 0.5), np.arange(7.0) + 1])
     joined, exact = before.copy(), x.astype(np.float64)
     batch_norm_moments(x, before)
-    join_moments(joined, 64, exact.mean(0), ((exact - exact.mean(0)) ** 2).sum(0))
+    join_moments(joined, 64, exact.mean(0), np.zeros(7), ((exact - exact.mean(0)) ** 2).sum(0))
     np.testing.assert_allclose(before, joined, rtol=1e-6)
 
 
@@ -48,7 +48,7 @@ def test_not_a_number_goes_through_and_wins_its_window() -> None:
 
 
 def test_moments_of_another_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match="must be \\(3, c\\)"):
+    with pytest.raises(ValueError, match="must be \\(4, c\\)"):
         batch_norm_moments(np.zeros((4, 3), np.float32), np.zeros((2, 3)))
 
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 import colonnade as cn
-from colonnade import plan as planning
 from colonnade.errors import ArgumentError
+from colonnade.plan import cutting
 from colonnade.steps import resting
 from tests.graphs.drawing import Array, Drawn
 
@@ -51,13 +51,13 @@ class Case:
     @contextmanager
     def cut(self) -> Iterator[None]:
         """With the blocks and threads of this case."""
-        before = planning.BLOCK_BYTES, planning.LANES, cn.get_threads()
-        planning.BLOCK_BYTES, planning.LANES = self.block_bytes, self.lanes
+        before = cutting.BLOCK_BYTES, cutting.LANES, cn.get_threads()
+        cutting.BLOCK_BYTES, cutting.LANES = self.block_bytes, self.lanes
         cn.set_threads(self.threads)
         try:
             yield
         finally:
-            planning.BLOCK_BYTES, planning.LANES = before[:2]
+            cutting.BLOCK_BYTES, cutting.LANES = before[:2]
             cn.set_threads(before[2])
 
     def step(

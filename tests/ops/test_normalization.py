@@ -113,11 +113,11 @@ def test_each_function_takes_plain_arrays_in_one_line(shape: tuple[int, ...], me
 def test_parts_of_a_batch_are_normalised_as_the_whole() -> None:
     rng = np.random.default_rng(0)
     x, grad_y = rng.normal(5.0, 2.0, (9, 3, 4, 5)), rng.normal(size=(9, 3, 4, 5))
-    weight, bias, moments = rng.normal(size=3), rng.normal(size=3), np.zeros((3, 3))
+    weight, bias, moments = rng.normal(size=3), rng.normal(size=3), np.zeros((4, 3))
     parts = [slice(0, 2), slice(2, 3), slice(3, 9)]
     for part in parts:
         join_moments(moments, *batch_moments(x[part]))
-    statistics = Statistics(moments[1], moments[2] / moments[0], 9 * 4 * 5)
+    statistics = Statistics(moments[1] + moments[2], moments[3] / moments[0], 9 * 4 * 5)
     for ours, theirs in zip(statistics, batch_statistics(x), strict=True):
         np.testing.assert_allclose(ours, theirs)
     sums = sum(batch_norm_backward_sums(x[part], grad_y[part], statistics.mean) for part in parts)

@@ -76,14 +76,14 @@ def _require_windows(x, y, winners, size, vectors):
 
 @compiled
 def batch_norm_moments(x, moments):
-    """Join count, mean and Σ(x − mean)² of each channel of x (positions, c) to `moments`, (3, c) in float64.
+    """Join count, m, mean − m and Σ(x − mean)² of each channel of x (positions, c) to `moments`, (4, c) in float64.
 
     Sums are taken about the mean of the first positions: about zero they would lose every digit in float32 where the
     mean is thousands of deviations away. Sets of numbers are joined as in `ops.normalization.join_moments`.
     """
     positions, channels = x.shape
-    if moments.shape != (3, channels):
-        raise ValueError("batch_norm_moments: moments must be (3, c)")
+    if moments.shape != (4, channels):
+        raise ValueError("batch_norm_moments: moments must be (4, c)")
     about, centre = np.zeros((2, channels)), np.empty(channels, np.float32)
     few = min(positions, FEW)
     for c in range(0, channels, WIDTH):
@@ -114,11 +114,13 @@ def batch_norm_moments(x, moments):
             _add(about, 1, c, channels, rest_squares, numbers)
     for c in range(channels):
         moved = about[0, c] / positions
+        if moments[0, c] == 0:
+            moments[1, c] = centre[c]
         count = moments[0, c] + positions
         part = positions / count
-        distance = np.float64(centre[c]) + moved - moments[1, c]
-        moments[2, c] += about[1, c] - about[0, c] * moved + distance * distance * (moments[0, c] * part)
-        moments[1, c] += distance * part
+        distance = np.float64(centre[c]) - moments[1, c] + moved - moments[2, c]
+        moments[3, c] += about[1, c] - about[0, c] * moved + distance * distance * (moments[0, c] * part)
+        moments[2, c] += distance * part
         moments[0, c] = count
 
 

@@ -82,16 +82,16 @@ class BatchNorm(Layer):
             raise ShapeError(f"{name}: training needs more than one value a channel, got an input of shape {shape}.")
 
     def sums(self, training: bool) -> Shape | None:
-        # Forward: count, mean and Σ(x − mean)². Backward: the first two rows, of Σ grad_y and Σ grad_y · (x − m).
-        return (3, self.num_features) if training or not self.track_running_stats else None
+        # Forward: those of `join_moments`. Backward: the first two rows, of Σ grad_y and Σ grad_y · (x − m).
+        return (4, self.num_features) if training or not self.track_running_stats else None
 
     def total(self, lanes: Array, direction: Direction) -> Array:
         if direction == "backward":
             return super().total(lanes, direction)
-        count, mean, squares = lanes.transpose(1, 0, 2)
-        together, distance = count.sum(axis=0), mean - mean[0]
+        count, near, missed, squares = lanes.transpose(1, 0, 2)
+        together, distance = count.sum(axis=0), near - near[0] + missed
         moved = (count * distance).sum(axis=0) / together
-        return np.stack([together, mean[0] + moved, (squares + count * (distance - moved) ** 2).sum(axis=0)])
+        return np.stack([together, near[0], moved, (squares + count * (distance - moved) ** 2).sum(axis=0)])
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"products": Scratch((math.prod(shape),))}
@@ -107,7 +107,7 @@ class BatchNorm(Layer):
         if sums is None:
             return self._running()
         count = math.prod(shape) // self.num_features
-        statistics = Statistics(sums[1], np.maximum(sums[2] / count, 0.0), count)
+        statistics = Statistics(sums[1] + sums[2], np.maximum(sums[3] / count, 0.0), count)
         if training:
             self._track(*statistics)
         return statistics

@@ -33,8 +33,8 @@ class Statistics(NamedTuple):
     size: int
 
 
-def batch_moments(x: Array, scratch: Array | None = None) -> tuple[int, Array, Array]:
-    """The count, mean and Σ(x − mean)² of each channel, for :func:`join_moments`.
+def batch_moments(x: Array, scratch: Array | None = None) -> tuple[int, Array, Array, Array]:
+    """The count, m, mean − m and Σ(x − mean)² of each channel, for :func:`join_moments`.
 
     E[x²] − E[x]² loses digits, in float64 too: every one when the mean is 10⁸ deviations away, in float32 at some
     thousand. So all is taken about m, the mean as far as x's type tells it: D = Σ(x − m), M = Σ(x − m)².
@@ -50,30 +50,35 @@ def batch_moments(x: Array, scratch: Array | None = None) -> tuple[int, Array, A
     difference = sums_by_channel(scratch)
     np.square(centred, out=centred)
     missed = difference / count
-    return count, mean + missed, sums_by_channel(scratch) - difference * missed
+    return count, mean, missed, sums_by_channel(scratch) - difference * missed
 
 
-def join_moments(moments: Array, count: Array | float, mean: Array, squares: Array) -> None:
-    """Of two sets of numbers together: count, mean and Σ(x − mean)² of each channel, (3, c). Chan et al. 1979.
+def join_moments(moments: Array, count: Array | float, near: Array, missed: Array, squares: Array) -> None:
+    """Of two sets of numbers together: count, m, mean − m and Σ(x − mean)² of each channel, (4, c). Chan et al. 1979.
+
+    m is a number near the mean, that of the first set: the mean itself would lose the digits that far numbers have not.
 
     Args:
-        moments: Of the first set, and then of both.
+        moments: Of the first set, and then of both; zeros for none.
         count: Of the second.
-        mean: Likewise.
-        squares: Likewise.
+        near: Its m.
+        missed: Its mean − m.
+        squares: Its Σ(x − mean)².
     """
+    if not moments[0].any():
+        moments[1] = near
     total = moments[0] + count
     part = count / np.maximum(total, 1)
-    distance = mean - moments[1]
-    moments[2] += squares + distance * distance * (moments[0] * part)
-    moments[1] += distance * part
+    distance = near - moments[1] + missed - moments[2]
+    moments[3] += squares + distance * distance * (moments[0] * part)
+    moments[2] += distance * part
     moments[0] = total
 
 
 def batch_statistics(x: Array) -> Statistics:
     """μ = mean x and σ² = mean (x − μ)² of each channel of (n, c, ...)."""
-    count, mean, squares = batch_moments(x)
-    return Statistics(mean, np.maximum(squares / count, 0.0), count)
+    count, near, missed, squares = batch_moments(x)
+    return Statistics(near + missed, np.maximum(squares / count, 0.0), count)
 
 
 def batch_norm_forward(
