@@ -13,7 +13,6 @@ pytest.importorskip("numba")
 
 from colonnade.compiled import convolution, winograd
 from colonnade.compiled.direct import Walk, pad, windows_times_kernel
-from colonnade.compiled.packing import matrix
 
 pytestmark = pytest.mark.thorough
 
@@ -65,7 +64,7 @@ class Case:
 
         forward = convolution.product(window, read, written, groups, True)
         y = np.full(grad.shape, np.nan, np.float32)
-        packed = forward.pack(np.stack([matrix(each) for each in by_group]), bias)
+        packed = forward.pack(np.ascontiguousarray(np.moveaxis(by_group, 1, -1)), bias)
         forward.run(x, packed, y, y, self.work(forward.room(len(x))))
         close(y, self.y)
 
@@ -166,21 +165,29 @@ def test_winograd_is_as_exact_as_the_direct_way() -> None:
         convolution.Direct(window, (16, 16, 128), (16, 16, 128), 1, True),
     ):
         y = np.empty(case.y.shape, np.float32)
-        way.run(x, way.pack(matrix(kernel)[None], case.bias), y, y, Case.work(way.room(4)))
+        way.run(
+            x, way.pack(np.ascontiguousarray(np.moveaxis(kernel, 0, -1))[None], case.bias), y, y, Case.work(way.room(4))
+        )
         errors.append(np.abs(y - case.y).max() / np.abs(case.y).max())
     assert errors[0] < 2 * errors[1] < 1e-5
 
 
-def test_nan_reaches_the_outputs_that_see_it_and_no_other() -> None:
+@pytest.mark.parametrize(("channels", "outputs"), [(3, 5), (3, 40), (32, 32)])
+def test_nan_reaches_the_outputs_that_see_it_and_at_most_their_neighbours(channels: int, outputs: int) -> None:
+    # Neighbours that are computed together, and those of one patch, are multiplied by zeros, or added and taken away.
     window = Window((3, 3), (1, 1), (1, 1, 1, 1))
-    x = np.zeros((1, 6, 6, 3), np.float32)
-    x[0, 2, 3, 1] = np.nan
-    way = convolution.product(window, (6, 6, 3), (6, 6, 5), 1, True)
-    y = np.empty((1, 6, 6, 5), np.float32)
-    way.run(x, way.pack(np.ones((1, 3, 3, 3, 5), np.float32), None), y, y, Case.work(way.room(1)))
-    expected = np.zeros((6, 6), bool)
-    expected[1:4, 2:5] = True
-    assert (np.isnan(y[0]) == expected[..., None]).all()
+    x = np.zeros((2, 12, 12, channels), np.float32)
+    x[0, 5, 1, 1] = np.nan
+    way = convolution.product(window, (12, 12, channels), (12, 12, outputs), 1, True)
+    y = np.empty((2, 12, 12, outputs), np.float32)
+    kernel = np.ones((1, 3, 3, channels, outputs), np.float32)
+    way.run(x, way.pack(kernel, None), y, y, Case.work(way.room(2)))
+    together = getattr(way, "together", 2)
+    assert np.isnan(y[0, 4:7, 0:3]).all()
+    assert np.isfinite(y[0, :3]).all()
+    assert np.isfinite(y[0, 8:]).all()
+    assert np.isfinite(y[0, :, 3 + together :]).all()
+    assert np.isfinite(y[1]).all()
 
 
 def test_the_same_bits_for_images_together_and_one_by_one() -> None:

@@ -22,7 +22,7 @@ GOT_WRONG = 2  # the exit status for what the user got wrong
 
 app = typer.Typer(
     name="colonnade",
-    help="Convolutional neural networks in pure NumPy.",
+    help="Convolutional neural networks on a CPU.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

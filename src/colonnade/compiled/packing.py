@@ -8,25 +8,26 @@ import numpy as np
 
 from ..ops.layout import Array, empty
 from .compilation import compiled
-from .tiles import WIDTH, load_first, row_of, store, zeros
-
-# A square of so many numbers a side is turned at once: its rows and columns both stay in the first-level cache.
-SQUARE = 32
+from .tiles import WIDTH, load, load_first, row_of, store, transposed, zeros
 
 
 @compiled
 def transpose(x, y):
-    """y (columns, rows) = xᵀ, x (rows, columns)."""
-    rows, columns = x.shape
-    if y.shape != (columns, rows):
-        raise ValueError("transpose: y must have the shape of x, turned")
+    """y (n, columns, rows) = each of n matrices of x (n, rows, columns), turned."""
+    count, rows, columns = x.shape
+    if y.shape != (count, columns, rows):
+        raise ValueError("transpose: y must have the shape of x, each matrix turned")
     source, target = x.reshape(-1), y.reshape(-1)
-    for i in range(0, rows, SQUARE):
-        for j in range(0, columns, SQUARE):
-            high = min(rows, i + SQUARE)
-            for q in range(j, min(columns, j + SQUARE)):
-                for p in range(i, high):
-                    target[q * rows + p] = source[p * columns + q]
+    whole_rows, whole_columns = rows // WIDTH * WIDTH, columns // WIDTH * WIDTH
+    for n in range(count):
+        at = n * rows * columns
+        for j in range(0, whole_columns, WIDTH):
+            for i in range(0, whole_rows, WIDTH):
+                square = load(WIDTH, 1, source, at + i * columns + j, columns)
+                store(transposed(square), target, at + j * rows + i, rows)
+        for i in range(rows):
+            for j in range(whole_columns if i < whole_rows else 0, columns):
+                target[at + j * rows + i] = source[at + i * columns + j]
 
 
 @compiled
@@ -88,13 +89,12 @@ def winograd_panels(kernel, y):
                     store(e, y, k + 3 * apart, 0)
 
 
-def matrix(kernel: Array) -> Array:
-    """A kernel of any layout, (outputs, ..., channels) in logical order, as contiguous (..., channels, outputs)."""
-    outputs = kernel.shape[0]
-    rows = np.ascontiguousarray(kernel, np.float32).reshape(outputs, -1)
-    made = np.empty((rows.shape[1], outputs), np.float32)
-    transpose(rows, made)
-    return made.reshape(*kernel.shape[1:], outputs)
+def turned(matrices: Array) -> Array:
+    """Matrices (n, rows, columns), contiguous, as (n, columns, rows), contiguous."""
+    count, rows, columns = matrices.shape
+    made = empty((count, columns, rows), np.float32)
+    transpose(matrices, made)
+    return made
 
 
 def panels(kernel: Array, width: int) -> Array:

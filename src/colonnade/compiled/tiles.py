@@ -397,6 +397,33 @@ def row_of(typing: Any, tile: Any, row: Any) -> Any:
     return made(tile, row), generate
 
 
+@intrinsic
+def transposed(typing: Any, tile: Any) -> Any:
+    """A square tile, WIDTH rows of one vector, with its rows as columns.
+
+    In log2(WIDTH) rounds: in each, pairs of rows exchange blocks of half the size.
+    """
+    if tile != TileType(WIDTH, 1):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows = [builder.extract_value(arguments[0], [row, 0]) for row in range(WIDTH)]
+        for apart in (8, 4, 2, 1):
+            # Of two rows side by side, 2 · WIDTH numbers: those that stay in each, and those that come from the other.
+            upper = [at + (WIDTH - apart if at & apart else 0) for at in range(WIDTH)]
+            lower = [at + (WIDTH if at & apart else apart) for at in range(WIDTH)]
+            for row in (row for row in range(WIDTH) if not row & apart):
+                a, b = rows[row], rows[row + apart]
+                rows[row] = builder.shuffle_vector(a, b, ir.Constant(_INTEGERS, upper))
+                rows[row + apart] = builder.shuffle_vector(a, b, ir.Constant(_INTEGERS, lower))
+        made = _undefined(tile)
+        for row, vector in enumerate(rows):
+            made = builder.insert_value(made, vector, [row, 0])
+        return made
+
+    return tile(tile), generate
+
+
 # Number by number. Operators take two tiles of one size, or a tile and a number.
 
 

@@ -106,6 +106,12 @@ class Block:
             gradient.fill(0)
         return gradient
 
+    def first_grad(self, parameter: Parameter) -> Array | None:
+        """The lane's gradient of `parameter`, to be overwritten, where nothing was added to it yet; else None."""
+        if self._lane.gradients is None or parameter not in self._lane.untouched:
+            return None
+        return self._claim(parameter)[0]
+
     def add_grad(self, parameter: Parameter, gradient: Array) -> None:
         """Add `gradient` to the lane's gradient of `parameter`, unless that is frozen."""
         if not parameter.trainable:

@@ -9,7 +9,7 @@ import numpy as np
 from ..compiled.activation import activation_backward
 from ..compiled.convolution import Epilogue, kernel_gradient, product
 from ..compiled.direct import add_position_sums
-from ..compiled.packing import matrix
+from ..compiled.packing import turned
 from ..layers.base import Block, Direction, Layer, Scratch
 from ..layers.convolution import Conv2d
 from ..ops.layout import Array
@@ -64,17 +64,17 @@ class TiledConv2d(Leaf):
         if before is not None and version is not None and before.version == version:
             return before
         kernel, bias = convolution.folded_weights()
-        # (c_out, c_in/g, k_h, k_w) → (g, k_h, k_w, c_in/g, c_out/g)
-        by_group = kernel.transpose(0, 2, 3, 1).reshape(
-            convolution.groups, -1, *convolution.window.kernel, kernel.shape[1]
-        )
-        return Kernels(version, self.output.pack(np.stack([matrix(each) for each in by_group]), bias), [])
+        return Kernels(version, self.output.pack(np.ascontiguousarray(self._by_group(kernel)), bias), [])
 
     def begin_backward(self, state: Kernels, shape: Shape, sums: Array | None) -> Kernels:
-        weight, groups = self.convolution.weight.array, self.convolution.groups
-        # (c_out, c_in/g, k_h, k_w) → (g, k_h, k_w, c_out/g, c_in/g)
-        by_group = weight.reshape(groups, -1, *weight.shape[1:]).transpose(0, 3, 4, 1, 2)
-        return state._replace(turned=self.input_gradient.pack(np.ascontiguousarray(by_group), None))
+        kernel = np.ascontiguousarray(self._by_group(self.convolution.weight.array))
+        exchanged = turned(kernel.reshape(-1, *kernel.shape[3:])).reshape(*kernel.shape[:3], *kernel.shape[:2:-1])
+        return state._replace(turned=self.input_gradient.pack(exchanged, None))
+
+    def _by_group(self, kernel: Array) -> Array:
+        """(c_out, c_in/g, k_h, k_w) as (g, k_h, k_w, c_in/g, c_out/g), a view: of one group as it lies in memory."""
+        by_group = kernel.reshape(self.convolution.groups, -1, *kernel.shape[1:])
+        return by_group.transpose(0, 3, 4, 2, 1)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images = shape[0]
@@ -97,9 +97,9 @@ class TiledConv2d(Leaf):
             grad = block.scratch["grad"]
         if convolution.weight.trainable:
             kernel = self.weight_gradient.run(plain(x.value), grad, work)
-            total = block.grad(convolution.weight)
             # (g, k_h, k_w, c_in/g, c_out/g) → (c_out, c_in/g, k_h, k_w)
-            total += kernel.transpose(0, 4, 3, 1, 2).reshape(total.shape)
+            gradient = kernel.transpose(0, 4, 3, 1, 2).reshape(convolution.weight.shape)
+            block.add_grad(convolution.weight, gradient)
         if convolution.bias is not None and convolution.bias.trainable:
             add_position_sums(grad.reshape(-1, grad.shape[3]), block.grad(convolution.bias))
         if x.has_grad:

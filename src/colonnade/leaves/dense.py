@@ -9,7 +9,7 @@ import numpy as np
 from ..compiled.activation import activation_backward
 from ..compiled.direct import Walk, add_position_sums, windows_times_gradient, windows_times_kernel
 from ..compiled.geometry import tile_size
-from ..compiled.packing import matrix, panels
+from ..compiled.packing import panels, turned
 from ..compiled.tiles import WIDTH
 from ..layers.base import Block, Direction, Layer, Scratch
 from ..layers.dense import Dense
@@ -59,7 +59,7 @@ class TiledDense(Leaf):
         version = unchanged_since([dense.weight] if dense.bias is None else [dense.weight, dense.bias])
         if before is not None and version is not None and before.version == version:
             return before
-        kernel = _packed(matrix(dense.weight.array), tile_size(16, dense.out_features).vectors * WIDTH)
+        kernel = _packed(turned(dense.weight.array[None])[0], tile_size(16, dense.out_features).vectors * WIDTH)
         columns = kernel.shape[-1] * kernel.shape[1]
         bias = np.zeros(columns, np.float32)
         if dense.bias is not None:
@@ -73,7 +73,7 @@ class TiledDense(Leaf):
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         if direction == "forward":
             return {}
-        spaces = {"weight": Scratch((1, 1, *self.dense.weight.shape))}
+        spaces = {"weight": Scratch(self.dense.weight.shape)}
         if self.activation.kind:
             spaces["grad"] = Scratch((*shape[:-1], self.dense.out_features))
         return spaces
@@ -98,12 +98,13 @@ class TiledDense(Leaf):
         values = x.value.reshape(-1, x.value.shape[-1])
         inputs, outputs = self.dense.in_features, self.dense.out_features
         if self.dense.weight.trainable:
-            space = block.scratch["weight"]
+            first = block.first_grad(self.dense.weight)
+            written = block.scratch["weight"] if first is None else first
             size = tile_size(outputs, inputs)
             walk = _walk(len(grad), outputs, inputs)
-            windows_times_gradient(*size)(grad, values, space, OFFSETS, walk)
-            total = block.grad(self.dense.weight)
-            total += space.reshape(total.shape)
+            windows_times_gradient(*size)(grad, values, written.reshape(1, 1, outputs, inputs), OFFSETS, walk)
+            if first is None:
+                block.add_grad(self.dense.weight, written)
         if self.dense.bias is not None and self.dense.bias.trainable:
             add_position_sums(grad, block.grad(self.dense.bias))
         if x.has_grad:
