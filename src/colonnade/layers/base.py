@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -18,7 +18,6 @@ from ..tensor import Parameter, Shape, Tensor
 PLACE = ("device", "dtype")
 
 Direction = Literal["forward", "backward"]
-T = TypeVar("T")
 
 
 class Scratch(NamedTuple):
@@ -70,7 +69,7 @@ class Block:
         sums: The float64 accumulator of this lane, of the shape that the layer's `sums` asked for.
     """
 
-    __slots__ = ("training", "start", "images", "scratch", "saved", "sums", "_prepared", "_lane", "_stream", "_made")
+    __slots__ = ("training", "start", "images", "scratch", "saved", "sums", "_prepared", "_lane", "_stream")
 
     def __init__(
         self,
@@ -93,7 +92,6 @@ class Block:
         self.sums: Array = np.empty(0) if sums is None else sums
         self._lane = lane or Lane()
         self._stream = stream
-        self._made: dict[str, Any] = {}
 
     @property
     def state(self) -> Any:
@@ -168,25 +166,6 @@ class Block:
         assert self._stream is not None
         key: Array = self._stream().state["state"]["key"]
         return key
-
-    def once(self, name: str, make: Callable[[], T]) -> T:
-        """What `make` returns, made at the first call on this block and kept: views may cost more than their use."""
-        try:
-            return self._made[name]  # type: ignore[no-any-return]
-        except KeyError:
-            self._made[name] = made = make()
-            return made
-
-    def shared(self, name: str, make: Callable[[], T]) -> T:
-        """As `once`, for all blocks of the step together: what may be large, such as a matrix or a table of indices.
-
-        Two workers may make it at the same time; one of the results is kept.
-        """
-        made: dict[str, Any] = vars(self._prepared).setdefault("made", {})
-        try:
-            return made[name]  # type: ignore[no-any-return]
-        except KeyError:
-            return made.setdefault(name, make())  # type: ignore[no-any-return]
 
 
 class Layer:

@@ -171,33 +171,31 @@ class Upsample(Resampling):
         whole = outputs == size or (self.mode == "nearest" and outputs == 2 * size)
         return size / outputs if whole or factor is None or self.recompute_scale_factor else 1 / factor
 
-    def _index(self, axis: int, size: int, dtype: DTypeLike) -> Array:
+    def _index(self, axis: int, size: int) -> Array:
         outputs = self._outputs((size, size))[axis]
         return resampling.nearest_index(size, outputs, self.advance(axis, size, outputs))
 
     def matrix(self, axis: int, size: int, dtype: DTypeLike) -> Array:
-        """The matrix (outputs, size) of one direction."""
-        if self.mode == "nearest":
-            return resampling.index_matrix(self._index(axis, size, dtype), size, dtype)
+        """The matrix (outputs, size) of one direction, read-only."""
         outputs = self._outputs((size, size))[axis]
         scale = self.advance(axis, size, outputs)
-        return resampling.linear_matrix(size, outputs, scale, bool(self.align_corners), dtype)
+        if self.mode == "nearest":
+            return resampling.nearest_matrix(size, outputs, scale, np.dtype(dtype))
+        return resampling.linear_matrix(size, outputs, scale, bool(self.align_corners), np.dtype(dtype))
+
+    def _matrices(self, x: Array) -> tuple[Array, Array]:
+        return self.matrix(0, x.shape[2], x.dtype), self.matrix(1, x.shape[3], x.dtype)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        nearest = self.mode == "nearest"
-        find = self._index if nearest else self.matrix
-        height, width = x.value.shape[2:]
-        made = "index" if nearest else "matrix"  # the way back of both takes matrices
-        vertical = block.shared(f"vertical {made}", lambda: find(0, height, x.dtype))
-        horizontal = block.shared(f"horizontal {made}", lambda: find(1, width, x.dtype))
-        run = resampling.nearest_forward if nearest else resampling.resample_forward
-        run(x.value, vertical, horizontal, y.value, block.scratch["rows"])
+        rows = block.scratch["rows"]
+        if self.mode == "nearest":
+            height, width = x.value.shape[2:]
+            resampling.nearest_forward(x.value, self._index(0, height), self._index(1, width), y.value, rows)
+        else:
+            resampling.resample_forward(x.value, *self._matrices(x.value), y.value, rows)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        height, width = x.grad.shape[2:]
-        vertical = block.shared("vertical matrix", lambda: self.matrix(0, height, x.dtype))
-        horizontal = block.shared("horizontal matrix", lambda: self.matrix(1, width, x.dtype))
-        resampling.resample_backward(y.grad, vertical, horizontal, x.grad, block.scratch["rows"])
+        resampling.resample_backward(y.grad, *self._matrices(x.grad), x.grad, block.scratch["rows"])
 
 
 class PixelShuffle(Resampling):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -13,7 +12,7 @@ from ..errors import ArgumentError
 from ..limits import NUMBER
 from ..ops import resizing
 from ..ops.layout import Array
-from ..ops.resampling import index_matrix, resample_backward, resample_forward
+from ..ops.resampling import resample_backward, resample_forward
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Scratch
 from .resampling import Resampling, matrices_bytes, matrices_work
@@ -104,47 +103,30 @@ class Resize(Resampling):
     def _scale(self, axis: int, size: int) -> float:
         return self.outputs[axis] / size if self.scales is None else self.scales[axis]
 
-    def _positions(self, axis: int, size: int) -> Array:
+    def _way(self, axis: int, size: int) -> resizing.Way:
+        """What one direction's matrix is made from."""
+        scale = self._scale(axis, size)
         region = (self.region[axis], self.region[axis + 2])
-        dtype = np.float32 if self.mode == "nearest" else np.float64
-        return resizing.sources(size, self.outputs[axis], self._scale(axis, size), self.coordinates, region, dtype)
+        rest = (self.nearest_mode, self.cubic_coeff, self.exclude_outside, self.antialias)
+        return resizing.Way(size, self.outputs[axis], scale, self.coordinates, region, self.mode, *rest)
 
     def matrix(self, axis: int, size: int, dtype: DTypeLike) -> Array:
-        """The matrix (outputs, size) of one direction; what lies outside the image has no weights."""
-        if self.antialias and self.outputs[axis] == size and self.coordinates != "tf_crop_and_resize":
-            return np.eye(size, dtype=dtype)  # nothing is made smaller, whatever the scale
-        positions = self._positions(axis, size)
-        if self.mode == "nearest":
-            matrix = index_matrix(resizing.nearest_places(positions, size, self.nearest_mode), size, np.float64)
-        else:
-            shrink = min(self._scale(axis, size), 1.0) if self.antialias else 1.0
-            cubic = self.mode == "cubic"
-            kernel = partial(resizing.cubic, a=self.cubic_coeff) if cubic else resizing.triangle
-            matrix = resizing.interpolation_matrix(
-                positions, size, kernel, 2 if cubic else 1, shrink, self.exclude_outside
-            )
-        matrix[self.outside(axis, size)] = 0
-        return matrix.astype(dtype)
+        """The matrix (outputs, size) of one direction, read-only; what lies outside the image has no weights."""
+        return resizing.resize_matrix(self._way(axis, size), np.dtype(dtype))
 
     def outside(self, axis: int, size: int) -> Array:
         """Which rows or columns of the output lie outside the image, (outputs,)."""
-        if self.coordinates != "tf_crop_and_resize":
-            return np.zeros(self.outputs[axis], np.bool_)
-        positions = self._positions(axis, size)
-        outside: Array = (positions < 0) | (positions > size - 1)
-        return outside
+        return resizing.outside(self._way(axis, size))
 
-    def _matrices(self, x: Array, block: Block) -> tuple[Array, Array]:
-        height, width = x.shape[2:]
-        vertical = block.shared("vertical", lambda: self.matrix(0, height, x.dtype))
-        return vertical, block.shared("horizontal", lambda: self.matrix(1, width, x.dtype))
+    def _matrices(self, x: Array) -> tuple[Array, Array]:
+        return self.matrix(0, x.shape[2], x.dtype), self.matrix(1, x.shape[3], x.dtype)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        resample_forward(x.value, *self._matrices(x.value, block), y.value, block.scratch["rows"])
+        resample_forward(x.value, *self._matrices(x.value), y.value, block.scratch["rows"])
         if self.extrapolation_value:
             height, width = x.value.shape[2:]
             y.value[:, :, self.outside(0, height)] = self.extrapolation_value
             y.value[:, :, :, self.outside(1, width)] = self.extrapolation_value
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        resample_backward(y.grad, *self._matrices(x.grad, block), x.grad, block.scratch["rows"])
+        resample_backward(y.grad, *self._matrices(x.grad), x.grad, block.scratch["rows"])

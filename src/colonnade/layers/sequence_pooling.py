@@ -180,14 +180,13 @@ class AvgPool1d(Pooling1d):
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"part": Scratch((*shape[:2], self._length(shape[2])))} if direction == "backward" else {}
 
-    def _share(self, x: Array, y: Array, block: Block) -> Array:
-        lengths = x.shape[2], y.shape[2]
-        return block.shared("share", lambda: shares(self.window, *lengths, self.count_include_pad, x.dtype))
+    def _share(self, x: Array, y: Array) -> Array:
+        return shares(self.window, x.shape[2], y.shape[2], self.count_include_pad, x.dtype)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        share = self._share(x.value, y.value, block)
+        share = self._share(x.value, y.value)
         avg_pool1d_forward(x.value, self._places(x.value.shape[2]), share, y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        share = self._share(x.grad, y.grad, block)
+        share = self._share(x.grad, y.grad)
         avg_pool1d_backward(y.grad, self._places(x.grad.shape[2]), share, x.grad, block.scratch["part"])

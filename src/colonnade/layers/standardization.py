@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,25 +56,20 @@ class Standardization(Layer):
         names = ("centred", "products") if direction == "backward" else ("products",)
         return {name: Scratch(self._tile(shape)) for name in names}
 
-    def _tiles(self, block: Block, name: str, *arrays: Array) -> list[list[Array]]:
-        """Tiles of the arrays as `view` sees them, with the scratch arrays beside them; made once, under that name."""
+    def _tiles(self, block: Block, *arrays: Array) -> Iterator[list[Array]]:
+        """Tiles of the arrays as `view` sees them, with the scratch arrays beside them."""
+        views, step = [self.view(array) for array in arrays], len(block.scratch["products"])
+        for start in range(0, len(views[0]), step):
+            tile = [view[start : start + step] for view in views]
+            yield tile + [space[: len(tile[0])].reshape(tile[0].shape) for space in block.scratch.values()]
 
-        def make() -> list[list[Array]]:
-            views, step = [self.view(array) for array in arrays], len(block.scratch["products"])
-            made = []
-            for start in range(0, len(views[0]), step):
-                tile = [view[start : start + step] for view in views]
-                spaces = [space[: len(tile[0])].reshape(tile[0].shape) for space in block.scratch.values()]
-                made.append(tile + spaces)
-            return made
-
-        return block.once(name, make)
-
-    def _backward_tiles(self, x: Tensor, y: Tensor, block: Block) -> list[list[Any]]:
+    def _backward_tiles(self, x: Tensor, y: Tensor, block: Block) -> Iterator[list[Any]]:
         """x, grad_y, grad_x or None, and the scratch of each tile."""
         if x.has_grad:
-            return self._tiles(block, "tiles", x.value, y.grad, x.grad)
-        return [[x, grad_y, None, *rest] for x, grad_y, *rest in self._tiles(block, "tiles", x.value, y.grad)]
+            yield from self._tiles(block, x.value, y.grad, x.grad)
+        else:
+            for values, grad_y, *spaces in self._tiles(block, x.value, y.grad):
+                yield [values, grad_y, None, *spaces]
 
     def _vector(self, parameter: Parameter | None) -> Array | None:
         """γ or β as it lies in memory, flat."""
@@ -167,7 +162,7 @@ class LayerNorm(Standardization):
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         weight, bias = self._vector(self.weight), self._vector(self.bias)
-        for values, outputs, _ in self._tiles(block, "tiles", x.value, y.value):
+        for values, outputs, _ in self._tiles(block, x.value, y.value):
             layer_norm_forward(values, self.eps, weight, bias, outputs)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
@@ -245,7 +240,7 @@ class ChannelStandardization(Standardization):
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         weight, bias, channels = self._vector(self.weight), self._vector(self.bias), self._channels(x.value)
-        for values, outputs, squares in self._tiles(block, "tiles", x.value, y.value):
+        for values, outputs, squares in self._tiles(block, x.value, y.value):
             group_norm_forward(values, channels, self.eps, weight, bias, outputs, squares)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
@@ -375,7 +370,7 @@ class InstanceNorm2d(ChannelStandardization):
 
     def sum_forward(self, x: Tensor, block: Block) -> None:
         channels, count = self._channels(x.value), math.prod(x.value.shape[2:])
-        for values, squares in self._tiles(block, "tiles", x.value):
+        for values, squares in self._tiles(block, x.value):
             mean = channels.sums(values) / count
             np.subtract(values, channels.spread(mean), out=squares)
             rest = channels.sums(squares) / count
@@ -420,7 +415,7 @@ class InstanceNorm2d(ChannelStandardization):
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         channels = self._channels(x.value)
-        for values, grad_y, centred, products in self._tiles(block, "tiles", x.value, y.grad):
+        for values, grad_y, centred, products in self._tiles(block, x.value, y.grad):
             inverse = group_norm_center(values, channels, self.eps, centred, products)
             np.multiply(grad_y, centred, out=products)
             block.sums[0] += (channels.sums(products) * inverse).sum(axis=0)

@@ -78,6 +78,12 @@ def reshape(x: Array, out: Array, plain: Array | None = None) -> None:
         np.copyto(out, plain.reshape(out.shape))
 
 
+def constant(array: Array) -> Array:
+    """The same array, read-only from now on: what a cache hands to many."""
+    array.flags.writeable = False
+    return array
+
+
 @lru_cache(maxsize=4096)
 def divisors(number: int) -> list[int]:
     """All of them, the smallest first."""

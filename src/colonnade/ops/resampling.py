@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .layout import Array, channels_last
+from .layout import Array, channels_last, constant
 
 
+@lru_cache(maxsize=16)
 def nearest_index(size: int, outputs: int, scale: float) -> Array:
     """⌊i · scale⌋ for i = 0 … outputs − 1, at most size − 1; computed in float32, to round as PyTorch does."""
     positions = np.arange(outputs, dtype=np.float32) * np.float32(scale)
     index: Array = np.minimum(np.floor(positions).astype(np.intp), size - 1)
-    return index
+    return constant(index)
+
+
+@lru_cache(maxsize=16)
+def nearest_matrix(size: int, outputs: int, scale: float, dtype: DTypeLike) -> Array:
+    """The matrix (outputs, size) that picks the pixels of :func:`nearest_index`."""
+    return constant(index_matrix(nearest_index(size, outputs, scale), size, dtype))
 
 
 def index_matrix(index: Array, size: int, dtype: DTypeLike) -> Array:
@@ -22,6 +31,7 @@ def index_matrix(index: Array, size: int, dtype: DTypeLike) -> Array:
     return matrix
 
 
+@lru_cache(maxsize=16)
 def linear_matrix(size: int, outputs: int, scale: float, align_corners: bool, dtype: DTypeLike) -> Array:
     """The matrix (outputs, size) whose row i interpolates between the two pixels beside its position.
 
@@ -37,13 +47,13 @@ def linear_matrix(size: int, outputs: int, scale: float, align_corners: bool, dt
     share = (positions - lower)[:, None]
     upper = np.minimum(lower + 1, size - 1)
     exact = (1 - share) * index_matrix(lower, size, np.float64) + share * index_matrix(upper, size, np.float64)
-    return exact.astype(dtype)
+    return constant(exact.astype(dtype))
 
 
 def nearest_forward(x: Array, vertical: Array, horizontal: Array, out: Array, rows: Array) -> None:
     """y[n, c, i, j] = x[n, c, vertical[i], horizontal[j]].
 
-    The way back adds up what one pixel gave to several: :func:`resample_backward`, with :func:`index_matrix`.
+    The way back adds up what one pixel gave to several: :func:`resample_backward`, with :func:`nearest_matrix`.
 
     Args:
         x: (n, c, h, w).

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .layout import Array
+from .layout import Array, constant
+from .resampling import index_matrix
 
 CLOSE = 1e-6  # pixels: as ONNX Runtime has it
 
@@ -111,3 +114,48 @@ def interpolation_matrix(
     matrix = np.zeros((len(positions), size))
     np.add.at(matrix, (np.arange(len(positions))[:, None], np.clip(places, 0, size - 1)), weights)
     return matrix
+
+
+class Way(NamedTuple):
+    """How one axis is resized: arguments of the functions above, in the words of ONNX Resize."""
+
+    size: int
+    outputs: int
+    scale: float
+    coordinates: str
+    region: tuple[float, float]
+    mode: str  # "nearest", "linear" or "cubic"
+    rounding: str
+    slope: float
+    exclude_outside: bool
+    antialias: bool
+
+    def positions(self) -> Array:
+        """Where in the input each output lies, (outputs,)."""
+        dtype = np.float32 if self.mode == "nearest" else np.float64
+        return sources(self.size, self.outputs, self.scale, self.coordinates, self.region, dtype)
+
+
+def outside(way: Way) -> Array:
+    """Which outputs lie outside the image, (outputs,)."""
+    if way.coordinates != "tf_crop_and_resize":
+        return np.zeros(way.outputs, np.bool_)
+    positions = way.positions()
+    found: Array = (positions < 0) | (positions > way.size - 1)
+    return found
+
+
+@lru_cache(maxsize=16)
+def resize_matrix(way: Way, dtype: DTypeLike) -> Array:
+    """The matrix (outputs, size) of one axis; what lies outside the image has no weights."""
+    size = way.size
+    if way.antialias and way.outputs == size and way.coordinates != "tf_crop_and_resize":
+        return constant(np.eye(size, dtype=dtype))  # nothing is made smaller, whatever the scale
+    if way.mode == "nearest":
+        matrix = index_matrix(nearest_places(way.positions(), size, way.rounding), size, np.float64)
+    else:
+        shrink = min(way.scale, 1.0) if way.antialias else 1.0
+        kernel, reach = (partial(cubic, a=way.slope), 2) if way.mode == "cubic" else (triangle, 1)
+        matrix = interpolation_matrix(way.positions(), size, kernel, reach, shrink, way.exclude_outside)
+    matrix[outside(way)] = 0
+    return constant(matrix.astype(dtype))

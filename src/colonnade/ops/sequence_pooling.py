@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .layout import Array
+from .layout import Array, constant
 from .sequence import Stride1d
 from .window import values_inside
 
@@ -79,6 +79,7 @@ def max_pool1d_backward(grad_y: Array, winners: Array, places: Places, out: Arra
         np.add(target, take[:, :, windows], out=target)
 
 
+@lru_cache(maxsize=64)
 def shares(window: Stride1d, length: int, outputs: int, count_include_pad: bool, dtype: DTypeLike) -> Array:
     """What each value of a window counts in its average, 1 / d: (l_out,).
 
@@ -86,7 +87,7 @@ def shares(window: Stride1d, length: int, outputs: int, count_include_pad: bool,
     """
     start = np.arange(outputs) * window.stride - window.before
     stop = np.minimum(start + window.kernel, length + (window.after if count_include_pad else 0))
-    return (1.0 / (stop - (start if count_include_pad else np.maximum(start, 0)))).astype(dtype)
+    return constant((1.0 / (stop - (start if count_include_pad else np.maximum(start, 0)))).astype(dtype))
 
 
 def avg_pool1d_forward(x: Array, places: Places, share: Array, out: Array) -> None:

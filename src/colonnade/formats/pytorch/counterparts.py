@@ -212,7 +212,7 @@ def _resize(x: Any, **arguments: Any) -> Any:
     """V x Hᵀ of each channel, with the layer's own matrices: it knows more ways to resize than PyTorch."""
     layer = Resize(**arguments)
     vertical, horizontal = (
-        torch.from_numpy(layer.matrix(axis, size, np.float64)).to(x) for axis, size in enumerate(x.shape[2:])
+        torch.tensor(layer.matrix(axis, size, np.float64)).to(x) for axis, size in enumerate(x.shape[2:])
     )
     y = vertical @ x @ horizontal.T
     if not layer.extrapolation_value:
