@@ -16,7 +16,7 @@ from ..ops.window import Window
 from . import winograd
 from .depthwise import depthwise_backward_weight, depthwise_forward
 from .direct import pad, windows_times_gradient, windows_times_kernel
-from .geometry import Gathering, gathering, packed, packed_bias
+from .geometry import Gathering, Part, gathering, packed, packed_bias
 from .tiles import WIDTH, largest_rows
 
 Image = tuple[int, int, int]  # height, width and channels
@@ -248,14 +248,18 @@ class DirectGradient:
         """For the images with their border, and the gradient as the tiles write it."""
         return room(*self._shapes(images))
 
-    def run(self, x: Array, grad: Array, work: Array) -> Array:
-        """The gradient as (groups, k_h, k_w, c_in / groups, c_out / groups), in scratch memory."""
+    def _laid(self, x: Array, work: Array) -> tuple[Array, Part, Array]:
+        """The images with their border, how they are walked, and where the gradient is written."""
         how = self._how(len(x))
-        part = how.parts[0]
         padded, kernel = carve(work, *self._shapes(len(x)))
         if how.pads:
             pad(x, padded, how.top, how.left)
             x = padded
+        return x, how.parts[0], kernel
+
+    def run(self, x: Array, grad: Array, work: Array) -> Array:
+        """The gradient as (groups, k_h, k_w, c_in / groups, c_out / groups), in scratch memory."""
+        x, part, kernel = self._laid(x, work)
         vectors = part.tile.vectors
         windows_times_gradient(even(part.run, largest_rows(vectors)), vectors)(x, grad, kernel, part.offsets, part.walk)
         kernel = kernel.reshape(self.groups, *self.window.kernel, -1, self.together, kernel.shape[3] // self.together)
@@ -337,12 +341,7 @@ class DepthwiseGradient(DirectGradient):
 
     def run(self, x: Array, grad: Array, work: Array) -> Array:
         """The gradient as (channels, k_h, k_w, 1, 1), in scratch memory."""
-        how = self._how(len(x))
-        part = how.parts[0]
-        padded, kernel = carve(work, *self._shapes(len(x)))
-        if how.pads:
-            pad(x, padded, how.top, how.left)
-            x = padded
+        x, part, kernel = self._laid(x, work)
         taps = kernel.reshape(part.offsets.size, -1)
         depthwise_backward_weight(even(part.walk.width, DEPTHWISE_ROWS))(x, grad, taps, part.offsets, part.walk)
         return taps.T.reshape(-1, *self.window.kernel, 1, 1)
