@@ -94,7 +94,7 @@ def test_of_many_who_want_a_folder_one_has_it(tmp_path):
         ("\x1b[31m not ours", None),
         ("process 999999999 on HERE since 2026-01-01 00:00:00", None),
         (f"process 9{'9' * 30} on HERE since 2026-01-01 00:00:00", None),
-        (f"process {os.getpid()} on HERE since 2026-01-01 00:00:00", "since 2026-01-01 00:00:00; if it is no longer"),
+        ("process OWN on HERE since 2026-01-01 00:00:00", "since 2026-01-01 00:00:00; if it is no longer"),
         ("process 7 on elsewhere since 2026-01-01 00:00:00", "process 7 on elsewhere since .*running, remove .*run"),
     ],
 )
@@ -105,7 +105,7 @@ def test_where_the_file_system_knows_no_locks_the_mark_tells(tmp_path, monkeypat
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(claims, "_lock", lock)
-    (tmp_path / claims.MARK).write_text(mark.replace("HERE", platform.node()))
+    (tmp_path / claims.MARK).write_text(mark.replace("HERE", platform.node()).replace("OWN", str(os.getpid())))
     if message is None:
         with claims.held(tmp_path):
             pass
