@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .errors import LimitError, StateError
-from .layers.base import Block, Direction, Lane, Prepared, Scratch
+from .layers.base import Block, Bound, Direction, Lane, Prepared, Scratch
 from .layers.wiring import Wiring
 from .ops.activation import silent
 from .ops.layout import Array, channels_first, empty
@@ -24,8 +24,6 @@ from .steps import Edge, Step
 from .tensor import Shape, Tensor
 from .workers import WORKERS
 
-Method = Callable[[Any, Any, Block], None]
-BoundCall = tuple[Method, Any, Any, Block]
 # So many numbers of each lane's gradients are folded at a time: they fit the cache together. Less than that of
 # parameters is not worth waking a worker for.
 FOLDED = 1 << 15
@@ -121,8 +119,9 @@ class Executor:
         self._input_gradient = True
         self._graded = plan.graded(True)
         self._prepared = {step: Prepared() for step in plan.steps}
+        self._outdated: set[Step] = set()  # whose record is another than the one that calls were bound to
         self._sums: dict[tuple[Step, Direction], Array] = {}  # (lanes, *the layer's shape)
-        self._bound: dict[tuple[int, int, int, int], list[BoundCall]] = {}
+        self._bound: dict[tuple[int, int, int, int], list[Bound]] = {}
         self._lanes: dict[int, list[Lane]] = {}
         self._views: dict[tuple[Edge, Kind], Array] = {}
 
@@ -199,18 +198,32 @@ class Executor:
         """Have layers prepare what a pass in that direction, or the segment to come, needs: each worker some."""
         if sum(parameter.size for step in steps for parameter in step.parameters) > FOLDED:
             self._share_out(lambda worker, number: self._prepare(steps[number], direction), len(steps))
-            return
-        for step in steps:
-            self._prepare(step, direction)
+        else:
+            for step in steps:
+                self._prepare(step, direction)
+        if self._outdated:
+            self._forget_outdated()
+
+    def _forget_outdated(self) -> None:
+        """Have the calls bound anew of segments that hold a step in `_outdated`."""
+        segments = self.plan.segments
+        stale = {
+            index for index in range(len(segments)) for call in segments[index].calls if call.step in self._outdated
+        }
+        self._bound = {place: calls for place, calls in self._bound.items() if place[0] not in stale}
+        self._outdated.clear()
 
     def _prepare(self, step: Step, direction: Direction) -> None:
         shape, prepared = (self.plan.images, *step.shape), self._prepared[step]
         lanes = self._sums.get((step, direction))
         sums = None if lanes is None else step.layer.total(lanes, direction)
         if direction == "forward":
-            prepared.state = step.layer.begin_forward(prepared.state, shape, step.training, sums)
+            state = step.layer.begin_forward(prepared.state, shape, step.training, sums)
         else:
-            prepared.state = step.layer.begin_backward(prepared.state, shape, sums)
+            state = step.layer.begin_backward(prepared.state, shape, sums)
+        if state is not prepared.state and step.layer.binds_state:
+            self._outdated.add(step)
+        prepared.state = state
 
     def _make_lanes(self, segment: Segment) -> list[Lane]:
         count = len(segment.cut.lanes)
@@ -271,15 +284,17 @@ class Executor:
             calls = self._bound.get((index, worker, number, block))
             if calls is None:
                 calls = self._bound[index, worker, number, block] = self._bind(index, worker, number, block)
-            for method, x, y, context in calls:
-                method(x, y, context)
+            for function, arguments in calls:
+                function(*arguments)
 
-    def _bind(self, index: int, worker: int, number: int, block: int) -> list[BoundCall]:
+    def _bind(self, index: int, worker: int, number: int, block: int) -> list[Bound]:
         """Make the views of one block, once: after that a block costs its calls and nothing else."""
         segment = self.plan.segments[index]
         start, stop = segment.cut.lanes[number][block]
         lane = self._lanes[index][number]
-        bound: list[BoundCall] = []
+        bound: list[Bound] = []
+        # Whose gradients nothing was added to yet in this lane's copy.
+        untouched = {*segment.parameters} if block == 0 and self._begins_copy(segment, number) else set()
         for call, offsets in zip(segment.calls, segment.scratch, strict=True):
             step = call.step
             if call.direction == "backward" and not step.learns and self._graded.isdisjoint(step.inputs):
@@ -313,20 +328,24 @@ class Executor:
                 lane,
                 self._stream(step),
                 saved,
+                untouched & {*step.parameters},
             )
+            if call.action == "backward":
+                untouched.difference_update(step.parameters)
             x: Any = [tensors[tensor] for tensor in step.inputs]
             y: Any = [tensors[tensor] for tensor in step.outputs]
             x, y = x if isinstance(step.layer, Wiring) else x[0], y[0] if len(y) == 1 else y
-            bound.append((self._method(call), x, y, context))
+            bound.extend(self._bound_calls(call, (x, context) if call.action == "sum_forward" else (x, y, context)))
         return bound
 
-    def _method(self, call: Call) -> Method:
-        """What is called on every block: the one place where a profiler need stand."""
-        layer = call.step.layer
-        if call.action == "sum_forward":
-            return lambda x, y, block: layer.sum_forward(x, block)
-        method: Method = getattr(layer, call.action)
-        return method
+    @staticmethod
+    def _begins_copy(segment: Segment, number: int) -> bool:
+        """Whether a lane is the first of those that add to one copy of the gradients."""
+        return any(task[0] == number for task in segment.cut.tasks)
+
+    def _bound_calls(self, call: Call, arguments: tuple[Any, ...]) -> Sequence[Bound]:
+        """What a call of the plan comes to on a block: the one place where a profiler need stand."""
+        return call.step.layer.bind(call.action, *arguments)
 
     def _block_array(self, segment: Segment, worker: int, tensor: Edge, kind: Kind, start: int, stop: int) -> Array:
         if (tensor, kind) in self.plan.wide:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import arguments
-from .executor import Executor, Memory, Method
-from .layers.base import Direction, Lane
+from .executor import Executor, Memory
+from .layers.base import Bound, Direction, Lane
 from .losses import CrossEntropyLoss
 from .ops.layout import Array
 from .optimizers import SGD
@@ -187,10 +187,14 @@ class TimedExecutor(Executor):
     def _fold(self, segment: Segment, lanes: list[Lane]) -> None:
         self.timed("fold", super()._fold, segment, lanes)
 
-    def _method(self, call: Call) -> Method:
-        method = super()._method(call)
-        key = call.step, _pass(call, self._backward)
-        return lambda x, y, block: self.timed(key, method, x, y, block)
+    def _bound_calls(self, call: Call, arguments: tuple[Any, ...]) -> Sequence[Bound]:
+        calls = super()._bound_calls(call, arguments)
+
+        def run() -> None:
+            for function, given in calls:
+                function(*given)
+
+        return [(self.timed, ((call.step, _pass(call, self._backward)), run))]
 
 
 def _pass(call: Call, backward: bool) -> Pass:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,16 @@ from colonnade.compiled.direct import Walk, pad, windows_times_kernel
 pytestmark = pytest.mark.thorough
 
 TOLERANCE = 1e-5  # of the largest number
+
+
+def done(calls: Iterator[convolution.Call]) -> Any:
+    """Call what `calls` yields; what it returns."""
+    while True:
+        try:
+            function, arguments = next(calls)
+        except StopIteration as end:
+            return end.value
+        function(*arguments)
 
 
 def columns(x: np.ndarray, window: Window) -> np.ndarray:
@@ -65,17 +77,17 @@ class Case:
         forward = convolution.product(window, read, written, groups, True)
         y = np.full(grad.shape, np.nan, np.float32)
         packed = forward.pack(np.ascontiguousarray(np.moveaxis(by_group, 1, -1)), bias)
-        forward.run(x, packed, y, y, self.work(forward.room(len(x))))
+        done(forward.calls(x, packed, y, y, self.work(forward.room(len(x)))))
         close(y, self.y)
 
         back = convolution.product(window, written, read, groups, False)
         grad_x = np.full(x.shape, np.nan, np.float32)
         turned = np.ascontiguousarray(by_group.transpose(0, 2, 3, 1, 4))
-        back.run(grad, back.pack(turned, None), grad_x, grad_x, self.work(back.room(len(x))))
+        done(back.calls(grad, back.pack(turned, None), grad_x, grad_x, self.work(back.room(len(x)))))
         close(grad_x, self.grad_x)
 
         weight = convolution.kernel_gradient(window, read, written, groups)
-        close(weight.run(x, grad, self.work(weight.room(len(x)))), self.grad_kernel)
+        close(done(weight.calls(x, grad, self.work(weight.room(len(x))))), self.grad_kernel)
 
     @staticmethod
     def work(size: int) -> np.ndarray:
@@ -165,9 +177,8 @@ def test_winograd_is_as_exact_as_the_direct_way() -> None:
         convolution.Direct(window, (16, 16, 128), (16, 16, 128), 1, True),
     ):
         y = np.empty(case.y.shape, np.float32)
-        way.run(
-            x, way.pack(np.ascontiguousarray(np.moveaxis(kernel, 0, -1))[None], case.bias), y, y, Case.work(way.room(4))
-        )
+        packed = way.pack(np.ascontiguousarray(np.moveaxis(kernel, 0, -1))[None], case.bias)
+        done(way.calls(x, packed, y, y, Case.work(way.room(4))))
         errors.append(np.abs(y - case.y).max() / np.abs(case.y).max())
     assert errors[0] < 2 * errors[1] < 1e-5
 
@@ -181,7 +192,7 @@ def test_nan_reaches_the_outputs_that_see_it_and_at_most_their_neighbours(channe
     way = convolution.product(window, (12, 12, channels), (12, 12, outputs), 1, True)
     y = np.empty((2, 12, 12, outputs), np.float32)
     kernel = np.ones((1, 3, 3, channels, outputs), np.float32)
-    way.run(x, way.pack(kernel, None), y, y, Case.work(way.room(2)))
+    done(way.calls(x, way.pack(kernel, None), y, y, Case.work(way.room(2))))
     together = getattr(way, "together", 2)
     assert np.isnan(y[0, 4:7, 0:3]).all()
     assert np.isfinite(y[0, :3]).all()
@@ -198,10 +209,10 @@ def test_the_same_bits_for_images_together_and_one_by_one() -> None:
         way = convolution.product(window, x.shape[1:], (9, 11, outputs), 1, True)
         packed = way.pack(rng.standard_normal((1, 3, 3, channels, outputs)).astype(np.float32), None)
         y = np.empty((7, 9, 11, outputs), np.float32)
-        way.run(x, packed, y, y, Case.work(way.room(7)))
+        done(way.calls(x, packed, y, y, Case.work(way.room(7))))
         for image in range(7):
             one = np.empty((1, 9, 11, outputs), np.float32)
-            way.run(x[image : image + 1], packed, one, one, Case.work(way.room(1)))
+            done(way.calls(x[image : image + 1], packed, one, one, Case.work(way.room(1))))
             np.testing.assert_array_equal(one[0], y[image])
 
 

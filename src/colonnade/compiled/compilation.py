@@ -71,6 +71,22 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return dispatcher
 
 
+def entry(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    """What a call of a function with these arguments comes to, found once.
+
+    Of a compiled one it is its machine code for arguments of their types, compiled if need be: calling it with the same
+    objects takes a third of the time, because nothing is looked up. Any other function is returned as it is.
+    """
+    if not isinstance(function, Dispatcher):
+        return function
+    try:
+        types = tuple(function.typeof_pyval(argument) for argument in arguments)
+        made: Callable[..., Any] = undisturbed(function.compile, types)
+    finally:
+        tell(None)
+    return made
+
+
 @lru_cache
 def _made_with() -> tuple[str, ...]:
     """All that any machine code is made with: versions, and a digest of the sources of compiled functions."""

@@ -1,13 +1,15 @@
 """Convolution, compiled: by register tiles directly, or by Winograd's patches, whichever has less to do.
 
 Three computations make up a layer: the output, and the gradients at its input and at its kernel. Each is a class here,
-made once for images of one shape; `run` is its pass over some images. All arrays are channels-last and float32.
+made once for images of one shape; `calls` are what its pass over some images comes to, functions with their arguments.
+All arrays are channels-last and float32.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,6 +22,8 @@ from .geometry import Gathering, Part, gathering, packed, packed_bias
 from .tiles import WIDTH, largest_rows
 
 Image = tuple[int, int, int]  # height, width and channels
+Call = tuple[Any, tuple[Any, ...]]  # a function and its arguments
+Packed = list[tuple[Array, Array]]  # a kernel and a bias for each part of what is written
 
 # From so many channels in and out, patches cost less to transform than they save.
 WINOGRAD_CHANNELS = 16
@@ -67,15 +71,21 @@ PLAIN = Epilogue()
 class Product(Protocol):
     """Images times a kernel: the output of a convolution, or the gradient at its input."""
 
-    def pack(self, kernel: Array, bias: Array | None) -> list[tuple[Array, Array]]:
-        """A kernel (groups, k_h, k_w, read / groups, written / groups), contiguous, and bias as the tiles read them."""
+    def pack(self, kernel: Array, bias: Array | None, out: Packed | None = None) -> Packed:
+        """A kernel (groups, k_h, k_w, read / groups, written / groups), contiguous, and bias as the tiles read them.
+
+        Args:
+            kernel: The kernel.
+            bias: (written,), or None.
+            out: What this returned before, for a bias too or for none too: it is written over.
+        """
         ...
 
     def room(self, images: int) -> int:
-        """Numbers of scratch memory that `run` needs."""
+        """Numbers of scratch memory that `calls` need."""
         ...
 
-    def run(self, x: Array, kernels: list[tuple[Array, Array]], other: Array, y: Array, work: Array) -> None:
+    def calls(self, x: Array, kernels: Packed, other: Array, y: Array, work: Array) -> Iterator[Call]:
         """Read x (n, h, w, c) and write y."""
         ...
 
@@ -84,10 +94,10 @@ class Gradient(Protocol):
     """The gradient at the kernel of a convolution."""
 
     def room(self, images: int) -> int:
-        """Numbers of scratch memory that `run` needs."""
+        """Numbers of scratch memory that `calls` need."""
         ...
 
-    def run(self, x: Array, grad: Array, work: Array) -> Array:
+    def calls(self, x: Array, grad: Array, work: Array) -> Generator[Call, None, Array]:
         """The gradient as (groups, k_h, k_w, c_in / groups, c_out / groups), in scratch memory."""
         ...
 
@@ -136,7 +146,7 @@ class Direct:
         """The walks over so many images."""
         return gathering(self.window, (images, *self.read), (images, *self.written), self.groups, self.forward)
 
-    def pack(self, kernel: Array, bias: Array | None) -> list[tuple[Array, Array]]:
+    def pack(self, kernel: Array, bias: Array | None, out: Packed | None = None) -> Packed:
         """One kernel and bias for each part of what is written."""
         if self.turns:
             kernel = np.ascontiguousarray(kernel[:, ::-1, ::-1])
@@ -144,24 +154,29 @@ class Direct:
             kernel = repeated(kernel, self.together, self.step)
             bias = None if bias is None else np.tile(bias, self.together)
         groups, outputs = kernel.shape[0], kernel.shape[4]
-        return [(packed(kernel, part), packed_bias(bias, groups, outputs, part)) for part in self.how(1).parts]
+        parts = self.how(1).parts
+        before: Sequence[tuple[Array | None, Array | None]] = out or [(None, None)] * len(parts)
+        return [
+            (packed(kernel, part, k), packed_bias(bias, groups, outputs, part, b))
+            for part, (k, b) in zip(parts, before, strict=True)
+        ]
 
     def room(self, images: int) -> int:
         """For the images with their border, if they have one."""
         how = self.how(images)
         return room((images, *how.padded, self.read[2])) if how.pads else 0
 
-    def run(self, x: Array, kernels: list[tuple[Array, Array]], other: Array, y: Array, work: Array) -> None:
+    def calls(self, x: Array, kernels: Packed, other: Array, y: Array, work: Array) -> Iterator[Call]:
         """Read x (n, h, w, c) and write y."""
         how, (code, adds, a, b) = self.how(len(x)), self.epilogue
         if how.pads:
             (padded,) = carve(work, (len(x), *how.padded, self.read[2]))
-            pad(x, padded, how.top, how.left)
+            yield pad, (x, padded, how.top, how.left)
             x = padded
         outputs = self.written[2] // self.groups
         for part, (kernel, bias) in zip(how.parts, kernels, strict=True):
             times = windows_times_kernel(part.tile.rows, kernel.shape[-1] // WIDTH, code, adds)
-            times(x, kernel, bias, other, y, part.offsets, part.run, outputs, part.walk, a, b)
+            yield times, (x, kernel, bias, other, y, part.offsets, part.run, outputs, part.walk, a, b)
 
 
 def turnable(window: Window) -> bool:
@@ -207,23 +222,25 @@ class Winograd:
         count = winograd.room_for(self.size.rows)
         self.shapes = (16, count, read[2]), (16, count, written[2])
 
-    def pack(self, kernel: Array, bias: Array | None) -> list[tuple[Array, Array]]:
+    def pack(self, kernel: Array, bias: Array | None, out: Packed | None = None) -> Packed:
         """The one kernel, transformed."""
         turned = kernel[0] if self.forward else kernel[0, ::-1, ::-1]
         columns = self.size.vectors * WIDTH
-        filled = np.zeros(self.written[2], np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
-        return [(winograd.packed(np.ascontiguousarray(turned), columns), filled)]
+        transformed, filled = out[0] if out else (None, np.zeros(self.written[2], np.float32))
+        if bias is not None:
+            np.copyto(filled, bias)
+        return [(winograd.packed(np.ascontiguousarray(turned), columns, transformed), filled)]
 
     def room(self, images: int) -> int:
         """For some patches and their products."""
         return room(*self.shapes)
 
-    def run(self, x: Array, kernels: list[tuple[Array, Array]], other: Array, y: Array, work: Array) -> None:
+    def calls(self, x: Array, kernels: Packed, other: Array, y: Array, work: Array) -> Iterator[Call]:
         """Read x (n, h, w, c) and write y."""
         (kernel, bias), (code, adds, a, b) = kernels[0], self.epilogue
         v, m = carve(work, *self.shapes)
         times = winograd.winograd_forward(*self.size, code, adds)
-        times(x, self.top, self.left, kernel, bias, other, y, v, m, a, b)
+        yield times, (x, self.top, self.left, kernel, bias, other, y, v, m, a, b)
 
 
 class DirectGradient:
@@ -248,25 +265,26 @@ class DirectGradient:
         """For the images with their border, and the gradient as the tiles write it."""
         return room(*self._shapes(images))
 
-    def _laid(self, x: Array, work: Array) -> tuple[Array, Part, Array]:
+    def _laid(self, x: Array, work: Array) -> Generator[Call, None, tuple[Array, Part, Array]]:
         """The images with their border, how they are walked, and where the gradient is written."""
         how = self._how(len(x))
         padded, kernel = carve(work, *self._shapes(len(x)))
         if how.pads:
-            pad(x, padded, how.top, how.left)
+            yield pad, (x, padded, how.top, how.left)
             x = padded
         return x, how.parts[0], kernel
 
-    def run(self, x: Array, grad: Array, work: Array) -> Array:
+    def calls(self, x: Array, grad: Array, work: Array) -> Generator[Call, None, Array]:
         """The gradient as (groups, k_h, k_w, c_in / groups, c_out / groups), in scratch memory."""
-        x, part, kernel = self._laid(x, work)
+        x, part, kernel = yield from self._laid(x, work)
         vectors = part.tile.vectors
-        windows_times_gradient(even(part.run, largest_rows(vectors)), vectors)(x, grad, kernel, part.offsets, part.walk)
+        times = windows_times_gradient(even(part.run, largest_rows(vectors)), vectors)
+        yield times, (x, grad, kernel, part.offsets, part.walk)
         kernel = kernel.reshape(self.groups, *self.window.kernel, -1, self.together, kernel.shape[3] // self.together)
         # The neighbours' gradients stand beside one another, each `step` columns further than the one before.
         width, total = self.kernel[1], kernel[:, :, : self.kernel[1], :, 0]
         for t in range(1, self.together):
-            total += kernel[:, :, t * self.step : t * self.step + width, :, t]
+            yield np.add, (total, kernel[:, :, t * self.step : t * self.step + width, :, t], total)
         return total
 
 
@@ -287,11 +305,12 @@ class WinogradGradient:
         """For some patches of both, and the gradient before and after it is turned."""
         return room(*self._shapes(images))
 
-    def run(self, x: Array, grad: Array, work: Array) -> Array:
+    def calls(self, x: Array, grad: Array, work: Array) -> Generator[Call, None, Array]:
         """The gradient as (1, 3, 3, c_in, c_out), in scratch memory."""
         v, m, products, kernel = carve(work, *self._shapes(len(x)))
         top, left = self.window.padding[0], self.window.padding[2]
-        winograd.winograd_backward_weight(self.rows, self.vectors)(x, top, left, grad, kernel, v, m, products)
+        backward = winograd.winograd_backward_weight(self.rows, self.vectors)
+        yield backward, (x, top, left, grad, kernel, v, m, products)
         return kernel[None]
 
 
@@ -310,40 +329,45 @@ class Depthwise:
     def __init__(self, window: Window, read: Image, written: Image, forward: bool, epilogue: Epilogue = PLAIN) -> None:
         self.direct = Direct(window, read, written, read[2], forward, epilogue)
 
-    def pack(self, kernel: Array, bias: Array | None) -> list[tuple[Array, Array]]:
+    def pack(self, kernel: Array, bias: Array | None, out: Packed | None = None) -> Packed:
         """The kernel of each part, (taps, channels)."""
-        filled = np.zeros(len(kernel), np.float32) if bias is None else np.ascontiguousarray(bias, np.float32)
         kernel = kernel[:, ::-1, ::-1] if self.direct.turns else kernel
-        made = []
-        for part in self.direct.how(1).parts:
+        parts = self.direct.how(1).parts
+        if out is None:
+            filled = np.zeros(len(kernel), np.float32)
+            out = [(np.empty((part.offsets.size, len(kernel)), np.float32), filled) for part in parts]
+        for part, (made, filled) in zip(parts, out, strict=True):
             taps = kernel[:, part.vertical.taps][:, :, part.horizontal.taps].reshape(len(kernel), -1)
-            made.append((np.ascontiguousarray(taps[:, : part.offsets.size].T), filled))
-        return made
+            np.copyto(made, taps[:, : part.offsets.size].T)
+            if bias is not None:
+                np.copyto(filled, bias)
+        return out
 
     def room(self, images: int) -> int:
         """For the images with their border, if they have one."""
         return self.direct.room(images)
 
-    def run(self, x: Array, kernels: list[tuple[Array, Array]], other: Array, y: Array, work: Array) -> None:
+    def calls(self, x: Array, kernels: Packed, other: Array, y: Array, work: Array) -> Iterator[Call]:
         """Read x (n, h, w, c) and write y."""
         how, (code, _, a, b) = self.direct.how(len(x)), self.direct.epilogue
         if how.pads:
             (padded,) = carve(work, (len(x), *how.padded, x.shape[3]))
-            pad(x, padded, how.top, how.left)
+            yield pad, (x, padded, how.top, how.left)
             x = padded
         for part, (kernel, bias) in zip(how.parts, kernels, strict=True):
             rows = even(part.walk.width, DEPTHWISE_ROWS)
-            depthwise_forward(rows, code)(x, kernel, bias, y, part.offsets, part.walk, a, b)
+            yield depthwise_forward(rows, code), (x, kernel, bias, y, part.offsets, part.walk, a, b)
 
 
 class DepthwiseGradient(DirectGradient):
     """The gradient at the kernel of a convolution that leaves each channel by itself."""
 
-    def run(self, x: Array, grad: Array, work: Array) -> Array:
+    def calls(self, x: Array, grad: Array, work: Array) -> Generator[Call, None, Array]:
         """The gradient as (channels, k_h, k_w, 1, 1), in scratch memory."""
-        x, part, kernel = self._laid(x, work)
+        x, part, kernel = yield from self._laid(x, work)
         taps = kernel.reshape(part.offsets.size, -1)
-        depthwise_backward_weight(even(part.walk.width, DEPTHWISE_ROWS))(x, grad, taps, part.offsets, part.walk)
+        times = depthwise_backward_weight(even(part.walk.width, DEPTHWISE_ROWS))
+        yield times, (x, grad, taps, part.offsets, part.walk)
         return taps.T.reshape(-1, *self.window.kernel, 1, 1)
 
 

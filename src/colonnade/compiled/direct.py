@@ -212,11 +212,11 @@ def windows_times_gradient(rows: int, vectors: int) -> Any:
 
 
 @compiled
-def add_position_sums(grad, sums):
-    """Add Σ grad over positions, grad (positions, c), to `sums`, (c,) in float32."""
+def position_sums(grad, sums):
+    """sums (c,) = Σ grad over positions, grad (positions, c), in float32."""
     positions, channels = grad.shape
     if sums.size != channels:
-        raise ValueError("add_position_sums: a sum for each channel")
+        raise ValueError("position_sums: a sum for each channel")
     for c in range(0, channels, WIDTH):
         left = channels - c
         total = zeros(1, 1)
@@ -227,4 +227,4 @@ def add_position_sums(grad, sums):
         total = column_sums(tile)
         for p in range(whole, positions):
             total = total + load_first(1, 1, grad, p * channels + c, channels, left)
-        store_first(load_first(1, 1, sums, c, 0, left) + total, sums, c, 0, left)
+        store_first(total, sums, c, 0, left)

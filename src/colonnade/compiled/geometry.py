@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..ops.layout import Array
+from ..ops.layout import Array, empty
 from ..ops.window import Window
 from .direct import Walk
 from .packing import panels
@@ -166,11 +166,13 @@ def gathering(
     return Gathering(padded, top, left, tuple(parts), padded != (height, width))
 
 
-def packed(kernel: Array, part: Part) -> Array:
+def packed(kernel: Array, part: Part, out: Array | None = None) -> Array:
     """A kernel as a part's tiles read it.
 
     Args:
         kernel: (groups, k_h, k_w, channels, outputs), contiguous: all of it, outputs being what is written.
+        part: The part.
+        out: Of the result's shape; made where there is none.
 
     Returns:
         (groups, blocks, runs, run, columns): outputs in blocks of a tile's columns, the last filled up with zeros.
@@ -180,15 +182,19 @@ def packed(kernel: Array, part: Part) -> Array:
     taps = part.vertical.taps, part.horizontal.taps
     if taps != (tuple(range(height)), tuple(range(width))):
         kernel = np.ascontiguousarray(kernel[:, taps[0]][:, :, taps[1]]) if part.offsets.size else kernel[:, :0]
-    rows = part.offsets.size * part.run
-    made = [panels(each.reshape(rows, outputs), columns) for each in kernel]
-    return np.stack(made).reshape(groups, -(-outputs // columns), part.offsets.size, part.run, columns)
+    rows, blocks = part.offsets.size * part.run, -(-outputs // columns)
+    if out is None:
+        out = empty((groups, blocks, part.offsets.size, part.run, columns), np.float32)
+    for each, made in zip(kernel, out, strict=True):
+        panels(each.reshape(rows, outputs), columns, made.reshape(blocks, rows, columns))
+    return out
 
 
-def packed_bias(bias: Array | None, groups: int, outputs: int, part: Part) -> Array:
+def packed_bias(bias: Array | None, groups: int, outputs: int, part: Part, out: Array | None = None) -> Array:
     """A bias (groups · outputs,), or zeros, as (groups, blocks, columns)."""
     columns = part.tile.vectors * WIDTH
-    full = np.zeros((groups, -(-outputs // columns) * columns), np.float32)
+    if out is None:
+        out = np.zeros((groups, -(-outputs // columns), columns), np.float32)
     if bias is not None:
-        full[:, :outputs] = bias.reshape(groups, outputs)
-    return full.reshape(groups, -1, columns)
+        out.reshape(groups, -1)[:, :outputs] = bias.reshape(groups, outputs)
+    return out

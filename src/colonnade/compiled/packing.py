@@ -89,17 +89,17 @@ def winograd_panels(kernel, y):
                     store(e, y, k + 3 * apart, 0)
 
 
-def turned(matrices: Array) -> Array:
+def turned(matrices: Array, out: Array | None = None) -> Array:
     """Matrices (n, rows, columns), contiguous, as (n, columns, rows), contiguous."""
     count, rows, columns = matrices.shape
-    made = empty((count, columns, rows), np.float32)
+    made: Any = empty((count, columns, rows), np.float32) if out is None else out
     transpose(matrices, made)
     return made
 
 
-def panels(kernel: Array, width: int) -> Array:
+def panels(kernel: Array, width: int, out: Array | None = None) -> Array:
     """A contiguous matrix (rows, outputs) as (blocks, rows, width)."""
     rows, outputs = kernel.shape
-    made: Any = empty((-(-outputs // width), rows, width), np.float32)
+    made: Any = empty((-(-outputs // width), rows, width), np.float32) if out is None else out
     in_panels(kernel, made)
     return made

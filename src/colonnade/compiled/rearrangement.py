@@ -41,19 +41,17 @@ def inverse(source: Array, size: int) -> Array | None:
     return back
 
 
-def copied(source: Array) -> Callable[[Array, Array], None]:
-    """What writes y (n, source.size) from x (n, size) by a table of sources, each image by itself."""
+def copied(source: Array) -> tuple[Callable[..., None], Array]:
+    """What writes y (n, source.size) from x (n, size), each image by itself: f(x, table, y), and the table."""
     runs = runs_of(source)
     if len(runs) * LEAST_RUN <= source.size:
-        return lambda x, y: copy_runs(x, runs, y)
-    fills, table = bool((source < 0).any()), source.astype(np.int32)
-    return lambda x, y: gather(fills)(x, table, y)
+        return cast("Callable[..., None]", copy_runs), runs
+    return gather(bool((source < 0).any())), source.astype(np.int32)
 
 
-def summed(source: Array) -> Callable[[Array, Array], None]:
-    """What writes x (n, size) as the sums of what :func:`copied` took to y from each place."""
-    runs, add = runs_of(source), cast("Callable[..., None]", add_runs)
-    return lambda y, x: add(y, runs, x)
+def summed(source: Array) -> tuple[Callable[..., None], Array]:
+    """What writes x (n, size) as the sums of what :func:`copied` took to y from each place: f(y, table, x)."""
+    return cast("Callable[..., None]", add_runs), runs_of(source)
 
 
 @lru_cache

@@ -375,10 +375,10 @@ def _untransform_kernel(products, grad_kernel):
             store_first(c, grad_kernel, k + 2 * size, 0, left)
 
 
-def packed(kernel: Array, columns: int) -> Array:
+def packed(kernel: Array, columns: int, out: Array | None = None) -> Array:
     """G g Gᵀ of each kernel, (3, 3, channels, outputs) contiguous, as (16, blocks, channels, columns)."""
     channels, outputs = kernel.shape[2:]
-    made = empty((16, -(-outputs // columns), channels, columns), np.float32)
+    made = empty((16, -(-outputs // columns), channels, columns), np.float32) if out is None else out
     winograd_panels(kernel, made)
     return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -18,6 +18,10 @@ from ..tensor import Parameter, Shape, Tensor
 PLACE = ("device", "dtype")
 
 Direction = Literal["forward", "backward"]
+
+
+# What is called on a block at every pass, and with what.
+Bound = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 class Scratch(NamedTuple):
@@ -35,17 +39,18 @@ class Lane:
         sums: The float64 accumulator of the layer that asked for one.
     """
 
-    __slots__ = ("gradients", "untouched", "sums")
+    __slots__ = ("gradients", "untouched", "bound", "sums")
 
     def __init__(self, gradients: dict[Parameter, Array] | None = None) -> None:
         self.gradients = gradients
         self.untouched: set[Parameter] = set()
+        self.bound: set[Parameter] = set()  # those whose gradient a bound call overwrites at every pass
         self.sums: Array | None = None
 
     def begin(self) -> None:
         """Forget all: what is added first will overwrite, so nothing need be zeroed."""
         if self.gradients is not None:
-            self.untouched = set(self.gradients)
+            self.untouched = self.gradients.keys() - self.bound
 
 
 class Prepared:
@@ -69,7 +74,7 @@ class Block:
         sums: The float64 accumulator of this lane, of the shape that the layer's `sums` asked for.
     """
 
-    __slots__ = ("training", "start", "images", "scratch", "saved", "sums", "_prepared", "_lane", "_stream")
+    __slots__ = ("training", "start", "images", "scratch", "saved", "sums", "_prepared", "_lane", "_stream", "_first")
 
     def __init__(
         self,
@@ -82,6 +87,7 @@ class Block:
         lane: Lane | None = None,
         stream: Callable[[], np.random.Philox] | None = None,
         saved: dict[str, Array] | None = None,
+        first: Container[Parameter] = (),
     ) -> None:
         self.training = training
         self.start = start
@@ -92,6 +98,7 @@ class Block:
         self.sums: Array = np.empty(0) if sums is None else sums
         self._lane = lane or Lane()
         self._stream = stream
+        self._first = first
 
     @property
     def state(self) -> Any:
@@ -105,10 +112,15 @@ class Block:
         return gradient
 
     def first_grad(self, parameter: Parameter) -> Array | None:
-        """The lane's gradient of `parameter`, to be overwritten, where nothing was added to it yet; else None."""
-        if self._lane.gradients is None or parameter not in self._lane.untouched:
+        """For `bind`: the lane's gradient of `parameter`, where the bound calls are the first to touch it in a pass.
+
+        They have then to overwrite it. Else None: they add to it.
+        """
+        if self._lane.gradients is None or parameter not in self._first:
             return None
-        return self._claim(parameter)[0]
+        self._lane.bound.add(parameter)
+        self._lane.untouched.discard(parameter)
+        return self._lane.gradients[parameter]
 
     def add_grad(self, parameter: Parameter, gradient: Array) -> None:
         """Add `gradient` to the lane's gradient of `parameter`, unless that is frozen."""
@@ -161,11 +173,10 @@ class Block:
         np.random.Generator(stream).random(out=out, dtype=np.float32)
         return out
 
-    def key(self) -> Array:
-        """The key of the stream that `random` draws from, (2,) uint64: for who draws from it without NumPy."""
+    def key(self, out: Array) -> None:
+        """Write the key of the stream that `random` draws from, (2,) uint64: for who draws from it without NumPy."""
         assert self._stream is not None
-        key: Array = self._stream().state["state"]["key"]
-        return key
+        np.copyto(out, self._stream().state["state"]["key"])
 
 
 class Layer:
@@ -188,6 +199,8 @@ class Layer:
         trainable: False for a layer that was frozen (`Model.freeze`): its parameters stay, and where nothing below it
             is trained either it runs as outside training.
         stands_for: Of a compiled leaf, the layers whose work it does, in their order.
+        binds_state: What `bind` returns holds arrays of `block.state`: it is asked again where a `begin_` hook returns
+            another record than before.
         rectifies: True for the ReLU family, None for what lets it be seen through (pools, norms), False for the rest.
             It decides the first weights of the layer before.
         buffers: Names of the arrays that are saved with the parameters but not learned.
@@ -204,6 +217,7 @@ class Layer:
     wants_batch: bool = False
     trainable: bool = True
     stands_for: tuple[Layer, ...] = ()
+    binds_state: ClassVar[bool] = False
     rectifies: ClassVar[bool | None] = False
     buffers: tuple[str, ...] = ()
     ignored: ClassVar[tuple[str, ...]] = ()
@@ -227,6 +241,15 @@ class Layer:
         pass came before.
         """
         raise NotImplementedError
+
+    def bind(self, action: str, *arguments: Any) -> Sequence[Bound]:
+        """What is called on a block at every pass for one of `forward`, `backward`, `sum_forward`, `sum_backward`.
+
+        Args:
+            action: Which.
+            arguments: Those of that method: the same tensors and the same block in every pass.
+        """
+        return [(getattr(self, action), arguments)]
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         """The arrays that a call in that direction needs, for a block of input `shape` (images first)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from .. import layers
 from ..compiled import activation as compiled
 from ..compiled.activation import KINDS, activation_backward, activation_forward
-from ..layers.base import Block, Layer
+from ..layers.base import Block, Bound, Layer
 from ..tensor import Tensor
 from .base import Leaf, plain
 
@@ -82,14 +82,14 @@ class CompiledActivation(Leaf):
         # What reads its input cannot write over it, but in the backward pass.
         self.in_place = "input" not in self.reads  # type: ignore[misc]
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         kind, a, b = self.activation
-        activation_forward(kind)(plain(x.value), a, b, plain(y.value))
+        yield activation_forward(kind), (plain(x.value), a, b, plain(y.value))
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         kind, a, b = self.activation
         grad = plain(y.grad)
         known = grad
         if self.reads:
             known = plain(y.value if "output" in self.reads else x.value)
-        activation_backward(kind)(known, grad, a, b, plain(x.grad))
+        yield activation_backward(kind), (known, grad, a, b, plain(x.grad))

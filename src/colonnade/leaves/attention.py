@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import ClassVar
+
+import numpy as np
 
 from ..compiled.dropout import dropout
 from ..compiled.geometry import tile_size
 from ..compiled.matmul import Sizes, Stack, matmul, transpose_stack
 from ..compiled.softmax import softmax_backward, softmax_forward
 from ..layers.attention import MultiheadAttention
-from ..layers.base import Block, Direction, Scratch
+from ..layers.base import Block, Bound, Direction, Scratch
 from ..layers.dense import Dense
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor
@@ -79,44 +81,48 @@ class CompiledAttention(Leaf):
             "turned": Scratch((images, self.heads, self.size, self.length)),
             "grad_weights": self._weights(images),
         }
-        return spaces | ({"dropped": self._weights(images)} if self.layer.dropout else {})
+        if self.layer.dropout:
+            spaces |= {"dropped": self._weights(images), "key": Scratch((2,), np.uint64)}
+        return spaces
 
-    def _drop(self, weights: Array, out: Array, block: Block) -> Array:
+    def _drop(self, weights: Array, out: Array, block: Block) -> Generator[Bound, None, Array]:
         """The weights as they count, in `out` if some are left out: in training, with dropout."""
         if not (self.layer.dropout and block.training):
             return weights
         images = len(weights)
-        dropout(weights.reshape(images, -1), block.key(), block.start, self.layer.dropout, out.reshape(images, -1))
+        key, p = block.scratch["key"], self.layer.dropout
+        yield block.key, (key,)
+        yield dropout, (weights.reshape(images, -1), key, block.start, p, out.reshape(images, -1))
         return out
 
     def _sizes(self, images: int, terms: int, columns: int) -> Sizes:
         return Sizes(images, self.heads, self.length, terms, columns)
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         images, length, size, turned = len(x.value), self.length, self.size, block.scratch["turned"]
         weights = block.saved["weights"] if block.training else block.scratch["grad_weights"]
-        transpose_stack(x.value, self.keys, turned, images, self.heads)
+        yield transpose_stack, (x.value, self.keys, turned, images, self.heads)
         sizes = self._sizes(images, size, length)
-        self.to_matches(x.value, self.queries, turned, self.turned, weights, self.matches, sizes, self.factor)
-        softmax_forward(weights.reshape(-1, length), weights.reshape(-1, length))
-        counted = self._drop(weights, block.scratch.get("dropped", weights), block)
+        yield self.to_matches, (x.value, self.queries, turned, self.turned, weights, self.matches, sizes, self.factor)
+        yield softmax_forward, (weights.reshape(-1, length), weights.reshape(-1, length))
+        counted = yield from self._drop(weights, block.scratch["dropped"] if self.layer.dropout else weights, block)
         sizes = self._sizes(images, length, size)
-        self.to_rows(counted, self.matches, x.value, self.values, y.value, self.outputs, sizes, 1.0)
+        yield self.to_rows, (counted, self.matches, x.value, self.values, y.value, self.outputs, sizes, 1.0)
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         """With A the weights and G the gradient at y: grad_V = Aᵀ G, grad_A = G Vᵀ; S its gradient before softmax.
 
         grad_Q = S K / √(d / heads), grad_K = Sᵀ Q / √(d / heads).
         """
         images, length, size, turned = len(x.value), self.length, self.size, block.scratch["turned"]
         weights, grad = block.saved["weights"], block.scratch["grad_weights"]
-        counted = self._drop(weights, block.scratch.get("dropped", weights), block)
+        counted = yield from self._drop(weights, block.scratch["dropped"] if self.layer.dropout else weights, block)
         wide, narrow = self._sizes(images, size, length), self._sizes(images, length, size)
-        self.to_rows(counted, self.matches.turned, y.grad, self.outputs, x.grad, self.values, narrow, 1.0)
-        transpose_stack(x.value, self.values, turned, images, self.heads)
-        self.to_matches(y.grad, self.outputs, turned, self.turned, grad, self.matches, wide, 1.0)
-        self._drop(grad, grad, block)
+        yield self.to_rows, (counted, self.matches.turned, y.grad, self.outputs, x.grad, self.values, narrow, 1.0)
+        yield transpose_stack, (x.value, self.values, turned, images, self.heads)
+        yield self.to_matches, (y.grad, self.outputs, turned, self.turned, grad, self.matches, wide, 1.0)
+        yield from self._drop(grad, grad, block)
         rows = grad.reshape(-1, length)
-        softmax_backward(weights.reshape(-1, length), rows, rows)
-        self.to_rows(grad, self.matches, x.value, self.keys, x.grad, self.queries, narrow, self.factor)
-        self.to_rows(grad, self.matches.turned, x.value, self.queries, x.grad, self.keys, narrow, self.factor)
+        yield softmax_backward, (weights.reshape(-1, length), rows, rows)
+        yield self.to_rows, (grad, self.matches, x.value, self.keys, x.grad, self.queries, narrow, self.factor)
+        yield self.to_rows, (grad, self.matches.turned, x.value, self.queries, x.grad, self.keys, narrow, self.factor)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
 
-from ..layers.base import Layer
+from ..compiled.compilation import entry
+from ..layers.base import Bound, Layer
 from ..ops.layout import Array, channels_last
 from ..tensor import Parameter, Shape
 
@@ -13,11 +14,22 @@ from ..tensor import Parameter, Shape
 class Leaf(Layer):
     """A compiled leaf: in a plan it takes the place of a layer, or of a run of them, and fulfils the same contract.
 
+    For each method of a layer that works on a block it has one that calls nothing and yields functions with their
+    arguments: `bind_forward`, `bind_backward`, `bind_sum_forward`, `bind_sum_backward`. They are asked once for each
+    block, and what they yielded is called at every pass. So all that Python decides is decided once, and a pass differs
+    from the one before by the numbers in its arrays alone. A `begin_` hook therefore writes over the record that it
+    made before, and returns it.
+
     Attributes:
         writes: One image's shape at its output, where other leaves follow that do the rest of the same layer's work.
     """
 
     writes: Shape = ()
+    binds_state: ClassVar[bool] = True
+
+    def bind(self, action: str, *arguments: Any) -> Sequence[Bound]:
+        calls = getattr(self, f"bind_{action}")(*arguments)
+        return [(entry(function, given), given) for function, given in calls]
 
     def parameters(self) -> Iterator[tuple[str, Parameter]]:
         for layer in self.stands_for:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..compiled.activation import activation_backward
-from ..compiled.direct import Walk, add_position_sums, windows_times_gradient, windows_times_kernel
+from ..compiled.direct import Walk, position_sums, windows_times_gradient, windows_times_kernel
 from ..compiled.geometry import tile_size
 from ..compiled.packing import panels, turned
 from ..compiled.tiles import WIDTH
-from ..layers.base import Block, Direction, Layer, Scratch
+from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.dense import Dense
-from ..ops.layout import Array
+from ..ops.layout import Array, empty
 from ..tensor import Shape, Tensor, unchanged_since
 from .activation import NONE, Activation
 from .base import Leaf
@@ -25,23 +26,18 @@ def _walk(n: int, read: int, written: int) -> Walk:
     return Walk(1, 1, n, 0, 0, 0, read, 0, 0, 0, 0, written, 0)
 
 
-def _packed(weight: Array, columns: int) -> Array:
-    """(inputs, outputs) as (1, blocks, 1, inputs, columns)."""
-    return panels(weight, columns)[None, :, None]
+@dataclass
+class Weights:
+    """Weights and bias as the tiles read them: for the output, and for the gradient at the input once there is one.
 
-
-class Weights(NamedTuple):
-    """Weights and bias as the tiles read them, for the output and for the gradient at the input; and their version."""
+    Attributes:
+        version: What stays equal for as long as the parameters do; None where that can't be known.
+    """
 
     version: tuple[int, ...] | None
     kernel: Array
     bias: Array
-    turned: Array
-    no_bias: Array
-
-
-NO_WEIGHTS = np.empty((0, 0, 0, 0, 0), np.float32)
-NO_BIAS = np.empty((0, 0, 0), np.float32)
+    turned: Array | None = None
 
 
 class TiledDense(Leaf):
@@ -57,55 +53,77 @@ class TiledDense(Leaf):
     def begin_forward(self, before: Weights | None, shape: Shape, training: bool, sums: Array | None) -> Weights:
         dense = self.dense
         version = unchanged_since([dense.weight] if dense.bias is None else [dense.weight, dense.bias])
-        if before is not None and version is not None and before.version == version:
+        if before is None:
+            kernel, bias = _room(dense.in_features, dense.out_features), _no_bias(dense.out_features)
+            before = Weights(None, kernel, bias)
+        elif version is not None and before.version == version:
             return before
-        kernel = _packed(turned(dense.weight.array[None])[0], tile_size(16, dense.out_features).vectors * WIDTH)
-        columns = kernel.shape[-1] * kernel.shape[1]
-        bias = np.zeros(columns, np.float32)
+        _pack(turned(dense.weight.array[None])[0], before.kernel)
         if dense.bias is not None:
-            bias[: dense.out_features] = dense.bias.array
-        return Weights(version, kernel, bias.reshape(1, -1, kernel.shape[-1]), NO_WEIGHTS, NO_BIAS)
+            before.bias.reshape(-1)[: dense.out_features] = dense.bias.array
+        before.version = version
+        return before
 
     def begin_backward(self, state: Weights, shape: Shape, sums: Array | None) -> Weights:
-        turned = _packed(self.dense.weight.array, tile_size(16, self.dense.in_features).vectors * WIDTH)
-        return state._replace(turned=turned, no_bias=np.zeros((1, turned.shape[1], turned.shape[-1]), np.float32))
+        if state.turned is None:
+            state.turned = _room(self.dense.out_features, self.dense.in_features)
+        _pack(self.dense.weight.array, state.turned)
+        return state
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         if direction == "forward":
             return {}
-        spaces = {"weight": Scratch(self.dense.weight.shape)}
+        spaces = {"weight": Scratch(self.dense.weight.shape), "bias": Scratch((self.dense.out_features,))}
         if self.activation.kind:
             spaces["grad"] = Scratch((*shape[:-1], self.dense.out_features))
         return spaces
 
-    def _product(self, x: Array, kernel: Array, bias: Array, y: Array, activation: Activation) -> None:
-        x, y = x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])
-        rows = tile_size(len(x), y.shape[1]).rows
-        times = windows_times_kernel(rows, kernel.shape[-1] // WIDTH, activation.kind, False)
-        walk = _walk(len(x), x.shape[1], y.shape[1])
-        times(x, kernel, bias, y, y, OFFSETS, x.shape[1], y.shape[1], walk, activation.a, activation.b)
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield _product(x.value, block.state.kernel, block.state.bias, y.value, self.activation)
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._product(x.value, block.state.kernel, block.state.bias, y.value, self.activation)
-
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        grad = y.grad
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        grad, dense = y.grad, self.dense
         kind, a, b = self.activation
         if kind:
-            activation_backward(kind)(y.value, grad, a, b, block.scratch["grad"])
+            yield activation_backward(kind), (y.value, grad, a, b, block.scratch["grad"])
             grad = block.scratch["grad"]
         grad = grad.reshape(-1, grad.shape[-1])
-        values = x.value.reshape(-1, x.value.shape[-1])
-        inputs, outputs = self.dense.in_features, self.dense.out_features
-        if self.dense.weight.trainable:
-            first = block.first_grad(self.dense.weight)
+        if dense.weight.trainable:
+            values = x.value.reshape(-1, x.value.shape[-1])
+            times = windows_times_gradient(*tile_size(dense.out_features, dense.in_features))
+            walk = _walk(len(grad), dense.out_features, dense.in_features)
+            # The first block of a lane writes its gradient where it is wanted: a weight is large.
+            first = block.first_grad(dense.weight)
             written = block.scratch["weight"] if first is None else first
-            size = tile_size(outputs, inputs)
-            walk = _walk(len(grad), outputs, inputs)
-            windows_times_gradient(*size)(grad, values, written.reshape(1, 1, outputs, inputs), OFFSETS, walk)
+            yield times, (grad, values, written.reshape(1, 1, *written.shape), OFFSETS, walk)
             if first is None:
-                block.add_grad(self.dense.weight, written)
-        if self.dense.bias is not None and self.dense.bias.trainable:
-            add_position_sums(grad, block.grad(self.dense.bias))
+                yield block.add_grad, (dense.weight, written)
+        if dense.bias is not None and dense.bias.trainable:
+            yield position_sums, (grad, block.scratch["bias"])
+            yield block.add_grad, (dense.bias, block.scratch["bias"])
         if x.has_grad:
-            self._product(grad, block.state.turned, block.state.no_bias, x.grad, NONE)
+            yield _product(grad, block.state.turned, _no_bias(dense.in_features), x.grad, NONE)
+
+
+def _room(inputs: int, outputs: int) -> Array:
+    """For (inputs, outputs) as the tiles read it: (1, blocks, 1, inputs, columns)."""
+    columns = tile_size(16, outputs).vectors * WIDTH
+    return empty((1, -(-outputs // columns), 1, inputs, columns), np.float32)
+
+
+def _no_bias(outputs: int) -> Array:
+    """Zeros, (1, blocks, columns)."""
+    columns = tile_size(16, outputs).vectors * WIDTH
+    return np.zeros((1, -(-outputs // columns), columns), np.float32)
+
+
+def _pack(weight: Array, out: Array) -> None:
+    panels(weight, out.shape[-1], out.reshape(out.shape[1], *out.shape[3:]))
+
+
+def _product(x: Array, kernel: Array, bias: Array, y: Array, activation: Activation) -> Bound:
+    x, y = x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])
+    rows = tile_size(len(x), y.shape[1]).rows
+    times = windows_times_kernel(rows, kernel.shape[-1] // WIDTH, activation.kind, False)
+    walk = _walk(len(x), x.shape[1], y.shape[1])
+    return times, (x, kernel, bias, y, y, OFFSETS, x.shape[1], y.shape[1], walk, activation.a, activation.b)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
+
+import numpy as np
 
 from ..compiled.addition import channel_scaling_forward
 from ..compiled.dropout import draw_factors, dropout
-from ..layers.base import Block, Direction, Layer, Scratch
+from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.channel_dropout import Dropout2d
 from ..layers.dropout import Dropout
 from ..ops.layout import Array
@@ -35,23 +38,32 @@ class CompiledDropout(Leaf):
     def only_copies(self, shape: Shape, direction: Direction) -> bool:
         return self.layer.only_copies(shape, direction)
 
-    def _drop(self, x: Array, y: Array, block: Block) -> None:
-        dropout(flat_images(x), block.key(), block.start, self.layer.p if block.training else 0.0, flat_images(y))
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return {"key": Scratch((2,), np.uint64)}
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._drop(x.value, y.value, block)
+    def _p(self, block: Block) -> float:
+        return self.layer.p if block.training else 0.0
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._drop(y.grad, x.grad, block)
+    def _drop(self, x: Array, y: Array, block: Block) -> Iterator[Bound]:
+        key = block.scratch["key"]
+        yield block.key, (key,)
+        yield dropout, (flat_images(x), key, block.start, self._p(block), flat_images(y))
+
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        return self._drop(x.value, y.value, block)
+
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        return self._drop(y.grad, x.grad, block)
 
 
 class CompiledChannelDropout(CompiledDropout):
     """y = x · m / (1 − p), one m for each channel of each image."""
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        return {"factor": Scratch(shape[:2])}
+        return {"factor": Scratch(shape[:2])} | super().scratch(shape, direction)
 
-    def _drop(self, x: Array, y: Array, block: Block) -> None:
-        factor = block.scratch["factor"]
-        draw_factors(block.key(), block.start, self.layer.p if block.training else 0.0, factor)
-        channel_scaling_forward(positions(x), factor, positions(y))
+    def _drop(self, x: Array, y: Array, block: Block) -> Iterator[Bound]:
+        factor, key = block.scratch["factor"], block.scratch["key"]
+        yield block.key, (key,)
+        yield draw_factors, (key, block.start, self._p(block), factor)
+        yield channel_scaling_forward, (positions(x), factor, positions(y))

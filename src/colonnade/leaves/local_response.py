@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..compiled.local_response import local_response_backward, local_response_forward
-from ..layers.base import Block, Layer
+from ..layers.base import Block, Bound, Layer
 from ..layers.local_response import LocalResponseNorm
 from ..tensor import Shape, Tensor
 from .base import Leaf, rows
@@ -27,8 +29,8 @@ class CompiledLocalResponse(Leaf):
         self.stands_for = (layer,)
         self.arguments = layer.size, layer.alpha, layer.beta, layer.k
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        local_response_forward(rows(x.value), *self.arguments, rows(y.value))
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield local_response_forward, (rows(x.value), *self.arguments, rows(y.value))
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        local_response_backward(rows(x.value), rows(y.grad), *self.arguments, rows(x.grad))
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield local_response_backward, (rows(x.value), rows(y.grad), *self.arguments, rows(x.grad))

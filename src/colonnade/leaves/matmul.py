@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 from ..compiled.geometry import tile_size
 from ..compiled.matmul import Sizes, Stack, matmul, transpose_stack
-from ..layers.base import Block, Direction, Layer, Scratch
+from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.matmul import MatMul
 from ..layers.wiring import Wiring
 from ..ops.layout import Array
@@ -84,54 +84,57 @@ class CompiledMatMul(Leaf, Wiring):
         return spaces
 
     @staticmethod
-    def _side_by_side(x: Array, matrices: Matrices, space: Array) -> Array:
+    def _side_by_side(x: Array, matrices: Matrices, space: Array) -> Generator[Bound, None, Array]:
         """The matrices with rows side by side: as they are, or copied."""
         if not matrices.between:
             return x
-        transpose_stack(x, matrices.places.turned, space, len(x), matrices.depth)
+        yield transpose_stack, (x, matrices.places.turned, space, len(x), matrices.depth)
         return space
 
     @staticmethod
-    def _put_back(made: Array, matrices: Matrices, out: Array) -> None:
+    def _put_back(made: Array, matrices: Matrices, out: Array) -> Iterator[Bound]:
         """Matrices that lie one behind the other as a block's array of images."""
         if made is not out:
             images, count, size = len(made), matrices.depth, matrices.rows * matrices.columns
-            transpose_stack(made, Stack(0, count * size, 0, size, 1), out.reshape(images, 1, size, count), images, 1)
+            yield (
+                transpose_stack,
+                (made, Stack(0, count * size, 0, size, 1), out.reshape(images, 1, size, count), images, 1),
+            )
 
-    def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+    def bind_forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
         left, right, outputs = plain(x[0].value), plain(x[1].value), plain(y.value)
-        right = self._side_by_side(right, self.right, block.scratch["right"])
+        right = yield from self._side_by_side(right, self.right, block.scratch["right"])
         made = block.scratch["made"] if self.made.between else outputs
         places = self.left.places, self.right.apart.places, self.made.apart.places
-        _multiply(left, places[0], right, places[1], made, places[2], _sizes(len(left), self.left, self.right))
-        self._put_back(made, self.made, outputs)
+        yield _multiply(left, places[0], right, places[1], made, places[2], _sizes(len(left), self.left, self.right))
+        yield from self._put_back(made, self.made, outputs)
 
-    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+    def bind_backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
         """grad_x₁ = grad_y x₂ᵀ and grad_x₂ = x₁ᵀ grad_y."""
         left, right, grad = plain(x[0].value), plain(x[1].value), plain(y.grad)
         images, count = len(grad), self.made.depth
         if x[0].has_grad:
             turned = self.right._replace(rows=self.right.columns, columns=self.right.rows, between=False)
             space = block.scratch["right"].reshape(turned.shape(images))
-            transpose_stack(right, self.right.places, space, images, count)
+            yield transpose_stack, (right, self.right.places, space, images, count)
             target = plain(x[0].grad)
             made = block.scratch["left"] if self.left.between else target
             sizes = _sizes(images, self.made, turned)
-            _multiply(grad, self.made.places, space, turned.places, made, self.left.apart.places, sizes)
-            self._put_back(made, self.left, target)
+            yield _multiply(grad, self.made.places, space, turned.places, made, self.left.apart.places, sizes)
+            yield from self._put_back(made, self.left, target)
         if x[1].has_grad:
-            whole = self._side_by_side(grad, self.made, block.scratch["made"])
+            whole = yield from self._side_by_side(grad, self.made, block.scratch["made"])
             target = plain(x[1].grad)
             made = block.scratch["right"] if self.right.between else target
             turned = self.left._replace(rows=self.left.columns, columns=self.left.rows)
             places, sizes = self.left.places.turned, _sizes(images, turned, self.made)
-            _multiply(left, places, whole, self.made.apart.places, made, self.right.apart.places, sizes)
-            self._put_back(made, self.right, target)
+            yield _multiply(left, places, whole, self.made.apart.places, made, self.right.apart.places, sizes)
+            yield from self._put_back(made, self.right, target)
 
 
 def _sizes(images: int, left: Matrices, right: Matrices) -> Sizes:
     return Sizes(images, left.depth, left.rows, left.columns, right.columns)
 
 
-def _multiply(a: Array, of_a: Stack, b: Array, of_b: Stack, y: Array, of_y: Stack, sizes: Sizes) -> None:
-    matmul(*tile_size(sizes.rows, sizes.columns))(a, of_a, b, of_b, y, of_y, sizes, 1.0)
+def _multiply(a: Array, of_a: Stack, b: Array, of_b: Stack, y: Array, of_y: Stack, sizes: Sizes) -> Bound:
+    return matmul(*tile_size(sizes.rows, sizes.columns)), (a, of_a, b, of_b, y, of_y, sizes, 1.0)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..compiled import batch_norm as compiled
 from ..compiled.layer_norm import group_norm_backward, group_norm_forward, layer_norm_backward, layer_norm_forward
-from ..layers.base import Block, Direction, Layer, Scratch
+from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.normalization import BatchNorm
 from ..layers.pooling import MaxPool2d
 from ..layers.standardization import GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d
@@ -22,18 +23,19 @@ from .base import Leaf, plain, rows
 from .pooling import side_by_side
 
 
-class Vectors(NamedTuple):
+@dataclass
+class Vectors:
     """What a batch norm's passes read, one float32 vector a channel each.
 
     Attributes:
         statistics: The layer's own record.
-        forward: Centre, scale and shift: y = (x − centre) · scale + shift.
-        backward: What the gradients, x − centre and 1 are multiplied by; empty before the backward pass.
+        forward: (3, c): centre, scale and shift: y = (x − centre) · scale + shift.
+        backward: (3, c): what the gradients, x − centre and 1 are multiplied by.
     """
 
     statistics: Statistics
-    forward: tuple[Array, ...]
-    backward: tuple[Array, ...] = ()
+    forward: Array
+    backward: Array
 
 
 class CompiledBatchNorm(Leaf):
@@ -58,31 +60,35 @@ class CompiledBatchNorm(Leaf):
     def total(self, lanes: Array, direction: Direction) -> Array:
         return self.norm.total(lanes, direction)
 
-    def sum_forward(self, x: Tensor, block: Block) -> None:
-        compiled.batch_norm_moments(rows(x.value), block.sums)
+    def bind_sum_forward(self, x: Tensor, block: Block) -> Iterator[Bound]:
+        yield compiled.batch_norm_moments, (rows(x.value), block.sums)
 
-    def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> Vectors:
-        statistics = self.norm.begin_forward(before, shape, training, sums)
+    def begin_forward(self, before: Vectors | None, shape: Shape, training: bool, sums: Array | None) -> Vectors:
+        statistics = self.norm.begin_forward(before and before.statistics, shape, training, sums)
+        if before is None:
+            before = Vectors(statistics, *np.empty((2, 3, self.norm.num_features), np.float32))
+        before.statistics = statistics
         # Here it costs nothing to take the centre off first, and is exact for any mean.
-        vectors = forward_vectors(statistics, *self.norm.arrays(), self.norm.eps, np.float32)
-        return Vectors(statistics, tuple(np.array(each, np.float32) for each in vectors))
+        before.forward[...] = forward_vectors(statistics, *self.norm.arrays(), self.norm.eps, np.float32)
+        return before
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._forward(x, None, y, block)
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        return self._forward(x, None, y, block)
 
-    def _forward(self, x: Tensor, other: Tensor | None, y: Tensor, block: Block) -> None:
+    def _forward(self, x: Tensor, other: Tensor | None, y: Tensor, block: Block) -> Iterator[Bound]:
         values, (kind, a, b) = rows(x.value), self.activation
         added = values if other is None else rows(other.value)
-        compiled.batch_norm_forward(kind, other is not None)(values, added, *block.state.forward, rows(y.value), a, b)
+        forward = compiled.batch_norm_forward(kind, other is not None)
+        yield forward, (values, added, *block.state.forward, rows(y.value), a, b)
 
-    def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._sum_backward(x, None, y, block)
+    def bind_sum_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        return self._sum_backward(x, None, y, block)
 
-    def _sum_backward(self, x: Tensor, other: Tensor | None, y: Tensor, block: Block) -> None:
+    def _sum_backward(self, x: Tensor, other: Tensor | None, y: Tensor, block: Block) -> Iterator[Bound]:
         values, (kind, a, b) = rows(x.value), self.activation
         added = values if other is None else rows(other.value)
         sums_of = compiled.batch_norm_backward_sums(kind, other is not None)
-        sums_of(rows(y.grad), values, added, *block.state.forward, block.sums, a, b)
+        yield sums_of, (rows(y.grad), values, added, *block.state.forward, block.sums, a, b)
 
     def begin_backward(self, state: Vectors, shape: Shape, sums: Array | None) -> Vectors:
         assert sums is not None
@@ -91,14 +97,15 @@ class CompiledBatchNorm(Leaf):
         sums = np.stack([sums[0], sums[1] - (statistics.mean - state.forward[0]) * sums[0]])
         norm.begin_backward(statistics, shape, sums)
         _, *vectors = backward_vectors(statistics, norm.arrays()[0], sums, norm.eps, np.float32)
-        return state._replace(backward=tuple(np.array(each, np.float32) for each in vectors))
+        state.backward[...] = vectors
+        return state
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         if x.has_grad:
             values, (kind, a, b) = rows(x.value), self.activation
             backward, grad_x = compiled.batch_norm_backward(kind, False), rows(x.grad)
             vectors = *block.state.forward, *block.state.backward
-            backward(rows(y.grad), values, values, *vectors, grad_x, grad_x, a, b)
+            yield backward, (rows(y.grad), values, values, *vectors, grad_x, grad_x, a, b)
 
 
 class CompiledNormalizedSum(CompiledBatchNorm, Wiring):
@@ -108,24 +115,25 @@ class CompiledNormalizedSum(CompiledBatchNorm, Wiring):
         super().__init__(norm, layer, activation)
         self.stands_for = (norm, addition) if layer is None else (norm, addition, layer)
 
-    def sum_forward(self, x: Sequence[Tensor], block: Block) -> None:  # type: ignore[override]
-        super().sum_forward(x[0], block)
+    def bind_sum_forward(self, x: Any, block: Block) -> Iterator[Bound]:
+        return super().bind_sum_forward(x[0], block)
 
-    def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        self._forward(x[0], x[1], y, block)
+    def bind_forward(self, x: Any, y: Tensor, block: Block) -> Iterator[Bound]:
+        return self._forward(x[0], x[1], y, block)
 
-    def sum_backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        self._sum_backward(x[0], x[1], y, block)
+    def bind_sum_backward(self, x: Any, y: Tensor, block: Block) -> Iterator[Bound]:
+        return self._sum_backward(x[0], x[1], y, block)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"nobody's": Scratch(shape)} if direction == "backward" else {}
 
-    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+    def bind_backward(self, x: Any, y: Tensor, block: Block) -> Iterator[Bound]:
         (values, added), (kind, a, b) = (rows(tensor.value) for tensor in x), self.activation
         nobody = block.scratch["nobody's"].reshape(values.shape)
         gradients = [rows(tensor.grad) if tensor.has_grad else nobody for tensor in x]
         backward = compiled.batch_norm_backward(kind, True)
-        backward(rows(y.grad), values, added, *block.state.forward, *block.state.backward, *gradients, a, b)
+        vectors = *block.state.forward, *block.state.backward
+        yield backward, (rows(y.grad), values, added, *vectors, *gradients, a, b)
 
 
 class CompiledBatchNormPool(CompiledBatchNorm):
@@ -149,21 +157,21 @@ class CompiledBatchNormPool(CompiledBatchNorm):
         images, channels, height, width = shape
         return {"winners": Scratch((images, height // self.size, width // self.size, channels), np.uint8)}
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         kind, a, b = self.activation
         forward = compiled.batch_norm_pool_forward(kind, self.size)
-        forward(plain(x.value), *block.state.forward, plain(y.value), block.saved["winners"], a, b)
+        yield forward, (plain(x.value), *block.state.forward, plain(y.value), block.saved["winners"], a, b)
 
-    def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_sum_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         centre = block.state.forward[0]
         backward = compiled.batch_norm_pool_backward_sums(self.size)
-        backward(plain(y.grad), plain(x.value), block.saved["winners"], centre, block.sums)
+        yield backward, (plain(y.grad), plain(x.value), block.saved["winners"], centre, block.sums)
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         if x.has_grad:
             backward = compiled.batch_norm_pool_backward(self.size)
             vectors = block.state.forward[0], *block.state.backward
-            backward(plain(y.grad), plain(x.value), block.saved["winners"], *vectors, plain(x.grad))
+            yield backward, (plain(y.grad), plain(x.value), block.saved["winners"], *vectors, plain(x.grad))
 
 
 class Standardizing(Leaf):
@@ -175,36 +183,42 @@ class Standardizing(Leaf):
     norm: Any
     size: int
 
-    def _vectors(self) -> tuple[Array, Array]:
-        weight, bias = self.norm.weight, self.norm.bias
-        return (
-            np.ones(self.size, np.float32) if weight is None else flat(weight, weight.array),
-            np.zeros(self.size, np.float32) if bias is None else flat(bias, bias.array),
-        )
-
-    def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> tuple[Array, Array]:
-        return self._vectors()
+    def begin_forward(self, before: Array | None, shape: Shape, training: bool, sums: Array | None) -> Array:
+        """γ and β, (2, size)."""
+        if before is None:
+            before = np.stack([np.ones(self.size, np.float32), np.zeros(self.size, np.float32)])
+        for vector, parameter in zip(before, (self.norm.weight, self.norm.bias), strict=True):
+            if parameter is not None:
+                vector[...] = flat(parameter, parameter.array)
+        return before
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         names = ("grad_weight", "grad_bias", "grad") if direction == "backward" else ()
         return {name: Scratch(shape if name == "grad" else (self.size,)) for name in names}
 
     def _gradients(self, block: Block) -> tuple[Array, Array]:
-        of_weight, of_bias = block.scratch["grad_weight"], block.scratch["grad_bias"]
-        of_weight.fill(0)
-        of_bias.fill(0)
-        return of_weight, of_bias
+        return block.scratch["grad_weight"], block.scratch["grad_bias"]
 
-    def _add(self, block: Block, of_weight: Array, of_bias: Array) -> None:
-        for parameter, gradient in ((self.norm.weight, of_weight), (self.norm.bias, of_bias)):
+    def _add(self, block: Block, *gradients: Array) -> Iterator[Bound]:
+        for parameter, gradient in zip((self.norm.weight, self.norm.bias), gradients, strict=True):
             if parameter is not None and parameter.trainable:
-                total = flat(parameter, block.grad(parameter))
-                total += gradient
+                yield block.add_grad, (parameter, laid(parameter, gradient))
+
+
+def _zeros(arrays: Sequence[Array]) -> Iterator[Bound]:
+    for array in arrays:
+        yield array.fill, (0,)
 
 
 def flat(parameter: Parameter, array: Array) -> Array:
     """A parameter's array, or its gradient, as it lies in memory."""
     return array.transpose(parameter.memory_axes).reshape(-1)
+
+
+def laid(parameter: Parameter, vector: Array) -> Array:
+    """What :func:`flat` undoes: a vector as the parameter's shape."""
+    axes = parameter.memory_axes
+    return vector.reshape([parameter.shape[axis] for axis in axes]).transpose(np.argsort(axes))
 
 
 class CompiledLayerNorm(Standardizing):
@@ -218,17 +232,19 @@ class CompiledLayerNorm(Standardizing):
     def _rows(self, x: Array) -> Array:
         return plain(x).reshape(-1, self.size)
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         weight, bias = block.state
-        layer_norm_forward(self._rows(x.value), np.float32(self.norm.eps), weight, bias, self._rows(y.value))
+        yield layer_norm_forward, (self._rows(x.value), np.float32(self.norm.eps), weight, bias, self._rows(y.value))
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         weight, _ = block.state
         gradients = self._gradients(block)
         grad = self._rows(y.grad)
         grad_x = self._rows(x.grad) if x.has_grad else block.scratch["grad"].reshape(grad.shape)
-        layer_norm_backward(self._rows(x.value), grad, np.float32(self.norm.eps), weight, grad_x, *gradients)
-        self._add(block, *gradients)
+        eps = np.float32(self.norm.eps)
+        yield from _zeros(gradients)
+        yield layer_norm_backward, (self._rows(x.value), grad, eps, weight, grad_x, *gradients)
+        yield from self._add(block, *gradients)
 
 
 class CompiledGroupNorm(Standardizing):
@@ -241,14 +257,15 @@ class CompiledGroupNorm(Standardizing):
     def _positions(self, x: Array) -> Array:
         return plain(x).reshape(len(x), -1, self.size)
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         values, outputs, eps = self._positions(x.value), self._positions(y.value), np.float32(self.norm.eps)
-        group_norm_forward(values, self.groups, eps, *block.state, outputs)
+        yield group_norm_forward, (values, self.groups, eps, *block.state, outputs)
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         weight, _ = block.state
         gradients, grad = self._gradients(block), self._positions(y.grad)
         grad_x = self._positions(x.grad) if x.has_grad else block.scratch["grad"].reshape(grad.shape)
         eps = np.float32(self.norm.eps)
-        group_norm_backward(self._positions(x.value), grad, self.groups, eps, weight, grad_x, *gradients)
-        self._add(block, *gradients)
+        yield from _zeros(gradients)
+        yield group_norm_backward, (self._positions(x.value), grad, self.groups, eps, weight, grad_x, *gradients)
+        yield from self._add(block, *gradients)

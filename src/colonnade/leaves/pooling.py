@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
 
 from ..compiled import pooling as compiled
-from ..layers.base import Block, Layer, Scratch
+from ..layers.base import Block, Bound, Layer, Scratch
 from ..layers.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from ..ops import pooling
 from ..ops.layout import Array
@@ -39,14 +40,14 @@ class CompiledMaxPool2d(Leaf):
         outputs = pooling.pooled_size(self.pool.window, (height, width), self.pool.ceil_mode)
         return {"winners": Scratch((images, *outputs, channels), np.uint8)}
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         winners = block.saved["winners"] if block.training else np.empty((0, 0, 0, 0), np.uint8)
         forward = compiled.max_pool_forward(block.training)
-        forward(plain(x.value), plain(y.value), winners, *self.window, self.dilation)
+        yield forward, (plain(x.value), plain(y.value), winners, *self.window, self.dilation)
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        grad, grad_x = plain(y.grad), plain(x.grad)
-        compiled.max_pool_backward(grad, block.saved["winners"], grad_x, *self.window, self.dilation)
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        arrays = plain(y.grad), block.saved["winners"], plain(x.grad)
+        yield compiled.max_pool_backward, (*arrays, *self.window, self.dilation)
 
 
 class CompiledAveragePool2d(Leaf):
@@ -76,11 +77,11 @@ class CompiledAveragePool2d(Leaf):
             self.shares = np.full((*outputs, 1), share, np.float32)[..., 0].copy()
         self.rows, self.columns = bounds
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        compiled.average_pool_forward(plain(x.value), plain(y.value), self.rows, self.columns, self.shares)
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield compiled.average_pool_forward, (plain(x.value), plain(y.value), self.rows, self.columns, self.shares)
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        compiled.average_pool_backward(plain(y.grad), plain(x.grad), self.rows, self.columns, self.shares)
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield compiled.average_pool_backward, (plain(y.grad), plain(x.grad), self.rows, self.columns, self.shares)
 
 
 class CompiledAverageSquares(Leaf):
@@ -97,11 +98,11 @@ class CompiledAverageSquares(Leaf):
         """Whether a pool is of such squares, of images (c, h, w), and takes their average."""
         return pool.divisor_override is None and side_by_side(pool.window, shape)
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        compiled.average_squares_forward(self.size)(plain(x.value), plain(y.value))
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield compiled.average_squares_forward(self.size), (plain(x.value), plain(y.value))
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        compiled.average_squares_backward(self.size)(plain(y.grad), plain(x.grad))
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield compiled.average_squares_backward(self.size), (plain(y.grad), plain(x.grad))
 
 
 def side_by_side(window: Window, shape: Shape) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
 
 from ..compiled.prelu import prelu_backward, prelu_forward
-from ..layers.base import Block, Direction, Layer, Scratch
+from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.pieces import PReLU
 from ..ops.layout import Array
 from ..tensor import Shape, Tensor
@@ -36,14 +37,19 @@ class CompiledPReLU(Leaf):
         return weight
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        return {"grad_weight": Scratch((self.channels,)), "grad": Scratch(shape)} if direction == "backward" else {}
+        if direction == "forward":
+            return {}
+        total = Scratch((self.layer.num_parameters,))
+        return {"grad_weight": Scratch((self.channels,)), "total": total, "grad": Scratch(shape)}
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        prelu_forward(rows(x.value), block.state, rows(y.value))
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield prelu_forward, (rows(x.value), block.state, rows(y.value))
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         values, of_weight = rows(x.value), block.scratch["grad_weight"]
-        of_weight.fill(0)
         target = rows(x.grad) if x.has_grad else block.scratch["grad"].reshape(values.shape)
-        prelu_backward(values, rows(y.grad), block.state, target, of_weight)
-        block.add_grad(self.layer.weight, of_weight.reshape(self.layer.num_parameters, -1).sum(axis=1))
+        yield of_weight.fill, (0,)
+        yield prelu_backward, (values, rows(y.grad), block.state, target, of_weight)
+        total = block.scratch["total"]
+        yield np.sum, (of_weight.reshape(total.size, -1), 1, None, total)
+        yield block.add_grad, (self.layer.weight, total)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from .. import layers
 from ..compiled.rearrangement import copied, inverse, summed
-from ..layers.base import Block, Layer, Prepared
+from ..layers.base import Block, Bound, Layer, Prepared
 from ..ops.layout import Array, channels_first
 from ..tensor import Shape, Tensor
 from .base import Leaf, flat_images
@@ -53,13 +53,14 @@ class CompiledRearrangement(Leaf):
         if source.size == size and (source == np.arange(size)).all():
             self.views = {"forward", "backward"}  # type: ignore[misc]
         back = inverse(source, size)
-        self.copy, self.copy_back = copied(source), summed(source) if back is None else copied(back)
+        self.copy, self.table = copied(source)
+        self.copy_back, self.table_back = summed(source) if back is None else copied(back)
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self.copy(flat_images(x.value), flat_images(y.value))
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield self.copy, (flat_images(x.value), self.table, flat_images(y.value))
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self.copy_back(flat_images(y.grad), flat_images(x.grad))
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield self.copy_back, (flat_images(y.grad), self.table_back, flat_images(x.grad))
 
 
 def sources(run: Sequence[Layer], shape: Shape) -> Array:

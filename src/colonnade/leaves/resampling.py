@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
 
 from ..compiled.resampling import band, interpolate
-from ..layers.base import Block, Direction, Layer, Scratch
+from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.resampling import Upsample
 from ..layers.resizing import Resize
 from ..tensor import Shape, Tensor
@@ -42,17 +43,17 @@ class CompiledResampling(Leaf):
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"rows": Scratch((shape[0], *self.rows))}
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         values, outputs, made = plain(x.value), plain(y.value), block.scratch["rows"]
         images, rows, columns, channels = made.shape
         whole = columns * channels
-        interpolate(values.reshape(images, -1, whole), *self.down, made.reshape(images, rows, whole))
+        yield interpolate, (values.reshape(images, -1, whole), *self.down, made.reshape(images, rows, whole))
         lines = images * rows
-        interpolate(made.reshape(lines, columns, channels), *self.across, outputs.reshape(lines, -1, channels))
+        yield interpolate, (made.reshape(lines, columns, channels), *self.across, outputs.reshape(lines, -1, channels))
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         grad, target, made = plain(y.grad), plain(x.grad), block.scratch["rows"]
         images, rows, columns, channels = made.shape
         whole, lines = columns * channels, images * rows
-        interpolate(grad.reshape(lines, -1, channels), *self.back, made.reshape(lines, columns, channels))
-        interpolate(made.reshape(images, rows, whole), *self.up, target.reshape(images, -1, whole))
+        yield interpolate, (grad.reshape(lines, -1, channels), *self.back, made.reshape(lines, columns, channels))
+        yield interpolate, (made.reshape(images, rows, whole), *self.up, target.reshape(images, -1, whole))

@@ -6,8 +6,10 @@ through convolution, batch norm, pool and activation by the same compiled functi
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from .. import layers
-from ..compiled.convolution import Epilogue, kernel_gradient, product
+from ..compiled.convolution import Call, Epilogue, kernel_gradient, product
 from ..layers.base import Layer
 from ..ops.layout import Array
 from ..ops.window import Window
@@ -74,11 +76,11 @@ class TiledConv1d(TiledProduct):
     def multiplications(self, shape: Shape) -> int:
         return self.convolution.multiplications((shape[0], shape[2]))
 
-    def kernel(self) -> Array:
+    def by_group(self, weight: Array) -> Array:
         # (c_out, c_in/g, k) → (g, 1, k, c_in/g, c_out/g)
-        weight = self.weight.array
         return weight.reshape(self.groups, -1, 1, *weight.shape[1:]).transpose(0, 2, 4, 3, 1)
 
-    def kernel_gradient(self, x: Array, grad_y: Array, work: Array) -> Array:
+    def kernel_gradient(self, x: Array, grad_y: Array, work: Array) -> Generator[Call, None, Array]:
         # (g, 1, k, c_in/g, c_out/g) → (g, c_out/g, c_in/g, 1, k)
-        return self.weight_gradient.run(x, grad_y, work).transpose(0, 4, 3, 1, 2)
+        gradient = yield from self.weight_gradient.calls(x, grad_y, work)
+        return gradient.transpose(0, 4, 3, 1, 2)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from ..compiled.softmax import log_softmax_backward, log_softmax_forward, softmax_backward, softmax_forward
 from ..layers.activation import Softmax
-from ..layers.base import Block, Layer
+from ..layers.base import Block, Bound, Layer
 from ..layers.log_softmax import LogSoftmax
 from ..tensor import Shape, Tensor
 from .base import Leaf, rows
@@ -32,8 +33,8 @@ class CompiledSoftmax(Leaf):
         last = 1 if len(shape) == 3 else len(shape)
         return layer.dim % (len(shape) + 1) == last
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self.run(rows(x.value), rows(y.value))
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield self.run, (rows(x.value), rows(y.value))
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self.run_back(rows(y.value), rows(y.grad), rows(x.grad))
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield self.run_back, (rows(y.value), rows(y.grad), rows(x.grad))

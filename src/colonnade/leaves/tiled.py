@@ -1,33 +1,35 @@
-"""What the convolutions other than Conv2d share: kernels packed once a pass, and the three products of a layer."""
+"""What all convolutions share: kernels packed once a pass, and the three products of a layer."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..compiled.activation import activation_backward
-from ..compiled.convolution import Gradient, Product
-from ..compiled.direct import add_position_sums
-from ..layers.base import Block, Direction, Layer, Scratch
+from ..compiled.convolution import Call, Gradient, Packed, Product
+from ..compiled.direct import position_sums
+from ..compiled.packing import turned
+from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
 from .activation import NONE, Activation
 from .base import Leaf, plain
 
-Packed = list[tuple[Array, Array]]
 
-
-class Kernels(NamedTuple):
+@dataclass
+class Kernels:
     """The kernel as the tiles read it: for the output, and for the gradient at the input once there is one.
 
     Attributes:
         version: What stays equal for as long as the parameters do; None where that can't be known.
     """
 
-    version: tuple[int, ...] | None
+    version: Any
     forward: Packed
-    turned: Packed
+    turned: Packed | None = None
 
 
 class TiledProduct(Leaf):
@@ -48,47 +50,67 @@ class TiledProduct(Leaf):
         self.stands_for = (convolution,) if layer is None else (convolution, layer)
         self.reads: set[str] = {"input"} | activation.reads  # type: ignore[misc]
 
-    def kernel(self) -> Array:
-        """(g, k_h, k_w, c_in / g, c_out / g), a view."""
+    def version(self) -> Any:
+        """What stays equal for as long as `weights` do; None where that can't be known."""
+        return unchanged_since([each for each in (self.weight, self.bias) if each is not None])
+
+    def weights(self) -> tuple[Array, Array | None]:
+        """The kernel as the parameter lies, and the bias."""
+        return self.weight.array, None if self.bias is None else self.bias.array
+
+    def by_group(self, weight: Array) -> Array:
+        """A kernel as (g, k_h, k_w, c_in / g, c_out / g), a view."""
         raise NotImplementedError
 
-    def kernel_gradient(self, x: Array, grad_y: Array, work: Array) -> Array:
-        """The gradient at the kernel, as `weight` lies but for its shape."""
+    def kernel_gradient(self, x: Array, grad_y: Array, work: Array) -> Generator[Call, None, Array]:
+        """The calls for the gradient at the kernel; it is returned as `weight` lies but for its shape."""
         raise NotImplementedError
 
     def begin_forward(self, before: Kernels | None, shape: Shape, training: bool, sums: Array | None) -> Kernels:
-        version = unchanged_since([each for each in (self.weight, self.bias) if each is not None])
-        if before is not None and version is not None and before.version == version:
-            return before
-        bias = None if self.bias is None else self.bias.array
-        return Kernels(version, self.output.pack(np.ascontiguousarray(self.kernel()), bias), [])
+        version = self.version()
+        if before is None:
+            return Kernels(version, self._pack(None))
+        if version is None or before.version != version:
+            before.version, before.forward = version, self._pack(before.forward)
+        return before
+
+    def _pack(self, out: Packed | None) -> Packed:
+        kernel, bias = self.weights()
+        return self.output.pack(np.ascontiguousarray(self.by_group(kernel)), bias, out)
 
     def begin_backward(self, state: Kernels, shape: Shape, sums: Array | None) -> Kernels:
-        turned = np.ascontiguousarray(self.kernel().swapaxes(3, 4))
-        return state._replace(turned=self.input_gradient.pack(turned, None))
+        kernel = np.ascontiguousarray(self.by_group(self.weight.array))
+        exchanged = turned(kernel.reshape(-1, *kernel.shape[3:])).reshape(*kernel.shape[:3], *kernel.shape[:2:-1])
+        state.turned = self.input_gradient.pack(exchanged, None, state.turned)
+        return state
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         images = shape[0]
         if direction == "forward":
             return {"work": Scratch((self.output.room(images),))}
         spaces = {"work": Scratch((max(self.weight_gradient.room(images), self.input_gradient.room(images)),))}
-        return spaces | ({"grad": Scratch((images, *self.written))} if self.activation.kind else {})
+        if self.activation.kind:
+            spaces["grad"] = Scratch((images, *self.written))
+        if self.bias is not None:
+            spaces["bias"] = Scratch(self.bias.shape)
+        return spaces
 
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         outputs = plain(y.value)
-        self.output.run(plain(x.value), block.state.forward, outputs, outputs, block.scratch["work"])
+        return self.output.calls(plain(x.value), block.state.forward, outputs, outputs, block.scratch["work"])
 
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         grad, work = plain(y.grad), block.scratch["work"]
         kind, a, b = self.activation
         if kind:
-            activation_backward(kind)(plain(y.value), grad, a, b, block.scratch["grad"])
+            yield activation_backward(kind), (plain(y.value), grad, a, b, block.scratch["grad"])
             grad = block.scratch["grad"]
         if self.weight.trainable:
-            gradient = self.kernel_gradient(plain(x.value), grad, work)
-            block.add_grad(self.weight, gradient.reshape(self.weight.shape))
+            gradient = yield from self.kernel_gradient(plain(x.value), grad, work)
+            yield block.add_grad, (self.weight, gradient.reshape(self.weight.shape))
         if self.bias is not None and self.bias.trainable:
-            add_position_sums(grad.reshape(-1, grad.shape[3]), block.grad(self.bias))
+            yield position_sums, (grad.reshape(-1, grad.shape[3]), block.scratch["bias"])
+            yield block.add_grad, (self.bias, block.scratch["bias"])
         if x.has_grad:
             target = plain(x.grad)
-            self.input_gradient.run(grad, block.state.turned, target, target, work)
+            yield from self.input_gradient.calls(grad, block.state.turned, target, target, work)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..compiled.convolution import Epilogue, kernel_gradient, product
+from collections.abc import Generator
+
+from ..compiled.convolution import Call, Epilogue, kernel_gradient, product
 from ..layers.base import Layer
 from ..layers.transposed_convolution import ConvTranspose2d
 from ..ops.layout import Array
@@ -42,11 +44,11 @@ class TiledConvTranspose2d(TiledProduct):
         self.input_gradient = product(window, self.written, small, self.groups, True)
         self.weight_gradient = kernel_gradient(window, self.written, small, self.groups)
 
-    def kernel(self) -> Array:
+    def by_group(self, weight: Array) -> Array:
         # (c_in, c_out/g, k_h, k_w) → (g, k_h, k_w, c_in/g, c_out/g)
-        weight = self.weight.array
         return weight.reshape(self.groups, -1, *weight.shape[1:]).transpose(0, 3, 4, 1, 2)
 
-    def kernel_gradient(self, x: Array, grad_y: Array, work: Array) -> Array:
+    def kernel_gradient(self, x: Array, grad_y: Array, work: Array) -> Generator[Call, None, Array]:
         # (g, k_h, k_w, c_out/g, c_in/g) → (g, c_in/g, c_out/g, k_h, k_w)
-        return self.weight_gradient.run(grad_y, x, work).transpose(0, 4, 3, 1, 2)
+        gradient = yield from self.weight_gradient.calls(grad_y, x, work)
+        return gradient.transpose(0, 4, 3, 1, 2)

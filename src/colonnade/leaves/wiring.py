@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..compiled.addition import (
     multiplication_forward,
 )
 from ..compiled.copies import copy_columns
-from ..layers.base import Block, Direction, Layer, Scratch
+from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.wiring import Fork, Wiring
 from ..ops.layout import Array
 from ..tensor import Shape, Tensor
@@ -59,22 +59,22 @@ class CompiledAddition(Leaf, Wiring):
         self.reads = activation.reads  # type: ignore[misc]
         self.views = addition.views if layer is None else set()  # type: ignore[misc]
 
-    def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+    def bind_forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
         kind, a, b = self.activation
         total, outputs = plain(x[0].value), plain(y.value)
         for other in x[1:-1]:
-            addition_forward(IDENTITY)(total, plain(other.value), a, b, outputs)
+            yield addition_forward(IDENTITY), (total, plain(other.value), a, b, outputs)
             total = outputs
-        addition_forward(kind)(total, plain(x[-1].value), a, b, outputs)
+        yield addition_forward(kind), (total, plain(x[-1].value), a, b, outputs)
 
-    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+    def bind_backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
         kind, a, b = self.activation
         grad = plain(y.grad)
         graded = [tensor for tensor in x if tensor.has_grad]
         known = plain(y.value) if self.reads else grad
-        activation_backward(kind)(known, grad, a, b, plain(graded[0].grad))
+        yield activation_backward(kind), (known, grad, a, b, plain(graded[0].grad))
         for tensor in graded[1:]:
-            np.copyto(plain(tensor.grad), plain(graded[0].grad))
+            yield np.copyto, (plain(tensor.grad), plain(graded[0].grad))
 
 
 class CompiledFork(Leaf, Wiring):
@@ -86,15 +86,15 @@ class CompiledFork(Leaf, Wiring):
     def __init__(self, fork: Fork) -> None:
         self.stands_for = (fork,)
 
-    def forward(self, x: Sequence[Tensor], y: Sequence[Tensor], block: Block) -> None:  # type: ignore[override]
+    def bind_forward(self, x: Sequence[Tensor], y: Sequence[Tensor], block: Block) -> Iterator[Bound]:
         for output in y:
-            np.copyto(output.value, x[0].value)
+            yield np.copyto, (output.value, x[0].value)
 
-    def backward(self, x: Sequence[Tensor], y: Sequence[Tensor], block: Block) -> None:  # type: ignore[override]
+    def bind_backward(self, x: Sequence[Tensor], y: Sequence[Tensor], block: Block) -> Iterator[Bound]:
         _, a, b = NONE
         total, first = plain(x[0].grad), plain(y[0].grad)
         for output in y[1:]:
-            addition_forward(IDENTITY)(first, plain(output.grad), a, b, total)
+            yield addition_forward(IDENTITY), (first, plain(output.grad), a, b, total)
             first = total
 
 
@@ -104,19 +104,19 @@ class CompiledConcat(Leaf, Wiring):
     def __init__(self, concat: layers.Concat) -> None:
         self.stands_for = (concat,)
 
-    def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+    def bind_forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
         outputs, to = rows(y.value), 0
         for tensor in x:
             values = rows(tensor.value)
-            copy_columns(values, 0, outputs, to, values.shape[1])
+            yield copy_columns, (values, 0, outputs, to, values.shape[1])
             to += values.shape[1]
 
-    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+    def bind_backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
         grad, first = rows(y.grad), 0
         for tensor in x:
             columns = tensor.shape[1] if len(tensor.shape) == 4 else tensor.shape[-1]
             if tensor.has_grad:
-                copy_columns(grad, first, rows(tensor.grad), 0, columns)
+                yield copy_columns, (grad, first, rows(tensor.grad), 0, columns)
             first += columns
 
 
@@ -128,16 +128,19 @@ class CompiledMultiplication(Leaf, Wiring):
     def __init__(self, mul: layers.Mul) -> None:
         self.stands_for = (mul,)
 
-    def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        multiplication_forward(plain(x[0].value), plain(x[1].value), plain(y.value))
+    def bind_forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
+        yield multiplication_forward, (plain(x[0].value), plain(x[1].value), plain(y.value))
 
-    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+    def bind_backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
         grad, (left, right) = plain(y.grad), x
         if left.has_grad and right.has_grad:
-            multiplication_backward(plain(left.value), plain(right.value), grad, plain(left.grad), plain(right.grad))
+            yield (
+                multiplication_backward,
+                (plain(left.value), plain(right.value), grad, plain(left.grad), plain(right.grad)),
+            )
             return
         target, other = (left, right) if left.has_grad else (right, left)
-        multiplication_forward(grad, plain(other.value), plain(target.grad))
+        yield multiplication_forward, (grad, plain(other.value), plain(target.grad))
 
 
 class CompiledChannelScaling(Leaf, Wiring):
@@ -156,18 +159,18 @@ class CompiledChannelScaling(Leaf, Wiring):
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         return {"grad": Scratch(shape)} if direction == "backward" else {}
 
-    def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+    def bind_forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
         images, factor = x[self.wide], x[1 - self.wide]
-        channel_scaling_forward(positions(images.value), _vectors(factor.value), positions(y.value))
+        yield channel_scaling_forward, (positions(images.value), _vectors(factor.value), positions(y.value))
 
-    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+    def bind_backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
         images, factor, grad = x[self.wide], x[1 - self.wide], positions(y.grad)
         if not factor.has_grad:
-            channel_scaling_forward(grad, _vectors(factor.value), positions(images.grad))
+            yield channel_scaling_forward, (grad, _vectors(factor.value), positions(images.grad))
             return
         target = positions(images.grad) if images.has_grad else block.scratch["grad"].reshape(grad.shape)
         values, factors = positions(images.value), _vectors(factor.value)
-        channel_scaling_backward(values, factors, grad, target, _vectors(factor.grad))
+        yield channel_scaling_backward, (values, factors, grad, target, _vectors(factor.grad))
 
 
 def _vectors(x: Array) -> Array:
