@@ -118,11 +118,12 @@ class Executor:
         self.position: tuple[int, ...] = (0, 0)  # epoch and step: where the random streams stand
         self._input_gradient = True
         self._graded = plan.graded(True)
-        self._prepared = {step: Prepared() for step in plan.steps}
+        self._prepared = {step: Prepared((plan.images, *step.shape)) for step in plan.steps}
+        self._sizes = {step: sum(parameter.size for parameter in step.parameters) for step in plan.steps}
         self._outdated: set[Step] = set()  # whose record is another than the one that calls were bound to
         self._sums: dict[tuple[Step, Direction], Array] = {}  # (lanes, *the layer's shape)
         self._bound: dict[tuple[int, int, int, int], list[Bound]] = {}
-        self._lanes: dict[int, list[Lane]] = {}
+        self._lanes: dict[int, tuple[list[Lane], list[Array]]] = {}  # of a segment, and the sums that it makes
         self._views: dict[tuple[Edge, Kind], Array] = {}
 
     def reset(self) -> None:
@@ -172,15 +173,15 @@ class Executor:
 
     def _run(self, index: int) -> None:
         segment = self.plan.segments[index]
-        self._begin(segment.sums, segment.direction)
-        lanes = self._lanes.get(index)
-        if lanes is None:
-            lanes = self._lanes[index] = self._make_lanes(segment)
+        if segment.sums:
+            self._begin(segment.sums, segment.direction)
+        if index not in self._lanes:
+            self._lanes[index] = self._make_lanes(segment), self._make_sums(segment)
+        lanes, sums = self._lanes[index]
         for lane in lanes:
             lane.begin()
-        for call in segment.calls:
-            if call.action.startswith("sum"):
-                self._sums[call.step, call.direction].fill(0)
+        for array in sums:
+            array.fill(0)
         tasks = segment.cut.tasks
 
         def work(worker: int, number: int) -> None:
@@ -196,7 +197,8 @@ class Executor:
 
     def _begin(self, steps: Sequence[Step], direction: Direction) -> None:
         """Have layers prepare what a pass in that direction, or the segment to come, needs: each worker some."""
-        if sum(parameter.size for step in steps for parameter in step.parameters) > FOLDED:
+        # Outside training most hooks find that nothing has changed.
+        if self.plan.training and sum(self._sizes[step] for step in steps) > FOLDED:
             self._share_out(lambda worker, number: self._prepare(steps[number], direction), len(steps))
         else:
             for step in steps:
@@ -214,25 +216,20 @@ class Executor:
         self._outdated.clear()
 
     def _prepare(self, step: Step, direction: Direction) -> None:
-        shape, prepared = (self.plan.images, *step.shape), self._prepared[step]
+        prepared = self._prepared[step]
         lanes = self._sums.get((step, direction))
         sums = None if lanes is None else step.layer.total(lanes, direction)
         if direction == "forward":
-            state = step.layer.begin_forward(prepared.state, shape, step.training, sums)
+            state = step.layer.begin_forward(prepared.state, prepared.shape, step.training, sums)
         else:
-            state = step.layer.begin_backward(prepared.state, shape, sums)
+            state = step.layer.begin_backward(prepared.state, prepared.shape, sums)
         if state is not prepared.state and step.layer.binds_state:
             self._outdated.add(step)
         prepared.state = state
 
     def _make_lanes(self, segment: Segment) -> list[Lane]:
-        count = len(segment.cut.lanes)
-        for call in segment.calls:
-            shape = call.step.layer.sums(call.step.training)
-            if call.action.startswith("sum") and shape:
-                self._sums[call.step, call.direction] = np.zeros((count, *shape))
         if segment.gradients is None:
-            return [Lane() for _ in range(count)]
+            return [Lane() for _ in segment.cut.lanes]
         lanes = []
         for row in self._copies(segment, segment.gradients):
             gradients, start = {}, 0
@@ -241,6 +238,15 @@ class Executor:
                 start += parameter.size
             lanes.append(Lane(gradients))
         return [lanes[number] for number, task in enumerate(segment.cut.tasks) for _ in task]
+
+    def _make_sums(self, segment: Segment) -> list[Array]:
+        made = []
+        for call in segment.calls:
+            shape = call.step.layer.sums(call.step.training)
+            if call.action.startswith("sum") and shape:
+                made.append(np.zeros((len(segment.cut.lanes), *shape)))
+                self._sums[call.step, call.direction] = made[-1]
+        return made
 
     def _copies(self, segment: Segment, offset: int) -> Array:
         """The copies of a segment's gradients, (tasks, gradient size)."""
@@ -291,7 +297,7 @@ class Executor:
         """Make the views of one block, once: after that a block costs its calls and nothing else."""
         segment = self.plan.segments[index]
         start, stop = segment.cut.lanes[number][block]
-        lane = self._lanes[index][number]
+        lane = self._lanes[index][0][number]
         bound: list[Bound] = []
         # Whose gradients nothing was added to yet in this lane's copy.
         untouched = {*segment.parameters} if block == 0 and self._begins_copy(segment, number) else set()

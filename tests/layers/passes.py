@@ -35,7 +35,7 @@ def block(
 ) -> Block:
     """A block that holds `x`, with the scratch that the layer asks for."""
     scratch = unwritten(layer.scratch(x.shape, direction), x)
-    return Block(training, start, len(x), scratch, Prepared(), stream=stream, saved=saved)
+    return Block(training, start, len(x), scratch, Prepared(x.shape), stream=stream, saved=saved)
 
 
 def unwritten(wanted: dict[str, Scratch], x: Array) -> dict[str, Array]:

@@ -54,9 +54,14 @@ class Lane:
 
 
 class Prepared:
-    """What a layer prepared for the pass that is under way: the record that its `begin_` hooks return."""
+    """What a layer prepared for the pass that is under way: the record that its `begin_` hooks return.
 
-    def __init__(self) -> None:
+    Args:
+        shape: Of the whole batch at the layer's input.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
         self.state: Any = None
 
 
@@ -123,10 +128,14 @@ class Block:
         return self._lane.gradients[parameter]
 
     def add_grad(self, parameter: Parameter, gradient: Array) -> None:
-        """Add `gradient` to the lane's gradient of `parameter`, unless that is frozen."""
+        """Add `gradient` to the lane's gradient of `parameter`, unless that is frozen.
+
+        `gradient` has the parameter's shape, or one in which an axis of that is parted into several.
+        """
         if not parameter.trainable:
             return
         total, untouched = self._claim(parameter)
+        total = total.reshape(gradient.shape)
         if untouched:
             np.copyto(total, gradient)
         else:

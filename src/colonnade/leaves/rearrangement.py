@@ -76,7 +76,7 @@ def sources(run: Sequence[Layer], shape: Shape) -> Array:
             name: np.empty(wanted.shape, wanted.dtype or np.float64)
             for name, wanted in layer.scratch(x.shape, "forward").items()
         }
-        prepared = Prepared()
+        prepared = Prepared(x.shape)
         prepared.state = layer.begin_forward(None, x.shape, False, None)
         y = Tensor.of(_image(np.empty(math.prod(shape)), shape))
         layer.forward(x, y, Block(False, 0, 1, scratch, prepared))

@@ -63,7 +63,7 @@ class TiledProduct(Leaf):
         raise NotImplementedError
 
     def kernel_gradient(self, x: Array, grad_y: Array, work: Array) -> Generator[Call, None, Array]:
-        """The calls for the gradient at the kernel; it is returned as `weight` lies but for its shape."""
+        """The calls for the gradient at the kernel; it is returned as `weight` lies, with an axis for the groups."""
         raise NotImplementedError
 
     def begin_forward(self, before: Kernels | None, shape: Shape, training: bool, sums: Array | None) -> Kernels:
@@ -107,7 +107,7 @@ class TiledProduct(Leaf):
             grad = block.scratch["grad"]
         if self.weight.trainable:
             gradient = yield from self.kernel_gradient(plain(x.value), grad, work)
-            yield block.add_grad, (self.weight, gradient.reshape(self.weight.shape))
+            yield block.add_grad, (self.weight, gradient)
         if self.bias is not None and self.bias.trainable:
             yield position_sums, (grad.reshape(-1, grad.shape[3]), block.scratch["bias"])
             yield block.add_grad, (self.bias, block.scratch["bias"])
