@@ -46,12 +46,12 @@ class ReLU(Activation):
         return {"mask": Scratch((math.prod(shape),), np.bool_)}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if "zeros" not in block.scratch:
-            activation.relu_forward(x.value, 0.0, y.value)
+        if len(x.value) == 1:
+            activation.relu_forward(x.value, y.value)
             return
         zeros = block.scratch["zeros"]
         zeros.fill(0)
-        activation.relu_forward(x.value, laid_like(x.value, zeros), y.value)
+        activation.relu_forward(x.value, y.value, laid_like(x.value, zeros))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         mask = laid_like(y.value, block.scratch["mask"])
@@ -90,7 +90,7 @@ class LeakyReLU(Activation):
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         scaled = laid_like(x.value, block.scratch["scaled"])
-        side = laid_like(x.value, block.saved["side"]) if "side" in block.saved else None
+        side = laid_like(x.value, block.saved["side"]) if self.negative_slope < 0 and block.saved else None
         activation.leaky_relu_forward(x.value, self.negative_slope, y.value, scaled, side)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:

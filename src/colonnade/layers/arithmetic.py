@@ -13,9 +13,10 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..ops.layout import laid_like
+from ..ops.reduction import sum_to
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Scratch
-from .wiring import Elementwise, sum_to
+from .wiring import Elementwise
 
 
 class OfTwo(Elementwise):

@@ -10,8 +10,9 @@ import numpy as np
 
 from .. import arguments, initializers
 from ..errors import ShapeError
-from ..ops.attention import attention_backward, attention_forward, attention_weights
-from ..ops.dense import dense_backward_input, dense_forward
+from ..ops.attention import attention_backward, attention_forward, attention_mean, by_head, heads
+from ..ops.dense import dense_backward_bias, dense_backward_input, dense_backward_weight, dense_forward
+from ..ops.dropout import dropout_kept, dropout_scale
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor
 from .base import PLACE, Block, Direction, Layer, Scratch
@@ -119,51 +120,56 @@ class MultiheadAttention(Layer):
             spaces |= {"random": Scratch(drawn, np.float32), "kept": Scratch(weights), "dropped": Scratch(weights)}
         return spaces
 
-    def _drop(self, weights: Array, block: Block) -> tuple[Array, Array | None]:
-        """The weights after dropout, and what it multiplied them with."""
+    def _dropout(self, block: Block) -> tuple[Array | None, Array | None]:
+        """What dropout multiplies the weights with, and scratch for what becomes of them; the same both ways."""
         if not (self.dropout and block.training):
-            return weights, None
-        kept, dropped = block.scratch["kept"], block.scratch["dropped"]
-        drawn = block.random(block.scratch["random"])[:, : math.prod(weights.shape[1:])]
-        np.greater_equal(drawn, self.dropout, out=kept.reshape(drawn.shape))
-        np.multiply(kept, 1 / (1 - self.dropout) if self.dropout < 1 else 0.0, out=kept)
-        return np.multiply(weights, kept, out=dropped), kept
+            return None, None
+        factor = block.scratch["kept"]
+        drawn = block.random(block.scratch["random"])[:, : math.prod(factor.shape[1:])]
+        dropout_kept(drawn, self.dropout, factor.reshape(drawn.shape))
+        np.multiply(factor, dropout_scale(self.dropout), out=factor)
+        return factor, block.scratch["dropped"]
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         held = block.saved or block.scratch
         projected, weights, context = held["projected"], held["weights"], block.scratch["context"]
-        of_input, of_output = self._biases()
-        dense_forward(_rows(x.value), self.in_proj_weight.array, of_input, _rows(projected))
-        attention_weights(projected, self.num_heads, weights)
-        attention_forward(projected, self._drop(weights, block)[0], context)
-        dense_forward(_rows(context), self.out_proj_weight.array, of_output, _rows(y.value))
-
-    def _biases(self) -> tuple[Array | None, Array | None]:
-        if self.in_proj_bias is None or self.out_proj_bias is None:
-            return None, None
-        return self.in_proj_bias.array, self.out_proj_bias.array
+        factor, dropped = self._dropout(block)
+        dense_forward(x.value, self.in_proj_weight.array, _array(self.in_proj_bias), projected)
+        queries, keys, values = heads(projected, self.num_heads)
+        attention_forward(queries, keys, values, factor, by_head(context, self.num_heads), weights, dropped)
+        dense_forward(context, self.out_proj_weight.array, _array(self.out_proj_bias), y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        projected, weights = block.saved["projected"], block.saved["weights"]
-        context, grad_projected = block.scratch["context"], block.scratch["grad_projected"]
-        dropped, kept = self._drop(weights, block)
-        attention_forward(projected, dropped, context)
-        grad_y = _rows(y.grad)
-        block.add_product(self.out_proj_weight, grad_y.T, _rows(context), block.scratch["out_proj"])
-        dense_backward_input(grad_y, self.out_proj_weight.array, _rows(context))  # from here on the gradient at it
-        attention_backward(projected, weights, dropped, kept, context, grad_projected, block.scratch["grad_weights"])
-        grad_rows = _rows(grad_projected)
-        block.add_product(self.in_proj_weight, grad_rows.T, _rows(x.value), block.scratch["in_proj"])
-        if self.in_proj_bias is not None and self.out_proj_bias is not None:
-            block.add_grad(self.out_proj_bias, grad_y.sum(axis=0))
-            block.add_grad(self.in_proj_bias, grad_rows.sum(axis=0))
+        weights, context, grad_projected = (
+            block.saved["weights"],
+            block.scratch["context"],
+            block.scratch["grad_projected"],
+        )
+        queries, keys, values = heads(block.saved["projected"], self.num_heads)
+        (factor, dropped), answers = self._dropout(block), by_head(context, self.num_heads)
+        attention_mean(weights, values, factor, answers, dropped)
+        self._add_gradients(block, self.out_proj_weight, self.out_proj_bias, context, y.grad, "out_proj")
+        dense_backward_input(y.grad, self.out_proj_weight.array, context)  # from here on the gradient at it
+        gradients, grad_weights = heads(grad_projected, self.num_heads), block.scratch["grad_weights"]
+        attention_backward(queries, keys, values, answers, factor, gradients, weights, dropped, grad_weights)
+        self._add_gradients(block, self.in_proj_weight, self.in_proj_bias, x.value, grad_projected, "in_proj")
         if x.has_grad:
-            dense_backward_input(grad_rows, self.in_proj_weight.array, _rows(x.grad))
+            dense_backward_input(grad_projected, self.in_proj_weight.array, x.grad)
+
+    @staticmethod
+    def _add_gradients(
+        block: Block, weight: Parameter, bias: Parameter | None, x: Array, grad_y: Array, scratch: str
+    ) -> None:
+        """Those of a projection of x."""
+        if weight.trainable:
+            block.add_grad(weight, dense_backward_weight(x, grad_y, block.scratch[scratch]))
+        if bias is not None:
+            block.add_grad(bias, dense_backward_bias(grad_y))
 
     def multiplications(self, shape: Shape) -> int:
         length, width = shape
         return 4 * length * width**2 + 2 * length**2 * width
 
 
-def _rows(array: Array) -> Array:
-    return array.reshape(-1, array.shape[-1])
+def _array(parameter: Parameter | None) -> Array | None:
+    return None if parameter is None else parameter.array

@@ -141,24 +141,6 @@ class Block:
         else:
             np.add(total, gradient, out=total)
 
-    def add_product(self, parameter: Parameter, left: Array, right: Array, scratch: Array) -> None:
-        """Add the matrix product of `left` and `right` to the gradient of `parameter`, as it lies in memory.
-
-        The first product of a lane goes straight to its place; `scratch`, of the parameter's size, takes the others.
-        For a frozen parameter nothing is done.
-        """
-        if not parameter.trainable:
-            return
-        total, untouched = self._claim(parameter)
-        total = total.transpose(parameter.memory_axes)
-        shape = (*left.shape[:-1], right.shape[-1])
-        if untouched:
-            np.matmul(left, right, out=total.reshape(shape))
-        else:
-            product = scratch.reshape(shape)
-            np.matmul(left, right, out=product)
-            np.add(total, product.reshape(total.shape), out=total)
-
     def _claim(self, parameter: Parameter) -> tuple[Array, bool]:
         lane = self._lane
         if not parameter.trainable:

@@ -8,7 +8,8 @@ import numpy as np
 
 from .. import arguments
 from ..errors import ShapeError
-from ..ops.layout import Array, channels_last
+from ..ops.dropout import dropout2d_backward, dropout2d_forward, dropout_kept
+from ..ops.layout import Array
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
 
@@ -51,19 +52,20 @@ class Dropout2d(Layer):
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         drawn = (shape[0], 8 * -(shape[1] // -8))  # the stream gives eight at a time
-        return {"random": Scratch(drawn, np.float32), "factor": Scratch(drawn)}
+        return {"random": Scratch(drawn, np.float32), "kept": Scratch(drawn, np.bool_)}
 
-    def _drop(self, x: Array, y: Array, block: Block) -> None:
-        if not block.training:
-            np.copyto(y, x)
-            return
-        factor = block.scratch["factor"]
-        np.greater_equal(block.random(block.scratch["random"]), self.p, out=factor)
-        np.multiply(factor, 1 / (1 - self.p) if self.p < 1 else 0.0, out=factor)
-        np.multiply(channels_last(x), factor[:, None, None, : x.shape[1]], out=channels_last(y))
+    def _kept(self, channels: int, block: Block) -> Array:
+        """Which channels of each image are kept, the same in both directions."""
+        return dropout_kept(block.random(block.scratch["random"]), self.p, block.scratch["kept"])[:, :channels]
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._drop(x.value, y.value, block)
+        if block.training:
+            dropout2d_forward(x.value, self._kept(x.value.shape[1], block), self.p, y.value)
+        else:
+            np.copyto(y.value, x.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._drop(y.grad, x.grad, block)
+        if block.training:
+            dropout2d_backward(y.grad, self._kept(y.grad.shape[1], block), self.p, x.grad)
+        else:
+            np.copyto(x.grad, y.grad)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from .. import arguments
+from ..ops.dropout import dropout_backward, dropout_forward, dropout_kept
 from ..ops.layout import Array, laid_like
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
@@ -48,17 +49,19 @@ class Dropout(Layer):
         drawn = (shape[0], 8 * -(math.prod(shape[1:]) // -8))
         return {"random": Scratch(drawn, np.float32), "kept": Scratch(drawn, np.bool_)}
 
-    def _drop(self, x: Array, y: Array, block: Block) -> None:
-        if not block.training:
-            np.copyto(y, x)
-            return
-        kept = block.scratch["kept"]
-        np.greater_equal(block.random(block.scratch["random"]), self.p, out=kept)
-        np.multiply(x, laid_like(x, kept[:, : math.prod(x.shape[1:])]), out=y)
-        np.multiply(y, 1 / (1 - self.p) if self.p < 1 else 0.0, out=y)
+    def _kept(self, x: Array, block: Block) -> Array:
+        """What is kept of x, the same in both directions."""
+        kept = dropout_kept(block.random(block.scratch["random"]), self.p, block.scratch["kept"])
+        return laid_like(x, kept[:, : math.prod(x.shape[1:])])
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._drop(x.value, y.value, block)
+        if block.training:
+            dropout_forward(x.value, self._kept(x.value, block), self.p, y.value)
+        else:
+            np.copyto(y.value, x.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self._drop(y.grad, x.grad, block)
+        if block.training:
+            dropout_backward(y.grad, self._kept(y.grad, block), self.p, x.grad)
+        else:
+            np.copyto(x.grad, y.grad)

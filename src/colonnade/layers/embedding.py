@@ -108,10 +108,7 @@ class Embedding(Layer):
         embedding_forward(self._index(x.value, block), self.weight.array, y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        gradient = block.grad(self.weight)
-        ignored = None if self.padding_idx is None else gradient[self.padding_idx].copy()
-        embedding_backward(self._index(x.value, block), y.grad, gradient)
-        if self.padding_idx is not None:
-            gradient[self.padding_idx] = ignored
+        index, gradient = self._index(x.value, block), block.grad(self.weight)
+        embedding_backward(index, y.grad, self.num_embeddings, self.padding_idx, gradient)
         if x.has_grad:
             x.grad.fill(0)

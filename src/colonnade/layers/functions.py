@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import arguments
 from ..ops import functions
+from ..ops.layout import Array
 from ..tensor import Tensor
 from .base import Block, Direction, Layer
 from .elementwise import Elementwise
@@ -19,8 +20,8 @@ class Function(Elementwise):
 
     rectifies = False
     arrays: ClassVar[dict[Direction, int]] = {}
-    apply: ClassVar[Callable[..., None]]
-    derive: ClassVar[Callable[..., None]]
+    apply: ClassVar[Callable[..., Array]]
+    derive: ClassVar[Callable[..., Array]]
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         for values, out, *scratch in self.runs(block, "forward", x.value, y.value):

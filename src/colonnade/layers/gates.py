@@ -10,7 +10,6 @@ import numpy as np
 from .. import arguments
 from ..ops import gates, gaussian
 from ..ops.layout import laid_like
-from ..ops.pieces import clip_backward
 from ..tensor import Shape, Tensor
 from .activation import Activation
 from .base import Block, Direction, Scratch
@@ -154,4 +153,4 @@ class Hardsigmoid(Activation):
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         masks = [laid_like(y.value, mask) for mask in block.scratch["masks"]]
-        clip_backward(y.value, y.grad, 0, 1, 1 / 6, x.grad, *masks)
+        gates.hardsigmoid_backward(y.value, y.grad, x.grad, *masks)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import ShapeError
-from ..ops.layout import Array
+from ..ops.matmul import matmul_backward_left, matmul_backward_right, matmul_forward, matmul_scratch
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Scratch
-from .wiring import Wiring, sum_to
+from .wiring import Wiring
 
 
 class MatMul(Wiring):
@@ -45,46 +45,18 @@ class MatMul(Wiring):
         self._shapes = left, right
         return (*stack, left[-2], right[-1])
 
-    # Arrays of four axes lie channels-last, where a matrix has no rows side by side, and the product would be slow.
-    # They are copied, and so is what becomes one.
-
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        images, stack = shape[0], shape[1:-2]
-        spaces = {}
-        if len(shape) == 4:
-            names = ("left", "right", "product")
-            for name, each in zip(names, (*self._shapes, shape[1:]), strict=True):
-                spaces[name] = Scratch((images, *each))
-        if direction == "backward":
-            for name, each in zip(("grad_left", "grad_right"), self._shapes, strict=True):
-                if len(shape) == 4 or each[:-2] != stack:
-                    spaces[name] = Scratch((images, *stack, *each[-2:]))
-        return spaces
-
-    def _plain(self, array: Array, name: str, block: Block) -> Array:
-        if name not in block.scratch:
-            return array
-        np.copyto(block.scratch[name], array)
-        return block.scratch[name]
+        left, right = ((shape[0], *each) for each in self._shapes)
+        return {"numbers": Scratch((matmul_scratch(left, right, backward=direction == "backward"),))}
 
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        left, right = self._plain(x[0].value, "left", block), self._plain(x[1].value, "right", block)
-        product = block.scratch.get("product", y.value)
-        np.matmul(left, right, out=product)
-        if product is not y.value:
-            np.copyto(y.value, product)
+        matmul_forward(x[0].value, x[1].value, y.value, block.scratch["numbers"])
 
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        grad_y = self._plain(y.grad, "product", block)
-        for number, (name, other) in enumerate((("grad_left", "right"), ("grad_right", "left"))):
-            if not x[number].has_grad:
-                continue
-            turned = self._plain(x[1 - number].value, other, block).swapaxes(-1, -2)
-            target = block.scratch.get(name, x[number].grad)
-            pair = (grad_y, turned) if number == 0 else (turned, grad_y)
-            np.matmul(*pair, out=target)
-            if target is not x[number].grad:
-                sum_to(target, x[number].grad)
+        if x[0].has_grad:
+            matmul_backward_left(y.grad, x[1].value, x[0].grad, block.scratch["numbers"])
+        if x[1].has_grad:
+            matmul_backward_right(x[0].value, y.grad, x[1].grad, block.scratch["numbers"])
 
     def multiplications(self, shape: Shape) -> int:
         return math.prod(shape) * self._shapes[0][-1]

@@ -10,7 +10,7 @@ import numpy as np
 from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops import pieces
-from ..ops.layout import Array, channels_last, laid_like
+from ..ops.layout import Array, laid_like
 from ..tensor import Parameter, Shape, Tensor
 from .activation import Activation
 from .base import PLACE, Block, Direction, Scratch
@@ -198,27 +198,15 @@ class PReLU(Elementwise):
         # Whole blocks: w is repeated along them.
         return {"arrays": Scratch((self.arrays[direction], math.prod(shape)))}
 
-    def _views(self, block: Block, *arrays: Array) -> list[Array]:
-        """The arrays, then scratch in their order, channels last or, for sequences (n, c, ...), in axis 1."""
-        views = [*arrays, *(laid_like(arrays[0], flat) for flat in block.scratch["arrays"])]
-        return [channels_last(view) if view.ndim == 4 else view for view in views]
-
-    def _weight(self, axes: int) -> Array:
-        weight = self.weight.array
-        return weight.reshape(-1, *[1] * (axes - 2)) if axes > 2 and axes != 4 else weight
+    def _scratch(self, x: Array, block: Block) -> list[Array]:
+        return [laid_like(x, flat) for flat in block.scratch["arrays"]]
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values, outputs, negative = self._views(block, x.value, y.value)
-        pieces.prelu_forward(values, self._weight(values.ndim), outputs, negative)
+        pieces.prelu_forward(x.value, self.weight.array, y.value, *self._scratch(x.value, block))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        values, grad_y, *scratch = self._views(block, x.value, y.grad)
-        product = scratch[0]
-        np.minimum(values, 0, out=product)
-        np.multiply(product, grad_y, out=product)
-        channel = 3 if product.ndim == 4 else 1
-        total = product.sum(axis=tuple(axis for axis in range(product.ndim) if axis != channel))
-        block.add_grad(self.weight, total if self.num_parameters > 1 else total.sum(keepdims=True))
+        slope, side = self._scratch(x.value, block)
+        of_channels = pieces.prelu_backward_weight(x.value, y.grad, slope)
+        block.add_grad(self.weight, of_channels if self.num_parameters > 1 else of_channels.sum(keepdims=True))
         if x.has_grad:
-            grad_x = channels_last(x.grad) if x.grad.ndim == 4 else x.grad
-            pieces.prelu_backward(values, grad_y, self._weight(values.ndim), grad_x, *scratch)
+            pieces.prelu_backward_input(x.value, y.grad, self.weight.array, x.grad, slope, side)

@@ -12,9 +12,9 @@ from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops import rearrangement
 from ..ops.layout import Array, laid_like
+from ..ops.reduction import sum_to
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
-from .wiring import sum_to
 
 MODES = ("constant", "reflect", "replicate", "circular")
 
@@ -164,8 +164,7 @@ class Pad(Rearrangement):
         rearrangement.pad_forward(x.value, self._borders(x.value.ndim - 1), self.mode, self.value, y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        scratch = block.scratch.get("gathered")
-        gathered = None if scratch is None else laid_like(y.grad, scratch)
+        gathered = None if self.mode == "constant" else laid_like(y.grad, block.scratch["gathered"])
         rearrangement.pad_backward(y.grad, self._borders(y.grad.ndim - 1), self.mode, x.grad, gathered)
 
 

@@ -8,8 +8,14 @@ import numpy as np
 
 from .. import arguments, initializers
 from ..errors import ArgumentError, ShapeError
-from ..ops.layout import Array
-from ..ops.sequence import Stride1d, conv1d_backward_input, conv1d_columns, conv1d_forward, windows
+from ..ops.sequence import (
+    Stride1d,
+    conv1d_backward_bias,
+    conv1d_backward_input,
+    conv1d_backward_weight,
+    conv1d_columns,
+    conv1d_forward,
+)
 from ..tensor import Parameter, Shape, Tensor
 from .base import PLACE, Block, Direction, Layer, Scratch
 
@@ -44,7 +50,7 @@ class Conv1d(Layer):
         ArgumentError: An argument out of its range, or channels that groups do not divide.
         ShapeError: An input of other channels, or shorter with its padding than one window.
 
-    After torch.nn.Conv1d.
+    Derived in docs/math/convolution.md. After torch.nn.Conv1d.
     """
 
     ignored = PLACE
@@ -103,46 +109,24 @@ class Conv1d(Layer):
         return (self.out_channels, outputs)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        images, channels, length = shape
-        kernel, groups = self.window.kernel, self.groups
-        columns = (images, groups, channels // groups, kernel, self.window.outputs(length))
-        spaces = {"columns": Scratch(columns)}
-        if self.window.before or self.window.after:
-            spaces["padded"] = Scratch((images, channels, length + self.window.before + self.window.after))
-        if direction == "backward":
-            spaces["product"] = Scratch(self.weight.shape)
-        return spaces
-
-    def _kernel(self) -> Array:
-        return self.weight.array.reshape(self.groups, self.out_channels // self.groups, -1)
-
-    def _by_group(self, y: Array) -> Array:
-        """(n, c, l) as (n, g, c/g, l), a view."""
-        return y.reshape(len(y), self.groups, -1, y.shape[2])
-
-    def _lay_out(self, x: Array, block: Block) -> Array:
-        """The windows of x as columns, (n, g, K, l_out)."""
-        padded, columns = block.scratch.get("padded", x), block.scratch["columns"]
-        seen = windows(padded, self.window, self.groups)
-        conv1d_columns(x, self.window, padded, seen, columns)
-        return columns.reshape(*columns.shape[:2], -1, columns.shape[4])
+        backward = direction == "backward"
+        columns = conv1d_columns(self.window, shape, self.out_channels, self.groups, backward=backward)
+        spaces = {"columns": Scratch((columns,))}
+        return spaces | {"kernel": Scratch(self.weight.shape)} if backward else spaces
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        bias = None if self.bias is None else self.bias.array.reshape(self.groups, -1, 1)
-        conv1d_forward(self._lay_out(x.value, block), self._kernel(), bias, self._by_group(y.value))
+        bias = None if self.bias is None else self.bias.array
+        conv1d_forward(x.value, self.weight.array, bias, self.window, y.value, block.scratch["columns"])
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        grad_y = self._by_group(y.grad)
-        columns = self._lay_out(x.value, block)
-        for image in range(len(columns)):
-            block.add_product(self.weight, grad_y[image], columns[image].transpose(0, 2, 1), block.scratch["product"])
+        columns = block.scratch["columns"]
+        if self.weight.trainable:
+            gradient = block.scratch["kernel"]
+            block.add_grad(self.weight, conv1d_backward_weight(x.value, y.grad, self.window, gradient, columns))
         if self.bias is not None:
-            block.add_grad(self.bias, y.grad.sum(axis=(0, 2)))
+            block.add_grad(self.bias, conv1d_backward_bias(y.grad))
         if x.has_grad:
-            columns = block.scratch["columns"]
-            padded = block.scratch.get("padded", x.grad)
-            seen = windows(padded, self.window, self.groups)
-            conv1d_backward_input(grad_y, self._kernel(), self.window, columns, padded, seen, x.grad)
+            conv1d_backward_input(y.grad, self.weight.array, self.window, x.grad, columns)
 
     def multiplications(self, shape: Shape) -> int:
         return self.window.outputs(shape[1]) * self.weight.size

@@ -56,10 +56,14 @@ class Reshaping(Layer):
         return {"plain": Scratch((math.prod(shape),))} if len(shape) == 4 and len(made) == 3 else {}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        reshape(x.value, y.value, block.scratch.get("plain"))
+        reshape(x.value, y.value, self._plain(x.value, y.value, block))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        reshape(y.grad, x.grad, block.scratch.get("plain"))
+        reshape(y.grad, x.grad, self._plain(y.grad, x.grad, block))
+
+    @staticmethod
+    def _plain(given: Array, wanted: Array, block: Block) -> Array | None:
+        return block.scratch["plain"] if given.ndim == wanted.ndim == 4 else None
 
 
 class Flatten(Reshaping):

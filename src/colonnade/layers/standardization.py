@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import arguments, initializers
 from ..errors import ArgumentError, ShapeError
-from ..ops.channels import repeats
-from ..ops.layout import Array, channels_last
+from ..ops.layout import Array, channels_last, laid_like
+from ..ops.normalization import (
+    Statistics,
+    batch_norm_backward_constant,
+    batch_norm_backward_parameters,
+    batch_norm_backward_sums,
+    batch_norm_forward,
+    forward_vectors,
+)
 from ..ops.standardization import (
-    Channels,
+    Gradients,
     group_norm_backward,
-    group_norm_center,
     group_norm_forward,
+    instance_norm_sums,
     layer_norm_backward,
     layer_norm_forward,
+    norm_scratch,
 )
 from ..tensor import Parameter, Shape, Tensor
 from .base import PLACE, Block, Direction, Layer, Scratch
 
-# About so many numbers go through all passes together, while they are in the second-level cache.
-TOGETHER = 65536
-# But so many images at least: each tile adds to gradients as large as an image may be.
-LEAST = 4
-
 
 class Standardization(Layer):
-    """What these share: y = γ · (x − μ) / √(σ² + ε) + β, for some rows or images after the others."""
+    """What these share: y = γ · (x − μ) / √(σ² + ε) + β."""
 
     in_place = True
     cheap = True
@@ -40,53 +43,25 @@ class Standardization(Layer):
     weight: Parameter | None
     bias: Parameter | None
 
-    def view(self, array: Array) -> Array:
-        """The array as the ops see it, its first axis that of what is normalised by itself; a view."""
-        raise NotImplementedError
+    def arrays(self) -> tuple[Array | None, Array | None]:
+        """γ and β, or None."""
+        return tuple(None if each is None else each.array for each in (self.weight, self.bias))  # type: ignore[return-value]
 
     def alone(self, shape: Shape) -> int:
-        """How many numbers of an input of `shape` stand at one place of the view's first axis."""
+        """How many numbers of an input of `shape` are normalised by themselves, or go through the passes together."""
         raise NotImplementedError
 
-    def _tile(self, shape: Shape) -> Shape:
-        size = self.alone(shape)
-        return (min(math.prod(shape) // size, max(LEAST, TOGETHER // size)), size)
-
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        names = ("centred", "products") if direction == "backward" else ("products",)
-        return {name: Scratch(self._tile(shape)) for name in names}
-
-    def _tiles(self, block: Block, *arrays: Array) -> Iterator[list[Array]]:
-        """Tiles of the arrays as `view` sees them, with the scratch arrays beside them."""
-        views, step = [self.view(array) for array in arrays], len(block.scratch["products"])
-        for start in range(0, len(views[0]), step):
-            tile = [view[start : start + step] for view in views]
-            yield tile + [space[: len(tile[0])].reshape(tile[0].shape) for space in block.scratch.values()]
-
-    def _backward_tiles(self, x: Tensor, y: Tensor, block: Block) -> Iterator[list[Any]]:
-        """x, grad_y, grad_x or None, and the scratch of each tile."""
-        if x.has_grad:
-            yield from self._tiles(block, x.value, y.grad, x.grad)
-        else:
-            for values, grad_y, *spaces in self._tiles(block, x.value, y.grad):
-                yield [values, grad_y, None, *spaces]
-
-    def _vector(self, parameter: Parameter | None) -> Array | None:
-        """γ or β as it lies in memory, flat."""
-        return None if parameter is None else _flat(parameter.array)
+        size = self.alone(shape)
+        return {"numbers": Scratch((norm_scratch(math.prod(shape) // size, size),))}
 
     def _add_gradients(self, block: Block, of_weight: Array, of_bias: Array) -> None:
         for parameter, gradient in ((self.weight, of_weight), (self.bias, of_bias)):
             if parameter is not None:
-                total = _flat(block.grad(parameter))
-                total += gradient
+                block.add_grad(parameter, gradient)
 
     def multiplications(self, shape: Shape) -> int:
         return math.prod(shape)
-
-
-def _flat(array: Array) -> Array:
-    return (array.transpose(1, 2, 0) if array.ndim == 3 else array).reshape(-1)
 
 
 class LayerNorm(Standardization):
@@ -153,22 +128,34 @@ class LayerNorm(Standardization):
             )
         return shape
 
-    def view(self, array: Array) -> Array:
-        rows = channels_last(array) if array.ndim == 4 else array
-        return rows.reshape(-1, math.prod(self.normalized_shape))
-
     def alone(self, shape: Shape) -> int:
         return math.prod(self.normalized_shape)
 
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return super().scratch(shape, direction) if direction == "backward" else {}
+
+    def seen(self, array: Array) -> Array:
+        """The array as it is normalised over the last axes, a view."""
+        return array
+
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        weight, bias = self._vector(self.weight), self._vector(self.bias)
-        for values, outputs, _ in self._tiles(block, x.value, y.value):
-            layer_norm_forward(values, self.eps, weight, bias, outputs)
+        weight, bias = self.arrays()
+        values, outputs = self.seen(x.value), self.seen(y.value)
+        layer_norm_forward(values, weight, bias, self.eps, outputs, shape=self.normalized_shape)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        weight = self._vector(self.weight)
-        for values, grad_y, grad_x, *spaces in self._backward_tiles(x, y, block):
-            self._add_gradients(block, *layer_norm_backward(values, grad_y, self.eps, weight, grad_x, *spaces))
+        values, grad_y, grad_x = self.seen(x.value), self.seen(y.grad), self.seen(x.grad) if x.has_grad else None
+        _, *gradients = layer_norm_backward(
+            values,
+            grad_y,
+            self.arrays()[0],
+            self.eps,
+            grad_x,
+            block.scratch["numbers"],
+            shape=self.normalized_shape,
+            input_gradient=x.has_grad,
+        )
+        self._add_gradients(block, *gradients)
 
 
 class LayerNorm2d(LayerNorm):
@@ -206,6 +193,9 @@ class LayerNorm2d(LayerNorm):
         _check_channels("LayerNorm2d", self.num_channels, shape)
         return shape
 
+    def seen(self, array: Array) -> Array:
+        return channels_last(array)
+
 
 class ChannelStandardization(Standardization):
     """What GroupNorm and InstanceNorm2d share: what is normalised together is a group of an image's channels."""
@@ -223,31 +213,25 @@ class ChannelStandardization(Standardization):
         # Without γ there is no β to tell by, and `bias` does not matter.
         return super().config() | {"bias": self.weight is None or self.bias is not None}
 
-    def _channels(self, array: Array) -> Channels:
-        row = repeats(array.shape, self.channels) if array.ndim == 4 else None
-        return Channels(self.channels, self.groups, row)
-
-    # Images are seen as (n, rows, r · c), all else as (n, c, positions).
-
-    def view(self, array: Array) -> Array:
-        if array.ndim == 4:
-            row = repeats(array.shape, self.channels) * self.channels
-            return channels_last(array).reshape(len(array), -1, row)
-        return array.reshape(len(array), self.channels, -1)
-
     def alone(self, shape: Shape) -> int:
         return math.prod(shape[1:])
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        weight, bias, channels = self._vector(self.weight), self._vector(self.bias), self._channels(x.value)
-        for values, outputs, squares in self._tiles(block, x.value, y.value):
-            group_norm_forward(values, channels, self.eps, weight, bias, outputs, squares)
+        weight, bias = self.arrays()
+        group_norm_forward(x.value, self.groups, weight, bias, self.eps, y.value, block.scratch["numbers"])
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        weight, channels = self._vector(self.weight), self._channels(x.value)
-        for values, grad_y, grad_x, *spaces in self._backward_tiles(x, y, block):
-            gradients = group_norm_backward(values, grad_y, channels, self.eps, weight, grad_x, *spaces)
-            self._add_gradients(block, *gradients)
+        grad_x = x.grad if x.has_grad else None
+        _, *gradients = self._gradients(x, y, block, grad_x)
+        self._add_gradients(block, *gradients)
+
+    def _gradients(self, x: Tensor, y: Tensor, block: Block, grad_x: Array | None) -> Gradients:
+        """Those at the input, in `grad_x` unless that is None, at γ and at β."""
+        weight, needed = self.arrays()[0], grad_x is not None
+        numbers = block.scratch["numbers"]
+        return group_norm_backward(
+            x.value, y.grad, self.groups, weight, self.eps, grad_x, numbers, input_gradient=needed
+        )
 
 
 class GroupNorm(ChannelStandardization):
@@ -363,63 +347,52 @@ class InstanceNorm2d(ChannelStandardization):
             raise ShapeError(f"InstanceNorm2d: expected more than one pixel a channel, got an input of shape {shape}.")
         return shape
 
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        spaces = super().scratch(shape, direction)
+        if direction == "backward" and self.track_running_stats:
+            products = math.prod(shape)  # outside training
+            spaces["numbers"] = Scratch((max(products, *spaces["numbers"].shape),))
+        return spaces
+
     def sums(self, training: bool) -> Shape | None:
         # Forward: the images' means and variances. Backward: the gradients at γ and β, which a layer with sums adds up
         # here, as it has none in its lanes.
         return (2, self.num_features) if training and self.track_running_stats else None
 
     def sum_forward(self, x: Tensor, block: Block) -> None:
-        channels, count = self._channels(x.value), math.prod(x.value.shape[2:])
-        for values, squares in self._tiles(block, x.value):
-            mean = channels.sums(values) / count
-            np.subtract(values, channels.spread(mean), out=squares)
-            rest = channels.sums(squares) / count
-            np.subtract(squares, channels.spread(rest), out=squares)
-            np.square(squares, out=squares)
-            block.sums[0] += np.add(mean, rest, dtype=np.float64).sum(axis=0)
-            block.sums[1] += channels.sums(squares).sum(axis=0) / (count - 1)
+        block.sums += instance_norm_sums(x.value, block.scratch["numbers"])
 
     def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> None:
         if sums is not None and self.momentum:
             for running, total in ((self.running_mean, sums[0]), (self.running_var, sums[1])):
                 running += self.momentum * (total / shape[0] - running)
 
+    # Outside training μ and σ² are constants, the same for all images, as in batch norm.
+
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if block.training or not self.track_running_stats:
             super().forward(x, y, block)
-            return
-        values, outputs, channels = self.view(x.value), self.view(y.value), self._channels(x.value)
-        _, scale = self._running()
-        np.subtract(values, channels.spread(self.running_mean[None]), out=outputs)
-        np.multiply(outputs, channels.spread(scale[None]), out=outputs)
-        if self.bias is not None:
-            np.add(outputs, channels.spread(self.bias.array[None]), out=outputs)
+        else:
+            batch_norm_forward(x.value, *self.arrays(), self.eps, self._running(), y.value)
 
-    def _running(self) -> tuple[Array, Array]:
-        """1/√(σ² + ε) of the running variance, and that times γ."""
-        inverse = 1 / np.sqrt(self.running_var + self.eps)
-        return inverse, inverse if self.weight is None else inverse * self.weight.array
+    def _running(self) -> Statistics:
+        return Statistics(self.running_mean.astype(np.float64), self.running_var.astype(np.float64), 0)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if block.training or not self.track_running_stats:
             super().backward(x, y, block)
             return
-        (inverse, scale), channels = self._running(), self._channels(x.value)
-        for values, grad_y, grad_x, centred, products in self._backward_tiles(x, y, block):
-            np.subtract(values, channels.spread(self.running_mean[None]), out=centred)
-            np.multiply(grad_y, centred, out=products)
-            of_weight, of_bias = (channels.sums(each).sum(axis=0) for each in (products, grad_y))
-            self._add_gradients(block, of_weight * inverse, of_bias)
-            if grad_x is not None:
-                np.multiply(grad_y, channels.spread(scale[None]), out=grad_x)
+        running = self._running()
+        products = laid_like(x.value, block.scratch["numbers"][: x.value.size])
+        sums = batch_norm_backward_sums(x.value, y.grad, running.mean, products)
+        self._add_gradients(block, *batch_norm_backward_parameters(sums, running.variance, self.eps))
+        if x.has_grad:
+            _, scale, _ = forward_vectors(running, *self.arrays(), self.eps, np.float64)
+            batch_norm_backward_constant(y.grad, scale, x.grad)
 
     def sum_backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        channels = self._channels(x.value)
-        for values, grad_y, centred, products in self._tiles(block, x.value, y.grad):
-            inverse = group_norm_center(values, channels, self.eps, centred, products)
-            np.multiply(grad_y, centred, out=products)
-            block.sums[0] += (channels.sums(products) * inverse).sum(axis=0)
-            block.sums[1] += channels.sums(grad_y).sum(axis=0)
+        _, of_weight, of_bias = self._gradients(x, y, block, None)
+        block.sums += (of_weight, of_bias)
 
     def begin_backward(self, state: None, shape: Shape, sums: Array | None) -> None:
         for parameter, gradient in zip((self.weight, self.bias), () if sums is None else sums, strict=False):

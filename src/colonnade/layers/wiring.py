@@ -14,6 +14,7 @@ import numpy as np
 from .. import arguments, initializers
 from ..errors import ArgumentError, ShapeError
 from ..ops.layout import Array, laid_like
+from ..ops.reduction import sum_to
 from ..tensor import Parameter, Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
 
@@ -216,12 +217,3 @@ class Constant(Wiring):
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         if isinstance(self.weight, Parameter):
             block.grad(self.weight)[...] += y.grad.sum(axis=0)
-
-
-def sum_to(gradient: Array, target: Array) -> None:
-    """Sum a gradient over the axes along which `target` was stretched."""
-    axes = tuple(axis for axis in range(target.ndim) if target.shape[axis] < gradient.shape[axis])
-    if axes:
-        np.add.reduce(gradient, axis=axes, keepdims=True, out=target)
-    else:
-        np.copyto(target, gradient)

@@ -1,20 +1,22 @@
-"""The tail of the normal distribution, which NumPy lacks, and GELU, which is made of it.
+"""The tail of the normal distribution, which NumPy lacks, and GELU, which is made of it. See docs/math/activations.md.
 
 Q(a) = ½ erfc(a / √2) = exp(−a² / 2) · t · P(2t − 1)    with t = k / (k + a), k = 4√2, for a ≥ 0
 
 t carries all of [0, ∞) to (0, 1], and what remains of Q beside the exponential is so smooth there that a polynomial
 takes it up: one formula for every a, without a branch. P was fitted at 50 digits to the Chebyshev nodes of t; its
 coefficients are nearly all of one sign, so no digits are lost in summing them.
+
+`out` is written and returned, and may be the first array; it is made, like scratch, if it is not given.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .layout import Array
+from .layout import Array, made
 
 # P, lowest power first: an absolute error of 3e-16.
 TAIL = (
@@ -48,8 +50,9 @@ SCALE = 4 * math.sqrt(2)
 FARTHEST = 40.0
 
 
-def normal_tail(a: Array, out: Array, t: Array, density: Array) -> None:
+def normal_tail(a: Array, out: Array | None = None, t: Array | None = None, density: Array | None = None) -> Array:
     """Q(a) in `out`, for 0 ≤ a ≤ FARTHEST; exp(−a² / 2) is left in `density`. `t` is scratch."""
+    out, t, density = made(a, out, t, density)
     np.multiply(a, a, out=density)
     np.multiply(density, -0.5, out=density)
     np.exp(density, out=density)
@@ -60,29 +63,38 @@ def normal_tail(a: Array, out: Array, t: Array, density: Array) -> None:
     np.add(t, 1, out=t)
     np.multiply(t, 0.5, out=t)
     np.multiply(out, t, out=out)
-    np.multiply(out, density, out=out)
+    return np.multiply(out, density, out=out)
 
 
-def polynomial(x: Array, coefficients: Sequence[float], out: Array) -> None:
-    """Σ coefficients[k] · xᵏ, by Horner's rule; of at least two coefficients."""
+def polynomial(x: Array, coefficients: Sequence[float], out: Array | None = None) -> Array:
+    """Σ coefficients[k] · xᵏ, by Horner's rule; of at least two coefficients. `out` is not `x`."""
+    (out,) = made(x, out)
     np.multiply(x, coefficients[-1], out=out)
     for coefficient in coefficients[-2:0:-1]:
         np.add(out, coefficient, out=out)
         np.multiply(out, x, out=out)
-    np.add(out, coefficients[0], out=out)
+    return np.add(out, coefficients[0], out=out)
 
 
-def gelu_forward(x: Array, out: Array, slope: Array | None, a: Array, tail: Array, t: Array, density: Array) -> None:
+def gelu_forward(
+    x: Array,
+    out: Array | None = None,
+    slope: Array | None = None,
+    a: Array | None = None,
+    tail: Array | None = None,
+    t: Array | None = None,
+    density: Array | None = None,
+) -> Array:
     """y = x Φ(x) = max(x, 0) − |x| Q(|x|): exact to the last digits on either side.
 
     The slope is made of the same parts, Φ(x) + x φ(x) = [x ≥ 0] + sign(x) (|x| φ(x) − Q(|x|)), and left in `slope` if
-    there is one: the way back is then one product. The last four are scratch.
+    it is given: the way back is then one product. The last four are scratch.
 
     In float32 the tail's leading digits are not worth their passes: :func:`gelu_forward_short`.
     """
     if x.dtype == np.float32:
-        gelu_forward_short(x, out, slope, a, tail, t)
-        return
+        return gelu_forward_short(x, out, slope, a, tail, t)
+    out, a, tail, t, density = made(x, out, a, tail, t, density)
     np.abs(x, out=a)
     np.minimum(a, FARTHEST, out=a)
     normal_tail(a, tail, t, density)
@@ -96,7 +108,7 @@ def gelu_forward(x: Array, out: Array, slope: Array | None, a: Array, tail: Arra
         np.add(slope, t, out=slope)
     np.multiply(a, tail, out=tail)
     np.maximum(x, 0, out=out)
-    np.subtract(out, tail, out=out)
+    return np.subtract(out, tail, out=out)
 
 
 # For float32, Φ(x) = ½ (1 + tanh(x G(x²))): G is the polynomial, fitted for |x| ≤ 5.6, with which x Φ(x) is off by at
@@ -113,8 +125,19 @@ SHORT = (
 SHORT_END = 15.0
 
 
-def gelu_forward_short(x: Array, out: Array, slope: Array | None, bounded: Array, square: Array, gate: Array) -> None:
-    """As :func:`gelu_forward`, to the digits of float32 beside 1; the last three are scratch."""
+def gelu_forward_short(
+    x: Array,
+    out: Array | None = None,
+    slope: Array | None = None,
+    bounded: Array | None = None,
+    square: Array | None = None,
+    gate: Array | None = None,
+) -> Array:
+    """y = ½ x (1 + tanh(x G(x²))): :func:`gelu_forward`, to the digits of float32 beside 1.
+
+    The last three are scratch.
+    """
+    out, bounded, square, gate = made(x, out, bounded, square, gate)
     np.maximum(x, -SHORT_END, out=out)
     np.minimum(out, SHORT_END, out=bounded)
     np.multiply(bounded, bounded, out=square)
@@ -130,11 +153,20 @@ def gelu_forward_short(x: Array, out: Array, slope: Array | None, bounded: Array
         np.multiply(square, bounded, out=square)
         np.multiply(square, 1 / math.sqrt(2 * math.pi), out=square)
         np.add(square, gate, out=slope)
+    return out
 
 
-def gelu_backward(grad_y: Array, slope: Array, out: Array) -> None:
+def gelu_slope(x: Array, forward: Callable[..., Array] = gelu_forward) -> Array:
+    """Φ(x) + x φ(x), or the slope of :func:`gelu_tanh_forward`: what a forward pass leaves beside y."""
+    (slope,) = made(x, None)
+    forward(x, None, slope)
+    return slope
+
+
+def gelu_backward(grad_y: Array, slope: Array, out: Array | None = None) -> Array:
     """grad_x = slope · grad_y, with the slope that the forward pass left."""
-    np.multiply(grad_y, slope, out=out)
+    (out,) = made(grad_y, out)
+    return np.multiply(grad_y, slope, out=out)
 
 
 # √(2/π) and the factor of x³ in the approximation by tanh. Beyond TANH_END the tanh is ±1 to the last digit, and the
@@ -144,12 +176,20 @@ TANH_CUBE = 0.044715
 TANH_END = 10.0
 
 
-def gelu_tanh_forward(x: Array, out: Array, slope: Array | None, bounded: Array, gate: Array, square: Array) -> None:
+def gelu_tanh_forward(
+    x: Array,
+    out: Array | None = None,
+    slope: Array | None = None,
+    bounded: Array | None = None,
+    square: Array | None = None,
+    gate: Array | None = None,
+) -> Array:
     """y = ½ x (1 + τ), τ = tanh(√(2/π) (x + 0.044715 x³)).
 
     The slope is ½ (1 + τ + x (1 − τ²) √(2/π) (1 + 3 · 0.044715 x²)), left in `slope` if there is one. The last three
     are scratch.
     """
+    out, bounded, square, gate = made(x, out, bounded, square, gate)
     np.clip(x, -TANH_END, TANH_END, out=bounded)
     np.multiply(bounded, bounded, out=square)
     np.multiply(square, TANH_CUBE, out=square)
@@ -170,4 +210,4 @@ def gelu_tanh_forward(x: Array, out: Array, slope: Array | None, bounded: Array,
     np.add(gate, 1, out=gate)
     np.multiply(gate, 0.5, out=gate)
     np.maximum(x, -TANH_END, out=out)
-    np.multiply(out, gate, out=out)
+    return np.multiply(out, gate, out=out)

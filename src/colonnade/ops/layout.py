@@ -29,6 +29,17 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
+def made(like: Array, *arrays: Array | None, dtype: DTypeLike | None = None) -> list[Array]:
+    """The arrays, and for each that is None a new one, of the shape, type and memory order of `like`.
+
+    Args:
+        like: Any array.
+        arrays: What an op was handed as `out` and scratch.
+        dtype: Of the new ones; that of `like` if not given.
+    """
+    return [np.empty_like(like, dtype) if array is None else array for array in arrays]
+
+
 def channels_last(x: Array) -> Array:
     """The contiguous (n, h, w, c) array behind an image batch (n, c, h, w); a view.
 
@@ -59,23 +70,25 @@ def same_order(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return all(plain) or (not any(plain) and shape[0] == other[0])
 
 
-def reshape(x: Array, out: Array, plain: Array | None = None) -> None:
+def reshape(x: Array, out: Array, plain: Array | None = None) -> Array:
     """The numbers of each image in the shape of `out`, (n, ...), the last axis running fastest, whatever the layout.
 
     Args:
         x: (n, ...).
-        out: Written.
-        plain: Flat scratch of as many numbers; needed where both are images (n, c, h, w).
+        out: Written, and returned.
+        plain: Flat scratch of as many numbers, used where both are images (n, c, h, w).
     """
     if x.ndim != 4:
         np.copyto(out, x.reshape(out.shape))
     elif out.ndim != 4:
         np.copyto(out.reshape(x.shape), x)
-    elif x.shape == out.shape or plain is None:
+    elif x.shape == out.shape:
         np.copyto(out, x)
     else:
+        plain = np.empty(x.size, x.dtype) if plain is None else plain
         np.copyto(plain.reshape(x.shape), x)
         np.copyto(out, plain.reshape(out.shape))
+    return out
 
 
 def constant(array: Array) -> Array:
@@ -89,6 +102,20 @@ def divisors(number: int) -> list[int]:
     """All of them, the smallest first."""
     small = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
     return sorted({*small, *(number // divisor for divisor in small)})
+
+
+def lies_in_order(x: Array) -> bool:
+    """Whether the numbers lie in memory as the array is written, the last axis running fastest."""
+    return bool(x.flags.c_contiguous)
+
+
+def in_order(x: Array, space: Array) -> Array:
+    """The array itself if it lies in order, else a copy that does, in `space`, flat and of its size."""
+    if lies_in_order(x):
+        return x
+    copied = space.reshape(x.shape)
+    np.copyto(copied, x)
+    return copied
 
 
 def laid_like(x: Array, numbers: Array) -> Array:

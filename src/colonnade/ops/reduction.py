@@ -12,6 +12,16 @@ from .layout import Array
 Axes = tuple[int, ...]
 
 
+def sum_to(x: Array, out: Array) -> Array:
+    """y = Σ x over the axes along which `out` has length 1 and x has not: back from a stretched array."""
+    axes = tuple(axis for axis in range(out.ndim) if out.shape[axis] < x.shape[axis])
+    if axes:
+        np.add.reduce(x, axis=axes, keepdims=True, out=out)
+    else:
+        np.copyto(out, x)
+    return out
+
+
 def extremum_backward(x: Array, y: Array, grad_y: Array, axes: Axes, out: Array, chosen: Array) -> None:
     """grad_x = grad_y where x = y, in equal parts to equal ones. `chosen` is scratch of x's size."""
     np.equal(x, y, out=chosen)
