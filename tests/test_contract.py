@@ -1,7 +1,8 @@
-"""One table of layers, held to the whole contract."""
+"""One table of layers, held to the whole contract three ways: in NumPy, compiled, and with no memory shared."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -153,11 +154,7 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Amin(dim=(1, 2), keepdim=True), (3, 4)),
     (cn.LogSumExp(dim=1), (2, 3, 4)),
     (cn.LogSumExp(dim=1, keepdim=True), (5,)),
-    (cn.Permute((0, 2, 3, 1)), (2, 3, 4)),
-    (cn.Permute((0, 2, 1)), (3, 4)),
     (cn.Select(2, -1), (2, 3, 4)),
-    (cn.Select(1, 0), (3, 4)),
-    (cn.LayerNorm2d(3), (3, 2, 4)),
     (cn.Reshape((4, 3, 2)), (2, 3, 4)),
     (cn.Reshape((4, -1)), (2, 3, 4)),
     (cn.Reshape((2, 3, 2)), (12,)),
@@ -347,14 +344,65 @@ GRAPHS: dict[str, tuple[cn.Graph, tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", GRAPHS)
-def test_layer_of_several_inputs_keeps_the_contract(name: str) -> None:
-    cn.testing.check_layer(*GRAPHS[name])
+TABLE: dict[str, tuple[Any, tuple[int, ...]]] = {
+    **{f"{layer}-{shape}".replace(" ", ""): (layer, shape) for layer, shape in LAYERS},
+    **{f"{name}-{shape}": (make(), shape) for name, (make, shape) in zip(IDS + ALONE_IDS, FLAGS + ALONE, strict=True)},
+    **GRAPHS,
+    **{f"chain {number}": (cn.composites.Chain(layers), shape) for number, (layers, shape) in enumerate(CHAINS)},
+}
 
 
-@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda value: str(value).replace(" ", ""))
-def test_layer_keeps_the_contract(layer: Any, shape: tuple[int, ...]) -> None:
-    cn.testing.check_layer(layer, shape)
+@pytest.mark.parametrize("name", TABLE, ids=str)
+def test_layer_keeps_the_contract(name: str) -> None:
+    cn.testing.check_layer(*TABLE[name], compiled=False)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", TABLE, ids=str)
+def test_layer_keeps_the_contract_compiled(name: str) -> None:
+    pytest.importorskip("numba")
+    layer, shape = TABLE[name]
+    cn.testing.Check(layer, shape, images=5, seed=0, tolerance=cn.testing.TOLERANCE).run_compiled()
+
+
+# Layers that run in NumPy between the compiled ones, wherever they stand in the table;
+# fmt: off
+IN_NUMPY = {
+    "AdaptiveMaxPool2d", "Amax", "Amin", "Ceil", "Cos", "Dequantize", "Div", "Equal", "Floor", "Greater",
+    "GreaterEqual", "Identity", "Less", "LessEqual", "LogSumExp", "LogicalAnd", "LogicalNot", "LogicalOr", "LogicalXor",
+    "Maximum", "Mean", "Minimum", "Pow", "Power", "Prod", "Round", "Sign", "Sin", "Sub", "Sum", "Trunc", "Where",
+}
+# fmt: on
+# and those that do so as they are made or on some shapes alone.
+SOMETIMES_IN_NUMPY: dict[str, Callable[[Any, Sequence[tuple[int, ...]]], bool]] = {
+    "GroupNorm": lambda layer, inputs: len(inputs[0]) == 2,
+    "InstanceNorm2d": lambda layer, inputs: layer.track_running_stats,
+    "MatMul": lambda layer, inputs: inputs[0][:-2] != inputs[1][:-2],
+    "PReLU": lambda layer, inputs: layer.num_parameters > 1 and len(inputs[0]) == 2,
+    "Pad": lambda layer, inputs: layer.value != 0,
+    "Resize": lambda layer, inputs: layer.extrapolation_value != 0,
+}
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_these_layers_alone_have_no_compiled_leaf(training: bool) -> None:
+    pytest.importorskip("numba")
+    seen: dict[str, set[bool]] = {}
+    for name, (layer, shape) in TABLE.items():
+        model = cn.Model(cn.composites.construct(cn.composites.describe([layer])), compiled=True)
+        for step in model.plan((5, *shape), training=training).steps:
+            inputs = [edge.shape for edge in step.inputs]
+            for each in step.layer.stands_for or [step.layer]:
+                kind = type(each).__name__
+                sometimes = SOMETIMES_IN_NUMPY.get(kind, lambda layer, inputs: False)
+                assert step.compiled is not (kind in IN_NUMPY or sometimes(each, inputs)), f"{name}: {kind}"
+                seen.setdefault(kind, set()).add(step.compiled)
+    assert {kind for kind, ways in seen.items() if ways == {False}} == IN_NUMPY
+    assert {kind for kind, ways in seen.items() if len(ways) == 2} == SOMETIMES_IN_NUMPY.keys()
+
+
+def test_every_entry_has_a_name_of_its_own() -> None:
+    assert len(TABLE) == len(LAYERS) + len(FLAGS) + len(ALONE) + len(GRAPHS) + len(CHAINS)
 
 
 AGAIN = [(layer, shape) for layer, shape in LAYERS if getattr(layer, "cheap", False) and not layer.sums(True)]
@@ -371,11 +419,6 @@ def test_what_is_computed_again_has_the_same_bits_in_other_blocks(layer: Any, sh
         np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-@pytest.mark.parametrize(("make", "shape"), FLAGS + ALONE, ids=IDS + ALONE_IDS)
-def test_layer_keeps_the_contract_whatever_its_flags(make: Any, shape: tuple[int, ...]) -> None:
-    cn.testing.check_layer(make(), shape)
-
-
 @pytest.mark.parametrize("kind", [cn.Argmax, cn.Argmin])
 @pytest.mark.parametrize("keepdim", [True, False])
 @pytest.mark.parametrize("select_last", [True, False])
@@ -386,11 +429,6 @@ def test_places_come_back_from_their_file_whatever_their_flags(kind: Any, keepdi
     place = {cn.Argmax: (1, 2), cn.Argmin: (0, 4)}[kind][select_last]
     for each in ([layer], again):
         np.testing.assert_array_equal(cn.Model(each)(x), [[place]] if keepdim else [place])
-
-
-@pytest.mark.parametrize(("layers", "shape"), CHAINS, ids=range(len(CHAINS)))
-def test_chain_keeps_the_contract(layers: list[Any], shape: tuple[int, ...]) -> None:
-    cn.testing.check_model(cn.Model(layers), shape)
 
 
 @pytest.mark.parametrize(

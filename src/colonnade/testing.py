@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
 from . import workers
+from .compiled import wanted
 from .composites import Chain, Node, construct, describe
 from .layers.base import Layer
 from .model import Model
@@ -18,10 +20,21 @@ from .tensor import Shape
 
 STEP = 1e-5  # of the central differences: its truncation and its rounding, in float64, are about equal
 TOLERANCE = 1e-6  # relative error of a gradient
+FLOAT32 = 1e-5  # error of what is compiled, of the largest number
+
+# How a batch is cut: the bytes of a block, the most lanes, and the images of a lane at least.
+WHOLE = 1 << 40, 1, 32
+PARTS = 1, 4, 1
 
 
 def check_layer(
-    layer: Node, input_shape: Sequence[int], *, images: int = 5, seed: int = 0, tolerance: float = TOLERANCE
+    layer: Node,
+    input_shape: Sequence[int],
+    *,
+    images: int = 5,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+    compiled: bool | None = None,
 ) -> None:
     """Hold a layer, or a composite of layers, to the contract; raises AssertionError with what failed.
 
@@ -32,6 +45,8 @@ def check_layer(
     - Sharing memory, with any number of threads, gives the same bits as sharing nothing.
     - With everything filled with NaN that backward does not declare to read, the gradients are the same bits.
     - What is saved and loaded gives the same bits.
+    - Compiled, whole and block by block, outputs and gradients are those of NumPy, the error at most 1e-5 of the
+      largest; with the memory and the threads it is as in NumPy.
 
     Args:
         layer: It is constructed anew from its arguments, and not changed.
@@ -39,17 +54,28 @@ def check_layer(
         images: How many images to try it on.
         seed: Of the inputs and the weights.
         tolerance: Greatest relative error of a gradient.
+        compiled: Whether to try it compiled as well; None for wherever models run so.
 
     A layer with kinks (ReLU, max pooling) is tried on inputs that are well apart from one another and from zero.
     """
-    Check(layer, tuple(input_shape), images, seed, tolerance).run()
+    check = Check(layer, tuple(input_shape), images, seed, tolerance)
+    check.run()
+    if wanted(compiled, np.float32):
+        check.run_compiled()
 
 
 def check_model(
-    model: Model, input_shape: Sequence[int], *, images: int = 5, seed: int = 0, tolerance: float = TOLERANCE
+    model: Model,
+    input_shape: Sequence[int],
+    *,
+    images: int = 5,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+    compiled: bool | None = None,
 ) -> None:
     """As :func:`check_layer`, for all layers of a model."""
-    check_layer(Chain(model.layers), input_shape, images=images, seed=seed, tolerance=tolerance)
+    body = Chain(model.layers)
+    check_layer(body, input_shape, images=images, seed=seed, tolerance=tolerance, compiled=compiled)
 
 
 class Check:
@@ -62,7 +88,7 @@ class Check:
         self.name = type(layer).__name__
 
     def run(self) -> None:
-        """Every check, the simplest first."""
+        """Every check in NumPy, the simplest first."""
         self.shapes()
         self.gradients()
         self.blocks()
@@ -70,29 +96,36 @@ class Check:
         self.poison()
         self.saving()
 
+    def run_compiled(self) -> None:
+        """Every check that compiled functions need."""
+        self.agreement()
+        self.memory(compiled=True)
+        self.poison(compiled=True)
+
     def fail(self, message: str) -> None:
         """Say what failed."""
         raise AssertionError(f"{self.name}: {message}")
 
-    def model(self, dtype: str = "float64", share_memory: bool = True) -> Model:
+    def model(self, dtype: str = "float64", share_memory: bool = True, compiled: bool = False) -> Model:
         """A fresh model of the layer alone, its parameters well away from the zeros and ones they begin with."""
         layers = construct(describe([self.layer]), {each.__name__: each for each in own_classes(self.layer)})
-        model = Model(layers, seed=self.seed, dtype=dtype, share_memory=share_memory)
+        model = Model(layers, seed=self.seed, dtype=dtype, share_memory=share_memory, compiled=compiled)
         model.build(self.x.shape[1:])
         rng = np.random.default_rng(self.seed + 1)
         for parameter in model.parameters():
             parameter.value[...] += rng.uniform(-0.3, 0.3, parameter.shape)
         return model
 
-    def passes(self, model: Model, between: Callable[[Model], None] = lambda model: None) -> list[Array]:
-        """Output, gradient at the input, parameters' gradients and statistics of a training pass."""
+    def passes(self, model: Model, between: Callable[[Model], None] = lambda model: None) -> dict[str, Array]:
+        """Output, gradients and statistics of a training pass, and the output that a model has behind it."""
         model.zero_grad()
         y = model(self.x, training=True)
         between(model)
         grad_x = model.backward(self.direction(y))
         assert grad_x is not None
-        grads = [parameter.grad.copy() for parameter in model.parameters()]
-        return [y, grad_x, *grads, *model.state_dict().values()]
+        found = {"output": y, "gradient at the input": grad_x}
+        found |= {f"gradient at {parameter.name}": parameter.grad.copy() for parameter in model.parameters()}
+        return found | model.state_dict() | {"output outside training": model(self.x)}
 
     def direction(self, y: Array) -> Array:
         """A fixed gradient at the output: the slope is taken along it."""
@@ -113,7 +146,7 @@ class Check:
     def gradients(self) -> None:
         """Backward agrees with central differences, and adds up."""
         model = self.model()
-        _, grad_x, *_ = self.passes(model)
+        grad_x = self.passes(model)["gradient at the input"]
         slope = self.direction(model(self.x, training=True))
         # The pass just made left the parameters' gradients as they were: its backward has not run.
         grads = {parameter.name: parameter.grad.copy() for parameter in model.parameters()}
@@ -144,34 +177,56 @@ class Check:
 
     def blocks(self) -> None:
         """Image by image gives what the whole batch at once gives."""
-        block_bytes, lanes = cutting.BLOCK_BYTES, cutting.LANES
-        try:
-            cutting.BLOCK_BYTES, cutting.LANES = 1 << 40, 1
+        with cut_as(*WHOLE):
             whole = self.passes(self.model())
-            cutting.BLOCK_BYTES, cutting.LANES = 1, 3
+        with cut_as(*PARTS):
             parts = self.passes(self.model())
-        finally:
-            cutting.BLOCK_BYTES, cutting.LANES = block_bytes, lanes
-        for one, other in zip(whole, parts, strict=True):
-            if not np.allclose(one, other, rtol=1e-9, atol=1e-9, equal_nan=True):
-                self.fail(f"block by block differs from the whole batch by {np.abs(one - other).max():.2e}.")
+        for name, one in whole.items():
+            if not np.allclose(one, parts[name], rtol=1e-9, atol=1e-9, equal_nan=True):
+                difference = np.abs(one - parts[name]).max()
+                self.fail(f"block by block differs from the whole batch by {difference:.2e}, {name}.")
 
-    def memory(self) -> None:
+    def agreement(self) -> None:
+        """Compiled, whole or block by block, it gives what NumPy gives in float64."""
+        exact, rounded = self.passes(self.model()), self.passes(self.model("float32"))
+        sizes = {name: max(float(np.abs(value).max(initial=0)), 1e-6) for name, value in exact.items()}
+        gradients = [name for name in exact if name.startswith("gradient")]
+        # Behind batch norm a bias's gradient is nothing but rounding: it is held to that of the others.
+        largest = max(sizes[name] for name in gradients)
+        sizes |= {name: largest for name in gradients if sizes[name] < 1e-4 * largest}
+
+        def error(got: dict[str, Array], name: str) -> float:
+            return float(np.abs(got[name] - exact[name]).max(initial=0.0) / sizes[name])
+
+        for cut in (WHOLE, PARTS):
+            with cut_as(*cut):
+                got = self.passes(self.model("float32", compiled=True))
+            for name in exact:
+                if got[name].dtype != rounded[name].dtype:
+                    self.fail(f"compiled, {name} is of {got[name].dtype}, in NumPy of {rounded[name].dtype}.")
+                # Some sums of many numbers lose more than that in float32, however they are computed.
+                if not error(got, name) <= max(FLOAT32, 2 * error(rounded, name)):
+                    self.fail(f"compiled, {name} differs from NumPy's by {error(got, name):.1e} of the largest.")
+
+    def memory(self, compiled: bool = False) -> None:
         """Shared memory, and any number of threads, give the bits of the reference that shares nothing."""
-        expected = self.passes(self.model("float32", share_memory=False))
         threads = workers.get_threads()
         try:
-            for count in (1, 2, 3):
-                workers.set_threads(count)
-                self.same_bits(expected, self.passes(self.model("float32")), f"sharing memory, with {count} threads,")
+            for cut in (WHOLE, PARTS):
+                with cut_as(*cut):
+                    expected = self.passes(self.model("float32", False, compiled))
+                    for count in (1, 2, 3, 5):
+                        workers.set_threads(count)
+                        got = self.passes(self.model("float32", compiled=compiled))
+                        self.same_bits(expected, got, f"sharing memory, with {count} threads,")
         finally:
             workers.set_threads(threads)
 
-    def poison(self) -> None:
+    def poison(self, compiled: bool = False) -> None:
         """What backward does not declare to read may hold anything."""
-        expected = self.passes(self.model("float32"))
+        expected = self.passes(self.model("float32", compiled=compiled))
         for share in (True, False):
-            got = self.passes(self.model("float32", share_memory=share), between=poison_undeclared)
+            got = self.passes(self.model("float32", share, compiled), between=poison_undeclared)
             self.same_bits(expected, got, "filling with NaN what backward does not declare to read")
 
     def saving(self) -> None:
@@ -186,13 +241,24 @@ class Check:
             path = f"{folder}/model.safetensors"
             model.save(path)
             again = load(path, custom=own_classes(self.layer))
-        self.same_bits([model(self.x)], [again(self.x)], "saving and loading")
+        self.same_bits({"output": model(self.x)}, {"output": again(self.x)}, "saving and loading")
 
-    def same_bits(self, expected: list[Array], got: list[Array], doing: str) -> None:
+    def same_bits(self, expected: dict[str, Array], got: dict[str, Array], doing: str) -> None:
         """Fail unless all arrays are equal to the last bit."""
-        for one, other in zip(expected, got, strict=True):
-            if one.tobytes() != other.tobytes():
-                self.fail(f"{doing} changed the result.")
+        for name, value in expected.items():
+            if value.tobytes() != got[name].tobytes():
+                self.fail(f"{doing} changed the result, {name}.")
+
+
+@contextmanager
+def cut_as(block_bytes: int, lanes: int, lane_images: int) -> Iterator[None]:
+    """Batches are cut so, meanwhile."""
+    before = cutting.BLOCK_BYTES, cutting.LANES, cutting.LANE_IMAGES
+    cutting.BLOCK_BYTES, cutting.LANES, cutting.LANE_IMAGES = block_bytes, lanes, lane_images
+    try:
+        yield
+    finally:
+        cutting.BLOCK_BYTES, cutting.LANES, cutting.LANE_IMAGES = before
 
 
 def poison_undeclared(model: Model) -> None:
