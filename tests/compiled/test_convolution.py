@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +14,8 @@ from colonnade.ops.window import Window
 
 pytest.importorskip("numba")
 
-from colonnade.compiled import convolution, winograd
-from colonnade.compiled.direct import Walk, pad, windows_times_kernel
+from colonnade.compiled import convolution, direct, winograd
+from colonnade.compiled.direct import Walk, pad, windows_times_gradient, windows_times_kernel
 
 pytestmark = pytest.mark.thorough
 
@@ -161,6 +162,23 @@ def test_winograd_covers_odd_sizes(height: int, width: int, channels: int, outpu
         Case(window, (3, height, width, channels), outputs).check()
 
 
+@pytest.mark.parametrize(
+    "images", [(1, 2, 300, 130), (2, 7, 50, 130), (9, 5, 6, 130)], ids=["columns", "rows", "images"]
+)
+def test_the_kernels_gradient_is_summed_over_boxes_of_positions(images: tuple[int, int, int, int]) -> None:
+    assert math.prod(images[:3]) > 2 * direct.LEAST_POSITIONS
+    for outputs, groups in ((140, 1), (130, 130), (26, 2)):
+        Case(Window((2, 2), (1, 1), (1, 0, 0, 1)), images, outputs, groups).check()
+    Case(Window((1, 1)), images, 140).check()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dilation"), [((7, 7), (1, 1)), ((1, 33), (1, 1)), ((40, 1), (1, 1)), ((5, 5), (2, 3))]
+)
+def test_large_depthwise_kernels_take_several_tiles(kernel: tuple[int, int], dilation: tuple[int, int]) -> None:
+    Case(Window(kernel, (1, 1), (8, 8, 8, 8), dilation), (2, 30, 31, 17), 17, 17).check()
+
+
 def test_winograd_in_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winograd, "SUMMED_PATCHES", 5)
     Case(Window((3, 3), (1, 1), (1, 1, 1, 1)), (4, 9, 11, 32), 40).check()
@@ -239,6 +257,28 @@ def test_a_walk_that_leaves_its_arrays_is_refused(changes: dict[str, int], messa
     times(x, kernel, bias, y, y, offsets, 2, 16, walk(), zero, zero)
     with pytest.raises(ValueError, match=message):
         times(x, kernel, bias, y, y, offsets, 2, 16, walk(**changes), zero, zero)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"walk": walk(x_column=3)}, "inside what it reads"),
+        ({"walk": walk(y_column=17)}, "inside what it writes"),
+        ({"offsets": np.zeros(1, np.int64)}, "as many and as long"),
+        ({"offsets": np.array([0, 2, 3])}, "lie evenly"),
+        ({"step": 0}, "follow one another"),
+        ({"sums": np.zeros(95, np.float32)}, "hold all tiles"),
+    ],
+)
+def test_a_gradient_that_would_leave_its_arrays_is_refused(changes: dict[str, Any], message: str) -> None:
+    times = windows_times_gradient(3, 2, 1, False)
+    arguments = {
+        "x": np.zeros(20, np.float32), "grad": np.zeros(128, np.float32), "kernel": np.empty((1, 3, 2, 16), np.float32),
+        "sums": np.zeros(96, np.float32), "offsets": np.array([0, 2, 4]), "step": 1, "walk": walk(),
+    }  # fmt: skip
+    times(*arguments.values())
+    with pytest.raises(ValueError, match=message):
+        times(*(arguments | changes).values())
 
 
 def test_pad_refuses_images_that_do_not_fit() -> None:

@@ -16,10 +16,10 @@ import numpy as np
 from ..ops.layout import Array
 from ..ops.window import Window
 from . import winograd
-from .depthwise import depthwise_backward_weight, depthwise_forward
+from .depthwise import depthwise_forward
 from .direct import pad, windows_times_gradient, windows_times_kernel
-from .geometry import Gathering, Part, gathering, packed, packed_bias
-from .tiles import WIDTH, largest_rows
+from .geometry import Gathering, even, gathering, gradient_tiles, packed, packed_bias
+from .tiles import WIDTH
 
 Image = tuple[int, int, int]  # height, width and channels
 Call = tuple[Any, tuple[Any, ...]]  # a function and its arguments
@@ -251,35 +251,31 @@ class DirectGradient:
         self.kernel, self.step = window.kernel, window.stride[1]
         window, written = widened(window, written, self.together)
         self.window, self.read, self.written, self.groups = window, read, written, groups
+        part = self._how(1).parts[0]
+        self.tiles = gradient_tiles(part, window.kernel, groups, written[2])
 
     def _how(self, images: int) -> Gathering:
         return gathering(self.window, (images, *self.read), (images, *self.written), self.groups, True)
 
-    def _shapes(self, images: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        how = self._how(images)
-        part = how.parts[0]
-        border = (images, *how.padded, self.read[2]) if how.pads else (0,)
-        return border, (self.groups, len(part.offsets), part.run, self.written[2] // self.groups)
+    def _shapes(self, images: int) -> tuple[tuple[int, ...], ...]:
+        how, tiles = self._how(images), self.tiles
+        return (images, *how.padded, self.read[2]) if how.pads else (0,), tiles.kernel, tiles.sums
 
     def room(self, images: int) -> int:
         """For the images with their border, and the gradient as the tiles write it."""
         return room(*self._shapes(images))
 
-    def _laid(self, x: Array, work: Array) -> Generator[Call, None, tuple[Array, Part, Array]]:
-        """The images with their border, how they are walked, and where the gradient is written."""
-        how = self._how(len(x))
-        padded, kernel = carve(work, *self._shapes(len(x)))
+    def calls(self, x: Array, grad: Array, work: Array) -> Generator[Call, None, Array]:
+        """The gradient as (groups, k_h, k_w, c_in / groups, c_out / groups), in scratch memory."""
+        how, tiles = self._how(len(x)), self.tiles
+        padded, kernel, sums = carve(work, *self._shapes(len(x)))
         if how.pads:
             yield pad, (x, padded, how.top, how.left)
             x = padded
-        return x, how.parts[0], kernel
-
-    def calls(self, x: Array, grad: Array, work: Array) -> Generator[Call, None, Array]:
-        """The gradient as (groups, k_h, k_w, c_in / groups, c_out / groups), in scratch memory."""
-        x, part, kernel = yield from self._laid(x, work)
-        vectors = part.tile.vectors
-        times = windows_times_gradient(even(part.run, largest_rows(vectors)), vectors)
-        yield times, (x, grad, kernel, part.offsets, part.walk)
+        times = windows_times_gradient(tiles.lines, tiles.rows, tiles.vectors, tiles.depthwise)
+        yield times, (x, grad, kernel, sums, tiles.offsets, tiles.step, how.parts[0].walk)
+        if tiles.depthwise:
+            return kernel.transpose(3, 1, 2, 0)[..., None]
         kernel = kernel.reshape(self.groups, *self.window.kernel, -1, self.together, kernel.shape[3] // self.together)
         # The neighbours' gradients stand beside one another, each `step` columns further than the one before.
         width, total = self.kernel[1], kernel[:, :, : self.kernel[1], :, 0]
@@ -318,11 +314,6 @@ class WinogradGradient:
 DEPTHWISE_ROWS = 12
 
 
-def even(length: int, most: int) -> int:
-    """Rows of tiles that cover `length` positions, at most so many, as even as can be."""
-    return -(-length // -(-length // most))
-
-
 class Depthwise:
     """A convolution that leaves each channel by itself, or the gradient at its input; see `Direct`."""
 
@@ -359,18 +350,6 @@ class Depthwise:
             yield depthwise_forward(rows, code), (x, kernel, bias, y, part.offsets, part.walk, a, b)
 
 
-class DepthwiseGradient(DirectGradient):
-    """The gradient at the kernel of a convolution that leaves each channel by itself."""
-
-    def calls(self, x: Array, grad: Array, work: Array) -> Generator[Call, None, Array]:
-        """The gradient as (channels, k_h, k_w, 1, 1), in scratch memory."""
-        x, part, kernel = yield from self._laid(x, work)
-        taps = kernel.reshape(part.offsets.size, -1)
-        times = depthwise_backward_weight(even(part.walk.width, DEPTHWISE_ROWS))
-        yield times, (x, grad, taps, part.offsets, part.walk)
-        return taps.T.reshape(-1, *self.window.kernel, 1, 1)
-
-
 def product(
     window: Window, read: Image, written: Image, groups: int, forward: bool, epilogue: Epilogue = PLAIN
 ) -> Product:
@@ -384,8 +363,6 @@ def product(
 
 def kernel_gradient(window: Window, read: Image, written: Image, groups: int) -> Gradient:
     """How the gradient at the kernel is computed: the same rule."""
-    if 1 < groups == read[2] == written[2]:
-        return DepthwiseGradient(window, read, written, groups)
     if suits_winograd(window, read[2], written[2], groups):
         return WinogradGradient(window, read, written)
     return DirectGradient(window, read, written, groups)

@@ -12,7 +12,7 @@ from typing import Any
 from .activation import activate
 from .compilation import compiled
 from .direct import require_inside
-from .tiles import WIDTH, column_sums, load_first, multiply_add, spread, store_first, zeros
+from .tiles import WIDTH, load_first, multiply_add, spread, store_first
 
 
 @lru_cache
@@ -56,36 +56,3 @@ def depthwise_forward(rows: int, code: int) -> Any:
                         column += rows
 
     return forward
-
-
-@lru_cache
-def depthwise_backward_weight(rows: int) -> Any:
-    """grad_kernel[k, c] = Σ_p x[p + offsets[k], c] · grad[p, c], overwritten; see :func:`depthwise_forward`."""
-
-    @compiled
-    def backward(x, grad, grad_kernel, offsets, walk):
-        taps, channels = grad_kernel.shape
-        require_inside(walk, 1, x.size, grad.size, offsets, channels, channels)
-        if taps != len(offsets) or walk.width < rows:
-            raise ValueError("depthwise: kernel and tile must fit")
-        whole = walk.width // rows * rows
-        for c in range(0, channels, WIDTH):
-            left = channels - c
-            for k in range(taps):
-                tile, rest = zeros(rows, 1), zeros(1, 1)
-                for image in range(walk.images):
-                    for row in range(walk.height):
-                        at = walk.x_start + image * walk.x_image + row * walk.x_row + offsets[k] + c
-                        to = walk.y_start + image * walk.y_image + row * walk.y_row + c
-                        for column in range(0, whole, rows):
-                            seen = load_first(rows, 1, x, at + column * walk.x_column, walk.x_column, left)
-                            g = load_first(rows, 1, grad, to + column * walk.y_column, walk.y_column, left)
-                            tile = multiply_add(seen, g, tile)
-                        for column in range(whole, walk.width):
-                            seen = load_first(1, 1, x, at + column * walk.x_column, 0, left)
-                            rest = multiply_add(
-                                seen, load_first(1, 1, grad, to + column * walk.y_column, 0, left), rest
-                            )
-                store_first(column_sums(tile) + rest, grad_kernel, k * channels + c, 0, left)
-
-    return backward

@@ -12,13 +12,14 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .activation import activate
-from .compilation import compiled
+from .compilation import compiled, inlined
 from .memory import clear, copy
 from .tiles import (
     WIDTH,
     add_outer,
-    add_outer_first,
+    add_outer_lines,
     add_outers,
+    add_product_lines,
     column_sums,
     load,
     load_first,
@@ -26,6 +27,11 @@ from .tiles import (
     store_first,
     zeros,
 )
+
+# The kernel's gradient is summed over so many numbers of input and output at a time, which stay in a core's cache,
+NEAR = 1 << 15
+# but over no fewer positions than make up for loading and storing the sums.
+LEAST_POSITIONS = 128
 
 
 class Walk(NamedTuple):
@@ -165,48 +171,95 @@ def windows_times_kernel(rows: int, vectors: int, code: int, adds: bool) -> Any:
 
 
 @lru_cache
-def windows_times_gradient(rows: int, vectors: int) -> Any:
-    """grad_K = X_colᵀ grad_Y by tiles of `rows` numbers of a run and 16 · `vectors` outputs.
+def windows_times_gradient(lines: int, rows: int, vectors: int, depthwise: bool) -> Any:
+    """grad_K = X_colᵀ grad_Y by tiles of `rows` numbers of each of `lines` runs and 16 · `vectors` outputs.
 
     Args of the function that is returned: as of :func:`windows_times_kernel`, and
         grad: The gradient at y.
-        grad_kernel: Overwritten: (groups, runs, run, outputs).
+        grad_kernel: Overwritten: (groups, runs, run, outputs); depthwise, where each output sees its own channel alone,
+            (1, runs, run, channels).
+        sums: Scratch for all tiles; empty to let each tile see all positions at once.
+        offsets: (runs,): those of a tile lie evenly, and it takes whole runs if it takes several.
+        step: From one number of a run to the next.
     """
-    columns = vectors * WIDTH
+    columns, size = vectors * WIDTH, lines * rows * vectors * WIDTH
+    numbers = lines * rows
+
+    @inlined
+    def summed(x, x_at, line, step, grad, y_at, left, walk, images, height, width):
+        """The tile's sums over a box of positions."""
+        tile = zeros(numbers, vectors)
+        for image in range(images):
+            for row in range(height):
+                i = x_at + image * walk.x_image + row * walk.x_row
+                j = y_at + image * walk.y_image + row * walk.y_row
+                for _ in range(width):
+                    if depthwise:
+                        tile = add_product_lines(tile, x, i, line, rows, step, grad, j, left)
+                    else:
+                        tile = add_outer_lines(tile, x, i, line, rows, grad, j, left)
+                    i += walk.x_column
+                    j += walk.y_column
+        return tile
 
     @compiled
-    def backward(x, grad, grad_kernel, offsets, walk):
+    def backward(x, grad, grad_kernel, sums, offsets, step, walk):
         groups, runs, run, outputs = grad_kernel.shape
-        require_inside(walk, groups, x.size, grad.size, offsets, run, outputs)
-        if runs != len(offsets) or run < rows:
-            raise ValueError("direct convolution: a run must be as long as the tile")
-        for group in range(groups):
-            for o in range(0, outputs, columns):
-                left = outputs - o
-                for number in range(runs):
-                    c = 0
-                    while c < run:
-                        c = min(c, run - rows)
-                        tile = zeros(rows, vectors)
-                        for image in range(walk.images):
-                            for row in range(walk.height):
-                                x_at = walk.x_start + group * walk.x_group + image * walk.x_image + row * walk.x_row
-                                x_at += offsets[number] + c
-                                y_at = walk.y_start + group * walk.y_group + image * walk.y_image + row * walk.y_row
-                                y_at += o
-                                if left >= columns:
-                                    for _ in range(walk.width):
-                                        tile = add_outer(tile, x, x_at, 1, grad, y_at)
-                                        x_at += walk.x_column
-                                        y_at += walk.y_column
-                                else:
-                                    for _ in range(walk.width):
-                                        tile = add_outer_first(tile, x, x_at, 1, grad, y_at, left)
-                                        x_at += walk.x_column
-                                        y_at += walk.y_column
-                        to = ((group * runs + number) * run + c) * outputs + o
-                        store_first(tile, grad_kernel, to, outputs, left)
-                        c += rows
+        reach = (run - 1) * step + (outputs if depthwise else 1)
+        require_inside(walk, groups, x.size, grad.size, offsets, reach, outputs)
+        if runs != len(offsets) or runs < lines or run < rows or (lines > 1 and run > rows):
+            raise ValueError("direct convolution: runs must be as many and as long as the tile's")
+        if step < 0 or not (depthwise or step == 1):
+            raise ValueError("direct convolution: the numbers of a run must follow one another")
+        images, height, width = walk.images, walk.height, walk.width
+        if sums.size:
+            # A box of positions at a time, which stay in cache until all tiles have seen them.
+            most = max(LEAST_POSITIONS, NEAR // (walk.x_column + walk.y_column))
+            width = min(walk.width, most)
+            height = min(walk.height, max(1, most // walk.width))
+            images = min(walk.images, max(1, most // (walk.width * walk.height)))
+            if sums.size < groups * -(-outputs // columns) * -(-runs // lines) * -(-run // rows) * size:
+                raise ValueError("direct convolution: scratch must hold all tiles")
+        for box in range(-(-walk.images // images) * -(-walk.height // height) * -(-walk.width // width)):
+            rest, column = divmod(box, -(-walk.width // width))
+            image, row = divmod(rest, -(-walk.height // height))
+            image, row, column = image * images, row * height, column * width
+            box_images, box_height = min(images, walk.images - image), min(height, walk.height - row)
+            box_width = min(width, walk.width - column)
+            ends = image + box_images == walk.images and row + box_height == walk.height
+            ends = ends and column + box_width == walk.width
+            x_start = walk.x_start + image * walk.x_image + row * walk.x_row + column * walk.x_column
+            y_start = walk.y_start + image * walk.y_image + row * walk.y_row + column * walk.y_column
+            place = 0
+            for group in range(groups):
+                for o in range(0, outputs, columns):
+                    number = 0
+                    while number < runs:
+                        number = min(number, runs - lines)
+                        line = offsets[number + 1] - offsets[number] if lines > 1 else 0
+                        for n in range(lines):
+                            if offsets[number + n] != offsets[number] + n * line:
+                                raise ValueError("direct convolution: the runs of a tile must lie evenly")
+                        c = 0
+                        while c < run:
+                            c = min(c, run - rows)
+                            x_at = x_start + group * walk.x_group + offsets[number] + c * step
+                            y_at = y_start + group * walk.y_group + o
+                            if depthwise:
+                                x_at += o
+                            tile = summed(
+                                x, x_at, line, step, grad, y_at, outputs - o, walk, box_images, box_height, box_width
+                            )
+                            if box:
+                                tile = tile + load(numbers, vectors, sums, place, columns)
+                            if ends:
+                                to = ((group * runs + number) * run + c) * outputs + o
+                                store_first(tile, grad_kernel, to, outputs, outputs - o)
+                            else:
+                                store(tile, sums, place, columns)
+                            place += size
+                            c += rows
+                        number += lines
 
     return backward
 

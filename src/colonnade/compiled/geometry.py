@@ -103,11 +103,15 @@ class Gathering(NamedTuple):
     pads: bool
 
 
+def even(length: int, most: int) -> int:
+    """Rows of tiles that cover `length` positions, at most so many, as even as can be."""
+    return -(-length // -(-length // most))
+
+
 def tile_size(width: int, outputs: int) -> Size:
-    """Rows and vectors of the tiles for rows of `width` positions and so many outputs, as even as can be."""
+    """Rows and vectors of the tiles for rows of `width` positions and so many outputs."""
     vectors = vectors_for(outputs)
-    tiles = -(-width // largest_rows(vectors))
-    return Size(-(-width // tiles), vectors)
+    return Size(even(width, largest_rows(vectors)), vectors)
 
 
 @lru_cache(maxsize=4096)
@@ -164,6 +168,55 @@ def gathering(
         size = tile_size(walk.width, outputs // groups)
         parts.append(Part(down, across, np.array(offsets, np.int64), length * depth, walk, size))
     return Gathering(padded, top, left, tuple(parts), padded != (height, width))
+
+
+class GradientTiles(NamedTuple):
+    """How the gradient at a kernel is cut into tiles.
+
+    Attributes:
+        kernel: (groups, runs, run, outputs), how the tiles write it.
+        offsets: (runs,): where each run begins, seen from a position.
+        step: From one number of a run to the next.
+        lines: Runs that a tile takes.
+        rows: Numbers that it takes of each.
+        vectors: Of outputs.
+        depthwise: Whether each output sees its own channel alone.
+    """
+
+    kernel: tuple[int, int, int, int]
+    offsets: Array
+    step: int
+    lines: int
+    rows: int
+    vectors: int
+    depthwise: bool
+
+    @property
+    def sums(self) -> tuple[int, ...]:
+        """The shape of all tiles: (tiles, rows, columns)."""
+        groups, runs, run, outputs = self.kernel
+        columns = self.vectors * WIDTH
+        tiles = groups * -(-runs // self.lines) * -(-run // self.rows) * -(-outputs // columns)
+        return tiles, self.lines * self.rows, columns
+
+
+def gradient_tiles(part: Part, kernel: tuple[int, int], groups: int, outputs: int) -> GradientTiles:
+    """The tiles for the gradient at a kernel of this size, with the runs of a gathering's one part."""
+    offsets, run, step, vectors = part.offsets, part.run, 1, part.tile.vectors
+    depthwise = run == 1 < groups == outputs
+    if depthwise:
+        # A row of the kernel is a run of numbers that lie apart.
+        step = int(offsets[1] - offsets[0]) if kernel[1] > 1 else 0
+        offsets, run, vectors = offsets[:: kernel[1]].copy(), kernel[1], 1
+    most = largest_rows(vectors)
+    rows = even(run, most)
+    # The runs of one tile lie evenly: those that follow one another in a row of the kernel, or one of each row.
+    apart = len(offsets) // kernel[0]
+    lines = max(each for each in range(1, most // rows + 1) if apart % each == 0)
+    if apart == 1:
+        lines = even(len(offsets), most // rows)
+    shape = (1, len(offsets), run, outputs) if depthwise else (groups, len(offsets), run, outputs // groups)
+    return GradientTiles(shape, offsets, step, lines, rows, vectors, depthwise)
 
 
 def packed(kernel: Array, part: Part, out: Array | None = None) -> Array:

@@ -328,6 +328,70 @@ def add_outer_first(typing: Any, tile: Any, x: Any, i: Any, step: Any, w: Any, j
     return tile(tile, x, i, step, w, j, columns), generate
 
 
+def _lines(builder: Any, pointer: Any, rows: int, each: int, line: Any, step: Any) -> list[Any]:
+    """Where each row of a tile begins: `each` of them `step` numbers apart, then as many a line further."""
+    made: list[Any] = []
+    for row in range(rows):
+        if row % each:
+            made.append(builder.gep(made[-1], [step]))
+        else:
+            pointer = builder.gep(pointer, [line]) if row else pointer
+            made.append(pointer)
+    return made
+
+
+@intrinsic(prefer_literal=True)
+def add_outer_lines(typing: Any, tile: Any, x: Any, i: Any, line: Any, rows: Any, w: Any, j: Any, columns: Any) -> Any:
+    """As `add_outer_first`, with `rows` neighbours in x of each of some lines, which are `line` numbers apart."""
+    require("add_outer_lines", x)
+    require("add_outer_lines", w)
+    each = rows.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        right, made = pointer_to(context, builder, w, arguments[5], arguments[6]), arguments[0]
+        rights = [
+            _masked_load(builder, _vector_pointer(builder, right, vector), _mask(builder, arguments[7], vector))
+            for vector in range(tile.vectors)
+        ]
+        left = pointer_to(context, builder, x, arguments[1], arguments[2])
+        for row, at in enumerate(_lines(builder, left, tile.rows, each, arguments[3], ir.Constant(_INT64, 1))):
+            number = _spread(builder, builder.load(at))
+            for vector in range(tile.vectors):
+                before = builder.extract_value(made, [row, vector])
+                made = builder.insert_value(made, _multiply_add(builder, number, rights[vector], before), [row, vector])
+        return made
+
+    return tile(tile, x, i, line, rows, w, j, columns), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_product_lines(
+    typing: Any, tile: Any, x: Any, i: Any, line: Any, rows: Any, step: Any, w: Any, j: Any, columns: Any
+) -> Any:
+    """The tile with w[j : j + columns] times a vector of x added to each row, number by number.
+
+    The vectors of x are `rows` of each of some lines, `step` numbers apart, and the lines are `line` numbers apart.
+    """
+    require("add_product_lines", x)
+    require("add_product_lines", w)
+    each = rows.literal_value
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        right, made = pointer_to(context, builder, w, arguments[6], arguments[7]), arguments[0]
+        left = pointer_to(context, builder, x, arguments[1], arguments[2])
+        places = _lines(builder, left, tile.rows, each, arguments[3], arguments[5])
+        for vector in range(tile.vectors):
+            mask = _mask(builder, arguments[8], vector)
+            factor = _masked_load(builder, _vector_pointer(builder, right, vector), mask)
+            for row, at in enumerate(places):
+                number = _masked_load(builder, _vector_pointer(builder, at, vector), mask)
+                before = builder.extract_value(made, [row, vector])
+                made = builder.insert_value(made, _multiply_add(builder, number, factor, before), [row, vector])
+        return made
+
+    return tile(tile, x, i, line, rows, step, w, j, columns), generate
+
+
 @intrinsic(prefer_literal=True)
 def load_bytes(typing: Any, rows: Any, vectors: Any, x: Any, i: Any, step: Any, columns: Any) -> Any:
     """As `load_first`, from an array of uint8."""

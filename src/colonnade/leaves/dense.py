@@ -20,6 +20,7 @@ from .activation import NONE, Activation
 from .base import Leaf
 
 OFFSETS = np.zeros(1, np.int64)
+ALL_AT_ONCE = np.zeros(0, np.float32)  # no scratch for sums over some positions
 
 
 def _walk(n: int, read: int, written: int) -> Walk:
@@ -90,12 +91,12 @@ class TiledDense(Leaf):
         grad = grad.reshape(-1, grad.shape[-1])
         if dense.weight.trainable:
             values = x.value.reshape(-1, x.value.shape[-1])
-            times = windows_times_gradient(*tile_size(dense.out_features, dense.in_features))
+            times = windows_times_gradient(1, *tile_size(dense.out_features, dense.in_features), False)
             walk = _walk(len(grad), dense.out_features, dense.in_features)
             # The first block of a lane writes its gradient where it is wanted: a weight is large.
             first = block.first_grad(dense.weight)
             written = block.scratch["weight"] if first is None else first
-            yield times, (grad, values, written.reshape(1, 1, *written.shape), OFFSETS, walk)
+            yield times, (grad, values, written.reshape(1, 1, *written.shape), ALL_AT_ONCE, OFFSETS, 1, walk)
             if first is None:
                 yield block.add_grad, (dense.weight, written)
         if dense.bias is not None and dense.bias.trainable:
