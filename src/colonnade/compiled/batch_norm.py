@@ -12,8 +12,8 @@ import numpy as np
 
 from .activation import KINDS, RELU, activate, activation_gradient
 from .compilation import compiled, inlined
+from .registers import WIDTH
 from .tiles import (
-    WIDTH,
     column_sums,
     load_bytes,
     load_first,

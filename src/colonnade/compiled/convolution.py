@@ -19,7 +19,7 @@ from . import winograd
 from .depthwise import depthwise_forward
 from .direct import pad, windows_times_gradient, windows_times_kernel
 from .geometry import Gathering, even, gathering, gradient_tiles, packed, packed_bias
-from .tiles import WIDTH
+from .registers import WIDTH
 
 Image = tuple[int, int, int]  # height, width and channels
 Call = tuple[Any, tuple[Any, ...]]  # a function and its arguments

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .compilation import compiled
+from .registers import WIDTH
 from .runs import ROWS, load_rows, store_rows
-from .tiles import WIDTH
 
 
 @compiled

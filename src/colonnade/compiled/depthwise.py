@@ -12,7 +12,13 @@ from typing import Any
 from .activation import activate
 from .compilation import compiled
 from .direct import require_inside
-from .tiles import WIDTH, load_first, multiply_add, spread, store_first
+from .registers import WIDTH
+from .tiles import (
+    load_first,
+    multiply_add,
+    spread,
+    store_first,
+)
 
 
 @lru_cache

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from .activation import activate
 from .compilation import compiled, inlined
 from .memory import clear, copy
+from .registers import WIDTH
 from .tiles import (
-    WIDTH,
     add_outer,
     add_outer_lines,
     add_outers,

@@ -14,7 +14,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from .compilation import compiled, inlined
-from .tiles import WIDTH, load, load_first, store, store_first
+from .registers import WIDTH
+from .tiles import load, load_first, store, store_first
 
 # What a draw of 32 bits makes: eight of the 2 · 4 · 64 bits that one count gives.
 GROUP = 8

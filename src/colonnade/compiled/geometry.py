@@ -18,7 +18,7 @@ from ..ops.layout import Array, empty
 from ..ops.window import Window
 from .direct import Walk
 from .packing import panels
-from .tiles import WIDTH, Size, largest_rows, vectors_for
+from .registers import WIDTH, Size, largest_rows, vectors_for
 
 
 class Axis(NamedTuple):

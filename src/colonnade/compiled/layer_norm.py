@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 
 from .compilation import compiled, inlined
+from .registers import WIDTH
 from .runs import ROWS, TURNS, add_columns, load_rows, store_rows, together
 from .tiles import (
-    WIDTH,
     column_sums,
     greatest,
     load_first,

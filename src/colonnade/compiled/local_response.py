@@ -6,7 +6,8 @@ import numpy as np
 
 from .compilation import compiled, inlined
 from .functions import exp, log
-from .tiles import WIDTH, load, load_first, multiply_add, store, store_first, zeros
+from .registers import WIDTH
+from .tiles import load, load_first, multiply_add, store, store_first, zeros
 
 
 @inlined

@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .compilation import compiled
-from .tiles import WIDTH, add_outer, add_outer_first, store, store_first, zeros
+from .registers import WIDTH
+from .tiles import add_outer, add_outer_first, store, store_first, zeros
 
 # A square of so many numbers a side is turned at once: its rows and columns both stay in the first-level cache.
 SQUARE = 32

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..ops.layout import Array, empty
 from .compilation import compiled
-from .tiles import WIDTH, load, load_first, row_of, store, transposed, zeros
+from .registers import WIDTH
+from .tiles import load, load_first, row_of, store, transposed, zeros
 
 
 @compiled

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .compilation import compiled
+from .registers import WIDTH
 from .tiles import (
-    WIDTH,
     filled,
     load_bytes,
     load_first,

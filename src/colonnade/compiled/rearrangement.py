@@ -13,7 +13,8 @@ import numpy as np
 
 from ..ops.layout import Array
 from .compilation import compiled
-from .tiles import WIDTH, load, load_first, store, store_first, zeros
+from .registers import WIDTH
+from .tiles import load, load_first, store, store_first, zeros
 
 # Neighbours are copied together from so many on, as a mean over the runs.
 LEAST_RUN = 4

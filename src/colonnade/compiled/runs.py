@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 from .compilation import inlined
-from .tiles import WIDTH, column_sums, load, load_first, registers, store, store_first
+from .registers import WIDTH, registers
+from .tiles import column_sums, load, load_first, store, store_first
 
 # Vectors of a run, of a flat array, and rows of a matrix in each turn, with room in the registers for what is made of
 # them. A power of two: what each of so many counts in a mean is exact.

@@ -6,8 +6,9 @@ import math
 
 from .compilation import compiled, inlined
 from .functions import exp, log
+from .registers import WIDTH
 from .runs import ROWS, load_rows, store_rows, together
-from .tiles import WIDTH, filled, greatest, multiply_add, row_maxima, row_sums, where_first, zeros
+from .tiles import filled, greatest, multiply_add, row_maxima, row_sums, where_first, zeros
 
 
 @inlined

@@ -21,70 +21,20 @@ explains it with a picture.
 from __future__ import annotations
 
 import operator
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-import llvmlite.binding
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, config, types
+from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-# A vector is of sixteen numbers: one AVX-512 register, two of AVX2, four of NEON. LLVM cuts it to what there is.
-WIDTH = 16
+from .registers import WIDTH
 
 _FLOAT, _INT32, _INT64, _BIT = ir.FloatType(), ir.IntType(32), ir.IntType(64), ir.IntType(1)
 _VECTOR, _MASK = ir.VectorType(_FLOAT, WIDTH), ir.VectorType(_BIT, WIDTH)
 _INTEGERS, _BYTES = ir.VectorType(_INT32, WIDTH), ir.VectorType(ir.IntType(8), WIDTH)
-
-
-class Size(NamedTuple):
-    """Rows of a tile, and vectors of each."""
-
-    rows: int
-    vectors: int
-
-
-def _features() -> str:
-    """The instruction sets that Numba compiles for, as LLVM names them."""
-    if config.CPU_FEATURES is not None:
-        return str(config.CPU_FEATURES)
-    if config.CPU_NAME not in (None, "host"):
-        return ""
-    return str(llvmlite.binding.get_host_cpu_features().flatten())
-
-
-@lru_cache
-def registers() -> tuple[int, int]:
-    """How many vector registers the processor has, and how many float32 each holds."""
-    features = _features()
-    if "+avx512f" in features:
-        return 32, 16
-    if "+avx" in features:
-        return 16, 8
-    if "+neon" in features or "+fp-armv8" in features:
-        return 32, 4
-    return 16, 4
-
-
-def largest_rows(vectors: int) -> int:
-    """The most rows of a tile that stays in registers, beside the vectors it is multiplied with."""
-    count, width = registers()
-    each = WIDTH // width  # registers a vector
-    return max(1, (count - 1 - vectors * each) // (vectors * each))
-
-
-def largest_vectors() -> int:
-    """Vectors of a row: two where registers are many, so that each number of x is used twice."""
-    return 2 if largest_rows(2) >= 6 else 1
-
-
-def vectors_for(outputs: int) -> int:
-    """Vectors of a row for so many outputs: one where a block of two would be half empty."""
-    vectors = largest_vectors()
-    return 1 if -(-outputs // WIDTH) % vectors and outputs <= 5 * WIDTH else vectors
 
 
 class TileType(types.Type):

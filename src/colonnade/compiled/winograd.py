@@ -20,18 +20,15 @@ from ..ops.layout import Array, empty
 from .activation import activate
 from .compilation import compiled, inlined
 from .packing import winograd_panels
+from .registers import WIDTH, Size, largest_rows, vectors_for
 from .tiles import (
-    WIDTH,
-    Size,
     add_outer,
     add_outer_first,
     add_outers,
-    largest_rows,
     load_first,
     row_of,
     store,
     store_first,
-    vectors_for,
     zeros,
 )
 

@@ -11,7 +11,7 @@ from ..compiled.activation import activation_backward
 from ..compiled.direct import Walk, position_sums, windows_times_gradient, windows_times_kernel
 from ..compiled.geometry import tile_size
 from ..compiled.packing import panels, turned
-from ..compiled.tiles import WIDTH
+from ..compiled.registers import WIDTH
 from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.dense import Dense
 from ..ops.layout import Array, empty
