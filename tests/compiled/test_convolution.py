@@ -16,6 +16,7 @@ pytest.importorskip("numba")
 
 from colonnade.compiled import convolution, direct, winograd
 from colonnade.compiled.direct import Walk, pad, windows_times_gradient, windows_times_kernel
+from colonnade.compiled.registers import largest_rows
 
 pytestmark = pytest.mark.thorough
 
@@ -158,7 +159,8 @@ def test_winograd_covers_odd_sizes(height: int, width: int, channels: int, outpu
         window = Window((3, 3), (1, 1), padding)
         if min(window.output_size((height, width))) < 1:
             continue
-        assert convolution.suits_winograd(window, channels, outputs, 1)
+        # Beside the sixteen sums of a patch, SSE has no registers for enough rows.
+        assert convolution.suits_winograd(window, channels, outputs, 1) == (largest_rows(1) >= 4)
         Case(window, (3, height, width, channels), outputs).check()
 
 

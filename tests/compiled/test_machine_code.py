@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,3 +141,89 @@ def test_a_named_folder_comes_first_then_the_package_then_the_users(monkeypatch:
     package = Path(machine_code.__file__).parent / "__pycache__" / "machine_code"
     assert list(places("")) == [package, Path("users", "machine_code")]
     assert list(places("named")) == [Path("named", "colonnade"), package, Path("users", "machine_code")]
+
+
+def age(path: Path, seconds: float) -> None:
+    os.utime(path, (time.time() - seconds,) * 2)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_what_was_not_read_for_long_is_removed_when_other_code_is_written(tmp_path: Path) -> None:
+    for key, seconds in {"new": 0.0, "old": machine_code.UNREAD - 60, "too old": machine_code.UNREAD + 60}.items():
+        before = set(tmp_path.iterdir())
+        keep(tmp_path, key=key)
+        (path,) = set(tmp_path.iterdir()) - before
+        age(path, seconds)
+    keep(tmp_path)
+    assert [kept(tmp_path, key=key) for key in ("new", "old", "too old", "key")] == [b"code", b"code", None, b"code"]
+
+
+def test_what_is_read_now_and_then_stays(tmp_path: Path) -> None:
+    keep(tmp_path)
+    for _ in range(4):
+        age(only_file(tmp_path), machine_code.UNREAD - 60)
+        assert kept(tmp_path) == b"code"
+        assert only_file(tmp_path).stat().st_mtime > time.time() - 60
+    modified = time.time() - machine_code.NOTED / 2
+    os.utime(only_file(tmp_path), (modified, modified))
+    assert kept(tmp_path) == b"code"
+    assert only_file(tmp_path).stat().st_mtime == pytest.approx(modified)  # noted once a day
+
+
+def test_the_longest_unread_of_too_many_bytes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_code, "BYTES", 10_000)
+    for number in range(20):
+        keep(tmp_path, key=str(number), content=bytes(1000))
+        for path in tmp_path.iterdir():
+            age(path, time.time() - path.stat().st_mtime + 10)
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 10_000
+    found = [number for number in range(20) if kept(tmp_path, key=str(number))]
+    assert found == list(range(11, 20))
+
+
+def test_parts_that_nobody_finished_are_removed(tmp_path: Path) -> None:
+    keep(tmp_path)
+    part = only_file(tmp_path).with_name(f".{only_file(tmp_path).name}.0123456789abcdef")
+    part.touch()
+    keep(tmp_path)
+    assert part.name in names(tmp_path)  # another process may be writing it
+    age(part, machine_code.UNREAD + 60)
+    keep(tmp_path)
+    assert part.name not in names(tmp_path)
+
+
+def test_whatever_else_lies_in_the_folder_or_elsewhere_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_code, "BYTES", 1)
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere.code"
+    keep(folder)
+    code = only_file(folder).name if names(folder) else "add-" + "0" * 24 + ".code"
+    elsewhere.write_bytes(b"mine")
+    others = ["notes", "add.code", f"x{code}.txt", ".hidden", "add-xyz.code"]
+    for name in others:
+        (folder / name).write_bytes(b"mine")
+    (folder / ("link-" + "0" * 24 + ".code")).symlink_to(elsewhere)
+    (folder / ("folder-" + "0" * 24 + ".code")).mkdir()
+    for path in [*folder.iterdir(), elsewhere]:
+        age(path, 2 * machine_code.UNREAD)
+    keep(folder, key="other")
+    assert names(folder) == {*others, "link-" + "0" * 24 + ".code", "folder-" + "0" * 24 + ".code"}
+    assert elsewhere.read_bytes() == b"mine"
+
+
+def test_files_that_other_processes_remove_meanwhile_are_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(tmp_path)
+    age(only_file(tmp_path), machine_code.UNREAD + 60)
+    unlink = Path.unlink
+
+    def second(path: Path, missing_ok: bool = False) -> None:
+        unlink(path)
+        unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", second)
+    keep(tmp_path, key="other")
+    assert (kept(tmp_path), kept(tmp_path, key="other")) == (None, b"code")
