@@ -2,15 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import warnings
 
 import numpy as np
 import pytest
 
 import colonnade as cn
 from colonnade import metrics
-from colonnade.cli.main import main
 from tests.data.pictures import expert, shaded
 
 
@@ -48,11 +45,11 @@ def test_every_class_has_a_line(run, trained):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model", (2**60).to_bytes(8, "little") + b"{}"])
-def test_a_file_that_is_no_model_is_one_line_and_status_2(run, tmp_path, content):
+def test_a_file_that_is_no_model_is_one_line_and_status_2(here, tmp_path, content):
     path = tmp_path / "model.safetensors"
     if content is not None:
         path.write_bytes(content)
-    result = run("evaluate", path)
+    result = here("evaluate", path)
     assert result.returncode == 2
     assert str(path) in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -66,9 +63,9 @@ def test_a_folder_is_no_model(run, tmp_path):
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_images_of_another_size_than_the_model_takes_are_one_line_and_status_2(run, tmp_path):
+def test_images_of_another_size_than_the_model_takes_are_one_line_and_status_2(here, tmp_path):
     cn.zoo.cnn(input_shape=(1, 28, 28)).save(tmp_path / "model.safetensors")
-    result = run("evaluate", tmp_path / "model.safetensors", "--data", "digits")
+    result = here("evaluate", tmp_path / "model.safetensors", "--data", "digits")
     assert result.returncode == 2
     assert "layer" in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -85,20 +82,6 @@ def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("expert") / "model.safetensors"
     expert(*KNOWN).save(path)
     return path
-
-
-@pytest.fixture
-def here(capsys):
-    """As `run`, in this process: quicker, and all that is asked of it here is what it says."""
-
-    def run(*arguments):
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            status = main(list(map(str, arguments)))
-        said = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, status, said.out, said.err)
-
-    return run
 
 
 def evaluated(result, title, images, *warnings):

@@ -62,8 +62,8 @@ def test_a_class_is_given_by_its_name_too(run, image, tmp_path):
         (["--layer", "9"], "layer 9 puts out no maps"),
     ],
 )
-def test_what_the_user_got_wrong_is_one_line_and_status_2(run, trained, image, tmp_path, arguments, message):
-    result = run("explain", trained / "model.safetensors", image, "--out", tmp_path / "out", *arguments)
+def test_what_the_user_got_wrong_is_one_line_and_status_2(here, trained, image, tmp_path, arguments, message):
+    result = here("explain", trained / "model.safetensors", image, "--out", tmp_path / "out", *arguments)
     assert result.returncode == 2
     assert result.stdout == ""
     assert message in result.stderr

@@ -18,8 +18,8 @@ def test_version(run):
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
-def test_help_names_the_commands(run, arguments):
-    result = run(*arguments)
+def test_help_names_the_commands(here, arguments):
+    result = here(*arguments)
     assert result.returncode == 0
     assert result.stderr == ""
     for command in ("train", "evaluate", "predict", "summary", "profile"):
@@ -27,8 +27,8 @@ def test_help_names_the_commands(run, arguments):
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict", "summary", "profile"])
-def test_every_command_has_help(run, command):
-    result = run(command, "--help")
+def test_every_command_has_help(here, command):
+    result = here(command, "--help")
     assert result.returncode == 0
     assert f"colonnade {command}" in result.stdout
 

@@ -52,11 +52,11 @@ def test_a_photograph_of_another_size_and_colour_is_made_to_fit(run, trained, tm
 
 
 @pytest.mark.parametrize("content", [None, b"not an image"])
-def test_a_file_that_is_no_image_is_one_line_and_status_2(run, trained, pictures, tmp_path, content):
+def test_a_file_that_is_no_image_is_one_line_and_status_2(here, trained, pictures, tmp_path, content):
     path = tmp_path / "image.png"
     if content is not None:
         path.write_bytes(content)
-    result = run("predict", trained / "model.safetensors", pictures[0], path)
+    result = here("predict", trained / "model.safetensors", pictures[0], path)
     assert result.returncode == 2
     assert str(path) in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -64,8 +64,8 @@ def test_a_file_that_is_no_image_is_one_line_and_status_2(run, trained, pictures
 
 
 @pytest.mark.parametrize("arguments", [[], ["--top", "0"]])
-def test_wrong_arguments_are_one_line_and_status_2(run, trained, pictures, arguments):
+def test_wrong_arguments_are_one_line_and_status_2(here, trained, pictures, arguments):
     images = pictures[:1] if arguments else []
-    result = run("predict", trained / "model.safetensors", *images, *arguments)
+    result = here("predict", trained / "model.safetensors", *images, *arguments)
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1

@@ -64,8 +64,8 @@ def test_a_terminal_gets_the_same_numbers_in_bold(run):
         (["cnn", "--input", "1,2,2"], "4×4"),
     ],
 )
-def test_what_the_user_got_wrong_is_one_line_and_status_2(run, arguments, message):
-    result = run("profile", *arguments)
+def test_what_the_user_got_wrong_is_one_line_and_status_2(here, arguments, message):
+    result = here("profile", *arguments)
     assert result.returncode == 2
     assert result.stdout == ""
     assert message in result.stderr

@@ -34,8 +34,8 @@ def test_out_and_data_are_followed_and_what_is_missing_is_said(run, trained, tmp
         ([], "RUN"),
     ],
 )
-def test_what_the_user_got_wrong_is_one_line_and_status_2(run, tmp_path, arguments, message):
-    result = run("report", *arguments, cwd=tmp_path)
+def test_what_the_user_got_wrong_is_one_line_and_status_2(here, tmp_path, arguments, message):
+    result = here("report", *arguments, cwd=tmp_path)
     assert result.returncode == 2
     assert result.stdout == ""
     assert message in result.stderr

@@ -40,24 +40,24 @@ def test_json_counts_what_the_model_holds(run):
         (["cnn", "--input", "1,28,28", "--batch-size", "0"], "--batch-size"),
     ],
 )
-def test_what_the_user_got_wrong_is_one_line_and_status_2(run, arguments, message):
-    result = run("summary", *arguments)
+def test_what_the_user_got_wrong_is_one_line_and_status_2(here, arguments, message):
+    result = here("summary", *arguments)
     assert result.returncode == 2
     assert result.stdout == ""
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_model_larger_than_memory_is_one_line_and_status_2(run):
-    result = run("summary", "cnn", "--input", "1,40000000,40000000")
+def test_a_model_larger_than_memory_is_one_line_and_status_2(here):
+    result = here("summary", "cnn", "--input", "1,40000000,40000000")
     assert result.returncode == 2
     assert "more than the" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_an_image_too_small_for_the_network_is_one_line_and_status_2(run):
-    result = run("summary", "vgg", "--input", "3,2,2")
+def test_an_image_too_small_for_the_network_is_one_line_and_status_2(here):
+    result = here("summary", "vgg", "--input", "3,2,2")
     assert result.returncode == 2
     assert "2×2" in result.stderr
     assert len(result.stderr.splitlines()) == 1

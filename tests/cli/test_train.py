@@ -109,8 +109,8 @@ def test_options_reach_the_training(run, tmp_path):
         (["--config", "nowhere.toml"], "nowhere.toml: No such file or directory"),
     ],
 )
-def test_what_the_user_got_wrong_is_one_line_and_status_2(run, tmp_path, arguments, message):
-    result = run("train", *arguments, cwd=tmp_path)
+def test_what_the_user_got_wrong_is_one_line_and_status_2(here, tmp_path, arguments, message):
+    result = here("train", *arguments, cwd=tmp_path)
     assert result.returncode == 2
     assert result.stdout == ""
     assert message in result.stderr
@@ -118,9 +118,9 @@ def test_what_the_user_got_wrong_is_one_line_and_status_2(run, tmp_path, argumen
     assert list(tmp_path.iterdir()) == []
 
 
-def test_output_that_cannot_be_written_is_found_before_training(run, tmp_path):
+def test_output_that_cannot_be_written_is_found_before_training(here, tmp_path):
     (tmp_path / "file").touch()
-    result = run("train", "--out", tmp_path / "file" / "folder")
+    result = here("train", "--out", tmp_path / "file" / "folder")
     assert result.returncode == 2
     assert str(tmp_path / "file") in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -200,9 +200,9 @@ def test_a_second_run_in_the_same_folder_is_refused_and_told_who_holds_it(run, r
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "checkpoint.safetensors", "metrics.jsonl"])
-def test_a_file_that_will_not_be_written_is_noticed_before_the_first_step(run, tmp_path, name):
+def test_a_file_that_will_not_be_written_is_noticed_before_the_first_step(here, tmp_path, name):
     (tmp_path / name).mkdir()
-    result = run("train", "--out", tmp_path)
+    result = here("train", "--out", tmp_path)
     assert result.returncode == 2
     assert f"{name}: expected a file to write, got a folder." in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -234,8 +234,8 @@ def test_a_resumed_run_takes_its_options_from_its_folder(run, tmp_path):
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
-def test_a_resume_with_other_options_names_them(run, trained):
-    result = run("train", "--resume", "--out", trained, "--batch-size", 32)
+def test_a_resume_with_other_options_names_them(here, trained):
+    result = here("train", "--resume", "--out", trained, "--batch-size", 32)
     assert result.returncode == 2
     assert "batch_size was 64, is now 32" in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -282,9 +282,9 @@ def test_the_command_line_comes_before_the_file_and_the_file_before_what_suits(r
         ("epochs = = 3", "not a TOML file"),
     ],
 )
-def test_a_configuration_that_is_wrong_is_one_line_and_status_2(run, tmp_path, text, message):
+def test_a_configuration_that_is_wrong_is_one_line_and_status_2(here, tmp_path, text, message):
     (tmp_path / "a.toml").write_text(text)
-    result = run("train", "--config", tmp_path / "a.toml", "--out", tmp_path / "out")
+    result = here("train", "--config", tmp_path / "a.toml", "--out", tmp_path / "out")
     assert result.returncode == 2
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
