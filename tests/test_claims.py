@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from colonnade import claims
 with claims.held(Path(sys.argv[1])):
-    print("holds", flush=True)
+    print("holds\\n", end="", flush=True)  # in one piece, though others write there too
     sys.stdin.readline()
 """
 
@@ -116,9 +116,9 @@ def test_where_the_file_system_knows_no_locks_the_mark_tells(tmp_path, monkeypat
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_child_that_outlives_the_run_does_not_hold_its_folder(tmp_path):
-    program = HOLDER.replace('print("holds"', 'import os; child = os.fork()\n    print(child or "holds"').replace(
-        "sys.stdin.readline()", "import time; time.sleep(60)"
-    )
+    program = HOLDER.replace(
+        'print("holds\\n"', "import os; child = os.fork()\n    print(f\"{child or 'holds'}\\n\""
+    ).replace("sys.stdin.readline()", "import time; time.sleep(60)")
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as run:
         lines = {run.stdout.readline().strip() for _ in range(2)}
         with pytest.raises(ArgumentError, match="another run holds"), claims.held(tmp_path):

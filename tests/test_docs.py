@@ -28,6 +28,9 @@ BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n+)?^```(?P<language>\w+)\n(?P<code>.*?)^```", re.M | re.S
 )
 NEEDS = re.compile(r"^<!-- needs: (.+) -->$", re.M)
+# Each of these trains for some seconds.
+LONG = {"report", "sklearn", "start", "training"}
+RUN = [pytest.param(page, marks=[pytest.mark.thorough] if page.stem in LONG else [], id=page.stem) for page in HOW_TO]
 IMPORTED = re.compile(r"^\s*(?:from|import) (\w+)", re.M)
 DOTTED = re.compile(r"`(colonnade(?:\.\w+)+)`")
 
@@ -133,7 +136,7 @@ def script(page: Path) -> str:
 
 
 @pytest.mark.usefixtures("files_of_the_reader")
-@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", RUN)
 def test_the_code_on_a_page_runs(page: Path, tmp_path: Path) -> None:
     """All blocks of Python and of the shell, in their order; a warning is an error.
 

@@ -39,6 +39,7 @@ def test_an_example_says_what_it_shows_and_is_tested(script: Path) -> None:
     assert script in QUICK or f'"{script.name}"' in tests, f"no test runs {script.name}"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("script", QUICK, ids=lambda script: script.stem)
 def test_a_network_of_the_zoo_is_trained(script: Path, tmp_path: Path) -> None:
     """One epoch, on the digits: that it runs is what is tested here, not what it learns."""

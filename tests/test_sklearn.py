@@ -67,6 +67,7 @@ def dense(input_shape: tuple[int, ...], classes: int, seed: int) -> cn.Model:
 # scikit-learn's own checks
 
 
+@pytest.mark.thorough
 @parametrize_with_checks([ImageClassifier()], expected_failed_checks=lambda _: EXPECTED_FAILURES)
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
     check(estimator)
@@ -81,6 +82,7 @@ def test_the_order_of_images_is_their_own_in_float64() -> None:
     check_methods_sample_order_invariance("ImageClassifier", ImageClassifier(dense, image_shape="flat"))
 
 
+@pytest.mark.thorough
 def test_the_check_that_needs_an_environment_of_its_own() -> None:
     """parametrize_with_checks skips one where SciPy has not been told of array namespaces before its import."""
     code = (

@@ -131,6 +131,7 @@ def resized(array: Array, by: int) -> Array:
     return np.ones((*array.shape[:-1], array.shape[-1] + by), array.dtype)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", CALLS)
 def test_a_function_refuses_arrays_that_do_not_fit_each_other(name: str) -> None:
     function, arguments = CALLS[name]

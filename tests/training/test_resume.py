@@ -373,6 +373,7 @@ train(sys.argv[1], epochs=40, checkpoint_seconds=0, resume=sys.argv[2] == "resum
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name != "posix", reason="kills a POSIX process")
 def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
     """Each step writes its checkpoint, so that most kills come in the middle of one."""
