@@ -118,11 +118,11 @@ def test_average_by_product_is_the_naive_loops(kernel: tuple[int, int]) -> None:
     share = 1 / (kernel[0] * kernel[1])
     expected = reference.avg_pool2d(x, kernel)
     y, rows = unwritten(*expected.shape), np.full((2, 6 // kernel[0], 6, 3), np.nan)
-    pooling.avg_pool2d_tiles_forward(x, window, share, y, rows)
+    pooling.avg_pool2d_tiles_forward(x, window, y, share, rows)
     np.testing.assert_allclose(y, expected, atol=1e-14)
 
     grad_y, grad_x = images(*y.shape), unwritten(*x.shape)
-    pooling.avg_pool2d_tiles_backward(grad_y, window, share, grad_x, rows)
+    pooling.avg_pool2d_tiles_backward(grad_y, window, grad_x, share, rows)
     np.testing.assert_allclose(grad_x, reference.avg_pool2d_backward(x, grad_y, kernel), atol=1e-14)
 
 
@@ -139,14 +139,12 @@ def test_windows_that_overlap_leave_a_rest_or_see_padding_do_not_tile(
 @pytest.mark.parametrize("outputs", [(1, 1), (1, 3), (2, 1), (3, 2), (7, 5), (9, 8)])
 def test_adaptive_average_is_the_naive_loops(outputs: tuple[int, int]) -> None:
     x = images(2, 3, 7, 5)
-    vertical = pooling.adaptive_matrix(7, outputs[0], np.float64)
-    horizontal = pooling.adaptive_matrix(5, outputs[1], np.float64)
     y, rows = unwritten(2, 3, *outputs), np.full((2, outputs[0], 5, 3), np.nan)
-    pooling.adaptive_avg_pool2d_forward(x, vertical, horizontal, y, rows)
+    pooling.adaptive_avg_pool2d_forward(x, outputs, y, rows)
     np.testing.assert_allclose(y, reference.adaptive_avg_pool2d(x, outputs), atol=1e-14)
 
     grad_y, grad_x = images(*y.shape), unwritten(*x.shape)
-    pooling.adaptive_avg_pool2d_backward(grad_y, vertical, horizontal, grad_x, rows)
+    pooling.adaptive_avg_pool2d_backward(grad_y, (7, 5), grad_x, rows)
     np.testing.assert_allclose(grad_x, reference.adaptive_avg_pool2d_backward(x, grad_y), atol=1e-14)
 
 

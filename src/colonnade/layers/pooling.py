@@ -11,6 +11,7 @@ from ..errors import ArgumentError, ShapeError
 from ..limits import CALL, NUMBER
 from ..ops import pooling
 from ..ops.layout import Array, channels_first
+from ..ops.resampling import resample_backward, resample_forward
 from ..ops.window import Pair, Window
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
@@ -234,9 +235,9 @@ class AvgPool2d(WindowPooling):
         shape = x.value.shape
         if self._global(shape):
             matrices = self._rows_and_columns(x.value)
-            pooling.adaptive_avg_pool2d_forward(x.value, *matrices, y.value, block.scratch["means"])
+            resample_forward(x.value, *matrices, y.value, block.scratch["means"])
         elif self._narrow(shape):
-            pooling.avg_pool2d_tiles_forward(x.value, self.window, self._share, y.value, block.scratch["rows"])
+            pooling.avg_pool2d_tiles_forward(x.value, self.window, y.value, self._share, block.scratch["rows"])
         else:
             pooling.avg_pool2d_forward(x.value, self.window, y.value, self._shares(x.value, y.value))
 
@@ -244,9 +245,9 @@ class AvgPool2d(WindowPooling):
         shape = x.grad.shape
         if self._global(shape):
             matrices = self._rows_and_columns(x.grad)
-            pooling.adaptive_avg_pool2d_backward(y.grad, *matrices, x.grad, block.scratch["means"])
+            resample_backward(y.grad, *matrices, x.grad, block.scratch["means"])
         elif self._narrow(shape):
-            pooling.avg_pool2d_tiles_backward(y.grad, self.window, self._share, x.grad, block.scratch["rows"])
+            pooling.avg_pool2d_tiles_backward(y.grad, self.window, x.grad, self._share, block.scratch["rows"])
         else:
             part = channels_first(block.scratch["part"])
             pooling.avg_pool2d_backward(y.grad, self.window, x.grad, self._shares(x.grad, y.grad), part)
@@ -304,13 +305,10 @@ class AdaptiveAvgPool2d(AdaptivePooling):
         images, channels, height, width = shape
         return {"rows": Scratch((images, self.sizes[0] or height, width, channels))}
 
-    def _matrices(self, x: Array, y: Array) -> tuple[Array, Array]:
-        return tuple(pooling.adaptive_matrix(x.shape[axis], y.shape[axis], x.dtype) for axis in (2, 3))  # type: ignore[return-value]
-
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        matrices = self._matrices(x.value, y.value)
-        pooling.adaptive_avg_pool2d_forward(x.value, *matrices, y.value, block.scratch["rows"])
+        _, _, height, width = y.value.shape
+        pooling.adaptive_avg_pool2d_forward(x.value, (height, width), y.value, block.scratch["rows"])
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        matrices = self._matrices(x.grad, y.grad)
-        pooling.adaptive_avg_pool2d_backward(y.grad, *matrices, x.grad, block.scratch["rows"])
+        _, _, height, width = x.grad.shape
+        pooling.adaptive_avg_pool2d_backward(y.grad, (height, width), x.grad, block.scratch["rows"])

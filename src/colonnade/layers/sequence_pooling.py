@@ -132,14 +132,12 @@ class MaxPool1d(Pooling1d):
         return {"winners": Scratch(winners, np.bool_)}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        found = self._places(x.value.shape[2])
-        max_pool1d_forward(x.value, found, y.value)
+        max_pool1d_forward(x.value, self.window, y.value)
         if block.saved:
-            max_pool1d_winners(x.value, y.value, found, block.saved["winners"], block.scratch["free"])
+            max_pool1d_winners(x.value, y.value, self.window, block.saved["winners"], block.scratch["free"])
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        found = self._places(x.grad.shape[2])
-        max_pool1d_backward(y.grad, block.saved["winners"], found, x.grad, block.scratch["take"])
+        max_pool1d_backward(y.grad, block.saved["winners"], self.window, x.grad, block.scratch["take"])
 
 
 class AvgPool1d(Pooling1d):
@@ -185,8 +183,8 @@ class AvgPool1d(Pooling1d):
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         share = self._share(x.value, y.value)
-        avg_pool1d_forward(x.value, self._places(x.value.shape[2]), share, y.value)
+        avg_pool1d_forward(x.value, self.window, y.value, share)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         share = self._share(x.grad, y.grad)
-        avg_pool1d_backward(y.grad, self._places(x.grad.shape[2]), share, x.grad, block.scratch["part"])
+        avg_pool1d_backward(y.grad, self.window, x.grad, share, block.scratch["part"])

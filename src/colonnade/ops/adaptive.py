@@ -43,22 +43,33 @@ def side_by_side(size: int, outputs: int) -> tuple[Places, int]:
     return rows.ravel(), length
 
 
-def lay_side_by_side(x: Array, rows: Places, columns: Places, between: Array, out: Array) -> None:
-    """Copy rows and columns: x (n, h, w, c), between (n, rows, w, c), out (n, rows, columns, c)."""
-    np.take(x, rows, axis=1, out=between, mode="clip")
-    np.take(between, columns, axis=2, out=out, mode="clip")
+def lay_side_by_side(
+    x: Array, rows: Places, columns: Places, between: Array | None = None, out: Array | None = None
+) -> Array:
+    """y[n, i, j, c] = x[n, rows[i], columns[j], c].
+
+    Args:
+        x: Images as they lie in memory, (n, h, w, c).
+        rows: From :func:`side_by_side`.
+        columns: Likewise.
+        between: Scratch, (n, rows, w, c).
+        out: Written, and returned; made if not given: (n, rows, columns, c).
+    """
+    between = np.take(x, rows, axis=1, out=between, mode="clip")
+    return np.take(between, columns, axis=2, out=out, mode="clip")
 
 
-def gather_back(grad: Array, rows: Places, columns: Places, between: Array, out: Array) -> None:
-    """Add the gradient at each copy to that of what it was copied from; arguments as in :func:`lay_side_by_side`."""
-    _add_copies(grad, columns, 2, between)
-    _add_copies(between, rows, 1, out)
+def gather_back(
+    grad: Array, rows: Places, columns: Places, between: Array | None = None, out: Array | None = None
+) -> Array:
+    """grad_x[n, u, v, c] = Σ grad[n, i, j, c] over rows[i] = u and columns[j] = v; as in :func:`lay_side_by_side`."""
+    return _add_copies(_add_copies(grad, columns, 2, between), rows, 1, out)
 
 
-def _add_copies(grad: Array, places: Places, axis: int, out: Array) -> None:
+def _add_copies(grad: Array, places: Places, axis: int, out: Array | None) -> Array:
     """What copies along an axis bring back is added up: `places` says of what they are copies."""
     order = np.argsort(places, kind="stable")
     sources, firsts = np.unique(places[order], return_index=True)
     # Every window sees a pixel, and every pixel is seen: there are as many sums as places in `out`.
-    assert len(sources) == out.shape[axis]
-    np.add.reduceat(np.take(grad, order, axis=axis), firsts, axis=axis, out=out)
+    assert out is None or len(sources) == out.shape[axis]
+    return np.add.reduceat(np.take(grad, order, axis=axis), firsts, axis=axis, out=out)

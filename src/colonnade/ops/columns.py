@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .layout import ALIGNMENT, Array, channels_first, channels_last, divisors, empty
+from .layout import ALIGNMENT, Array, channels_first, channels_last, divisors, empty, write_back
 from .window import Pair, Window
 
 # How many numbers the columns of a block have: they fit the second-level cache. A block has so many rows at least, so
@@ -160,8 +160,7 @@ def multiply(left: Array, right: Array, y: Array) -> None:
     rows = as_rows(y)
     shape = (-1, part_rows(len(left), right.size))
     np.matmul(left.reshape(*shape, left.shape[1]), right, out=rows.reshape(*shape, rows.shape[1]))
-    if not np.may_share_memory(rows, y):  # images that do not lie channels-last
-        channels_last(y)[...] = rows.reshape(channels_last(y).shape)
+    write_back(rows, channels_last(y))  # images that do not lie channels-last
 
 
 @lru_cache(maxsize=4096)

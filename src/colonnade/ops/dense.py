@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .layout import Array
+from .layout import Array, write_back
 
 
 def dense_forward(x: Array, weight: Array, bias: Array | None = None, out: Array | None = None) -> Array:
@@ -17,14 +17,15 @@ def dense_forward(x: Array, weight: Array, bias: Array | None = None, out: Array
     np.matmul(rows(x), weight.T, out=y)
     if bias is not None:
         y += bias
-    return out
+    return write_back(y, out)
 
 
 def dense_backward_input(grad_y: Array, weight: Array, out: Array | None = None) -> Array:
     """grad_x = grad_y W."""
     out = np.empty((*grad_y.shape[:-1], weight.shape[1]), grad_y.dtype) if out is None else out
-    np.matmul(rows(grad_y), weight, out=rows(out))
-    return out
+    grad_x = rows(out)
+    np.matmul(rows(grad_y), weight, out=grad_x)
+    return write_back(grad_x, out)
 
 
 def dense_backward_weight(x: Array, grad_y: Array, out: Array | None = None) -> Array:

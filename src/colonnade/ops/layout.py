@@ -118,6 +118,13 @@ def in_order(x: Array, space: Array) -> Array:
     return copied
 
 
+def write_back(numbers: Array, out: Array) -> Array:
+    """`out`, with `numbers`, which is a view of it in another shape, or where there is none a copy that was written."""
+    if not np.may_share_memory(numbers, out):
+        out[...] = numbers.reshape(out.shape)
+    return out
+
+
 def laid_like(x: Array, numbers: Array) -> Array:
     """Scratch memory as images of x's shape and order in memory, however many it holds; a view."""
     if x.ndim == 4:

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from .adaptive import bounds
-from .layout import Array, channels_last, empty_images
+from .columns import as_rows
+from .layout import Array, channels_last, empty_images, write_back
+from .resampling import resample_backward, resample_forward
 from .window import Pair, Window, values_inside
 
 # Up to so many channels an average is faster as a product with a small matrix: NumPy's inner loops, one channel run
@@ -116,6 +118,11 @@ def pooled_images(x: Array, window: Window) -> Array:
     return empty_images((*x.shape[:2], *pooled_size(window, (x.shape[2], x.shape[3]), False)), x.dtype)
 
 
+def unpooled_images(y: Array, window: Window, size: Pair | None = None) -> Array:
+    """Room for images of `size` of which y is a pool's output; by default of the smallest with so many windows."""
+    return empty_images((*y.shape[:2], *(size or window.input_size((y.shape[2], y.shape[3])))), y.dtype)
+
+
 def _combine(combine: np.ufunc, views: Seen, start: float, y: Array) -> None:
     """y = start ∘ x⁽ˢᵗ⁾ ∘ …, over all positions; `start` is neutral."""
     if len(views.whole) > 1:
@@ -196,9 +203,11 @@ def max_pool2d_backward(
     grad_y: Array,
     winners: Array,
     window: Window,
-    out: Array,
+    out: Array | None = None,
     take: Array | None = None,
     mask: Array | None = None,
+    *,
+    size: Pair | None = None,
 ) -> Array:
     """The gradient of each window goes to its winner.
 
@@ -209,7 +218,9 @@ def max_pool2d_backward(
         out: Written: the gradient at the input, (n, c, h, w).
         take: Scratch of grad_y's shape: a mask multiplies fast only where all arrays are contiguous.
         mask: Scratch, bools of that shape.
+        size: (h, w) if `out` is not given; by default that of the smallest images with so many windows.
     """
+    out = unpooled_images(grad_y, window, size) if out is None else out
     take = empty_images(grad_y.shape, grad_y.dtype) if take is None else take
     mask = empty_images(grad_y.shape, np.bool_) if mask is None else mask
     gradient, winners, grad_x, take, mask = (channels_last(each) for each in (grad_y, winners, out, take, mask))
@@ -257,7 +268,13 @@ def avg_pool2d_forward(x: Array, window: Window, out: Array | None = None, share
 
 
 def avg_pool2d_backward(
-    grad_y: Array, window: Window, out: Array, share: Array | float | None = None, part: Array | None = None
+    grad_y: Array,
+    window: Window,
+    out: Array | None = None,
+    share: Array | float | None = None,
+    part: Array | None = None,
+    *,
+    size: Pair | None = None,
 ) -> Array:
     """Every pixel of a window gets the same share of its gradient.
 
@@ -267,7 +284,9 @@ def avg_pool2d_backward(
         out: Written: the gradient at the input, (n, c, h, w).
         share: From :func:`shares`; one over the window's size if not given.
         part: Scratch of grad_y's shape.
+        size: (h, w) if `out` is not given; by default that of the smallest images with so many windows.
     """
+    out = unpooled_images(grad_y, window, size) if out is None else out
     part = channels_last(empty_images(grad_y.shape, grad_y.dtype) if part is None else part)
     grad_x, size, outputs = channels_last(out), (out.shape[2], out.shape[3]), (grad_y.shape[2], grad_y.shape[3])
     np.multiply(channels_last(grad_y), 1 / math.prod(window.kernel) if share is None else share, out=part)
@@ -297,24 +316,39 @@ def turned_tile_matrix(columns: int, channels: int, share: float, dtype: np.dtyp
     return np.ascontiguousarray(tile_matrix(columns, channels, share, dtype).T)
 
 
-def avg_pool2d_tiles_forward(x: Array, window: Window, share: float, out: Array, rows: Array) -> None:
-    """`avg_pool2d_forward` for tiles of few channels: rows are added, then columns averaged by a product.
+def avg_pool2d_tiles_forward(
+    x: Array, window: Window, out: Array | None = None, share: float | None = None, rows: Array | None = None
+) -> Array:
+    """The average of each window, as :func:`avg_pool2d_forward`, for tiles of few channels, by a product.
 
-    `rows` is scratch, (n, h_out, w, c).
+    Rows are added, then columns averaged. `rows` is scratch, (n, h_out, w, c).
     """
+    out = pooled_images(x, window) if out is None else out
     height, columns = window.kernel
+    if rows is None:
+        rows = np.empty((len(x), x.shape[2] // height, x.shape[3], x.shape[1]), x.dtype)
     tall = window._replace(kernel=(height, 1), stride=(height, 1))
     _combine(np.add, seen(channels_last(x), tall, rows), 0.0, rows)
-    matrix = tile_matrix(columns, x.shape[1], share, x.dtype)
-    np.matmul(rows.reshape(-1, matrix.shape[0]), matrix, out=channels_last(out).reshape(-1, x.shape[1]))
+    matrix = tile_matrix(columns, x.shape[1], 1 / (height * columns) if share is None else share, x.dtype)
+    y = as_rows(out)
+    np.matmul(rows.reshape(-1, matrix.shape[0]), matrix, out=y)
+    write_back(y, channels_last(out))
+    return out
 
 
-def avg_pool2d_tiles_backward(grad_y: Array, window: Window, share: float, out: Array, rows: Array) -> None:
+def avg_pool2d_tiles_backward(
+    grad_y: Array, window: Window, out: Array | None = None, share: float | None = None, rows: Array | None = None
+) -> Array:
     """The gradient of :func:`avg_pool2d_tiles_forward`: the product turned round, and a copy for each row."""
-    images, height, width, channels = rows.shape
-    turned = turned_tile_matrix(window.kernel[1], channels, share, grad_y.dtype)
-    np.matmul(channels_last(grad_y).reshape(-1, channels), turned, out=rows.reshape(-1, turned.shape[1]))
-    np.copyto(channels_last(out).reshape(images, height, -1, width, channels), rows[:, :, None])
+    out = unpooled_images(grad_y, window) if out is None else out
+    images, channels, height, width = grad_y.shape
+    high, wide = window.kernel
+    rows = np.empty((images, height, width * wide, channels), grad_y.dtype) if rows is None else rows
+    turned = turned_tile_matrix(wide, channels, 1 / (high * wide) if share is None else share, grad_y.dtype)
+    np.matmul(as_rows(grad_y), turned, out=rows.reshape(-1, turned.shape[1]))
+    for row in range(high):
+        np.copyto(channels_last(out)[:, row::high], rows)
+    return out
 
 
 @lru_cache(maxsize=64)
@@ -326,33 +360,29 @@ def adaptive_matrix(size: int, outputs: int, dtype: DTypeLike) -> Array:
     return np.where((places >= starts[:, None]) & (places < stops[:, None]), shares, np.zeros((), dtype))
 
 
-def adaptive_avg_pool2d_forward(x: Array, vertical: Array, horizontal: Array, out: Array, rows: Array) -> None:
-    """y = V x Hᵀ for each channel: averages over rows, then over columns.
+def adaptive_avg_pool2d_forward(x: Array, size: Pair, out: Array | None = None, rows: Array | None = None) -> Array:
+    """y = V x Hᵀ for each channel: averages over rows, then over columns, with the matrices of both directions.
 
     Args:
         x: (n, c, h, w).
-        vertical: V, (h_out, h), from :func:`adaptive_matrix`.
-        horizontal: H, (w_out, w).
+        size: (h_out, w_out).
         out: (n, c, h_out, w_out).
         rows: Scratch, (n, h_out, w, c).
     """
-    x, y = channels_last(x), channels_last(out)
-    np.matmul(vertical, _flat_rows(x), out=_flat_rows(rows))
-    np.matmul(horizontal, rows, out=y)
+    vertical, horizontal = (adaptive_matrix(x.shape[2 + axis], size[axis], x.dtype) for axis in (0, 1))
+    return resample_forward(x, vertical, horizontal, out, rows)
 
 
-def adaptive_avg_pool2d_backward(grad_y: Array, vertical: Array, horizontal: Array, out: Array, rows: Array) -> None:
-    """grad_x = Vᵀ grad_y H for each channel; arguments as in :func:`adaptive_avg_pool2d_forward`."""
-    gradient, grad_x = channels_last(grad_y), channels_last(out)
-    if gradient.shape[1:3] == (1, 1):
-        # A product whose inner length is one takes six times as long as the copy that it is.
-        np.multiply(gradient, vertical[0, 0] * horizontal[0, 0], out=rows)
-        np.copyto(grad_x, rows)
-    else:
-        np.matmul(horizontal.T, gradient, out=rows)
-        np.matmul(vertical.T, _flat_rows(rows), out=_flat_rows(grad_x))
+def adaptive_avg_pool2d_backward(
+    grad_y: Array, size: Pair, out: Array | None = None, rows: Array | None = None
+) -> Array:
+    """grad_x = Vᵀ grad_y H for each channel.
 
-
-def _flat_rows(x: Array) -> Array:
-    """(n, h, w, c) as (n, h, w · c), a view."""
-    return x.reshape(*x.shape[:2], -1)
+    Args:
+        grad_y: The gradient at y, (n, c, h_out, w_out).
+        size: (h, w), of the images that were averaged.
+        out: (n, c, h, w).
+        rows: Scratch, (n, h_out, w, c).
+    """
+    vertical, horizontal = (adaptive_matrix(size[axis], grad_y.shape[2 + axis], grad_y.dtype) for axis in (0, 1))
+    return resample_backward(grad_y, vertical, horizontal, out, rows)

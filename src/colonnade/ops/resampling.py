@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .layout import Array, channels_last, constant
+from .layout import Array, channels_last, constant, empty_images, write_back
 
 
 @lru_cache(maxsize=16)
@@ -50,7 +50,9 @@ def linear_matrix(size: int, outputs: int, scale: float, align_corners: bool, dt
     return constant(exact.astype(dtype))
 
 
-def nearest_forward(x: Array, vertical: Array, horizontal: Array, out: Array, rows: Array) -> None:
+def nearest_forward(
+    x: Array, vertical: Array, horizontal: Array, out: Array | None = None, rows: Array | None = None
+) -> Array:
     """y[n, c, i, j] = x[n, c, vertical[i], horizontal[j]].
 
     The way back adds up what one pixel gave to several: :func:`resample_backward`, with :func:`nearest_matrix`.
@@ -62,12 +64,16 @@ def nearest_forward(x: Array, vertical: Array, horizontal: Array, out: Array, ro
         out: (n, c, h_out, w_out).
         rows: Scratch, (n, h_out, w, c).
     """
+    out = empty_images((*x.shape[:2], len(vertical), len(horizontal)), x.dtype) if out is None else out
     # Any other mode than "clip" would make a copy of the output first.
-    np.take(channels_last(x), vertical, axis=1, out=rows, mode="clip")
+    rows = np.take(channels_last(x), vertical, axis=1, out=rows, mode="clip")
     np.take(rows, horizontal, axis=2, out=channels_last(out), mode="clip")
+    return out
 
 
-def resample_forward(x: Array, vertical: Array, horizontal: Array, out: Array, rows: Array) -> None:
+def resample_forward(
+    x: Array, vertical: Array, horizontal: Array, out: Array | None = None, rows: Array | None = None
+) -> Array:
     """y = V x Hᵀ for each channel.
 
     Args:
@@ -77,14 +83,38 @@ def resample_forward(x: Array, vertical: Array, horizontal: Array, out: Array, r
         out: (n, c, h_out, w_out).
         rows: Scratch, (n, h_out, w, c).
     """
+    images, channels, _, width = x.shape
+    out = empty_images((images, channels, len(vertical), len(horizontal)), x.dtype) if out is None else out
+    rows = np.empty((images, len(vertical), width, channels), x.dtype) if rows is None else rows
     np.matmul(vertical, _flat_rows(channels_last(x)), out=_flat_rows(rows))
     np.matmul(horizontal, rows, out=channels_last(out))
+    return out
 
 
-def resample_backward(grad_y: Array, vertical: Array, horizontal: Array, out: Array, rows: Array) -> None:
+def resample_backward(
+    grad_y: Array, vertical: Array, horizontal: Array, out: Array | None = None, rows: Array | None = None
+) -> Array:
     """grad_x = Vᵀ grad_y H for each channel; arguments as in :func:`resample_forward`."""
-    np.matmul(horizontal.T, channels_last(grad_y), out=rows)
-    np.matmul(vertical.T, _flat_rows(rows), out=_flat_rows(channels_last(out)))
+    images, channels, height, width = grad_y.shape
+    size = vertical.shape[1], horizontal.shape[1]
+    out = empty_images((images, channels, *size), grad_y.dtype) if out is None else out
+    rows = np.empty((images, height, size[1], channels), grad_y.dtype) if rows is None else rows
+    gradient, grad_x = channels_last(grad_y), channels_last(out)
+    if (height, width) == (1, 1) and _is_mean(vertical) and _is_mean(horizontal):
+        # A product whose inner length is one takes six times as long as the copy that it is.
+        np.multiply(gradient, vertical[0, 0] * horizontal[0, 0], out=rows)
+        np.copyto(grad_x, rows)
+        return out
+    np.matmul(horizontal.T, gradient, out=rows)
+    flat = _flat_rows(grad_x)
+    np.matmul(vertical.T, _flat_rows(rows), out=flat)
+    write_back(flat, grad_x)
+    return out
+
+
+def _is_mean(matrix: Array) -> bool:
+    """Whether a row gives all places the same weight."""
+    return bool((matrix == matrix[0, 0]).all())
 
 
 def _flat_rows(x: Array) -> Array:
@@ -92,14 +122,22 @@ def _flat_rows(x: Array) -> Array:
     return x.reshape(*x.shape[:2], -1)
 
 
-def shuffle_forward(x: Array, factor: int, out: Array) -> None:
+def shuffle_forward(x: Array, factor: int, out: Array | None = None) -> Array:
     """y[n, c, h·r + i, w·r + j] = x[n, c·r² + i·r + j, h, w], r the factor: channels become pixels."""
+    if out is None:
+        images, channels, height, width = x.shape
+        out = empty_images((images, channels // factor**2, height * factor, width * factor), x.dtype)
     np.copyto(_by_offset(out, factor), _by_channel(x, factor))
+    return out
 
 
-def shuffle_backward(grad_y: Array, factor: int, out: Array) -> None:
-    """grad_x: the same copy the other way."""
+def shuffle_backward(grad_y: Array, factor: int, out: Array | None = None) -> Array:
+    """grad_x[n, c·r² + i·r + j, h, w] = grad_y[n, c, h·r + i, w·r + j]: the same copy the other way."""
+    if out is None:
+        images, channels, height, width = grad_y.shape
+        out = empty_images((images, channels * factor**2, height // factor, width // factor), grad_y.dtype)
     np.copyto(_by_channel(out, factor), _by_offset(grad_y, factor))
+    return out
 
 
 def _by_channel(x: Array, factor: int) -> Array:

@@ -1,4 +1,7 @@
-"""Pooling along a sequence (n, c, l), place by place of the window: long runs, whatever the window's length."""
+"""Pooling along a sequence (n, c, l), place by place of the window: long runs, whatever the window's length.
+
+Written in docs/math/pooling.md. `out` is written and returned; it is made, like scratch, if it is not given.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .layout import Array, constant
+from .layout import Array, constant, made
 from .sequence import Stride1d
 from .window import values_inside
 
@@ -43,40 +46,68 @@ def places(window: Stride1d, length: int, outputs: int) -> Places:
     return tuple(found)
 
 
-def max_pool1d_forward(x: Array, places: Places, out: Array) -> None:
-    """The maximum of each window: x (n, c, l), out (n, c, l_out). Padding is −∞; a NaN is the maximum."""
+def max_pool1d_forward(x: Array, window: Stride1d, out: Array | None = None) -> Array:
+    """The maximum of each window: x (n, c, l), y (n, c, l_out). Padding is −∞; a NaN is the maximum."""
+    out = _pooled(x, window) if out is None else out
     out.fill(-math.inf)
-    for windows, seen in places:
+    for windows, seen in places(window, x.shape[2], out.shape[2]):
         part = out[:, :, windows]
         np.maximum(part, x[:, :, seen], out=part)
+    return out
 
 
-def max_pool1d_winners(x: Array, y: Array, places: Places, winners: Array, free: Array) -> None:
+def max_pool1d_winners(
+    x: Array, y: Array, window: Stride1d, out: Array | None = None, free: Array | None = None
+) -> Array:
     """Which place of each window holds its maximum; of equal ones the first.
 
     Args:
         x: The input, (n, c, l).
         y: The output, (n, c, l_out).
-        places: From :func:`places`.
-        winners: Written: bool, (n, places, c, l_out).
-        free: Scratch, bool, (n, c, l_out): the windows without a winner yet.
+        window: How the window moves.
+        out: Written: bools, (n, places, c, l_out), for what :func:`places` finds.
+        free: Scratch, bools of y's shape: the windows without a winner yet.
     """
+    found = places(window, x.shape[2], y.shape[2])
+    out = np.empty((len(x), len(found), *y.shape[1:]), np.bool_) if out is None else out
+    (free,) = made(y, free, dtype=np.bool_)
     free.fill(True)
-    for number, (windows, seen) in enumerate(places):
-        winner = winners[:, number]
+    for number, (windows, seen) in enumerate(found):
+        winner = out[:, number]
         winner.fill(False)
         np.equal(x[:, :, seen], y[:, :, windows], out=winner[:, :, windows])
         np.logical_and(winner, free, out=winner)
         np.greater(free, winner, out=free)
+    return out
 
 
-def max_pool1d_backward(grad_y: Array, winners: Array, places: Places, out: Array, take: Array) -> None:
-    """The gradient of each window goes to its winner. `take` is scratch, of grad_y's shape."""
+def max_pool1d_backward(
+    grad_y: Array,
+    winners: Array,
+    window: Stride1d,
+    out: Array | None = None,
+    take: Array | None = None,
+    *,
+    length: int | None = None,
+) -> Array:
+    """The gradient of each window goes to its winner.
+
+    Args:
+        grad_y: The gradient at the output, (n, c, l_out).
+        winners: From :func:`max_pool1d_winners`.
+        window: How the window moves.
+        out: Written: the gradient at the input, (n, c, l).
+        take: Scratch of grad_y's shape.
+        length: l if `out` is not given; by default that of the shortest sequence with so many windows.
+    """
+    out = _unpooled(grad_y, window, length) if out is None else out
+    (take,) = made(grad_y, take)
     out.fill(0)
-    for number, (windows, seen) in enumerate(places):
+    for number, (windows, seen) in enumerate(places(window, out.shape[2], grad_y.shape[2])):
         np.multiply(grad_y, winners[:, number], out=take)
         target = out[:, :, seen]
         np.add(target, take[:, :, windows], out=target)
+    return out
 
 
 @lru_cache(maxsize=64)
@@ -90,19 +121,50 @@ def shares(window: Stride1d, length: int, outputs: int, count_include_pad: bool,
     return constant((1.0 / (stop - (start if count_include_pad else np.maximum(start, 0)))).astype(dtype))
 
 
-def avg_pool1d_forward(x: Array, places: Places, share: Array, out: Array) -> None:
-    """The average of each window: x (n, c, l), out (n, c, l_out); `share` from :func:`shares`."""
+def avg_pool1d_forward(x: Array, window: Stride1d, out: Array | None = None, share: Array | None = None) -> Array:
+    """The average of each window: x (n, c, l), y (n, c, l_out); `share` is what :func:`shares` says."""
+    out = _pooled(x, window) if out is None else out
     out.fill(0)
-    for windows, seen in places:
+    for windows, seen in places(window, x.shape[2], out.shape[2]):
         part = out[:, :, windows]
         np.add(part, x[:, :, seen], out=part)
-    np.multiply(out, share, out=out)
+    return np.multiply(out, 1 / window.kernel if share is None else share, out=out)
 
 
-def avg_pool1d_backward(grad_y: Array, places: Places, share: Array, out: Array, part: Array) -> None:
-    """Every value of a window gets the same share of its gradient; `part` is scratch, of grad_y's shape."""
-    np.multiply(grad_y, share, out=part)
+def avg_pool1d_backward(
+    grad_y: Array,
+    window: Stride1d,
+    out: Array | None = None,
+    share: Array | None = None,
+    part: Array | None = None,
+    *,
+    length: int | None = None,
+) -> Array:
+    """Every value of a window gets the same share of its gradient.
+
+    Args:
+        grad_y: The gradient at the output, (n, c, l_out).
+        window: How the window moves.
+        out: Written: the gradient at the input, (n, c, l).
+        share: From :func:`shares`; one over the window's length if not given.
+        part: Scratch of grad_y's shape.
+        length: l if `out` is not given; by default that of the shortest sequence with so many windows.
+    """
+    out = _unpooled(grad_y, window, length) if out is None else out
+    (part,) = made(grad_y, part)
+    np.multiply(grad_y, 1 / window.kernel if share is None else share, out=part)
     out.fill(0)
-    for windows, seen in places:
+    for windows, seen in places(window, out.shape[2], grad_y.shape[2]):
         target = out[:, :, seen]
         np.add(target, part[:, :, windows], out=target)
+    return out
+
+
+def _pooled(x: Array, window: Stride1d) -> Array:
+    """Room for the output of a pool of x whose windows fit."""
+    return np.empty((*x.shape[:2], window.outputs(x.shape[2])), x.dtype)
+
+
+def _unpooled(y: Array, window: Stride1d, length: int | None) -> Array:
+    """Room for sequences of which y is a pool's output."""
+    return np.empty((*y.shape[:2], window.input_length(y.shape[2]) if length is None else length), y.dtype)

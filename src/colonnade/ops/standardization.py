@@ -22,7 +22,7 @@ import numpy as np
 
 from .channels import channel_sums, repeats
 from .columns import in_lines, room
-from .layout import Array, channels_last, made
+from .layout import Array, channels_last, made, write_back
 
 # At the input, or None where nobody needs it, at γ and at β.
 Gradients = tuple[Array | None, Array, Array]
@@ -348,9 +348,7 @@ class Rows(NamedTuple):
 
     def write_back(self, rows: Array, out: Array) -> Array:
         """`out` from what :meth:`view` made of it."""
-        if not np.may_share_memory(rows, out):
-            target = channels_last(out) if self.images else out
-            target[...] = rows.reshape(target.shape)
+        write_back(rows, channels_last(out) if self.images else out)
         return out
 
 
@@ -383,9 +381,7 @@ class Channels(NamedTuple):
 
     def write_back(self, view: Array, out: Array) -> Array:
         """`out` from what :meth:`view` made of it."""
-        if not np.may_share_memory(view, out):
-            target = out if self.repeats is None else channels_last(out)
-            target[...] = view.reshape(target.shape)
+        write_back(view, out if self.repeats is None else channels_last(out))
         return out
 
     def sums(self, x: Array) -> Array:
