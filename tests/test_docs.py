@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 from PIL import Image
 
 import colonnade as cn
+import colonnade.ops
 
 from .data import pictures
 from .data.official_files import write_mnist
@@ -73,6 +76,26 @@ def test_the_code_points_back_at_its_page(page: Path) -> None:
         if hasattr(found, "__module__"):
             docstrings.append(importlib.import_module(found.__module__).__doc__)
         assert any(f"docs/math/{page.name}" in (docstring or "") for docstring in docstrings), name
+
+
+def ops() -> dict[str, object]:
+    """The public passes of colonnade.ops by their dotted names: functions called forward or backward something."""
+    found = {}
+    for module in pkgutil.iter_modules(colonnade.ops.__path__, "colonnade.ops."):
+        for name, thing in vars(importlib.import_module(module.name)).items():
+            own = inspect.isfunction(thing) and thing.__module__ == module.name
+            if own and re.fullmatch(r"[a-z]\w*_(forward|backward)(_\w+)?", name):
+                found[f"{module.name}.{name}"] = thing
+    return found
+
+
+def test_every_op_stands_on_a_page_of_the_mathematics_and_says_its_formula() -> None:
+    named = {name for page in PAGES for name in DOTTED.findall(page.read_text(encoding="utf-8"))}
+    found = ops()
+    assert len(found) > 120
+    assert set(found) - named == set()
+    formula = re.compile(r"[=Σ√·]|gradient|maximum|average")
+    assert [name for name, op in found.items() if not formula.search(op.__doc__ or "")] == []
 
 
 def test_the_reference_has_every_public_name() -> None:

@@ -12,8 +12,8 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import ShapeError
+from ..ops import arithmetic
 from ..ops.layout import laid_like
-from ..ops.reduction import sum_to
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Scratch
 from .wiring import Elementwise
@@ -38,14 +38,13 @@ class Sub(OfTwo):
     in_place = True
 
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        np.subtract(x[0].value, x[1].value, out=y.value)
+        arithmetic.subtract_forward(x[0].value, x[1].value, y.value)
 
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         if x[1].has_grad:  # first, since the other may lie where y.grad does
-            sum_to(y.grad, x[1].grad)
-            np.negative(x[1].grad, out=x[1].grad)
+            arithmetic.subtract_backward_right(y.grad, x[1].grad)
         if x[0].has_grad:
-            sum_to(y.grad, x[0].grad)
+            arithmetic.add_backward(y.grad, x[0].grad)
 
 
 class Div(OfTwo):
@@ -61,19 +60,14 @@ class Div(OfTwo):
         return {"quotient": Scratch((math.prod(shape),))} if direction == "backward" else {}
 
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        np.divide(x[0].value, x[1].value, out=y.value)
+        arithmetic.divide_forward(x[0].value, x[1].value, y.value)
 
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         quotient = laid_like(y.grad, block.scratch["quotient"])
         if x[0].has_grad:
-            np.divide(y.grad, x[1].value, out=quotient)
-            sum_to(quotient, x[0].grad)
+            arithmetic.divide_backward_left(x[1].value, y.grad, x[0].grad, quotient)
         if x[1].has_grad:
-            np.divide(x[0].value, x[1].value, out=quotient)
-            np.divide(quotient, x[1].value, out=quotient)
-            np.multiply(quotient, y.grad, out=quotient)
-            sum_to(quotient, x[1].grad)
-            np.negative(x[1].grad, out=x[1].grad)
+            arithmetic.divide_backward_right(x[0].value, x[1].value, y.grad, x[1].grad, quotient)
 
 
 class Pow(OfTwo):
@@ -95,30 +89,15 @@ class Pow(OfTwo):
         return {"slope": Scratch((size,)), "factor": Scratch((size,)), "zero": Scratch((size,), np.bool_)}
 
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        np.power(x[0].value, x[1].value, out=y.value)
+        arithmetic.pow_forward(x[0].value, x[1].value, y.value)
 
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         base, exponent = x[0].value, x[1].value
-        slope, factor, zero = (laid_like(y.grad, block.scratch[name]) for name in ("slope", "factor", "zero"))
+        scratch = [laid_like(y.grad, block.scratch[name]) for name in ("slope", "factor", "zero")]
         if x[0].has_grad:
-            np.subtract(exponent, 1, out=factor)
-            np.power(base, factor, out=slope)
-            np.multiply(slope, exponent, out=slope)
-            np.multiply(slope, y.grad, out=slope)
-            np.equal(exponent, 0, out=zero)
-            np.copyto(slope, 0, where=zero)
-            sum_to(slope, x[0].grad)
+            arithmetic.pow_backward_base(base, exponent, y.grad, x[0].grad, *scratch)
         if x[1].has_grad:
-            np.power(base, exponent, out=slope)
-            np.copyto(factor, base)
-            np.log(factor, out=factor)
-            np.multiply(slope, factor, out=slope)
-            np.multiply(slope, y.grad, out=slope)
-            np.equal(base, 0, out=zero)
-            np.greater_equal(exponent, 0, out=factor)
-            np.logical_and(zero, factor, out=zero)
-            np.copyto(slope, 0, where=zero)
-            sum_to(slope, x[1].grad)
+            arithmetic.pow_backward_exponent(base, exponent, y.grad, x[1].grad, *scratch)
 
 
 class Extremum(Elementwise):
@@ -132,22 +111,14 @@ class Extremum(Elementwise):
         return {"share": Scratch((size,)), "chosen": Scratch((size,))} if direction == "backward" else {}
 
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        self.choose(x[0].value, x[1].value, out=y.value)
-        for other in x[2:]:
-            self.choose(y.value, other.value, out=y.value)
+        arithmetic.combine_forward(self.choose, [each.value for each in x], y.value)
 
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         share, chosen = (laid_like(y.grad, block.scratch[name]) for name in ("share", "chosen"))
-        share.fill(0)
-        for each in x:
-            np.equal(each.value, y.value, out=chosen)
-            np.add(share, chosen, out=share)
-        np.divide(y.grad, share, out=share)
+        arithmetic.choice_share([each.value for each in x], y.value, y.grad, share, chosen)
         for each in x:
             if each.has_grad:
-                np.equal(each.value, y.value, out=chosen)
-                np.multiply(chosen, share, out=chosen)
-                sum_to(chosen, each.grad)
+                arithmetic.choice_backward(each.value, y.value, share, each.grad, chosen)
 
 
 class Maximum(Extremum):
@@ -191,19 +162,12 @@ class Where(Elementwise):
 
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         chosen = laid_like(y.value, block.scratch["chosen"])
-        np.not_equal(x[0].value, 0, out=chosen)
-        np.copyto(y.value, x[2].value)
-        np.copyto(y.value, x[1].value, where=chosen)
+        arithmetic.where_forward(x[0].value, x[1].value, x[2].value, y.value, chosen)
 
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        chosen, part = (laid_like(y.grad, block.scratch[name]) for name in ("chosen", "part"))
-        np.not_equal(x[0].value, 0, out=chosen)
+        scratch = [laid_like(y.grad, block.scratch[name]) for name in ("chosen", "part")]
         if x[0].has_grad:
             x[0].grad.fill(0)
-        # Chosen by copies, not by products: a gradient that is no number stays where it belongs.
-        for side in (x[1], x[2]):
-            if side.has_grad:
-                part.fill(0)
-                np.copyto(part, y.grad, where=chosen)
-                sum_to(part, side.grad)
-            np.logical_not(chosen, out=chosen)
+        for target, side in ((x[1], True), (x[2], False)):
+            if target.has_grad:
+                arithmetic.where_backward(x[0].value, y.grad, side, target.grad, *scratch)

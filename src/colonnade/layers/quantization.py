@@ -10,6 +10,7 @@ import numpy as np
 from .. import arguments
 from ..errors import ArgumentError, ShapeError, StateError
 from ..ops.layout import Array
+from ..ops.quantization import dequantize_backward, dequantize_forward, quantize_forward
 from ..tensor import Shape, Tensor
 from .base import Block, Layer
 
@@ -96,10 +97,7 @@ class Quantize(Grid):
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         scale, zero_point = self._vectors(x.value, block)
-        np.divide(x.value, scale, out=y.value)
-        np.rint(y.value, out=y.value)
-        np.add(y.value, zero_point, out=y.value)
-        np.clip(y.value, self.low, self.high, out=y.value)
+        quantize_forward(x.value, scale, zero_point, self.low, self.high, y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if x.has_grad:
@@ -125,9 +123,7 @@ class Dequantize(Grid):
         self._take(scale, zero_point, dim)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        scale, zero_point = self._vectors(x.value, block)
-        np.subtract(x.value, zero_point, out=y.value)
-        np.multiply(y.value, scale, out=y.value)
+        dequantize_forward(x.value, *self._vectors(x.value, block), y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        np.multiply(y.grad, self._vectors(x.grad, block)[0], out=x.grad)
+        dequantize_backward(y.grad, self._vectors(x.grad, block)[0], x.grad)

@@ -11,7 +11,7 @@ import numpy as np
 from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops import rearrangement
-from ..ops.layout import Array, laid_like
+from ..ops.layout import laid_like
 from ..ops.reduction import sum_to
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
@@ -68,17 +68,14 @@ class Slice(Rearrangement):
             )
         return (*shape[: axis - 1], size, *shape[axis:])
 
-    def _part(self, array: Array) -> Array:
-        index = rearrangement.along(self.dim % array.ndim, slice(self.start, self.end, self.step))
-        part: Array = array[index]
-        return part
+    def _index(self, axes: int) -> rearrangement.Index:
+        return rearrangement.along(self.dim % axes, slice(self.start, self.end, self.step))
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        np.copyto(y.value, self._part(x.value))
+        rearrangement.slice_forward(x.value, self._index(x.value.ndim), y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        x.grad.fill(0)
-        np.copyto(self._part(x.grad), y.grad)
+        rearrangement.slice_backward(y.grad, self._index(x.grad.ndim), x.grad.shape, x.grad)
 
 
 class IndexSelect(Rearrangement):
@@ -112,7 +109,8 @@ class IndexSelect(Rearrangement):
         rearrangement.index_select_forward(x.value, self.dim % x.value.ndim, self.index, y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        rearrangement.index_select_backward(y.grad, self.dim % y.grad.ndim, self.index, x.grad)
+        axis = self.dim % y.grad.ndim
+        rearrangement.index_select_backward(y.grad, axis, self.index, x.grad.shape[axis], x.grad)
 
 
 class Pad(Rearrangement):
@@ -225,7 +223,7 @@ class Tile(Rearrangement):
         return tuple(size * count for size, count in zip(shape, self.repeats, strict=True))
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        rearrangement.tile_forward(x.value, y.value)
+        rearrangement.tile_forward(x.value, self.repeats, y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        rearrangement.tile_backward(y.grad, x.grad)
+        rearrangement.tile_backward(y.grad, self.repeats, x.grad)

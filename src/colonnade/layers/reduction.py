@@ -70,10 +70,10 @@ class Sum(Reduction):
     reads: ClassVar[set[str]] = set()
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        np.add.reduce(x.value, axis=self.axes(x.value.ndim), keepdims=self.keepdim, out=y.value)
+        reduction.sum_forward(x.value, self.axes(x.value.ndim), self.spread(x.value, y.value))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        np.copyto(x.grad, self.spread(x.grad, y.grad))
+        reduction.sum_backward(self.spread(x.grad, y.grad), x.grad.shape, x.grad)
 
 
 class Mean(Sum):
@@ -85,11 +85,10 @@ class Mean(Sum):
     rectifies = None
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        super().forward(x, y, block)
-        np.divide(y.value, math.prod(x.value.shape) // math.prod(y.value.shape), out=y.value)
+        reduction.mean_forward(x.value, self.axes(x.value.ndim), self.spread(x.value, y.value))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        np.divide(self.spread(x.grad, y.grad), math.prod(x.grad.shape) // math.prod(y.grad.shape), out=x.grad)
+        reduction.mean_backward(self.spread(x.grad, y.grad), x.grad.shape, x.grad)
 
 
 class Prod(Reduction):
@@ -106,7 +105,7 @@ class Prod(Reduction):
         return {"values": rows, "others": rows}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        np.multiply.reduce(x.value, axis=self.axes(x.value.ndim), keepdims=self.keepdim, out=y.value)
+        reduction.product_forward(x.value, self.axes(x.value.ndim), self.spread(x.value, y.value))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         scratch = block.scratch["values"], block.scratch["others"]
@@ -124,7 +123,8 @@ class Extreme(Reduction):
         return {"chosen": Scratch((math.prod(shape),))} if direction == "backward" else {}
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        self.choose.reduce(x.value, axis=self.axes(x.value.ndim), keepdims=self.keepdim, out=y.value)
+        axes = self.axes(x.value.ndim)
+        reduction.extremum_forward(x.value, axes, self.choose, self.spread(x.value, y.value))
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         values, grad_y = (self.spread(x.value, each) for each in (y.value, y.grad))

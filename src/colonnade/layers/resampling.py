@@ -13,6 +13,7 @@ from ..errors import ArgumentError, ShapeError
 from ..limits import NUMBER
 from ..ops import resampling
 from ..ops.layout import Array
+from ..ops.rearrangement import pad_backward, pad_forward
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
 
@@ -64,23 +65,14 @@ class ZeroPad2d(Resampling):
         channels, height, width = self._image(shape)
         return (channels, self.top + height + self.bottom, self.left + width + self.right)
 
-    def _inner(self, padded: Array) -> Array:
-        height, width = padded.shape[2:]
-        return padded[:, :, self.top : height - self.bottom, self.left : width - self.right]
+    def _borders(self) -> list[tuple[int, int]]:
+        return [(0, 0), (self.top, self.bottom), (self.left, self.right)]
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        height, width = y.value.shape[2:]
-        for border in (
-            y.value[:, :, : self.top],
-            y.value[:, :, height - self.bottom :],
-            y.value[:, :, :, : self.left],
-            y.value[:, :, :, width - self.right :],
-        ):
-            border.fill(0)
-        np.copyto(self._inner(y.value), x.value)
+        pad_forward(x.value, self._borders(), out=y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        np.copyto(x.grad, self._inner(y.grad))
+        pad_backward(y.grad, self._borders(), out=x.grad)
 
 
 class Upsample(Resampling):

@@ -11,6 +11,7 @@ import numpy as np
 from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..ops.layout import Array, reshape, same_order
+from ..ops.rearrangement import Index, along, slice_backward, slice_forward
 from ..tensor import Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
 
@@ -228,13 +229,11 @@ class Select(Layer):
             raise ShapeError(f"Select: axis {axis} has {shape[axis - 1]} places, got index={self.index}.")
         return (*shape[: axis - 1], *shape[axis:])
 
-    def _place(self, array: Array) -> Array:
-        place: Array = np.moveaxis(array, self.dim, 0)[self.index]
-        return place
+    def _index(self, axes: int) -> Index:
+        return along(self.dim % axes, self.index)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        np.copyto(y.value, self._place(x.value))
+        slice_forward(x.value, self._index(x.value.ndim), y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        x.grad.fill(0)
-        np.copyto(self._place(x.grad), y.grad)
+        slice_backward(y.grad, self._index(x.grad.ndim), x.grad.shape, x.grad)

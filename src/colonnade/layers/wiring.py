@@ -13,8 +13,8 @@ import numpy as np
 
 from .. import arguments, initializers
 from ..errors import ArgumentError, ShapeError
+from ..ops.arithmetic import add_backward, combine_forward, multiply_backward
 from ..ops.layout import Array, laid_like
-from ..ops.reduction import sum_to
 from ..tensor import Parameter, Shape, Tensor
 from .base import Block, Direction, Layer, Scratch
 
@@ -54,10 +54,7 @@ class Fork(Wiring):
             np.copyto(output.value, x[0].value)
 
     def backward(self, x: Sequence[Tensor], y: Sequence[Tensor], block: Block) -> None:  # type: ignore[override]
-        total = x[0].grad
-        np.add(y[0].grad, y[1].grad, out=total)
-        for output in y[2:]:
-            np.add(total, output.grad, out=total)
+        combine_forward(np.add, [output.grad for output in y], x[0].grad)
 
 
 class Elementwise(Wiring):
@@ -97,14 +94,12 @@ class Add(Elementwise):
     in_place = True
 
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        np.add(x[0].value, x[1].value, out=y.value)
-        for other in x[2:]:
-            np.add(y.value, other.value, out=y.value)
+        combine_forward(np.add, [each.value for each in x], y.value)
 
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         for other in reversed(x):  # the first may lie where y.grad does
             if other.has_grad:
-                sum_to(y.grad, other.grad)
+                add_backward(y.grad, other.grad)
 
 
 class Mul(Elementwise):
@@ -122,20 +117,14 @@ class Mul(Elementwise):
         return {"product": Scratch((math.prod(shape),))} if direction == "backward" else {}
 
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        np.multiply(x[0].value, x[1].value, out=y.value)
-        for other in x[2:]:
-            np.multiply(y.value, other.value, out=y.value)
+        combine_forward(np.multiply, [each.value for each in x], y.value)
 
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
         product = laid_like(y.grad, block.scratch["product"])
         for number, target in enumerate(x):
-            if not target.has_grad:
-                continue
-            source = y.grad
-            for other in (*x[:number], *x[number + 1 :]):
-                np.multiply(source, other.value, out=product)
-                source = product
-            sum_to(product, target.grad)
+            if target.has_grad:
+                others = [other.value for other in (*x[:number], *x[number + 1 :])]
+                multiply_backward(others, y.grad, target.grad, product)
 
 
 class Concat(Wiring):

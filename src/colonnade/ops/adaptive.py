@@ -1,4 +1,7 @@
-"""Windows of which only the number is given: where they lie, and images in which they lie side by side."""
+"""Windows of which only the number is given: where they lie, and images in which they lie side by side.
+
+See docs/math/pooling.md.
+"""
 
 from __future__ import annotations
 

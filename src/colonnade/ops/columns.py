@@ -27,6 +27,9 @@ FEW_CHANNELS = 4
 # OpenBLAS copies matrices before it multiplies them, but not those of up to so many multiplications: products are done
 # in parts of so many rows, unless that leaves few.
 SMALL, FEW_ROWS = 1_000_000, 16
+# The parts of a transposed product are as large as its result, and are added up: more of them, or of fewer rows, cost
+# more than they save.
+PARTS, PART_ROWS = 8, 64
 
 
 def windows(x: Array, window: Window) -> Array:
@@ -161,6 +164,25 @@ def multiply(left: Array, right: Array, y: Array) -> None:
     shape = (-1, part_rows(len(left), right.size))
     np.matmul(left.reshape(*shape, left.shape[1]), right, out=rows.reshape(*shape, rows.shape[1]))
     write_back(rows, channels_last(y))  # images that do not lie channels-last
+
+
+def multiply_transposed(left: Array, right: Array, space: Array) -> Array:
+    """leftᵀ · right, for matrices of as many rows; in `space`, of `transposed_numbers`."""
+    rows, numbers = len(left), left.shape[1] * right.shape[1]
+    step = part_rows(rows, numbers)
+    step = step if step >= PART_ROWS and rows <= PARTS * step else rows
+    parts = space[: rows // step * numbers].reshape(-1, left.shape[1], right.shape[1])
+    turned = left.T.reshape(left.shape[1], -1, step).transpose(1, 0, 2)
+    np.matmul(turned, right.reshape(-1, step, right.shape[1]), out=parts)
+    total: Array = parts[0]
+    for part in parts[1:]:
+        np.add(total, part, out=total)
+    return total
+
+
+def transposed_numbers(numbers: int) -> int:
+    """The room that a transposed product of so many numbers takes, whatever the rows."""
+    return numbers * (PARTS if numbers * PART_ROWS <= SMALL else 1)
 
 
 @lru_cache(maxsize=4096)

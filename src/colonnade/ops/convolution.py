@@ -24,8 +24,10 @@ from .columns import (
     in_lines,
     kernel_columns,
     multiply,
+    multiply_transposed,
     room,
     sizes,
+    transposed_numbers,
     windows,
     zeros,
 )
@@ -144,11 +146,10 @@ def conv2d_backward_weight(
         return out
     out.fill(0)
     for group, total, gradient in by_group(groups, x, out, grad_y):
-        *_, product = room(columns, x.dtype, *sizes(window, group.shape), total.size)
-        product = product.reshape(-1, len(total))
+        *_, space = room(columns, x.dtype, *sizes(window, group.shape), transposed_numbers(total.size))
         total = total.transpose(2, 3, 1, 0)  # the order of Kᵀ
         for matrix, images, rows in column_matrices(group, window, (grad_y.shape[2], grad_y.shape[3]), columns):
-            np.matmul(matrix.T, as_rows(gradient[images, :, rows]), out=product)
+            product = multiply_transposed(matrix, as_rows(gradient[images, :, rows]), space)
             total += product.reshape(total.shape)
     return out
 
@@ -180,7 +181,7 @@ def conv2d_columns(
     kernel = math.prod(window.kernel) * (channels // groups) * (outputs // groups)
     turned = window.turned((height, width), size)
     back = inputs if turned is None else sizes(turned, (images, outputs // groups, *size))
-    return max(in_lines(*inputs, kernel), in_lines(*back))
+    return max(in_lines(*inputs, transposed_numbers(kernel)), in_lines(*back))
 
 
 def depthwise(inputs: int, outputs: int, groups: int) -> bool:

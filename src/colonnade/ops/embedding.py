@@ -1,4 +1,4 @@
-"""A table of vectors, looked up by number: a copy, whose gradient is a sum. See docs/math/index.md."""
+"""A table of vectors, looked up by number: a copy, whose gradient is a sum. See docs/math/rearrangement.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where a resized image finds its pixels in the one it is made from, as indices or as a matrix a direction."""
+"""Where a resized image finds its pixels in the one it is made from, as indices or as a matrix a direction.
+
+Derived in docs/math/rearrangement.md. `out` is written and returned; it is made, like scratch, if it is not given.
+"""
 
 from __future__ import annotations
 

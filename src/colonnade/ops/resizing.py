@@ -1,6 +1,7 @@
 """Resizing along one axis as a matrix: where each number of the output looks, and with what weights.
 
-The forward and backward pass with two such matrices stand in :mod:`colonnade.ops.resampling`.
+The forward and backward pass with two such matrices stand in :mod:`colonnade.ops.resampling`. Written in
+docs/math/rearrangement.md.
 """
 
 from __future__ import annotations

@@ -1,0 +1,635 @@
+"""Every op is called as a student would: in one line, with arrays alone, and compared with PyTorch.
+
+`out` and scratch are left out here; with them, and in either order in memory, the same numbers come.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from colonnade.ops import (
+    activation,
+    adaptive,
+    arithmetic,
+    attention,
+    convolution,
+    dense,
+    depthwise,
+    dropout,
+    embedding,
+    functions,
+    gates,
+    gaussian,
+    local_response,
+    matmul,
+    normalization,
+    pieces,
+    pooling,
+    quantization,
+    rearrangement,
+    reduction,
+    resampling,
+    sequence,
+    sequence_pooling,
+    softmax,
+    standardization,
+)
+from colonnade.ops.sequence import Stride1d
+from colonnade.ops.window import Window
+from tests.test_docs import ops
+
+torch = pytest.importorskip("torch")
+functional = torch.nn.functional
+
+Array = np.ndarray[Any, Any]
+random = np.random.default_rng(0)
+
+
+def numbers(*shape: int, least: float | None = None) -> Array:
+    """Of both signs, none at a kink; or from `least` on."""
+    values = random.normal(size=shape)
+    return np.abs(values) + least if least is not None else np.where(np.abs(values) < 0.05, 0.5, values)
+
+
+class Case(NamedTuple):
+    """One function by hand, and what PyTorch makes of the same inputs.
+
+    Attributes:
+        forward: Of the inputs.
+        backward: Of the inputs, the output and the gradient at it: the gradients at the first inputs, None for one that
+            is not compared.
+        torch: Of the inputs as tensors.
+        inputs: Arrays.
+    """
+
+    forward: Callable[..., Array]
+    backward: Callable[..., Any]
+    torch: Callable[..., Any]
+    inputs: tuple[Array, ...]
+
+
+def of_input(forward: Any, backward: Any, torch_: Any, x: Array | None = None, *options: Any) -> Case:
+    """A function of one input whose backward pass reads the input."""
+    x = numbers(2, 3, 4, 5) if x is None else x
+    return Case(lambda x: forward(x, *options), lambda x, y, g: [backward(x, g, *options)], torch_, (x,))
+
+
+def of_output(forward: Any, backward: Any, torch_: Any, x: Array | None = None, *options: Any) -> Case:
+    """A function of one input whose backward pass reads the output."""
+    x = numbers(2, 3, 4, 5) if x is None else x
+    return Case(lambda x: forward(x, *options), lambda x, y, g: [backward(y, g, *options)], torch_, (x,))
+
+
+def without(forward: Any, backward: Any, torch_: Any, x: Array) -> Case:
+    """A function of one input whose backward pass reads neither."""
+    return Case(forward, lambda x, y, g: [backward(g)], torch_, (x,))
+
+
+W, PADDED, STRIDED = Window((3, 2)), Window((3, 3), (1, 1), (1, 1, 1, 1)), Window((3, 3), (2, 2), (1, 1, 1, 1), (2, 1))
+S = Stride1d(3, 2, 1, 1, 2)
+KEPT, CHANNELS_KEPT = random.random((2, 3, 4, 5)) >= 0.4, random.random((2, 3)) >= 0.4
+FACTOR = random.random((2, 2, 5, 5))
+INDEX = random.integers(0, 7, (2, 5))
+V, H = random.random((6, 4)), random.random((3, 5))
+images = numbers(2, 3, 4, 5)
+sequences = numbers(2, 4, 9)
+
+
+def convolved(window: Window, groups: int = 1, inputs: int = 4, outputs: int = 6) -> Case:
+    top, _, left, _ = window.padding
+    size = (9, 8)
+
+    def backward(x: Array, k: Array, b: Array, y: Array, g: Array) -> list[Array]:
+        return [
+            convolution.conv2d_backward_input(g, k, window, size=size, groups=groups),
+            convolution.conv2d_backward_weight(x, g, window, groups=groups),
+            convolution.conv2d_backward_bias(g),
+        ]
+
+    return Case(
+        lambda x, k, b: convolution.conv2d_forward(x, k, b, window),
+        backward,
+        lambda x, k, b: functional.conv2d(x, k, b, window.stride, (top, left), window.dilation, groups),
+        (numbers(3, inputs, *size), numbers(outputs, inputs // groups, *window.kernel), numbers(outputs)),
+    )
+
+
+def convolved1d(groups: int) -> Case:
+    return Case(
+        lambda x, k, b: sequence.conv1d_forward(x, k, b, S),
+        lambda x, k, b, y, g: [
+            sequence.conv1d_backward_input(g, k, S, length=9, groups=groups),
+            sequence.conv1d_backward_weight(x, g, S, groups=groups),
+            sequence.conv1d_backward_bias(g),
+        ],
+        lambda x, k, b: functional.conv1d(x, k, b, 2, 1, 2, groups),
+        (sequences, numbers(6, 4 // groups, 3), numbers(6)),
+    )
+
+
+def depthwise_y(x: Array, k: Array) -> Array:
+    out = np.empty((2, 3, 2, 4))
+    depthwise.depthwise_forward(x, k, W, out)
+    return out
+
+
+def depthwise_gradients(x: Array, k: Array, y: Array, g: Array) -> list[Array]:
+    grad_x, grad_k = np.empty_like(x), np.empty_like(k)
+    depthwise.depthwise_backward_input(g, k, W, grad_x)
+    depthwise.depthwise_backward_weight(x, g, W, grad_k)
+    return [grad_x, grad_k]
+
+
+def batch_norm_gradients(x: Array, w: Array, b: Array, y: Array, g: Array) -> list[Array]:
+    statistics = normalization.batch_statistics(x)
+    sums = normalization.batch_norm_backward_sums(x, g, statistics.mean)
+    return [
+        normalization.batch_norm_backward(x, g, w),
+        *normalization.batch_norm_backward_parameters(sums, statistics.variance),
+    ]
+
+
+def adaptive_max(x: Array) -> Array:
+    """Maxima of windows of two sizes, which are laid side by side first."""
+    (rows, height), (columns, width) = adaptive.side_by_side(4, 3), adaptive.side_by_side(5, 2)
+    laid = adaptive.lay_side_by_side(x.transpose(0, 2, 3, 1), rows, columns).transpose(0, 3, 1, 2)
+    return pooling.max_pool2d_forward(laid, Window((height, width), (height, width)))
+
+
+def adaptive_max_gradient(x: Array, y: Array, g: Array) -> list[Array]:
+    (rows, height), (columns, width) = adaptive.side_by_side(4, 3), adaptive.side_by_side(5, 2)
+    window = Window((height, width), (height, width))
+    laid = adaptive.lay_side_by_side(x.transpose(0, 2, 3, 1), rows, columns).transpose(0, 3, 1, 2)
+    back = pooling.max_pool2d_backward(g, pooling.max_pool2d_winners(laid, y, window), window)
+    return [adaptive.gather_back(back.transpose(0, 2, 3, 1), rows, columns).transpose(0, 3, 1, 2)]
+
+
+def stretched(torch_: Any, forward: Any, backward: Any) -> Case:
+    """Of two inputs, of which the second is stretched: gradients are written into arrays of the inputs' shapes."""
+    return Case(forward, backward, torch_, (numbers(2, 3, 4, least=0.5), numbers(2, 1, 4, least=0.5)))
+
+
+CASES = {
+    "relu": of_output(activation.relu_forward, activation.relu_backward, functional.relu),
+    "leaky_relu": of_input(activation.leaky_relu_forward, activation.leaky_relu_backward, functional.leaky_relu),
+    "leaky_relu of a slope below zero": of_input(
+        activation.leaky_relu_forward,
+        activation.leaky_relu_backward,
+        lambda x: functional.leaky_relu(x, -0.5),
+        None,
+        -0.5,
+    ),
+    "tanh": of_output(activation.tanh_forward, activation.tanh_backward, torch.tanh),
+    "sigmoid": of_output(activation.sigmoid_forward, activation.sigmoid_backward, torch.sigmoid),
+    "elu": of_input(pieces.elu_forward, pieces.elu_backward, functional.elu),
+    "selu": of_input(
+        pieces.elu_forward, pieces.elu_backward, functional.selu, None, 1.6732632423543772, 1.0507009873554805
+    ),
+    "celu": of_input(functions.celu_forward, functions.celu_backward, lambda x: functional.celu(x, 0.75), None, 0.75),
+    "softplus": of_input(pieces.softplus_forward, pieces.softplus_backward, functional.softplus),
+    "clip": of_output(
+        pieces.clip_forward, pieces.clip_backward, lambda x: functional.hardtanh(x, -0.7, 0.9), None, -0.7, 0.9
+    ),
+    "threshold": Case(
+        lambda x: functions.threshold_forward(x, 0.3, -2.0),
+        lambda x, y, g: [functions.threshold_backward(x, g, 0.3)],
+        lambda x: functional.threshold(x, 0.3, -2.0),
+        (images,),
+    ),
+    "prelu": Case(
+        pieces.prelu_forward,
+        lambda x, w, y, g: [pieces.prelu_backward_input(x, g, w), pieces.prelu_backward_weight(x, g)],
+        functional.prelu,
+        (images, numbers(3)),
+    ),
+    "silu": of_input(gates.silu_forward, gates.silu_backward, functional.silu),
+    "mish": of_input(gates.mish_forward, gates.mish_backward, functional.mish),
+    "hardsigmoid": of_output(
+        gates.hardsigmoid_forward, gates.hardsigmoid_backward, functional.hardsigmoid, numbers(2, 3, 4, 5) * 3
+    ),
+    "hardswish": of_input(
+        gates.hardswish_forward, gates.hardswish_backward, functional.hardswish, numbers(2, 3, 4, 5) * 3
+    ),
+    "gelu": Case(
+        gaussian.gelu_forward,
+        lambda x, y, g: [gaussian.gelu_backward(g, gaussian.gelu_slope(x))],
+        functional.gelu,
+        (images,),
+    ),
+    "gelu by tanh": Case(
+        gaussian.gelu_tanh_forward,
+        lambda x, y, g: [gaussian.gelu_backward(g, gaussian.gelu_slope(x, gaussian.gelu_tanh_forward))],
+        lambda x: functional.gelu(x, approximate="tanh"),
+        (images,),
+    ),
+    "affine": without(
+        lambda x: functions.affine_forward(x, 3.0, -1.0),
+        lambda g: functions.affine_backward(g, 3.0),
+        lambda x: 3 * x - 1,
+        images,
+    ),
+    "abs": of_input(functions.abs_forward, functions.abs_backward, torch.abs),
+    "exp": of_output(functions.exp_forward, functions.exp_backward, torch.exp),
+    "log": of_input(functions.log_forward, functions.log_backward, torch.log, numbers(3, 4, least=0.1)),
+    "sqrt": of_output(functions.sqrt_forward, functions.sqrt_backward, torch.sqrt, numbers(3, 4, least=0.1)),
+    "reciprocal": of_output(functions.reciprocal_forward, functions.reciprocal_backward, torch.reciprocal),
+    "power": of_input(
+        functions.power_forward, functions.power_backward, lambda x: x**2.5, numbers(3, 4, least=0.1), 2.5
+    ),
+    "erf": of_input(functions.erf_forward, functions.erf_backward, torch.erf),
+    "sin": of_input(functions.sin_forward, functions.sin_backward, torch.sin),
+    "cos": of_input(functions.cos_forward, functions.cos_backward, torch.cos),
+    "softsign": of_output(functions.softsign_forward, functions.softsign_backward, functional.softsign),
+    "softmax": of_output(softmax.softmax_forward, softmax.softmax_backward, lambda x: torch.softmax(x, 1)),
+    "log_softmax": of_output(
+        softmax.log_softmax_forward, softmax.log_softmax_backward, lambda x: torch.log_softmax(x, 2), None, 2
+    ),
+    "dropout": without(
+        lambda x: dropout.dropout_forward(x, KEPT, 0.4),
+        lambda g: dropout.dropout_backward(g, KEPT, 0.4),
+        lambda x: x * torch.tensor(KEPT) / 0.6,
+        images,
+    ),
+    "dropout of channels": without(
+        lambda x: dropout.dropout2d_forward(x, CHANNELS_KEPT, 0.4),
+        lambda g: dropout.dropout2d_backward(g, CHANNELS_KEPT, 0.4),
+        lambda x: x * torch.tensor(CHANNELS_KEPT)[:, :, None, None] / 0.6,
+        images,
+    ),
+    "dense": Case(
+        dense.dense_forward,
+        lambda x, w, b, y, g: [
+            dense.dense_backward_input(g, w),
+            dense.dense_backward_weight(x, g),
+            dense.dense_backward_bias(g),
+        ],
+        functional.linear,
+        (numbers(2, 5, 4), numbers(3, 4), numbers(3)),
+    ),
+    "matmul": Case(
+        matmul.matmul_forward,
+        lambda a, b, y, g: [matmul.matmul_backward_left(g, b), matmul.matmul_backward_right(a, g)],
+        torch.matmul,
+        (numbers(2, 3, 4, 5), numbers(2, 3, 5, 6)),
+    ),
+    "matmul of stretched stacks": Case(
+        matmul.matmul_forward,
+        lambda a, b, y, g: [
+            matmul.matmul_backward_left(g, b, np.empty_like(a)),
+            matmul.matmul_backward_right(a, g, np.empty_like(b)),
+        ],
+        torch.matmul,
+        (numbers(2, 1, 4, 5), numbers(2, 3, 5, 6)),
+    ),
+    "conv2d": convolved(W),
+    "conv2d with padding": convolved(PADDED),
+    "conv2d with stride, dilation and groups": convolved(STRIDED, 2),
+    "conv2d of each channel": convolved(PADDED, 4, 4, 4),
+    "conv2d of single pixels": convolved(Window((1, 1))),
+    "depthwise": Case(
+        depthwise_y,
+        depthwise_gradients,
+        lambda x, k: functional.conv2d(x, k, groups=3),
+        (images, numbers(3, 1, 3, 2)),
+    ),
+    "transposed convolution": Case(
+        lambda x, k: convolution.conv2d_backward_input(x, k, STRIDED),
+        lambda x, k, y, g: [
+            convolution.conv2d_forward(g, k, None, STRIDED),
+            convolution.conv2d_backward_weight(g, x, STRIDED),
+        ],
+        lambda x, k: functional.conv_transpose2d(x, k, None, 2, 1, dilation=(2, 1)),
+        (numbers(2, 4, 5, 4), numbers(4, 3, 3, 3)),
+    ),
+    "conv1d": convolved1d(1),
+    "conv1d in groups": convolved1d(2),
+    "batch_norm": Case(
+        normalization.batch_norm_forward,
+        batch_norm_gradients,
+        lambda x, w, b: functional.batch_norm(x, None, None, w, b, training=True),
+        (images, numbers(3), numbers(3)),
+    ),
+    "batch_norm outside training": without(
+        lambda x: normalization.batch_norm_forward(
+            x, None, None, 0.0, normalization.Statistics(np.full(3, 2.0), np.full(3, 4.0), 0)
+        ),
+        lambda g: normalization.batch_norm_backward_constant(g, np.full(3, 0.5)),
+        lambda x: (x - 2) / 2,
+        images,
+    ),
+    "layer_norm": Case(
+        standardization.layer_norm_forward,
+        lambda x, w, b, y, g: standardization.layer_norm_backward(x, g, w),
+        lambda x, w, b: functional.layer_norm(x, w.shape, w, b),
+        (numbers(2, 7, 6), numbers(6), numbers(6)),
+    ),
+    "layer_norm of whole images": Case(
+        standardization.layer_norm_forward,
+        lambda x, w, b, y, g: standardization.layer_norm_backward(x, g, w),
+        lambda x, w, b: functional.layer_norm(x, w.shape, w, b),
+        (images, numbers(3, 4, 5), numbers(3, 4, 5)),
+    ),
+    "group_norm": Case(
+        lambda x, w, b: standardization.group_norm_forward(x, 2, w, b),
+        lambda x, w, b, y, g: standardization.group_norm_backward(x, g, 2, w),
+        lambda x, w, b: functional.group_norm(x, 2, w, b),
+        (numbers(2, 6, 4, 5), numbers(6), numbers(6)),
+    ),
+    "instance norm": Case(
+        lambda x: standardization.group_norm_forward(x, 3),
+        lambda x, y, g: standardization.group_norm_backward(x, g, 3)[:1],
+        functional.instance_norm,
+        (images,),
+    ),
+    "local_response": of_input(
+        local_response.local_response_forward,
+        local_response.local_response_backward,
+        lambda x: functional.local_response_norm(x, 4, 0.5, 0.7, 1.5),
+        numbers(2, 7, 3, 2),
+        4,
+        0.5,
+        0.7,
+        1.5,
+    ),
+    "attention": Case(
+        attention.attention_forward,
+        lambda q, k, v, y, g: attention.attention_backward(q, k, v, g),
+        functional.scaled_dot_product_attention,
+        (numbers(2, 2, 5, 3), numbers(2, 2, 5, 3), numbers(2, 2, 5, 3)),
+    ),
+    "attention with dropout": Case(
+        lambda q, k, v: attention.attention_forward(q, k, v, FACTOR),
+        lambda q, k, v, y, g: attention.attention_backward(q, k, v, g, FACTOR),
+        lambda q, k, v: (torch.softmax(q @ k.mT / 3**0.5, 3) * torch.tensor(FACTOR)) @ v,
+        (numbers(2, 2, 5, 3), numbers(2, 2, 5, 3), numbers(2, 2, 5, 3)),
+    ),
+    "embedding": Case(
+        lambda table: embedding.embedding_forward(INDEX, table),
+        lambda table, y, g: [embedding.embedding_backward(INDEX, g, 7, 3)],
+        lambda table: functional.embedding(torch.tensor(INDEX), table, 3),
+        (numbers(7, 4),),
+    ),
+    "max_pool2d": Case(
+        lambda x: pooling.max_pool2d_forward(x, STRIDED),
+        lambda x, y, g: [
+            pooling.max_pool2d_backward(g, pooling.max_pool2d_winners(x, y, STRIDED), STRIDED, size=(9, 8))
+        ],
+        lambda x: functional.max_pool2d(x, 3, 2, 1, (2, 1)),
+        (numbers(2, 3, 9, 8),),
+    ),
+    "avg_pool2d": without(
+        lambda x: pooling.avg_pool2d_forward(x, W),
+        lambda g: pooling.avg_pool2d_backward(g, W),
+        lambda x: functional.avg_pool2d(x, (3, 2), 1),
+        images,
+    ),
+    "avg_pool2d by tiles": without(
+        lambda x: pooling.avg_pool2d_tiles_forward(x, Window((2, 3), (2, 3))),
+        lambda g: pooling.avg_pool2d_tiles_backward(g, Window((2, 3), (2, 3))),
+        lambda x: functional.avg_pool2d(x, (2, 3)),
+        numbers(2, 3, 4, 6),
+    ),
+    "adaptive_avg_pool2d": without(
+        lambda x: pooling.adaptive_avg_pool2d_forward(x, (3, 2)),
+        lambda g: pooling.adaptive_avg_pool2d_backward(g, (4, 5)),
+        lambda x: functional.adaptive_avg_pool2d(x, (3, 2)),
+        images,
+    ),
+    "adaptive_avg_pool2d to one pixel": without(
+        lambda x: pooling.adaptive_avg_pool2d_forward(x, (1, 1)),
+        lambda g: pooling.adaptive_avg_pool2d_backward(g, (4, 5)),
+        lambda x: functional.adaptive_avg_pool2d(x, 1),
+        images,
+    ),
+    "adaptive maxima": Case(
+        adaptive_max, adaptive_max_gradient, lambda x: functional.adaptive_max_pool2d(x, (3, 2)), (images,)
+    ),
+    "max_pool1d": Case(
+        lambda x: sequence_pooling.max_pool1d_forward(x, S),
+        lambda x, y, g: [
+            sequence_pooling.max_pool1d_backward(g, sequence_pooling.max_pool1d_winners(x, y, S), S, length=9)
+        ],
+        lambda x: functional.max_pool1d(x, 3, 2, 1, 2),
+        (sequences,),
+    ),
+    "avg_pool1d": without(
+        lambda x: sequence_pooling.avg_pool1d_forward(x, Stride1d(3, 2)),
+        lambda g: sequence_pooling.avg_pool1d_backward(g, Stride1d(3, 2)),
+        lambda x: functional.avg_pool1d(x, 3, 2),
+        sequences,
+    ),
+    "nearest": without(
+        lambda x: resampling.nearest_forward(
+            x, resampling.nearest_index(4, 8, 0.5), resampling.nearest_index(5, 10, 0.5)
+        ),
+        lambda g: resampling.resample_backward(
+            g,
+            resampling.nearest_matrix(4, 8, 0.5, np.dtype(float)),
+            resampling.nearest_matrix(5, 10, 0.5, np.dtype(float)),
+        ),
+        lambda x: functional.interpolate(x, scale_factor=2),
+        images,
+    ),
+    "resample": without(
+        lambda x: resampling.resample_forward(x, V, H),
+        lambda g: resampling.resample_backward(g, V, H),
+        lambda x: torch.tensor(V) @ x @ torch.tensor(H).mT,
+        images,
+    ),
+    "shuffle": without(
+        lambda x: resampling.shuffle_forward(x, 2),
+        lambda g: resampling.shuffle_backward(g, 2),
+        lambda x: functional.pixel_shuffle(x, 2),
+        numbers(2, 8, 3, 4),
+    ),
+    "slice": without(
+        lambda x: rearrangement.slice_forward(x, (slice(None), slice(2), 1)),
+        lambda g: rearrangement.slice_backward(g, (slice(None), slice(2), 1), images.shape),
+        lambda x: x[:, :2, 1],
+        images,
+    ),
+    "index_select": without(
+        lambda x: rearrangement.index_select_forward(x, 2, [3, 0, 3]),
+        lambda g: rearrangement.index_select_backward(g, 2, [3, 0, 3], 4),
+        lambda x: torch.index_select(x, 2, torch.tensor([3, 0, 3])),
+        images,
+    ),
+    "tile": without(
+        lambda x: rearrangement.tile_forward(x, (1, 2, 3)),
+        lambda g: rearrangement.tile_backward(g, (1, 2, 3)),
+        lambda x: torch.tile(x, (1, 1, 2, 3)),
+        images,
+    ),
+    **{
+        f"pad by {mode}": without(
+            lambda x, mode=mode: rearrangement.pad_forward(x, [(0, 0), (1, 2), (2, 1)], mode, 7.0),
+            lambda g, mode=mode: rearrangement.pad_backward(g, [(0, 0), (1, 2), (2, 1)], mode),
+            lambda x, mode=mode: functional.pad(x, (2, 1, 1, 2), mode, 7.0 if mode == "constant" else None),
+            images,
+        )
+        for mode in ("constant", "reflect", "replicate", "circular")
+    },
+    "sum": without(
+        lambda x: reduction.sum_forward(x, (1, 3)),
+        lambda g: reduction.sum_backward(g, images.shape),
+        lambda x: x.sum((1, 3), keepdim=True),
+        images,
+    ),
+    "mean": without(
+        lambda x: reduction.mean_forward(x, (2,)),
+        lambda g: reduction.mean_backward(g, images.shape),
+        lambda x: x.mean(2, keepdim=True),
+        images,
+    ),
+    "product": of_input(
+        lambda x: reduction.product_forward(x, (2,)),
+        lambda x, g: reduction.product_backward(x, g, (2,)),
+        lambda x: x.prod(2, keepdim=True),
+    ),
+    "extremum": Case(
+        lambda x: reduction.extremum_forward(x, (1, 2)),
+        lambda x, y, g: [reduction.extremum_backward(x, y, g, (1, 2))],
+        lambda x: torch.amax(x, (1, 2), keepdim=True),
+        (np.round(images),),
+    ),
+    "log_sum_exp": Case(
+        lambda x: reduction.log_sum_exp_forward(x, (1, 2)),
+        lambda x, y, g: [reduction.log_sum_exp_backward(x, y, g)],
+        lambda x: torch.logsumexp(x, (1, 2), keepdim=True),
+        (images,),
+    ),
+    "add": stretched(
+        torch.add,
+        lambda a, b: arithmetic.combine_forward(np.add, [a, b]),
+        lambda a, b, y, g: [arithmetic.add_backward(g), arithmetic.add_backward(g, np.empty_like(b))],
+    ),
+    "subtract": stretched(
+        torch.subtract,
+        arithmetic.subtract_forward,
+        lambda a, b, y, g: [arithmetic.add_backward(g), arithmetic.subtract_backward_right(g, np.empty_like(b))],
+    ),
+    "multiply": stretched(
+        torch.multiply,
+        lambda a, b: arithmetic.combine_forward(np.multiply, [a, b]),
+        lambda a, b, y, g: [
+            arithmetic.multiply_backward([b], g),
+            arithmetic.multiply_backward([a], g, np.empty_like(b)),
+        ],
+    ),
+    "divide": stretched(
+        torch.divide,
+        arithmetic.divide_forward,
+        lambda a, b, y, g: [
+            arithmetic.divide_backward_left(b, g),
+            arithmetic.divide_backward_right(a, b, g, np.empty_like(b)),
+        ],
+    ),
+    "pow": stretched(
+        torch.pow,
+        arithmetic.pow_forward,
+        lambda a, b, y, g: [
+            arithmetic.pow_backward_base(a, b, g),
+            arithmetic.pow_backward_exponent(a, b, g, np.empty_like(b)),
+        ],
+    ),
+    "maximum": stretched(
+        torch.maximum,
+        lambda a, b: arithmetic.combine_forward(np.maximum, [a, b]),
+        lambda a, b, y, g: [
+            arithmetic.choice_backward(each, y, arithmetic.choice_share([a, b], y, g), np.empty_like(each))
+            for each in (a, b)
+        ],
+    ),
+    "where": Case(
+        lambda a, b, c: arithmetic.where_forward(c, a, b),
+        lambda a, b, c, y, g: [arithmetic.where_backward(c, g, True), arithmetic.where_backward(c, g, False)],
+        lambda a, b, c: torch.where(c != 0, a, b),
+        (numbers(2, 3), numbers(2, 3), np.array([[0.0, 1.0, -2.0], [0.0, 0.0, 3.0]])),
+    ),
+    "dequantize": without(
+        lambda x: quantization.dequantize_forward(x, 0.25, 3.0),
+        lambda g: quantization.dequantize_backward(g, 0.25),
+        lambda x: (x - 3) * 0.25,
+        images,
+    ),
+}
+each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+@each_case
+def test_an_op_by_hand_is_pytorchs(case: Case) -> None:
+    tensors = [torch.tensor(x, requires_grad=True) for x in case.inputs]
+    expected = case.torch(*tensors)
+    y = case.forward(*case.inputs)
+    np.testing.assert_allclose(y, expected.detach(), rtol=1e-9, atol=1e-11)
+    grad_y = np.random.default_rng(1).normal(size=y.shape)
+    expected.backward(torch.tensor(grad_y))
+    gradients = case.backward(*case.inputs, y, grad_y)
+    assert len(gradients) >= 1
+    for gradient, tensor in zip(gradients, tensors, strict=False):
+        # PyTorch has the sixth of hardsigmoid in float32.
+        np.testing.assert_allclose(gradient, tensor.grad, rtol=5e-8, atol=1e-10)
+
+
+@each_case
+def test_an_op_takes_images_in_either_order_and_leaves_its_inputs_alone(case: Case) -> None:
+    inputs = [last(x) for x in case.inputs]
+    kept = [x.copy() for x in inputs]
+    y = case.forward(*inputs)
+    np.testing.assert_allclose(y, case.forward(*case.inputs), rtol=1e-10, atol=1e-12)
+    grad_y = np.random.default_rng(1).normal(size=y.shape)
+    for found, expected in zip(
+        case.backward(*inputs, y, last(grad_y)), case.backward(*case.inputs, y, grad_y), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11)
+    for x, before in zip(inputs, kept, strict=True):
+        np.testing.assert_array_equal(x, before)
+
+
+def last(x: Array) -> Array:
+    """Images channels-last in memory, all else as it is."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) if x.ndim == 4 else x
+
+
+def test_gelu_in_float32_and_quantize_have_no_peer_in_float64() -> None:
+    x = images.astype(np.float32)
+    np.testing.assert_allclose(gaussian.gelu_forward_short(x), gaussian.gelu_forward(images), atol=3e-7)
+    np.testing.assert_array_equal(
+        quantization.quantize_forward(np.array([-9.0, 0.6, 1.25, 99.0]), 0.5, 3.0, 0, 8), [0, 4, 5, 8]
+    )
+
+
+def test_an_op_writes_to_memory_that_lies_in_no_order() -> None:
+    x, w, grad_y = numbers(2, 6, 4, 5), numbers(6), numbers(2, 6, 4, 5)
+    rows = x.transpose(0, 2, 3, 1).copy()
+    for expected, write in (
+        (standardization.group_norm_forward(x, 2, w), lambda out: standardization.group_norm_forward(x, 2, w, out=out)),
+        (
+            standardization.group_norm_backward(x, grad_y, 2)[0],
+            lambda out: standardization.group_norm_backward(x, grad_y, 2, out=out)[0],
+        ),
+        (standardization.layer_norm_forward(rows, w), lambda out: standardization.layer_norm_forward(rows, w, out=out)),
+        (dense.dense_forward(rows, w[None]), lambda out: dense.dense_forward(rows, w[None], out=out)),
+        (dense.dense_backward_input(x, w[:5, None]), lambda out: dense.dense_backward_input(x, w[:5, None], out)),
+        (
+            pooling.avg_pool2d_tiles_forward(x, Window((2, 5), (2, 5))),
+            lambda out: pooling.avg_pool2d_tiles_forward(x, Window((2, 5), (2, 5)), out),
+        ),
+        (resampling.resample_backward(x, V.T, H.T), lambda out: resampling.resample_backward(x, V.T, H.T, out)),
+        (matmul.matmul_forward(x, x.mT), lambda out: matmul.matmul_forward(x, x.mT, out)),
+    ):
+        assert expected is not None
+        out = np.full((*expected.shape[:-1], 2 * expected.shape[-1]), np.nan)[..., ::2]
+        assert write(out) is out
+        np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_every_pass_is_called_here_by_hand() -> None:
+    source = inspect.getsource(sys.modules[__name__])
+    assert [name for name in ops() if ".".join(name.split(".")[-2:]) not in source] == []
