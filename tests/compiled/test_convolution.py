@@ -270,6 +270,7 @@ def test_a_walk_that_leaves_its_arrays_is_refused(changes: dict[str, int], messa
         ({"offsets": np.array([0, 2, 3])}, "lie evenly"),
         ({"step": 0}, "follow one another"),
         ({"sums": np.zeros(95, np.float32)}, "hold all tiles"),
+        ({"sums": np.zeros(0, np.float32), "ends": False}, "hold all tiles"),
     ],
 )
 def test_a_gradient_that_would_leave_its_arrays_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -277,6 +278,7 @@ def test_a_gradient_that_would_leave_its_arrays_is_refused(changes: dict[str, An
     arguments = {
         "x": np.zeros(20, np.float32), "grad": np.zeros(128, np.float32), "kernel": np.empty((1, 3, 2, 16), np.float32),
         "sums": np.zeros(96, np.float32), "offsets": np.array([0, 2, 4]), "step": 1, "walk": walk(),
+        "begins": True, "ends": True,
     }  # fmt: skip
     times(*arguments.values())
     with pytest.raises(ValueError, match=message):

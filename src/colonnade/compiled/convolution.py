@@ -25,6 +25,8 @@ Image = tuple[int, int, int]  # height, width and channels
 Call = tuple[Any, tuple[Any, ...]]  # a function and its arguments
 Packed = list[tuple[Array, Array]]  # a kernel and a bias for each part of what is written
 
+# Images with a border are copied so many numbers at a time, which stay in a core's cache until they have been read.
+PADDED = 1 << 16
 # From so many channels in and out, patches cost less to transform than they save.
 WINOGRAD_CHANNELS = 16
 
@@ -162,21 +164,40 @@ class Direct:
         ]
 
     def room(self, images: int) -> int:
-        """For the images with their border, if they have one."""
-        how = self.how(images)
-        return room((images, *how.padded, self.read[2])) if how.pads else 0
+        """For some images with their border, if they have one."""
+        how = self.how(1)
+        return room((self.at_once(images), *how.padded, self.read[2])) if how.pads else 0
+
+    def at_once(self, images: int) -> int:
+        """How many of the images are read at a time."""
+        kernel = math.prod(self.window.kernel) * self.read[2] * self.written[2] // self.groups
+        return padded_together(self.how(1), self.read, kernel, images)
 
     def calls(self, x: Array, kernels: Packed, other: Array, y: Array, work: Array) -> Iterator[Call]:
         """Read x (n, h, w, c) and write y."""
-        how, (code, adds, a, b) = self.how(len(x)), self.epilogue
-        if how.pads:
-            (padded,) = carve(work, (len(x), *how.padded, self.read[2]))
-            yield pad, (x, padded, how.top, how.left)
-            x = padded
+        code, adds, a, b = self.epilogue
         outputs = self.written[2] // self.groups
-        for part, (kernel, bias) in zip(how.parts, kernels, strict=True):
-            times = windows_times_kernel(part.tile.rows, kernel.shape[-1] // WIDTH, code, adds)
-            yield times, (x, kernel, bias, other, y, part.offsets, part.run, outputs, part.walk, a, b)
+        most = self.at_once(len(x))
+        for start in range(0, len(x), most):
+            images, others, target = x[start : start + most], other[start : start + most], y[start : start + most]
+            how = self.how(len(images))
+            if how.pads:
+                (padded,) = carve(work, (len(images), *how.padded, self.read[2]))
+                yield pad, (images, padded, how.top, how.left)
+                images = padded
+            for part, (kernel, bias) in zip(how.parts, kernels, strict=True):
+                times = windows_times_kernel(part.tile.rows, kernel.shape[-1] // WIDTH, code, adds)
+                where = part.offsets, part.run, outputs, part.walk
+                yield times, (images, kernel, bias, others, target, *where, a, b)
+
+
+def padded_together(how: Gathering, read: Image, kernel: int, images: int) -> int:
+    """How many of the images are read at a time, for a kernel of so many numbers: all, if they get no border.
+
+    Otherwise as many as stay in cache with it; more of them for a kernel that is larger, since it is read as often.
+    """
+    most = max(PADDED, kernel) // (math.prod(how.padded) * read[2]) if how.pads else images
+    return max(1, min(images, most))
 
 
 def turnable(window: Window) -> bool:
@@ -258,8 +279,11 @@ class DirectGradient:
         return gathering(self.window, (images, *self.read), (images, *self.written), self.groups, True)
 
     def _shapes(self, images: int) -> tuple[tuple[int, ...], ...]:
-        how, tiles = self._how(images), self.tiles
-        return (images, *how.padded, self.read[2]) if how.pads else (0,), tiles.kernel, tiles.sums
+        how, tiles = self._how(1), self.tiles
+        return (self._at_once(images), *how.padded, self.read[2]) if how.pads else (0,), tiles.kernel, tiles.sums
+
+    def _at_once(self, images: int) -> int:
+        return padded_together(self._how(1), self.read, math.prod(self.tiles.sums), images)
 
     def room(self, images: int) -> int:
         """For the images with their border, and the gradient as the tiles write it."""
@@ -267,13 +291,18 @@ class DirectGradient:
 
     def calls(self, x: Array, grad: Array, work: Array) -> Generator[Call, None, Array]:
         """The gradient as (groups, k_h, k_w, c_in / groups, c_out / groups), in scratch memory."""
-        how, tiles = self._how(len(x)), self.tiles
-        padded, kernel, sums = carve(work, *self._shapes(len(x)))
-        if how.pads:
-            yield pad, (x, padded, how.top, how.left)
-            x = padded
+        tiles, most = self.tiles, self._at_once(len(x))
+        border, kernel, sums = carve(work, *self._shapes(len(x)))
         times = windows_times_gradient(tiles.lines, tiles.rows, tiles.vectors, tiles.depthwise)
-        yield times, (x, grad, kernel, sums, tiles.offsets, tiles.step, how.parts[0].walk)
+        for start in range(0, len(x), most):
+            images, gradients = x[start : start + most], grad[start : start + most]
+            how, begins, ends = self._how(len(images)), start == 0, start + most >= len(x)
+            if how.pads:
+                padded = border[: len(images)]
+                yield pad, (images, padded, how.top, how.left)
+                images = padded
+            where = tiles.offsets, tiles.step, how.parts[0].walk
+            yield times, (images, gradients, kernel, sums, *where, begins, ends)
         if tiles.depthwise:
             return kernel.transpose(3, 1, 2, 0)[..., None]
         kernel = kernel.reshape(self.groups, *self.window.kernel, -1, self.together, kernel.shape[3] // self.together)
@@ -340,14 +369,18 @@ class Depthwise:
 
     def calls(self, x: Array, kernels: Packed, other: Array, y: Array, work: Array) -> Iterator[Call]:
         """Read x (n, h, w, c) and write y."""
-        how, (code, _, a, b) = self.direct.how(len(x)), self.direct.epilogue
-        if how.pads:
-            (padded,) = carve(work, (len(x), *how.padded, x.shape[3]))
-            yield pad, (x, padded, how.top, how.left)
-            x = padded
-        for part, (kernel, bias) in zip(how.parts, kernels, strict=True):
-            rows = even(part.walk.width, DEPTHWISE_ROWS)
-            yield depthwise_forward(rows, code), (x, kernel, bias, y, part.offsets, part.walk, a, b)
+        code, _, a, b = self.direct.epilogue
+        most = self.direct.at_once(len(x))
+        for start in range(0, len(x), most):
+            images, target = x[start : start + most], y[start : start + most]
+            how = self.direct.how(len(images))
+            if how.pads:
+                (padded,) = carve(work, (len(images), *how.padded, x.shape[3]))
+                yield pad, (images, padded, how.top, how.left)
+                images = padded
+            for part, (kernel, bias) in zip(how.parts, kernels, strict=True):
+                rows = even(part.walk.width, DEPTHWISE_ROWS)
+                yield depthwise_forward(rows, code), (images, kernel, bias, target, part.offsets, part.walk, a, b)
 
 
 def product(

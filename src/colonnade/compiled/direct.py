@@ -181,6 +181,7 @@ def windows_times_gradient(lines: int, rows: int, vectors: int, depthwise: bool)
         sums: Scratch for all tiles; empty to let each tile see all positions at once.
         offsets: (runs,): those of a tile lie evenly, and it takes whole runs if it takes several.
         step: From one number of a run to the next.
+        begins, ends: Whether these are the first images and the last: between, the sums stay in `sums`.
     """
     columns, size = vectors * WIDTH, lines * rows * vectors * WIDTH
     numbers = lines * rows
@@ -203,7 +204,7 @@ def windows_times_gradient(lines: int, rows: int, vectors: int, depthwise: bool)
         return tile
 
     @compiled
-    def backward(x, grad, grad_kernel, sums, offsets, step, walk):
+    def backward(x, grad, grad_kernel, sums, offsets, step, walk, begins, ends):
         groups, runs, run, outputs = grad_kernel.shape
         reach = (run - 1) * step + (outputs if depthwise else 1)
         require_inside(walk, groups, x.size, grad.size, offsets, reach, outputs)
@@ -212,7 +213,7 @@ def windows_times_gradient(lines: int, rows: int, vectors: int, depthwise: bool)
         if step < 0 or not (depthwise or step == 1):
             raise ValueError("direct convolution: the numbers of a run must follow one another")
         images, height, width = walk.images, walk.height, walk.width
-        if sums.size:
+        if sums.size or not (begins and ends):
             # A box of positions at a time, which stay in cache until all tiles have seen them.
             most = max(LEAST_POSITIONS, NEAR // (walk.x_column + walk.y_column))
             width = min(walk.width, most)
@@ -226,8 +227,8 @@ def windows_times_gradient(lines: int, rows: int, vectors: int, depthwise: bool)
             image, row, column = image * images, row * height, column * width
             box_images, box_height = min(images, walk.images - image), min(height, walk.height - row)
             box_width = min(width, walk.width - column)
-            ends = image + box_images == walk.images and row + box_height == walk.height
-            ends = ends and column + box_width == walk.width
+            last = ends and image + box_images == walk.images
+            last = last and row + box_height == walk.height and column + box_width == walk.width
             x_start = walk.x_start + image * walk.x_image + row * walk.x_row + column * walk.x_column
             y_start = walk.y_start + image * walk.y_image + row * walk.y_row + column * walk.y_column
             place = 0
@@ -250,9 +251,9 @@ def windows_times_gradient(lines: int, rows: int, vectors: int, depthwise: bool)
                             tile = summed(
                                 x, x_at, line, step, grad, y_at, outputs - o, walk, box_images, box_height, box_width
                             )
-                            if box:
+                            if box or not begins:
                                 tile = tile + load(numbers, vectors, sums, place, columns)
-                            if ends:
+                            if last:
                                 to = ((group * runs + number) * run + c) * outputs + o
                                 store_first(tile, grad_kernel, to, outputs, outputs - o)
                             else:

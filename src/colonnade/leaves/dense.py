@@ -96,7 +96,10 @@ class TiledDense(Leaf):
             # The first block of a lane writes its gradient where it is wanted: a weight is large.
             first = block.first_grad(dense.weight)
             written = block.scratch["weight"] if first is None else first
-            yield times, (grad, values, written.reshape(1, 1, *written.shape), ALL_AT_ONCE, OFFSETS, 1, walk)
+            yield (
+                times,
+                (grad, values, written.reshape(1, 1, *written.shape), ALL_AT_ONCE, OFFSETS, 1, walk, True, True),
+            )
             if first is None:
                 yield block.add_grad, (dense.weight, written)
         if dense.bias is not None and dense.bias.trainable:
