@@ -105,31 +105,36 @@ class BatchNorm(Layer):
 
     def begin_forward(self, before: Any, shape: Shape, training: bool, sums: Array | None) -> Statistics:
         if sums is None:
-            return self._running()
+            return self.running()
         count = math.prod(shape) // self.num_features
         statistics = Statistics(sums[1] + sums[2], np.maximum(sums[3] / count, 0.0), count)
         if training:
             self._track(*statistics)
         return statistics
 
-    def _running(self) -> Statistics:
+    def running(self) -> Statistics:
+        """The running statistics; of a layer that keeps none, those of numbers that are standardized already."""
         if not self.track_running_stats:
             return Statistics(np.zeros(self.num_features), np.ones(self.num_features), 0)
         return Statistics(self.running_mean.astype(np.float64), self.running_var.astype(np.float64), 0)
 
     def running_affine(self) -> tuple[Array, Array]:
         """Scale and shift of each channel outside training, float64."""
-        centre, scale, shift = forward_vectors(self._running(), *self.arrays(), self.eps, np.float64)
+        centre, scale, shift = forward_vectors(self.running(), *self.arrays(), self.eps, np.float64)
         return scale, shift - centre * scale
 
     def _track(self, mean: Array, variance: Array, positions: int) -> None:
         """Move the running statistics towards this batch's, as PyTorch does: the variance is the unbiased one."""
         if self.track_running_stats:
-            self.num_batches_tracked += 1
-            # momentum=None asks for the plain average over all batches so far.
-            weight = 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+            weight = self.next_share()
             self.running_mean += weight * (mean - self.running_mean)
             self.running_var += weight * (variance * (positions / (positions - 1)) - self.running_var)
+
+    def next_share(self) -> float:
+        """The weight in the running statistics of a batch that is counted with this call."""
+        self.num_batches_tracked += 1
+        # momentum=None asks for the plain average over all batches so far.
+        return 1.0 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         batch_norm_forward(x.value, *self.arrays(), self.eps, block.state, y.value)

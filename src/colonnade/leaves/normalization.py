@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..compiled import batch_norm as compiled
 from ..compiled.layer_norm import group_norm_backward, group_norm_forward, layer_norm_backward, layer_norm_forward
+from ..compiled.statistics import batch_norm_gradients, batch_norm_statistics
 from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.normalization import BatchNorm
 from ..layers.pooling import MaxPool2d
 from ..layers.standardization import GroupNorm, InstanceNorm2d, LayerNorm, LayerNorm2d
 from ..layers.wiring import Wiring
 from ..ops.layout import Array
-from ..ops.normalization import Statistics, backward_vectors, forward_vectors
+from ..ops.normalization import forward_vectors
 from ..tensor import Parameter, Shape, Tensor
 from .activation import NONE, Activation
 from .base import Leaf, plain, rows
 from .pooling import side_by_side
 
 
-@dataclass
 class Vectors:
-    """What a batch norm's passes read, one float32 vector a channel each.
+    """What a batch norm's passes read, and make, one number a channel each.
 
     Attributes:
-        statistics: The layer's own record.
+        statistics: (2, c) in float64: μ and σ².
         forward: (3, c): centre, scale and shift: y = (x − centre) · scale + shift.
         backward: (3, c): what the gradients, x − centre and 1 are multiplied by.
+        gradients: (2, c) in float64: of γ and of β.
     """
 
-    statistics: Statistics
-    forward: Array
-    backward: Array
+    def __init__(self, channels: int) -> None:
+        self.statistics, self.gradients = np.empty((2, 2, channels))
+        self.forward, self.backward = np.empty((2, 3, channels), np.float32)
+
+
+NOTHING = np.empty(0, np.float32)
 
 
 class CompiledBatchNorm(Leaf):
-    """Batch norm and an activation in one pass; in the backward pass the activation's input is computed once more.
-
-    The layer itself turns sums into statistics and parameters into scale and shift: see its `begin_forward`.
-    """
+    """Batch norm and an activation in one pass; in the backward pass the activation's input is computed once more."""
 
     cheap = True
     reads: ClassVar[set[str]] = {"input"}
@@ -58,19 +59,27 @@ class CompiledBatchNorm(Leaf):
         return self.norm.sums(training)
 
     def total(self, lanes: Array, direction: Direction) -> Array:
-        return self.norm.total(lanes, direction)
+        return lanes
 
     def bind_sum_forward(self, x: Tensor, block: Block) -> Iterator[Bound]:
         yield compiled.batch_norm_moments, (rows(x.value), block.sums)
 
     def begin_forward(self, before: Vectors | None, shape: Shape, training: bool, sums: Array | None) -> Vectors:
-        statistics = self.norm.begin_forward(before and before.statistics, shape, training, sums)
-        if before is None:
-            before = Vectors(statistics, *np.empty((2, 3, self.norm.num_features), np.float32))
-        before.statistics = statistics
-        # Here it costs nothing to take the centre off first, and is exact for any mean.
-        before.forward[...] = forward_vectors(statistics, *self.norm.arrays(), self.norm.eps, np.float32)
-        return before
+        norm, made = self.norm, before or Vectors(self.norm.num_features)
+        if sums is None:
+            made.forward[...] = forward_vectors(norm.running(), *norm.arrays(), norm.eps, np.float32)
+            return made
+        running, share = (NOTHING, NOTHING), 0.0
+        if training and norm.track_running_stats:
+            running, share = (norm.running_mean, norm.running_var), norm.next_share()
+        size, arrays = math.prod(shape) // norm.num_features, self._arrays()
+        batch_norm_statistics(sums, size, *arrays, norm.eps, running, share, made.statistics, made.forward)
+        return made
+
+    def _arrays(self) -> tuple[Array, Array]:
+        """γ and β, or nothing."""
+        weight, bias = self.norm.arrays()
+        return NOTHING if weight is None else weight, NOTHING if bias is None else bias
 
     def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         return self._forward(x, None, y, block)
@@ -91,13 +100,12 @@ class CompiledBatchNorm(Leaf):
         yield sums_of, (rows(y.grad), values, added, *block.state.forward, block.sums, a, b)
 
     def begin_backward(self, state: Vectors, shape: Shape, sums: Array | None) -> Vectors:
-        assert sums is not None
-        statistics, norm = state.statistics, self.norm
-        # The compiled sums are about the centre, which is μ as float32 tells it.
-        sums = np.stack([sums[0], sums[1] - (statistics.mean - state.forward[0]) * sums[0]])
-        norm.begin_backward(statistics, shape, sums)
-        _, *vectors = backward_vectors(statistics, norm.arrays()[0], sums, norm.eps, np.float32)
-        state.backward[...] = vectors
+        norm, size = self.norm, math.prod(shape) // self.norm.num_features
+        weight, made = self._arrays()[0], (state.gradients, state.backward)
+        batch_norm_gradients(sums, size, weight, norm.eps, state.statistics, state.forward[0], *made)
+        for parameter, gradient in zip((norm.weight, norm.bias), state.gradients, strict=True):
+            if parameter is not None:
+                parameter.add_grad(gradient)
         return state
 
     def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
