@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .compiled import load
 from .errors import LimitError, StateError
 from .layers.base import Block, Bound, Direction, Lane, Prepared, Scratch
 from .layers.wiring import Wiring
 from .ops.activation import silent
+from .ops.folding import fold
 from .ops.layout import Array, channels_first, empty
 from .plan import Call, Kind, Plan, Segment
 from .plan.cutting import even
@@ -116,6 +118,7 @@ class Executor:
         self.memory = memory
         self.seed = seed
         self.position: tuple[int, ...] = (0, 0)  # epoch and step: where the random streams stand
+        self._add_parts = load("compiled.folding").fold if plan.compiled else fold
         self._input_gradient = True
         self._graded = plan.graded(True)
         self._prepared = {step: Prepared((plan.images, *step.shape)) for step in plan.steps}
@@ -266,24 +269,18 @@ class Executor:
         copies = self._copies(segment, segment.gradients)
         slices = even(0, segment.gradient_size, -(-segment.gradient_size // FOLDED))
 
-        def fold(worker: int, number: int) -> None:
+        def work(worker: int, number: int) -> None:
             start, stop = slices[number]
-            sums = copies[:, start:stop]
-            while len(sums) > 1:
-                pairs = sums[: len(sums) // 2 * 2]
-                np.add(pairs[::2], pairs[1::2], out=pairs[::2])
-                sums = sums[::2]
             first = 0  # of a parameter, among the segment's
             for parameter in segment.parameters:
                 low, high = max(start, first), min(stop, first + parameter.size)
                 if low < high:
                     assert parameter.buffer is not None
                     begin = parameter.start - first
-                    gradient = parameter.buffer.grad[begin + low : begin + high]
-                    np.add(gradient, sums[0, low - start : high - start], out=gradient)
+                    self._add_parts(copies, low, parameter.buffer.grad[begin + low : begin + high])
                 first += parameter.size
 
-        self._share_out(fold, len(slices))
+        self._share_out(work, len(slices))
 
     def _run_lane(self, index: int, worker: int, number: int) -> None:
         for block in range(len(self.plan.segments[index].cut.lanes[number])):

@@ -183,14 +183,31 @@ class CrossEntropyLoss(Loss):
 
     def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
         """Σ −q · log p and its gradient."""
-        q = self._distribution(y, targets)
         log_p = np.empty_like(y)
         log_softmax_forward(y, 1, out=log_p)
+        if targets.shape != y.shape and not self.label_smoothing:
+            return self._terms_of_classes(log_p, targets)
+        q = self._distribution(y, targets)
         p = np.exp(log_p)
         # 0 · log 0 = 0: a class that is ruled out by a logit of −∞ costs nothing where it is not the target.
         total = -float(np.sum(q * np.where(q == 0, 0, log_p), dtype=np.float64))
         grad = np.multiply(p, q.sum(axis=1, keepdims=True), out=p)
         grad -= q
+        return total, grad
+
+    def _terms_of_classes(self, log_p: Array, targets: Array) -> tuple[float, Array]:
+        """The same where q is one number for each image, at its class, and else zero; `log_p` is written over."""
+        labels, counted = targets[:, np.newaxis], self.counted(targets)[:, np.newaxis]  # (n, 1, d₁, ...)
+        every = bool(counted.all())
+        if not every:
+            labels = np.where(counted, labels, 0)
+        q = counted.astype(log_p.dtype) if self.weight is None else self.weight.astype(log_p.dtype)[labels] * counted
+        at_classes = np.take_along_axis(log_p, labels, 1)
+        total = -float(np.sum(np.where(q == 0, 0, q * at_classes), dtype=np.float64))
+        grad = np.exp(log_p, out=log_p)
+        if not every or self.weight is not None:
+            grad *= q
+        np.put_along_axis(grad, labels, np.take_along_axis(grad, labels, 1) - q, 1)
         return total, grad
 
     def _distribution(self, y: Array, targets: Array) -> Array:

@@ -19,6 +19,7 @@ from . import winograd
 from .depthwise import depthwise_forward
 from .direct import pad, windows_times_gradient, windows_times_kernel
 from .geometry import Gathering, even, gathering, gradient_tiles, packed, packed_bias
+from .rearrangement import gather
 from .registers import WIDTH
 
 Image = tuple[int, int, int]  # height, width and channels
@@ -29,6 +30,8 @@ Packed = list[tuple[Array, Array]]  # a kernel and a bias for each part of what 
 PADDED = 1 << 16
 # From so many channels in and out, patches cost less to transform than they save.
 WINOGRAD_CHANNELS = 16
+# Kernels of so many numbers are packed by a table.
+FEW_NUMBERS = 1 << 15
 
 
 def carve(work: Array, *shapes: tuple[int, ...]) -> list[Array]:
@@ -143,6 +146,9 @@ class Direct:
         window, written = widened(window, written, self.together)
         self.window, self.read, self.written, self.groups, self.forward = window, read, written, groups, forward
         self.epilogue = epilogue
+        self.places: list[tuple[Array, ...]] | None = (
+            None  # where in a kernel, and in a bias, each packed number stands
+        )
 
     def how(self, images: int) -> Gathering:
         """The walks over so many images."""
@@ -150,6 +156,23 @@ class Direct:
 
     def pack(self, kernel: Array, bias: Array | None, out: Packed | None = None) -> Packed:
         """One kernel and bias for each part of what is written."""
+        if out is None or kernel.size > FEW_NUMBERS:
+            return self._pack(kernel, bias, out)
+        # Of few numbers most of the time would go to Python. Where each goes is found once, by packing their places.
+        if self.places is None:
+            places = (
+                np.arange(1, kernel.size + 1, dtype=np.float32),
+                np.arange(1, kernel.shape[0] * kernel.shape[4] + 1, dtype=np.float32),
+            )
+            made = self._pack(places[0].reshape(kernel.shape), places[1], None)
+            self.places = [tuple(each.reshape(-1).astype(np.int32) - 1 for each in part) for part in made]
+        for part, sources in zip(out, self.places, strict=True):
+            for array, given, source in zip(part, (kernel, bias), sources, strict=True):
+                if given is not None:
+                    gather(True)(given.reshape(1, -1), source, array.reshape(1, -1))
+        return out
+
+    def _pack(self, kernel: Array, bias: Array | None, out: Packed | None) -> Packed:
         if self.turns:
             kernel = np.ascontiguousarray(kernel[:, ::-1, ::-1])
         if self.together > 1:
@@ -245,12 +268,11 @@ class Winograd:
 
     def pack(self, kernel: Array, bias: Array | None, out: Packed | None = None) -> Packed:
         """The one kernel, transformed."""
-        turned = kernel[0] if self.forward else kernel[0, ::-1, ::-1]
         columns = self.size.vectors * WIDTH
         transformed, filled = out[0] if out else (None, np.zeros(self.written[2], np.float32))
         if bias is not None:
             np.copyto(filled, bias)
-        return [(winograd.packed(np.ascontiguousarray(turned), columns, transformed), filled)]
+        return [(winograd.packed(kernel[0], columns, not self.forward, transformed), filled)]
 
     def room(self, images: int) -> int:
         """For some patches and their products."""

@@ -51,6 +51,26 @@ def in_panels(x, y):
 
 
 @compiled
+def turned_in_panels(x, y):
+    """y (blocks, columns, width) = x (rows, columns) turned, its rows in blocks, the last filled up with zeros."""
+    rows, columns = x.shape
+    blocks, length, width = y.shape
+    if length != columns or width % WIDTH or blocks * width < rows:
+        raise ValueError("turned_in_panels: the panels must hold the matrix, turned")
+    whole_rows, whole_columns = rows // WIDTH * WIDTH, columns // WIDTH * WIDTH
+    for block in range(blocks):
+        for row in range(block * width, (block + 1) * width, WIDTH):
+            to = block * columns * width + row - block * width
+            if row < whole_rows:
+                for column in range(0, whole_columns, WIDTH):
+                    store(transposed(load(WIDTH, 1, x, row * columns + column, columns)), y, to + column * width, width)
+            for column in range(whole_columns if row < whole_rows else 0, columns):
+                for i in range(WIDTH):
+                    value = x[row + i, column] if row + i < rows else np.float32(0)
+                    y[block, column, row - block * width + i] = value
+
+
+@compiled
 def _times_g(a, b, c):
     """G times a column."""
     half, other = (a + c) * 0.5, b * 0.5
@@ -58,18 +78,22 @@ def _times_g(a, b, c):
 
 
 @compiled
-def winograd_panels(kernel, y):
-    """y (16, blocks, channels, width) = G g Gᵀ of the kernels (3, 3, channels, outputs), in blocks of outputs."""
+def winograd_panels(kernel, flips, y):
+    """y (16, blocks, channels, width) = G g Gᵀ of the kernels (3, 3, channels, outputs), in blocks of outputs.
+
+    With `flips` of the kernels upside down and left to right.
+    """
     _, _, channels, outputs = kernel.shape
     places, blocks, depth, width = y.shape
     if kernel.shape[0] != 3 or kernel.shape[1] != 3 or places != 16 or depth != channels or blocks * width < outputs:
         raise ValueError("winograd_panels: the panels must hold the kernels")
     size, apart = channels * outputs, blocks * channels * width
+    first, step = (8 * size, -size) if flips else (0, size)
     for block in range(blocks):
         for c in range(channels):
             for column in range(0, width, WIDTH):
                 left = outputs - block * width - column
-                at = c * outputs + block * width + column
+                at = first + c * outputs + block * width + column
                 to = (block * channels + c) * width + column
                 if left <= 0:
                     for p in range(16):
@@ -77,9 +101,9 @@ def winograd_panels(kernel, y):
                     continue
                 # Three rows of the kernel, each a tile of three numbers.
                 rows = _times_g(
-                    load_first(3, 1, kernel, at, size, left),
-                    load_first(3, 1, kernel, at + 3 * size, size, left),
-                    load_first(3, 1, kernel, at + 6 * size, size, left),
+                    load_first(3, 1, kernel, at, step, left),
+                    load_first(3, 1, kernel, at + 3 * step, step, left),
+                    load_first(3, 1, kernel, at + 6 * step, step, left),
                 )
                 for p in range(4):
                     row, k = rows[p], to + 4 * p * apart

@@ -372,11 +372,11 @@ def _untransform_kernel(products, grad_kernel):
             store_first(c, grad_kernel, k + 2 * size, 0, left)
 
 
-def packed(kernel: Array, columns: int, out: Array | None = None) -> Array:
-    """G g Gᵀ of each kernel, (3, 3, channels, outputs) contiguous, as (16, blocks, channels, columns)."""
+def packed(kernel: Array, columns: int, flips: bool = False, out: Array | None = None) -> Array:
+    """G g Gᵀ of kernels (3, 3, channels, outputs), contiguous, as (16, blocks, channels, columns)."""
     channels, outputs = kernel.shape[2:]
     made = empty((16, -(-outputs // columns), channels, columns), np.float32) if out is None else out
-    winograd_panels(kernel, made)
+    winograd_panels(kernel, flips, made)
     return made
 
 

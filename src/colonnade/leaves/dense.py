@@ -10,7 +10,7 @@ import numpy as np
 from ..compiled.activation import activation_backward
 from ..compiled.direct import Walk, position_sums, windows_times_gradient, windows_times_kernel
 from ..compiled.geometry import tile_size
-from ..compiled.packing import panels, turned
+from ..compiled.packing import in_panels, turned_in_panels
 from ..compiled.registers import WIDTH
 from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.dense import Dense
@@ -59,7 +59,7 @@ class TiledDense(Leaf):
             before = Weights(None, kernel, bias)
         elif version is not None and before.version == version:
             return before
-        _pack(turned(dense.weight.array[None])[0], before.kernel)
+        turned_in_panels(dense.weight.array, _panels(before.kernel))
         if dense.bias is not None:
             before.bias.reshape(-1)[: dense.out_features] = dense.bias.array
         before.version = version
@@ -68,7 +68,7 @@ class TiledDense(Leaf):
     def begin_backward(self, state: Weights, shape: Shape, sums: Array | None) -> Weights:
         if state.turned is None:
             state.turned = _room(self.dense.out_features, self.dense.in_features)
-        _pack(self.dense.weight.array, state.turned)
+        in_panels(self.dense.weight.array, _panels(state.turned))
         return state
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
@@ -121,8 +121,9 @@ def _no_bias(outputs: int) -> Array:
     return np.zeros((1, -(-outputs // columns), columns), np.float32)
 
 
-def _pack(weight: Array, out: Array) -> None:
-    panels(weight, out.shape[-1], out.reshape(out.shape[1], *out.shape[3:]))
+def _panels(packed: Array) -> Array:
+    """(blocks, inputs, columns)."""
+    return packed.reshape(packed.shape[1], *packed.shape[3:])
 
 
 def _product(x: Array, kernel: Array, bias: Array, y: Array, activation: Activation) -> Bound:

@@ -24,12 +24,14 @@ class Kernels:
     """The kernel as the tiles read it: for the output, and for the gradient at the input once there is one.
 
     Attributes:
+        exchanged: The kernel with its channels exchanged, from which the latter is packed.
         version: What stays equal for as long as the parameters do; None where that can't be known.
     """
 
     version: Any
     forward: Packed
     turned: Packed | None = None
+    exchanged: Array | None = None
 
 
 class TiledProduct(Leaf):
@@ -80,7 +82,8 @@ class TiledProduct(Leaf):
 
     def begin_backward(self, state: Kernels, shape: Shape, sums: Array | None) -> Kernels:
         kernel = np.ascontiguousarray(self.by_group(self.weight.array))
-        exchanged = turned(kernel.reshape(-1, *kernel.shape[3:])).reshape(*kernel.shape[:3], *kernel.shape[:2:-1])
+        state.exchanged = turned(kernel.reshape(-1, *kernel.shape[3:]), state.exchanged)
+        exchanged = state.exchanged.reshape(*kernel.shape[:3], *kernel.shape[:2:-1])
         state.turned = self.input_gradient.pack(exchanged, None, state.turned)
         return state
 

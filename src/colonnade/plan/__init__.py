@@ -83,7 +83,7 @@ class Plan:
         if rewrite:
             self.steps = rewritten(self.steps, compiled)
         self.sources, self.results, self.images = tuple(sources), tuple(results), images
-        self.training, self.dtype, self.share = training, np.dtype(dtype), share
+        self.training, self.dtype, self.share, self.compiled = training, np.dtype(dtype), share, compiled
         _check(self.steps, images)
         outline = Outline(tuple(self.steps), self.sources, self.results, images, training, self.dtype, share, rest)
         self.outline, self.reaches_input = outline, outline.reaches_input
