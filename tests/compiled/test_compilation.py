@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 pytest.importorskip("numba")
 
 from numba.core import config
+from numba.core.errors import TypingError
 
 from colonnade.compiled import compilation, heard_by
 from colonnade.compiled.compilation import compiled, inlined
@@ -164,6 +166,30 @@ def test_a_listener_is_told_what_is_compiled_and_not_what_is_found(folder: Path)
         adder(1)(1)
     adder(2)(1)
     assert heard == [None]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_garbage_is_collected_after_compiling_as_it_was_before(folder: Path, collects: bool) -> None:
+    meanwhile: list[bool] = []
+
+    def fails() -> Any:
+        @compiled
+        def add(x):  # type: ignore[no-untyped-def]
+            return x + "no number"
+
+        return add
+
+    (gc.enable if collects else gc.disable)()
+    try:
+        with heard_by(lambda function, count: meanwhile.append(gc.isenabled()) if function else None):
+            assert adder(1)(1) == 2
+            assert gc.isenabled() == collects
+            with pytest.raises(TypingError):
+                fails()(1)
+            assert gc.isenabled() == collects
+    finally:
+        gc.enable()
+    assert meanwhile == [False, False]
 
 
 PROGRAM = """
