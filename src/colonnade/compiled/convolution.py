@@ -15,10 +15,11 @@ import numpy as np
 
 from ..ops.layout import Array
 from ..ops.window import Window
-from . import winograd
+from . import pointwise, winograd
 from .depthwise import depthwise_forward
 from .direct import pad, windows_times_gradient, windows_times_kernel
 from .geometry import Gathering, even, gathering, gradient_tiles, packed, packed_bias
+from .pointwise import Pointwise, PointwiseGradient
 from .rearrangement import gather
 from .registers import WIDTH
 
@@ -413,6 +414,8 @@ def product(
         return Depthwise(window, read, written, forward, epilogue)
     if suits_winograd(window, read[2], written[2], groups):
         return Winograd(window, read, written, forward, epilogue)
+    if pointwise.suits(window, read[2], written[2], groups) and not epilogue.adds:
+        return Pointwise(read, written, forward, epilogue)
     return Direct(window, read, written, groups, forward, epilogue)
 
 
@@ -420,4 +423,6 @@ def kernel_gradient(window: Window, read: Image, written: Image, groups: int) ->
     """How the gradient at the kernel is computed: the same rule."""
     if suits_winograd(window, read[2], written[2], groups):
         return WinogradGradient(window, read, written)
+    if pointwise.suits(window, read[2], written[2], groups):
+        return PointwiseGradient(read, written)
     return DirectGradient(window, read, written, groups)

@@ -15,8 +15,8 @@ from ..ops.layout import Array
 from .activation import activate
 from .compilation import compiled, inlined
 from .geometry import tile_size
+from .registers import WIDTH
 from .tiles import (
-    WIDTH,
     add_outer,
     load,
     load_first,
@@ -101,44 +101,59 @@ def room(count: int, terms: int, outputs: int) -> int:
     return min(TERMS, terms) * wide + tiles * rows * wide + laid
 
 
+PLAIN, TURNED, PANELS = range(3)  # how the right matrix lies
+
+
 @lru_cache
-def gemm(rows: int, vectors: int, a_turned: bool, b_turned: bool, lays: bool, code: int) -> Any:
+def gemm(rows: int, vectors: int, a_turned: bool, b_lies: int, lays: bool, code: int) -> Any:
     """Y = activation(A B + b) by tiles of `rows` rows and 16 · `vectors` columns.
 
     Args of the function that is returned:
         a: (rows, terms), or turned (terms, rows); there must be `rows` rows at least.
-        b: (terms, columns), or turned (columns, terms).
+        b: (terms, columns), turned (columns, terms), or in panels (blocks, terms, 16 · vectors).
         bias: (columns,), or None.
         y: (rows, columns), overwritten.
         work: Scratch of `room` numbers.
         p, q: The activation's parameters.
     """
-    abreast = -(-rows // WIDTH)
-    columns, width = vectors * WIDTH, abreast * WIDTH
-    step, ahead = (1, width) if a_turned else (APART, 1)
+    columns, abreast = vectors * WIDTH, -(-rows // WIDTH)
+    width = abreast * WIDTH
 
     @compiled
     def multiply(a, b, bias, y, work, p, q):
         count, outputs = y.shape
         terms = a.shape[0] if a_turned else a.shape[1]
+        blocks = -(-outputs // columns)
         if (a.shape[1] if a_turned else a.shape[0]) != count or count < rows:
             raise ValueError("gemm: the left matrix must have as many rows as the result, and as a tile at least.")
-        if b.shape != ((outputs, terms) if b_turned else (terms, outputs)) or (bias is not None and bias.size != outputs):
-            raise ValueError("gemm: the right matrix must have a row for each term; it and bias, a column for each output.")
-        tiles, wide = -(-count // rows), min(COLUMNS, -(-outputs // columns) * columns)
+        if b_lies == PANELS:
+            fits = b.shape == (blocks, terms, columns)
+        elif b_lies == TURNED:
+            fits = b.shape == (outputs, terms)
+        else:
+            fits = b.shape == (terms, outputs)
+        if not fits or (bias is not None and bias.size != outputs):
+            raise ValueError("gemm: the right matrix must have the left one's terms and, as bias, the result's columns.")
+        tiles, wide = -(-count // rows), min(COLUMNS, blocks * columns)
         aside = min(TERMS, terms) * wide
         laid = aside + min(TILES, tiles) * rows * wide
         if work.size < laid + max(rows * APART, min(TILES, tiles) * TERMS * width):
             raise ValueError("gemm: there must be room for what is laid out.")
+        left = work if lays else a.reshape(-1)
+        right = b.reshape(-1) if b_lies == PANELS else work
+        if a_turned:
+            step, ahead = 1, width if lays else count
+        else:
+            step, ahead = APART if lays else terms, 1
         for o in range(0, outputs, COLUMNS):
             end = min(outputs, o + COLUMNS)
             for first in range(0, tiles, TILES):
                 last = min(tiles, first + TILES)
                 for k in range(0, terms, TERMS):
                     deep = min(TERMS, terms - k)
-                    if first == 0 or terms > TERMS:
+                    if b_lies != PANELS and (first == 0 or terms > TERMS):
                         for c in range(o, end, columns):
-                            if b_turned:
+                            if b_lies == TURNED:
                                 _lay_turned_panel(vectors, b, k, c, deep, work, (c - o) * deep)
                             else:
                                 _lay_panel(vectors, b, k, c, deep, work, (c - o) * deep)
@@ -147,41 +162,35 @@ def gemm(rows: int, vectors: int, a_turned: bool, b_turned: bool, lays: bool, co
                     for number in range(first, last):
                         # The last tile covers some rows a second time, to the same numbers.
                         r = min(number * rows, count - rows)
-                        start = laid + ((number - first) * TERMS * width if a_turned else 0)
-                        if lays and not a_turned:
+                        if lays and a_turned:
+                            start = laid + (number - first) * TERMS * width
+                        elif lays:
                             _lay_rows(rows, a, r, k, deep, work, laid)
+                            start = laid
+                        else:
+                            start = r * step + k * ahead
                         for c in range(o, end, columns):
-                            left, panel = end - c, (c - o) * deep
                             put = aside + ((number - first) * wide + c - o) * rows
                             if k > 0:
                                 tile = load(rows, vectors, work, put, columns)
                             elif bias is None:
                                 tile = zeros(rows, vectors)
                             else:
-                                tile = spread(rows, load_first(1, vectors, bias, c, 0, left))
-                            if lays:
-                                for i in range(deep):
-                                    at = start + i * ahead
-                                    tile = add_outer(tile, work, at, step, work, panel + i * columns)
-                            elif a_turned:
-                                for i in range(deep):
-                                    tile = add_outer(tile, a, (k + i) * count + r, 1, work, panel + i * columns)
-                            else:
-                                for i in range(deep):
-                                    tile = add_outer(tile, a, r * terms + k + i, terms, work, panel + i * columns)
+                                tile = spread(rows, load_first(1, vectors, bias, c, 0, end - c))
+                            at = c * terms + k * columns if b_lies == PANELS else (c - o) * deep
+                            for i in range(deep):
+                                tile = add_outer(tile, left, start + i * ahead, step, right, at + i * columns)
                             if k + deep < terms:
                                 store(tile, work, put, columns)
-                            elif left >= columns:
+                            elif end - c >= columns:
                                 store(activate(code, tile, p, q), y, r * outputs + c, outputs)
                             else:
-                                store_first(activate(code, tile, p, q), y, r * outputs + c, outputs, left)
+                                store_first(activate(code, tile, p, q), y, r * outputs + c, outputs, end - c)
 
     return multiply
 
 
-def gemm_for(count: int, outputs: int, a_turned: bool = False, b_turned: bool = False, code: int = 0) -> Any:
+def gemm_for(count: int, outputs: int, a_turned: bool = False, b_lies: int = PLAIN, code: int = 0) -> Any:
     """The function for a result (count, outputs): see :func:`gemm`."""
     rows, vectors = tile_size(count, outputs)
-    return gemm(rows, vectors, a_turned, b_turned, outputs > vectors * WIDTH, code)
-
-
+    return gemm(rows, vectors, a_turned, b_lies, outputs > vectors * WIDTH, code)

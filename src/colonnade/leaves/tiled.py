@@ -12,6 +12,7 @@ from ..compiled.activation import activation_backward
 from ..compiled.convolution import Call, Gradient, Packed, Product
 from ..compiled.direct import position_sums
 from ..compiled.packing import turned
+from ..compiled.pointwise import Pointwise
 from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
@@ -82,8 +83,10 @@ class TiledProduct(Leaf):
 
     def begin_backward(self, state: Kernels, shape: Shape, sums: Array | None) -> Kernels:
         kernel = np.ascontiguousarray(self.by_group(self.weight.array))
-        state.exchanged = turned(kernel.reshape(-1, *kernel.shape[3:]), state.exchanged)
-        exchanged = state.exchanged.reshape(*kernel.shape[:3], *kernel.shape[:2:-1])
+        exchanged = kernel.swapaxes(3, 4)
+        if not isinstance(self.input_gradient, Pointwise):  # which reads it as it lies
+            state.exchanged = turned(kernel.reshape(-1, *kernel.shape[3:]), state.exchanged)
+            exchanged = state.exchanged.reshape(exchanged.shape)
         state.turned = self.input_gradient.pack(exchanged, None, state.turned)
         return state
 
