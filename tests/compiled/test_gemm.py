@@ -34,7 +34,7 @@ def multiplied(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, a_turned: 
     right = np.ascontiguousarray(b.T if b_lies == gemm.TURNED else b)
     if b_lies == gemm.PANELS:
         right = panels(right, tile_size(count, outputs).vectors * WIDTH)
-    gemm.gemm_for(count, outputs, a_turned, b_lies)(left, right, bias, y, work[:-32], ZERO, ZERO)
+    gemm.gemm_for(y, a_turned, b_lies)(left, right, bias, y, work[:-32], ZERO, ZERO)
     assert np.isnan(work[-32:]).all(), "written behind its room"
     return y
 
@@ -59,7 +59,7 @@ def test_a_row_has_the_same_bits_however_many_others_there_are() -> None:
 def test_the_activation_is_that_of_the_whole_sum() -> None:
     a, b = numbers(20, 600), numbers(600, 40)
     y, work = np.empty((20, 40), np.float32), np.empty(gemm.room(20, 600, 40), np.float32)
-    gemm.gemm_for(20, 40, code=activation.RELU)(a, b, None, y, work, ZERO, ZERO)
+    gemm.gemm_for(y, code=activation.RELU)(a, b, None, y, work, ZERO, ZERO)
     np.testing.assert_array_equal(y, np.maximum(multiplied(a, b, None, False, gemm.PLAIN), 0))
 
 
@@ -67,7 +67,9 @@ def test_nan_stays_in_its_row_and_column() -> None:
     a, b = numbers(40, 300), numbers(300, 50)
     a[3, 299], b[7, 20] = np.nan, np.nan
     wrong = np.isnan(multiplied(a, b, None, False, gemm.PLAIN))
-    assert wrong[3].all() and wrong[:, 20].all() and wrong.sum() == 50 + 40 - 1
+    assert wrong[3].all()
+    assert wrong[:, 20].all()
+    assert wrong.sum() == 50 + 40 - 1
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,7 @@ def test_nan_stays_in_its_row_and_column() -> None:
 def test_what_does_not_fit_is_refused(
     a: tuple[int, int], b: tuple[int, int], y: tuple[int, int], work: int, match: str
 ) -> None:
-    times = gemm.gemm_for(*y)
+    result = numbers(*y)
+    times = gemm.gemm_for(result)
     with pytest.raises(ValueError, match=f"gemm: .*{match}"):
-        times(numbers(*a), numbers(*b), None, numbers(*y), numbers(work), ZERO, ZERO)
+        times(numbers(*a), numbers(*b), None, result, numbers(work), ZERO, ZERO)

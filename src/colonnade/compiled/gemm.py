@@ -1,9 +1,9 @@
 """Products of large matrices by register tiles, in blocks that stay in the caches (Goto and van de Geijn 2008).
 
 A tile runs through `TERMS` terms before what it has summed is put aside. So many rows of the right matrix, laid out in
-panels as wide as a tile, stay in the second-level cache while all rows of the left one go by. What tiles read of the left
-one is laid out too, where more than one panel is multiplied with it: rows that lie far apart drive one another out of the
-first-level cache. A sum that was put aside has the bits of one that was not.
+panels as wide as a tile, stay in the second-level cache while all rows of the left one go by. What tiles read of the
+left one is laid out too, where more than one panel is multiplied with it: rows that lie far apart drive one another out
+of the first-level cache. A sum that was put aside has the bits of one that was not.
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ def gemm(rows: int, vectors: int, a_turned: bool, b_lies: int, lays: bool, code:
         else:
             fits = b.shape == (terms, outputs)
         if not fits or (bias is not None and bias.size != outputs):
-            raise ValueError("gemm: the right matrix must have the left one's terms and, as bias, the result's columns.")
+            raise ValueError(
+                "gemm: the right matrix must have the left one's terms and, as bias, the result's columns."
+            )
         tiles, wide = -(-count // rows), min(COLUMNS, blocks * columns)
         aside = min(TERMS, terms) * wide
         laid = aside + min(TILES, tiles) * rows * wide
@@ -190,7 +192,8 @@ def gemm(rows: int, vectors: int, a_turned: bool, b_lies: int, lays: bool, code:
     return multiply
 
 
-def gemm_for(count: int, outputs: int, a_turned: bool = False, b_lies: int = PLAIN, code: int = 0) -> Any:
-    """The function for a result (count, outputs): see :func:`gemm`."""
+def gemm_for(y: Array, a_turned: bool = False, b_lies: int = PLAIN, code: int = 0) -> Any:
+    """The function that writes y: see :func:`gemm`."""
+    count, outputs = y.shape
     rows, vectors = tile_size(count, outputs)
     return gemm(rows, vectors, a_turned, b_lies, outputs > vectors * WIDTH, code)

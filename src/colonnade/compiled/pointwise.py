@@ -60,7 +60,7 @@ class Pointwise:
         """Read x (n, h, w, c) and write y."""
         (kernel, bias), (code, _, a, b) = kernels[0], self.epilogue
         x, y = x.reshape(-1, x.shape[3]), y.reshape(-1, y.shape[3])
-        times = gemm_for(*y.shape, b_lies=PANELS if self.forward else TURNED, code=code)
+        times = gemm_for(y, b_lies=PANELS if self.forward else TURNED, code=code)
         yield times, (x, kernel, bias, y, work, a, b)
 
 
@@ -80,7 +80,7 @@ class PointwiseGradient:
         size = self.shape[0] * self.shape[1]
         kernel = work[:size].reshape(self.shape)
         yield (
-            gemm_for(*self.shape, a_turned=True, b_lies=PLAIN),
+            gemm_for(kernel, a_turned=True, b_lies=PLAIN),
             (x.reshape(-1, x.shape[3]), grad.reshape(-1, grad.shape[3]), None, kernel, work[size:], ZERO, ZERO),
         )
         return kernel[None, None, None]

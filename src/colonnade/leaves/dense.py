@@ -78,7 +78,7 @@ class TiledDense(Leaf):
 
     def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         (kind, a, b), state, outputs = self.activation, block.state, rows(y.value)
-        times = gemm_for(*outputs.shape, b_lies=PANELS, code=kind)
+        times = gemm_for(outputs, b_lies=PANELS, code=kind)
         yield times, (rows(x.value), state.kernel, state.bias, outputs, block.scratch["work"], a, b)
 
     def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
@@ -93,7 +93,7 @@ class TiledDense(Leaf):
             # The first block of a lane writes its gradient where it is wanted: a weight is large.
             first = block.first_grad(dense.weight)
             written = block.scratch["weight"] if first is None else first
-            times = gemm_for(*written.shape, a_turned=True, b_lies=PLAIN)
+            times = gemm_for(written, a_turned=True, b_lies=PLAIN)
             yield times, (grad, rows(x.value), None, written, work, zero, zero)
             if first is None:
                 yield block.add_grad, (dense.weight, written)
@@ -102,7 +102,7 @@ class TiledDense(Leaf):
             yield block.add_grad, (dense.bias, block.scratch["bias"])
         if x.has_grad:
             target = rows(x.grad)
-            times = gemm_for(*target.shape, b_lies=PLAIN)
+            times = gemm_for(target, b_lies=PLAIN)
             yield times, (grad, block.state.plain, None, target, work, zero, zero)
 
 
