@@ -14,7 +14,7 @@ from colonnade.ops.window import Window
 
 pytest.importorskip("numba")
 
-from colonnade.compiled import convolution, direct, winograd
+from colonnade.compiled import convolution, direct, scattering, winograd
 from colonnade.compiled.direct import Walk, pad, windows_times_gradient, windows_times_kernel
 from colonnade.compiled.registers import largest_rows
 
@@ -234,6 +234,65 @@ def test_the_same_bits_for_images_together_and_one_by_one() -> None:
             one = np.empty((1, 9, 11, outputs), np.float32)
             done(way.calls(x[image : image + 1], packed, one, one, Case.work(way.room(1))))
             np.testing.assert_array_equal(one[0], y[image])
+
+
+@pytest.mark.parametrize(("outputs", "groups"), [(20, 1), (17, 17)])
+def test_images_get_their_border_some_at_a_time(outputs: int, groups: int) -> None:
+    case = Case(Window((3, 3), (2, 2), (1, 1, 1, 1)), (7, 40, 40, 17), outputs, groups)
+    way = convolution.Direct(case.window, (40, 40, 17), (20, 20, outputs), groups, True)
+    assert way.at_once(7) == 2
+    case.check()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "channels", "width"),
+    [
+        ((5, 5), (1, 1), (0, 0, 0, 0), 6, 16),
+        ((3, 3), (1, 1), (1, 1, 1, 1), 3, 25),
+        ((4, 4), (2, 2), (1, 1, 1, 1), 3, 17),
+        ((7, 7), (3, 2), (3, 0, 4, 2), 1, 23),
+        ((3, 6), (2, 1), (0, 0, 7, 3), 7, 20),
+    ],
+)
+def test_windows_are_added_where_few_channels_are_written(
+    kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int], channels: int, width: int
+) -> None:
+    for outputs in (1, 18):
+        case = Case(Window(kernel, stride, padding), (3, 9, width, channels), outputs)
+        way = convolution.product(case.window, case.grad.shape[1:], case.x.shape[1:], 1, False)
+        assert isinstance(way, convolution.Scattered) or largest_rows(1) < 12
+        case.check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": (1, 2, 6, 2)}, "tile must fit"),
+        ({"kernel": (3, 1, 3, 16)}, "images, kernel and bias must fit"),
+        ({"kernel": (3, 1, 2, 32)}, "packed for the tile"),
+        ({"bias": (19,)}, "images, kernel and bias must fit"),
+        ({"lines": (3, 100)}, "must hold a row"),
+        ({"lines": (4, 35)}, "must hold a row"),
+        ({"run": 17}, "packed for the tile"),
+        ({"run": 9}, "must not meet"),
+        ({"across": 0}, "tile must fit"),
+        ({"top": -1}, "tile must fit"),
+        ({"left": 50}, "must hold a row"),
+    ],
+)
+def test_windows_that_would_leave_their_arrays_are_not_added(changes: dict[str, Any], message: str) -> None:
+    arguments = {
+        "x": (1, 2, 8, 2), "kernel": (3, 1, 2, 16), "bias": (20,), "y": (1, 4, 10, 2), "lines": (4, 36),
+        "run": 6, "down": 1, "across": 1, "top": 0, "left": 0, "a": np.float32(0), "b": np.float32(0),
+    }  # fmt: skip
+
+    def call(**changed: Any) -> None:
+        made = (arguments | changed).values()
+        scattering.scattered(4, 1, 0)(*(np.zeros(v, np.float32) if isinstance(v, tuple) else v for v in made))
+
+    call()
+    with pytest.raises(ValueError, match=message):
+        call(**changes)
 
 
 def walk(**changes: int) -> Walk:

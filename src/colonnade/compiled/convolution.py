@@ -21,12 +21,15 @@ from .direct import pad, windows_times_gradient, windows_times_kernel
 from .geometry import Gathering, even, gathering, gradient_tiles, packed, packed_bias
 from .pointwise import Pointwise, PointwiseGradient
 from .rearrangement import gather
-from .registers import WIDTH
+from .registers import WIDTH, largest_rows, vectors_for
+from .scattering import scattered
 
 Image = tuple[int, int, int]  # height, width and channels
 Call = tuple[Any, tuple[Any, ...]]  # a function and its arguments
 Packed = list[tuple[Array, Array]]  # a kernel and a bias for each part of what is written
 
+# Tiles of fewer rows wait for their own sums.
+LEAST_ROWS = 4
 # Images with a border are copied so many numbers at a time, which stay in a core's cache until they have been read.
 PADDED = 1 << 16
 # From so many channels in and out, patches cost less to transform than they save.
@@ -287,6 +290,64 @@ class Winograd:
         yield times, (x, self.top, self.left, kernel, bias, other, y, v, m, a, b)
 
 
+class Scattered:
+    """The gradient at the input where it has few channels: each position adds a window; see `Direct` for arguments."""
+
+    def __init__(self, window: Window, read: Image, written: Image, epilogue: Epilogue = PLAIN) -> None:
+        self.window, self.read, self.written, self.epilogue = window, read, written, epilogue
+        self.run = window.kernel[1] * written[2]
+        self.vectors = vectors_for(self.run)
+        most = largest_rows(self.vectors)
+        self.rows = max(rows for rows in range(1, min(most, read[1]) + 1) if read[1] % rows == 0)
+
+    @property
+    def suits(self) -> bool:
+        """Whether there are tiles for it, and it has less to multiply than `Direct` has."""
+        columns, across, written = self.window.kernel[1], self.window.stride[1], self.written
+        neighbours = 1
+        if turnable(self.window):
+            neighbours = together(turned(self.window), written[1], written[2], 1)
+        direct = (columns + neighbours - 1) / neighbours * -(-written[2] * neighbours // WIDTH)
+        return (
+            self.window.dilation == (1, 1)
+            and not self.epilogue.adds
+            and self.rows * across >= columns
+            and self.rows >= LEAST_ROWS
+            and -(-self.run // WIDTH) < direct
+        )
+
+    def pack(self, kernel: Array, bias: Array | None, out: Packed | None = None) -> Packed:
+        """The one kernel, row by row, and the bias of a row of what is written."""
+        height, _, read, written = kernel.shape[1:]
+        columns = self.vectors * WIDTH
+        if out is None:
+            made = np.zeros((height, -(-self.run // columns), read, columns), np.float32)
+            out = [(made, np.zeros(self.written[1] * written, np.float32))]
+        rows = kernel[0].swapaxes(1, 2).reshape(height, read, self.run)
+        for block in range(-(-self.run // columns)):
+            some = rows[..., block * columns : (block + 1) * columns]
+            out[0][0][:, block, :, : some.shape[-1]] = some
+        if bias is not None:
+            out[0][1].reshape(-1, written)[:] = bias
+        return out
+
+    def _lines(self) -> tuple[int, int]:
+        columns, left = self.vectors * WIDTH, self.window.padding[2]
+        windows = (self.read[1] - 1) * self.window.stride[1] * self.written[2] + -(-self.run // columns) * columns
+        return self.rows, max(windows, (left + self.written[1]) * self.written[2] + WIDTH)
+
+    def room(self, images: int) -> int:
+        """For the lines that add up to a row."""
+        return room(self._lines())
+
+    def calls(self, x: Array, kernels: Packed, other: Array, y: Array, work: Array) -> Iterator[Call]:
+        """Read x (n, h, w, c) and write y."""
+        ((kernel, bias),), (code, _, a, b), window = kernels, self.epilogue, self.window
+        (lines,) = carve(work, self._lines())
+        where = *window.stride, window.padding[0], window.padding[2]
+        yield scattered(self.rows, self.vectors, code), (x, kernel, bias, y, lines, self.run, *where, a, b)
+
+
 class DirectGradient:
     """The gradient at the kernel: windows times the gradient at the output, the windows read where they lie."""
 
@@ -416,6 +477,10 @@ def product(
         return Winograd(window, read, written, forward, epilogue)
     if pointwise.suits(window, read[2], written[2], groups) and not epilogue.adds:
         return Pointwise(read, written, forward, epilogue)
+    if not forward and groups == 1:
+        way = Scattered(window, read, written, epilogue)
+        if way.suits:
+            return way
     return Direct(window, read, written, groups, forward, epilogue)
 
 
