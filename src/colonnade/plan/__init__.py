@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 from ..errors import ShapeError
 from ..layers.base import Direction, Scratch
 from ..steps import Edge, Step, rewritten, said_whether_training
-from .cutting import Cut, cut, lanes_of
+from .cutting import COMPILED_PART, Cut, cut, lanes_of
 from .lifetimes import batch_wide, crossing, read_backward, with_values_made_again
 from .placing import place
 from .segments import Action, Call, Kind, Outline, Segment, backward_segments, forward_segments
@@ -93,7 +93,7 @@ class Plan:
         crossed = crossing(outline, forward)
         with_again, self.kept = with_values_made_again(outline, backward, crossed)
         lanes = lanes_of(images)
-        segments = [replace(segment, cut=_cut(outline, segment, lanes)) for segment in (*forward, *with_again)]
+        segments = [replace(each, cut=_cut(outline, each, lanes, compiled)) for each in (*forward, *with_again)]
         if not share:  # nothing is made again, but the cut is the same, and so are all sums
             self.kept = read_backward(backward)
             plain = (*forward, *backward)
@@ -141,8 +141,10 @@ def _check(steps: Sequence[Step], images: int) -> None:
             raise ShapeError(f"layer {step.name}, {error}") from None
 
 
-def _cut(outline: Outline, segment: Segment, lanes: Sequence[tuple[int, int]]) -> Cut:
-    """How the lanes are cut for one segment: a block's arrays take `BLOCK_BYTES` at its widest call."""
+def _cut(outline: Outline, segment: Segment, lanes: Sequence[tuple[int, int]], compiled: bool) -> Cut:
+    """How the lanes are cut for one segment."""
     numbers = (sum(math.prod(edge.shape) for edge, _, _ in outline.touches(call)) for call in segment.calls)
     widest = max(numbers, default=1)  # of one image
-    return cut(lanes, widest * outline.dtype.itemsize, segment.gradient_size * outline.dtype.itemsize)
+    small = compiled and not any(call.step.layer.wants_batch for call in segment.calls)
+    itemsize = outline.dtype.itemsize
+    return cut(lanes, widest * itemsize, segment.gradient_size * itemsize, COMPILED_PART if small else 1)

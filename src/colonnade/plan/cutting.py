@@ -13,8 +13,9 @@ LANES = 8
 # Each lane makes calls of its own and goes over all gradients of parameters: with fewer images that takes too long
 # beside what is computed of them.
 LANE_IMAGES = 32
-# A block's arrays at one step take about so much.
+# A block's arrays at one step take about so much; compiled, where a call costs less, a part of it.
 BLOCK_BYTES = 1 << 22
+COMPILED_PART = 4
 # Gradients of parameters, a copy for each lane, take no more than this; beyond, lanes share theirs.
 GRADIENT_BYTES = 1 << 26
 # Of one segment: a step over so many reads and writes terabytes, and to list them takes long.
@@ -58,18 +59,19 @@ def lanes_of(images: int) -> list[Run]:
     return even(0, images, min(1 << (count.bit_length() - 1), LANES))
 
 
-def cut(lanes: Sequence[Run], image_bytes: int, gradient_bytes: int) -> Cut:
+def cut(lanes: Sequence[Run], image_bytes: int, gradient_bytes: int, part: int = 1) -> Cut:
     """Cut the lanes for one segment.
 
     Args:
         lanes: Of the batch.
         image_bytes: What one image's arrays take at the widest call.
         gradient_bytes: What one copy of the parameters' gradients takes.
+        part: A block takes such a part of `BLOCK_BYTES`.
 
     Raises:
         LimitError: More blocks than anybody could run.
     """
-    block, images = max(1, BLOCK_BYTES // max(1, image_bytes)), lanes[-1][1]
+    block, images = max(1, BLOCK_BYTES // part // max(1, image_bytes)), lanes[-1][1]
     if images > block * MOST_BLOCKS:
         raise LimitError(f"a plan of {images:,} images is none for any machine.")
     together = 1
