@@ -14,6 +14,7 @@ from .composites import Chain, Graph, Node, construct_body, describe
 from .errors import ArgumentError, StateError
 from .layers.base import Layer
 from .limits import Limits
+from .network import Remake
 from .ops.layout import Array
 from .passes import Runnable
 from .state import Alias
@@ -52,7 +53,7 @@ class Model(Runnable):
         body: The chain or graph that the model is.
         input_shape: One image's shape, (c, h, w), once known; a tuple of shapes where there are several inputs.
         classes: Names of the classes, one for each output, or None; saved with the model.
-        remake: Makes the model for images of other shapes, where the layers themselves depend on these; None elsewhere.
+        remake: Makes the graph for images of each shape, where the layers themselves depend on it; None elsewhere.
         aliases: Names of parameters in a module that the model was made from, with ours; `load_state_dict` takes both.
         normalization: {"mean": [...], "std": [...]} by channel, what was done to images in [0, 1]; None; saved too.
         pixels: {"kind": "bytes", "least": 0, "most": 255}, "integers" or "floats": what the images were that it was
@@ -193,10 +194,13 @@ class Model(Runnable):
                 "Model: the sizes of its images are open, and what is saved or copied is for one: call "
                 "model.build((c, h, w)) first."
             )
+        return self._description(self.input_shape)
+
+    def _description(self, input_shape: Any) -> dict[str, Any]:
         return {
             "version": FORMAT_VERSION,
             "architecture": describe([self.body])[0] if isinstance(self.body, Graph) else describe(self.layers),
-            "input_shape": self.input_shape,
+            "input_shape": input_shape,
             "dtype": self.dtype.name,
             "seed": self.seed,
             "classes": self.classes,
@@ -211,7 +215,8 @@ class Model(Runnable):
         """A table of the layers: output shape, parameters, operations; and the bytes that running them takes.
 
         Args:
-            input_shape: One image's shape, (c, h, w); not needed once the model is built.
+            input_shape: One image's shape, (c, h, w); not needed once the model is built, nor where a file that leaves
+                sizes open was read for some.
             batch_size: Images in the batch that the bytes are given for.
         """
         from . import summary  # most models are never looked at so
@@ -220,23 +225,24 @@ class Model(Runnable):
 
     def table(self, input_shape: Sequence[int] | None = None, batch_size: int = 1) -> dict[str, Any]:
         """What `summary` prints, as data."""
-        if input_shape is None and self.input_shape is None:
+        if input_shape is None and self.built_shape is None:
             raise ArgumentError("Model: summary needs the input's shape, (c, h, w), of a model that has seen no batch.")
         from . import summary  # most models are never looked at so
 
-        return summary.table(self, batch_size, self._shapes_of(input_shape or self.input_shape))
+        return summary.table(self, batch_size, self._shapes_of(input_shape or self.built_shape))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What `pickle` and `copy.deepcopy` make a model from: description, weights, and the layers' classes."""
         classes = {type(step.layer).__name__: type(step.layer) for step in self.steps}
         ways = self.share_memory, self.compiled
-        return _unpickled, (self.description(), self.state_dict(), ways, classes, self.limits)
+        description = self._description(self.built_shape) if self.remake else self.description()
+        return _unpickled, (description, self.state_dict(), ways, classes, self.limits, self.remake, self.input_shape)
 
     def _repr_html_(self) -> str:
         """The layers as a table, for notebooks; as text before the input's shape is known."""
         from . import notebook, summary
 
-        return notebook.text(repr(self)) if self.input_shape is None else summary.html(self.table())
+        return notebook.text(repr(self)) if self.built_shape is None else summary.html(self.table())
 
     def __repr__(self) -> str:
         if isinstance(self.body, Graph):
@@ -278,8 +284,12 @@ def _unpickled(
     ways: tuple[bool, bool | None],
     classes: Mapping[str, type[Layer]],
     limits: Limits | None = None,
+    remake: Remake | None = None,
+    input_shape: Any = None,
 ) -> Model:
     """The model that :meth:`Model.__reduce__` took apart."""
     share_memory, compiled = ways
     body = construct_body(description["architecture"], classes)
-    return restored(body, description, state, share_memory, limits, compiled)
+    model = restored(body, description, state, share_memory, limits, compiled)
+    model.remake, model.input_shape = remake, input_shape
+    return model

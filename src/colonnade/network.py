@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -13,16 +13,17 @@ from . import arguments, freezing
 from .composites import Chain, Composite, Graph, Node
 from .composites.chain import nodes
 from .errors import ArgumentError, LimitError, ShapeError
+from .executor import PLANS
 from .layers.base import Layer
-from .layers.wiring import Constant, Wiring
 from .limits import Limits
 from .ops.layout import Array
 from .state import Alias, IncompatibleKeys, by_own_names, require_shapes
 from .steps import Edge, Step
 from .tensor import Parameter, ParameterBuffer, Shape, contiguous_runs
+from .unrolled import Keepers, Unrolled, interchangeable
 
-# Of one image: NumPy has 64, and some layers cut each in two.
-MOST_AXES = 30
+# Makes the graph for images of these shapes, one of each input.
+Remake = Callable[[tuple[Shape, ...]], Graph]
 N = TypeVar("N", bound="Network")
 
 
@@ -34,36 +35,61 @@ class Network(Composite):
         seed: Of the first weights.
         dtype: The type of every number.
 
-    Attributes:
-        body: The chain or graph.
-        steps: What the body unrolls to.
-        sources: The edges where the inputs come in.
-        results: The edges where the outputs go out.
-        prepared_bytes: What the layers make for one image beside a plan's memory.
-
-    :class:`~colonnade.Model` has the others.
+    :class:`~colonnade.Model` lists its attributes.
     """
 
     def __init__(self, layers: Sequence[Node] | Graph, seed: int, dtype: DTypeLike) -> None:
-        self.body: Chain | Graph = layers if isinstance(layers, Graph) else Chain(nodes(layers, "Model"))
         self.seed = arguments.whole("Model", "seed", seed, 0, long=True)
         self.dtype = _float_type(dtype)
         self.input_shape: Any = None  # a Shape, or a tuple of them
         self._classes: list[str] | None = None
         self.aliases: dict[str, Alias] = {}
-        self.remake: Callable[[tuple[Shape, ...]], Network] | None = None
+        self.remake: Remake | None = None
         self.limits: Limits | None = None
-        self.prepared_bytes = 0
-        self._unroll()
+        self._unrolled = Unrolled(layers if isinstance(layers, Graph) else Chain(nodes(layers, "Model")))
         _require_one_place(self.steps)
+        self._keepers: Keepers = WeakKeyDictionary()
+        self._known: dict[tuple[Shape, ...], Unrolled] = {}  # by the inputs' shapes, the one used last at the end
+        self._learned: dict[str, Layer] = {}  # what any of them has with something learned in it, by name
         self._parameters: dict[str, Parameter] = {}
-        self._adopt()
-        self._fitted = True  # whether all steps have the shapes that `input_shape` gives them
+        self._adopt(self._unrolled)
+        self._fitted = True  # whether what is here belongs together: an interrupt may come in between
 
-    def _unroll(self) -> None:
-        self.steps: list[Step] = []
-        self.sources = [Edge() for _ in self.inputs]
-        self.results = self.unroll(self.sources, "", self.steps)
+    # What it is for the images that came last
+
+    @property
+    def body(self) -> Chain | Graph:
+        """The chain or graph."""
+        return self._unrolled.body
+
+    @property
+    def steps(self) -> list[Step]:
+        """What the body unrolls to."""
+        return self._unrolled.steps
+
+    @property
+    def sources(self) -> list[Edge]:
+        """The edges where the inputs come in."""
+        return self._unrolled.sources
+
+    @property
+    def results(self) -> list[Edge]:
+        """The edges where the outputs go out."""
+        return self._unrolled.results
+
+    @property
+    def prepared_bytes(self) -> int:
+        """What the layers make for one image beside a plan's memory."""
+        return self._unrolled.prepared_bytes
+
+    @property
+    def built_shape(self) -> Any:
+        """One image's shape that the steps have, or a tuple of shapes; None before any.
+
+        It is `input_shape` once an image was seen. Where a file leaves sizes open there are steps before that.
+        """
+        shapes = self._unrolled.shapes
+        return (shapes if len(self.inputs) > 1 else shapes[0]) if shapes else None
 
     # The composite that it is
 
@@ -133,12 +159,14 @@ class Network(Composite):
 
     # Parameters and what is saved with them
 
-    def _adopt(self) -> None:
+    def _adopt(self, unrolled: Unrolled) -> None:
         """Name the parameters; lay those that are new into a flat buffer, and draw their first values."""
         new: list[tuple[Parameter, np.random.Generator, bool]] = []
-        parameters, rectified = dict(self._parameters), self._rectified()
-        known = set(parameters.values())
-        for step in self.steps:
+        there = {parameter for step in unrolled.steps for _, parameter in step.layer.parameters()}
+        parameters = {name: parameter for name, parameter in self._parameters.items() if parameter in there}
+        rectified = _rectified(unrolled.steps)
+        known, adopted = set(parameters.values()), set(self._learned.values())
+        for step in unrolled.steps:
             for name, parameter in step.layer.parameters():
                 if parameter in known:
                     continue
@@ -150,22 +178,16 @@ class Network(Composite):
                 parameter.name = f"{step.name}.{name}"
                 parameters[parameter.name] = parameter
                 known.add(parameter)
-            for name in step.layer.buffers:
+            for name in () if step.layer in adopted else step.layer.buffers:
                 array = getattr(step.layer, name)
                 setattr(step.layer, name, np.array(array, self.dtype if array.dtype.kind == "f" else array.dtype))
             step.parameters = [parameter for _, parameter in step.layer.parameters()]
         values = (parameter.initializer(parameter.shape, rng, followed) for parameter, rng, followed in new)
         ParameterBuffer([parameter for parameter, _, _ in new], self.dtype, values)
-        self._parameters = parameters
-
-    def _rectified(self) -> set[Edge]:
-        """The edges behind which a ReLU follows, seen through pools and normalisations."""
-        rectified: set[Edge] = set()
-        for step in reversed(self.steps):
-            behind = step.layer.rectifies
-            if behind or (behind is None and not rectified.isdisjoint(step.outputs)):
-                rectified.update(step.inputs)
-        return rectified
+        unrolled.parameters = self._parameters = parameters
+        for step in unrolled.steps:
+            if step.parameters or step.layer.buffers:
+                self._learned.setdefault(step.name, step.layer)
 
     def parameters(self) -> list[Parameter]:
         """All parameters that can be learned, in the order of the layers."""
@@ -262,22 +284,51 @@ class Network(Composite):
         for each in shapes:
             if min(each, default=1) < 1:
                 raise ShapeError(f"Model: sizes must be positive, got an input of shape {each}.")
-        self._fitted = False  # if this is interrupted, the next call does it again
+        whole, self._fitted = self._fitted, False  # if this is interrupted, the next call does it again
         try:
-            if self.remake is not None:
-                self._rewire(self.remake(shapes))
-            self._carry(shapes)
-            self._require_name_each(self._classes)
+            made = self._known.pop(shapes, None) if whole else None
+            if made is None or not made.stands(self._keepers):
+                made = self._make(shapes)
         except (ArgumentError, LimitError):
-            if self.input_shape is not None:
-                self._carry(self._shapes_of(self.input_shape))
+            if self._unrolled.shapes and not self._unrolled.stands(self._keepers):
+                self._carry(self._unrolled, self._unrolled.shapes)
             self._fitted = True
             raise
-        self._adopt()
-        self._rebuilt()
-        self.input_shape = shape
+        if made is not self._unrolled:
+            trained = {step.name: step.layer.trainable for step in self.steps}
+            for step in made.steps:
+                step.layer.trainable = trained.get(step.name, step.layer.trainable)
+        self._unrolled, self._parameters, self.input_shape = made, made.parameters, shape
+        self._known[shapes] = made
+        while len(self._known) > PLANS:
+            del self._known[next(iter(self._known))]
         self._fitted = True
         return self
+
+    def _make(self, shapes: tuple[Shape, ...]) -> Unrolled:
+        """What the network is for images of these shapes."""
+        if self.remake is not None:
+            made = Unrolled(self._with_what_is_learned(self.remake(shapes)))
+        else:
+            made = Unrolled(self.body) if self._unrolled.shapes else self._unrolled
+        self._carry(made, shapes)
+        _require_name_each(self._classes, made)
+        self._adopt(made)
+        self._adopted()
+        return made
+
+    def _with_what_is_learned(self, body: Graph) -> Graph:
+        """A graph that was made anew, with the layers of this network that hold what is learned."""
+        kept: dict[Node, Node] = {}
+        for name, node in body.nodes.items():
+            own = self._learned.get(name)
+            kept.setdefault(node, own if own is not None and interchangeable(own, node) else node)
+        nodes = {name: (kept[node], *body.reads[name]) for name, node in body.nodes.items()}
+        return Graph(nodes, body.inputs, body.outputs)
+
+    def _carry(self, unrolled: Unrolled, shapes: tuple[Shape, ...]) -> None:
+        if unrolled.carry(shapes, self.seed, self.dtype.itemsize, self.limits, self._keepers):
+            self._rebuilt()
 
     def _fit(self, shape: Any) -> None:
         """Build for the shape of a batch's images, unless that is what it was built for."""
@@ -285,21 +336,10 @@ class Network(Composite):
             self.build(shape)
 
     def _rebuilt(self) -> None:
-        """Called when the network has other shapes: what was made for the old ones is stale."""
+        """Called when layers keep something of other shapes than before: what was made for those is stale."""
 
-    def _rewire(self, other: Network) -> None:
-        """Become what the other is, with the layers of this one where they are the same."""
-        assert isinstance(self.body, Graph)
-        assert isinstance(other.body, Graph)
-        kept: dict[Node, Node] = {}
-        for name, node in other.body.nodes.items():
-            own = self.body.nodes.get(name)
-            kept.setdefault(node, own if own is not None and _interchangeable(own, node) else node)
-        nodes = {name: (kept[node], *other.body.reads[name]) for name, node in other.body.nodes.items()}
-        self.body = Graph(nodes, other.body.inputs, other.body.outputs)
-        self._unroll()
-        left = {parameter for step in self.steps for _, parameter in step.layer.parameters()}
-        self._parameters = {name: parameter for name, parameter in self._parameters.items() if parameter in left}
+    def _adopted(self) -> None:
+        """Called when parameters may have come to the network."""
 
     def _shapes_of(self, shape: Sequence[Any]) -> tuple[Shape, ...]:
         """A shape for every input, from one shape or as many as there are inputs."""
@@ -308,49 +348,6 @@ class Network(Composite):
             names, got = ", ".join(self.inputs), arguments.shown(shape)
             raise ShapeError(f"Model: expected a shape for each input ({names}), got {got}.")
         return tuple(arguments.wholes("Model", "a shape", one) for one in shapes)
-
-    def _carry(self, shapes: Sequence[Shape]) -> None:
-        """Carry one image's shape, or one of each input, through all steps."""
-        for source, shape in zip(self.sources, shapes, strict=True):
-            source.shape = shape
-        built: dict[Layer, Shape] = {}
-        work = prepared = 0
-        for number, step in enumerate(self.steps):
-            given = [tensor.shape for tensor in step.inputs]
-            try:
-                if isinstance(step.layer, Wiring):
-                    made = step.layer.join(given)
-                else:
-                    kept = dict(vars(step.layer))
-                    made = step.layer.build(given[0], np.random.default_rng([self.seed, 1, number]))
-                    keeps = any(kept.get(name) is not value for name, value in vars(step.layer).items())
-                    if built.setdefault(step.layer, given[0]) != given[0] and keeps:
-                        raise ShapeError(
-                            f"{type(step.layer).__name__}: a shared layer that keeps what its input's shape says must "
-                            f"have inputs of one shape, got {built[step.layer]} and {given[0]}."
-                        )
-            except ShapeError as error:
-                raise ShapeError(f"layer {step.name}, {error}") from None
-            if len(made) > MOST_AXES:
-                raise ShapeError(f"layer {step.name}, {type(step.layer).__name__}: more than {MOST_AXES} axes: {made}.")
-            for tensor in step.outputs:
-                tensor.shape = made
-            work, prepared = work + step.work, prepared + step.layer.prepared_bytes(step.shape)
-            self._require_within_limits(step, work, prepared)
-        self.prepared_bytes = prepared
-
-    def _require_within_limits(self, step: Step, work: float, prepared: float) -> None:
-        """Raise LimitError where one image takes more than the model may, before anything is made for it."""
-        if self.limits is None:
-            return
-        numbers = max(math.prod(tensor.shape) for tensor in (*step.inputs, *step.outputs))
-        needed = self.dtype.itemsize * numbers + prepared
-        for what, least, most in (("bytes", needed, self.limits.memory), ("multiplications", work, self.limits.work)):
-            if least > most:
-                raise LimitError(
-                    f"layer {step.name}, {type(step.layer).__name__}: with it one image takes {least:.3g} {what}, "
-                    f"more than the {most:.3g} that are allowed (docs/limits.md says how to allow more)."
-                )
 
     @property
     def output_shape(self) -> Any:
@@ -369,13 +366,24 @@ class Network(Composite):
     def classes(self, names: Sequence[str] | None) -> None:
         if names is not None and (isinstance(names, str) or not all(isinstance(name, str) for name in names)):
             raise ArgumentError(f"Model: classes must be a list of names, got {names!r}.")
-        self._require_name_each(names)
+        _require_name_each(names, self._unrolled)
         self._classes = None if names is None else list(names)
 
-    def _require_name_each(self, classes: Sequence[str] | None) -> None:
-        shape = self.results[0].shape
-        if classes is not None and shape and len(classes) != shape[0]:
-            raise ArgumentError(f"Model: expected a name for each of {shape[0]} outputs, got {len(classes)} classes.")
+
+def _require_name_each(classes: Sequence[str] | None, unrolled: Unrolled) -> None:
+    shape = unrolled.results[0].shape
+    if classes is not None and shape and len(classes) != shape[0]:
+        raise ArgumentError(f"Model: expected a name for each of {shape[0]} outputs, got {len(classes)} classes.")
+
+
+def _rectified(steps: Sequence[Step]) -> set[Edge]:
+    """The edges behind which a ReLU follows, seen through pools and normalisations."""
+    rectified: set[Edge] = set()
+    for step in reversed(steps):
+        behind = step.layer.rectifies
+        if behind or (behind is None and not rectified.isdisjoint(step.outputs)):
+            rectified.update(step.inputs)
+    return rectified
 
 
 def _float_type(dtype: DTypeLike) -> np.dtype[Any]:
@@ -397,12 +405,3 @@ def _require_one_place(steps: Sequence[Step]) -> None:
             raise ArgumentError(
                 f"Model: layer {step.name} is the same {type(layer).__name__} object as layer {first}: make a new one."
             )
-
-
-def _interchangeable(own: Node, other: Node) -> bool:
-    """Whether one layer may stand for another that was read from the same file; what it learned may be its own."""
-    if type(own) is not type(other) or not isinstance(own, Layer) or not isinstance(other, Layer):
-        return False
-    given = isinstance(other, Constant) and not other.learned
-    fixed = any(parameter.fixed for _, parameter in other.parameters())
-    return not given and not fixed and own.config() == other.config()

@@ -18,6 +18,7 @@ from .limits import machine_memory
 from .network import Network
 from .ops.layout import Array
 from .plan import Plan
+from .steps import Edge
 from .tensor import Shape, contiguous_runs
 from .turns import Turns
 from .workers import WORKERS, spread
@@ -53,11 +54,14 @@ class Runnable(Network):
         self.position: tuple[int, ...] = (0, 0)
         self._turns = Turns()
         self._rebuilt()
+        self._adopted()
 
     def _rebuilt(self) -> None:
         """Let go of all plans and memory."""
         self._workspaces: dict[bool, Workspace] = {}  # by whether a pass is training
         self.pending: Executor | None = None
+
+    def _adopted(self) -> None:
         if self._wants_compiled:
             for buffer, _ in contiguous_runs([*self._parameters.values()]):
                 buffer.spread = spread
@@ -113,7 +117,7 @@ class Runnable(Network):
             self._require_room(plan)
             return Executor(plan, memory, self.seed)
 
-        return workspace.executor((shapes, WORKERS.count, frozen), make)
+        return workspace.executor((self._unrolled, shapes, WORKERS.count, frozen), make)
 
     def _require_room(self, plan: Plan) -> None:
         """Raise LimitError where a plan takes more memory than there is."""
@@ -223,15 +227,16 @@ class Runnable(Network):
         executor = self.pending
         if executor is None:
             raise StateError("Model: backward before forward: call model(x, training=True) first.")
-        gradients = self._gradients(gradient, executor.plan.images)
+        plan = executor.plan  # of what ran forward: other sizes may have come since
+        gradients = _gradients(gradient, plan.images, plan.results)
         self.pending = None  # what was kept is used up
         workspace = self._workspaces.pop(True)
-        for result, given in zip(self.results, gradients, strict=True):
+        for result, given in zip(plan.results, gradients, strict=True):
             np.copyto(executor.view(result, "grad"), given, casting="unsafe")
         executor.backward(input_gradient)
         at_inputs: list[Array] = []
-        if input_gradient and executor.plan.reaches_input:
-            at_inputs = [executor.view(source, "grad").copy(order="C") for source in self.sources]
+        if input_gradient and plan.reaches_input:
+            at_inputs = [executor.view(source, "grad").copy(order="C") for source in plan.sources]
         self._workspaces[True] = workspace
         if not at_inputs:
             return None
@@ -280,18 +285,19 @@ class Runnable(Network):
             array.fill(0xFF)  # NaN: what a layer fails to write shows
         executor = Executor(plan, memory, self.seed)
         executor.position = self.position
-        gradients = self._gradients(grad, shapes[0][0]) if backward else None
+        gradients = _gradients(grad, shapes[0][0], self.results) if backward else None
         return trace(executor, [step.layer for step in self.steps], batches, gradients)
 
-    def _gradients(self, gradient: Any, images: int) -> list[Array]:
-        """The gradient at each output, as arrays; raises ShapeError where they do not fit."""
-        several = len(self.results) > 1
-        gradients = [np.asarray(each) for each in (gradient if several else [gradient])]
-        expected, got = [(images, *result.shape) for result in self.results], [each.shape for each in gradients]
-        if expected != got:
-            wanted, found = (shapes if several else shapes[0] for shapes in (expected, got))
-            raise ShapeError(f"Model: expected a gradient of shape {wanted}, got {found}.")
-        return gradients
+
+def _gradients(gradient: Any, images: int, results: Sequence[Edge]) -> list[Array]:
+    """The gradient at each output, as arrays; raises ShapeError where they do not fit."""
+    several = len(results) > 1
+    gradients = [np.asarray(each) for each in (gradient if several else [gradient])]
+    expected, got = [(images, *result.shape) for result in results], [each.shape for each in gradients]
+    if expected != got:
+        wanted, found = (shapes if several else shapes[0] for shapes in (expected, got))
+        raise ShapeError(f"Model: expected a gradient of shape {wanted}, got {found}.")
+    return gradients
 
 
 def _batch(x: ArrayLike, shape: Shape | None) -> Array:

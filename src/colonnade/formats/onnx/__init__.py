@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ...errors import FileFormatError, LimitError, ShapeError
+from ...errors import FileFormatError, LimitError
 from ...limits import Limits, of_files
 from ...model import Model
-from ...tensor import Shape
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     from .reading import Source
-
-
-# What is tried, one after the other, where a file leaves sizes open, to see of what layers its network is.
-SIZES = (224, 64, 32, 28, 256, 128, 299, 384, 512, 16, 8, 4, 2, 1)
 
 
 def load(
@@ -71,38 +64,12 @@ def import_model(model: ModelProto | bytes, *, input_shape: Sequence[Any] | None
 
 def _model(source: Source, input_shape: Sequence[Any] | None, limits: Limits | None) -> Model:
     from .importer import Importer
+    from .opened import opened
     from .origin import original
 
     limits = limits or of_files()
     if (made := original(source, limits)) is not None:
         return made
-    opened = any(isinstance(size, str) for port in source.inputs for size in port.shape[1:])
-    if not opened or input_shape is not None:
-        return Importer(source, input_shape=input_shape, limits=limits).model()
-    reasons: Counter[str] = Counter()
-    for size in SIZES:
-        tried = {
-            port.name: tuple(each if isinstance(each, int) else size for each in port.shape[1:])
-            for port in source.inputs
-        }
-        try:
-            model = Importer(source, input_shape=tried, limits=limits).model()
-        except (FileFormatError, LimitError) as error:
-            reasons[str(error)] += 1
-            continue
-        model.remake, model.input_shape = partial(_remade, source, limits, model.inputs), None
-        return model
-    (reason, times), *_ = reasons.most_common(1)
-    if times > len(SIZES) / 2:  # another size would not help
-        raise FileFormatError(reason)
-    return Importer(source, limits=limits).model()  # which says what is open
-
-
-def _remade(source: Source, limits: Limits, inputs: Sequence[str], shapes: Sequence[Shape]) -> Model:
-    """The model for images of other shapes; raises ShapeError where there is none."""
-    from .importer import Importer
-
-    try:
-        return Importer(source, input_shape=dict(zip(inputs, shapes, strict=True)), limits=limits).model()
-    except FileFormatError as error:
-        raise ShapeError(f"Model: images of {', '.join(map(str, shapes))} don't fit: {error}") from None
+    if input_shape is None and any(isinstance(size, str) for port in source.inputs for size in port.shape[1:]):
+        return opened(source, limits)
+    return Importer(source, input_shape=input_shape, limits=limits).model()

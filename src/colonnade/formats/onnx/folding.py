@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import onnx
 
+from ...limits import Limits
 from ...ops.layout import Array
 from .reading import Node
 from .values import Batch, Known, UnsupportedError
 
 # So many numbers a file may have us make that it does not hold, one array or all together: 1 GiB in float32.
 MOST_NUMBERS = 1 << 28
+NUMBER_BYTES = 4
 
 BROADCASTING = {
     *("Add", "Sub", "Mul", "Div", "Pow", "Mod", "Max", "Min", "Mean", "Sum", "And", "Or", "Xor", "Where", "PRelu"),
@@ -67,13 +69,16 @@ SIZED = {"Gather", "MatMul", "Gemm", "OneHot", "Pad", "Range", "Tile"}
 class Folding:
     """Computes nodes whose inputs are known.
 
+    Args:
+        limits: What the model may take.
+
     Attributes:
         left: How many numbers may still be made.
         elsewhere: Whether anything was computed by the package onnx.
     """
 
-    def __init__(self) -> None:
-        self.left = MOST_NUMBERS
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.left = MOST_NUMBERS if limits is None else int(min(MOST_NUMBERS, limits.memory // NUMBER_BYTES))
         self.elsewhere = False
 
     def take(self, count: int) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from ..native import require_normalization
 from .call import Call
 from .conversions import CONVERSIONS
 from .folding import MOST_NUMBERS, Folding
+from .names import Names
 from .reading import Node, Port, Source
 from .values import Images, Known, Layout, UnsupportedError, Value
 
@@ -40,6 +42,7 @@ class Importer:
         integers_known: Whether those given that hold integers are constants, rather than images.
         input_shape: One image's, or one of each input in order or by name, for sizes that the file leaves open.
         limits: What the model may take.
+        names: Those of nodes that the file has at other sizes; new ones are added.
 
     Attributes:
         nodes: Of the graph that is made, by name: a layer, and what it reads.
@@ -54,12 +57,13 @@ class Importer:
         integers_known: bool = False,
         input_shape: Sequence[Any] | Mapping[str, Shape] | None = None,
         limits: Limits | None = None,
+        names: Names | None = None,
     ) -> None:
         self.source, self.given, self.whole, self.integers_known = source, given or {}, whole, integers_known
         self.input_shape, self.limits = input_shape, limits
         self.nodes: dict[str, tuple[Any, ...]] = {}
         self.images: int | None = None
-        self.fold = Folding()
+        self.fold = Folding(limits)
         self.readers = _readers(source)
         self.followers = _followers(source, self.readers)
         self.values: dict[str, Value] = {name: Known(array, name) for name, array in source.constants.items()}
@@ -72,7 +76,10 @@ class Importer:
         # Layers and constants that stand here already, and the arrays that they are known by, which must live on.
         self._shared: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self._drawn: list[tuple[Parameter, Initializer]] = []
-        self._taken: set[str] = set()
+        self._names = names or Names(source.constants)
+        self._seen: Counter[Hashable] = Counter()
+        self._origin = ""  # an output of the node that is converted
+        self._taken = self._names.given()
         self._numbered: dict[str, int] = {}  # the last number that a name was given
         self._inputs: list[str] = []
 
@@ -86,6 +93,12 @@ class Importer:
             self.convert()
             return self.assembled(self.source.outputs)
 
+    def graph(self) -> Graph:
+        """The graph of the model, whose layers hold no weights yet; raises FileFormatError likewise."""
+        with refusing("not a network that we can run"):
+            self.convert()
+            return self._wired(self.source.outputs)
+
     def convert(self) -> None:
         """Make values of all nodes that the outputs need."""
         self._begin()
@@ -95,7 +108,7 @@ class Importer:
 
     def assembled(self, outputs: Sequence[Port]) -> Model:
         """The model that makes these outputs."""
-        graph = self._graph([self._end(port) for port in outputs])
+        graph = self._wired(outputs)
         double = any(port.dtype == np.float64 for port in (*self.source.inputs, *self.source.outputs))
         try:
             model = Model(graph, dtype="float64" if double else "float32")
@@ -106,11 +119,19 @@ class Importer:
             raise FileFormatError(f"not a network that we can run ({error})") from None
         for parameter, initializer in self._drawn:
             parameter.initializer = initializer
+        _describe(model, self.source.metadata)
+        return model
+
+    def _wired(self, outputs: Sequence[Port]) -> Graph:
+        """The graph that makes these outputs."""
+        try:
+            graph = self._graph([self._end(port) for port in outputs])
+        except ArgumentError as error:
+            raise FileFormatError(f"not a network that we can run ({error})") from None
         for name in self.fixed:
             for _, parameter in self.nodes[name][0].parameters():
                 parameter.fix()
-        _describe(model, self.source.metadata)
-        return model
+        return graph
 
     # Inputs and outputs
 
@@ -222,6 +243,7 @@ class Importer:
 
     def _convert(self, node: Node) -> None:
         """Compute a node's outputs, or make layers of it."""
+        self._origin = next(iter(node.outputs), "")
         try:
             inputs = [self.values[name] if name else None for name in node.inputs]
             made: Sequence[Value | None]
@@ -304,7 +326,9 @@ class Importer:
             raise UnsupportedError(f"its output, {shape} for each image, is more than we run")
         if weights:
             layer = self._weighed(layer, weights, names)
-        made = self.named(*names, holds=bool(weights))
+        key = self._names.key(layer, weights or {}, self._origin, self._seen)
+        made = self._names.of(key) or self.named(*names, holds=bool(weights))
+        self._names.give(key, made)
         self.nodes[made] = (layer, *(each.node for each in inputs))
         self.shapes[made] = shape
         return Images(made, layout, inputs[0].dtype if dtype is None else dtype)
