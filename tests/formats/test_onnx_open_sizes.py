@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,14 @@ import numpy as np
 import pytest
 
 import colonnade as cn
-from colonnade.errors import FileFormatError, ShapeError, StateError
+from colonnade.errors import FileFormatError, LimitError, ShapeError, StateError
+from colonnade.limits import Limits
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 ort = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 
-from colonnade.formats.onnx import import_model  # noqa: E402  # needs the packages above
+from colonnade.formats.onnx import _model, import_model  # noqa: E402  # needs the packages above
+from colonnade.formats.onnx.reading import parse  # noqa: E402
 from tests.formats.onnx_graphs import graph, op  # noqa: E402
 
 LEAST, MOST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -127,3 +131,134 @@ def test_a_slice_by_the_size_of_the_batch_is_one_of_all_images_or_refused() -> N
     np.testing.assert_array_equal(import_model(cut(2))(x), x)
     with pytest.raises(FileFormatError, match="it cuts axis 0, the batch"):
         import_model(cut(1))
+
+
+def counted(model: cn.Model) -> list[Any]:
+    """The shapes that a model's graph is made for from here on."""
+    made: list[Any] = []
+    remake = model.remake
+    assert remake is not None
+
+    def count(shapes: Any) -> Any:
+        made.append(shapes)
+        return remake(shapes)
+
+    model.remake = count
+    return made
+
+
+def test_a_size_that_comes_again_is_not_read_again_and_the_one_used_last_of_all_goes(path: Path) -> None:
+    model = cn.load(path)
+    made = counted(model)
+    sizes = [(3, 6 + number, 7) for number in range(8)]
+    for size in (*sizes, *sizes, sizes[0]):
+        model(weights(1, *size))
+    assert made == [(size,) for size in sizes]
+    model(weights(1, 3, 20, 20))
+    model(weights(1, *sizes[0]))
+    assert len(made) == 9
+    model(weights(1, *sizes[1]))
+    assert made[8:] == [((3, 20, 20),), (sizes[1],)]
+
+
+def test_backward_is_of_the_size_that_ran_forward(path: Path) -> None:
+    models = [cn.load(path), cn.load(path)]
+    x = weights(2, 3, 12, 9)
+    gradients = []
+    for number, model in enumerate(models):
+        y = model(x, training=True)
+        if number:
+            model(weights(4, 3, 20, 30))
+        gradients.append(model.backward(np.ones_like(y)))
+    np.testing.assert_array_equal(*gradients)
+    for one, other in zip(*(model.parameters() for model in models), strict=True):
+        np.testing.assert_array_equal(one.grad, other.grad)
+
+
+def test_all_sizes_train_one_flat_buffer_whose_optimizer_may_be_older(path: Path) -> None:
+    model = cn.load(path)
+    optimizer = cn.SGD(model.parameters(), lr=0.1)
+    (buffer,) = {parameter.buffer for parameter in model.parameters()}
+    before = model.state_dict()
+    for number, size in enumerate([(9, 9), (12, 16), (9, 9)]):
+        y = model(weights(2, 3, *size), training=True)
+        model.backward(np.ones_like(y))
+        optimizer.step()
+        state = model.state_dict()
+        assert all((state[name] != before[name]).any() for name in state), number
+        before = state
+    assert {parameter.buffer for parameter in model.parameters()} == {buffer}
+
+
+def test_what_is_frozen_is_so_at_every_size(path: Path) -> None:
+    model = cn.load(path)
+    model(weights(1, 3, 9, 9))
+    model.freeze()
+    for size in ((12, 8), (9, 9)):
+        model(weights(1, 3, *size))
+        assert model.frozen
+        assert not any(step.layer.trainable for step in model.steps if step.parameters)
+    model.unfreeze("conv")
+    model(weights(1, 3, 12, 8))
+    assert next(step for step in model.steps if step.name == "conv").layer.trainable
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_takes_every_size_too(path: Path, copied: Any) -> None:
+    model = cn.load(path)
+    model.parameters()[0].value *= 2
+    for own in (None, (3, 9, 9)):
+        other = copied(model)
+        assert other.input_shape == model.input_shape == own
+        x, small = weights(2, 3, 13, 20), weights(1, 3, 8, 6)
+        np.testing.assert_array_equal(other(x), model(x))
+        np.testing.assert_array_equal(other(small), model(small))
+        other.parameters()[0].value *= 2
+        assert np.abs(other(x) - model(x)).max() > 1e-3
+        model(weights(1, 3, 9, 9))
+
+
+def test_threads_with_a_size_each_get_what_they_would_alone(path: Path) -> None:
+    model = cn.load(path)
+    batches = [weights(2, 3, 7 + side, 9, seed=side) for side in range(4)]
+    alone = [cn.load(path)(batch) for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            for y, expected in zip(pool.map(model, batches), alone, strict=True):
+                np.testing.assert_array_equal(y, expected)
+
+
+def test_a_size_beyond_the_limits_is_refused_and_others_run_on(path: Path) -> None:
+    for limits in ({"memory": "1M"}, {"work": 4e6}):
+        model = cn.load(path, **limits)  # type: ignore[arg-type]
+        x = weights(1, 3, 16, 16)
+        y = model(x)
+        with pytest.raises(LimitError, match=r"layer .*, with it one image takes .* more than the .* that are allowed|are"):
+            model(np.zeros((1, 3, 2000, 1000), np.float32))
+        np.testing.assert_array_equal(model(x), y)
+
+
+def test_constants_of_a_size_count_against_the_limit_before_they_are_made() -> None:
+    nodes = [op("Shape", "x", "shape"), op("Slice", "shape two four", "size"), op("ReduceProd", "size", "n", keepdims=0)]
+    nodes += [op("Range", "zero n one", "r"), op("Cast", "r", "f", to=1), op("ReduceMean", "f", "m"), op("Add", "x m")]
+    content = graph(nodes, ("N", 1, "H", "W"), two=[2], four=[4], zero=np.int64(0), one=np.int64(1))
+    model = _model(parse(content), None, Limits(4e6, 1e12))
+    assert model(np.zeros((1, 1, 3, 4), np.float32)).max() == 5.5
+    with pytest.raises(ShapeError, match=r"images of \(1, 700, 2000\) don't fit: .* it makes 1,400,000 numbers out of"):
+        model(np.zeros((1, 1, 700, 2000), np.float32))
+
+
+def test_weights_that_are_computed_from_the_size_are_not_taken_for_those_of_another() -> None:
+    nodes = [op("Shape", "x", "shape", start=2, end=3), op("Cast", "shape", "height", to=1)]
+    nodes += [op("Mul", "ones height", "kernel"), op("Conv", "x kernel")]
+    model = import_model(graph(nodes, ("N", 1, "H", 3), ones=np.ones((1, 1, 1, 1), np.float32)))
+    for height in (5, 3, 5):
+        np.testing.assert_array_equal(model(np.ones((2, 1, height, 3))), np.full((2, 1, height, 3), height))
+
+
+def test_summary_shows_a_file_that_leaves_sizes_open(path: Path) -> None:
+    model = cn.load(path)
+    assert "input 3×224×224" in model.summary()
+    assert "input 3×20×30" in model.summary((3, 20, 30))
+    model(weights(1, 3, 9, 8))
+    assert "input 3×9×8" in model.summary()

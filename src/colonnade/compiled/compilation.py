@@ -106,11 +106,14 @@ def entry(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Callable[
     if not isinstance(function, Dispatcher):
         return function
     try:
-        types = tuple(function.typeof_pyval(argument) for argument in arguments)
-        made: Callable[..., Any] = undisturbed(function.compile, types)
+        made: Callable[..., Any] = undisturbed(_machine_code, function, arguments)  # once: each time takes a thread
     finally:
         tell(None)
     return made
+
+
+def _machine_code(function: Dispatcher, arguments: tuple[Any, ...]) -> Any:
+    return function.compile(tuple(function.typeof_pyval(argument) for argument in arguments))
 
 
 @contextmanager
