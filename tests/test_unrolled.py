@@ -32,7 +32,7 @@ def batch(height: int, width: int = 5) -> Any:
 
 
 def test_the_steps_of_a_size_are_there_again_when_it_comes_back() -> None:
-    model = cn.Model([cn.Conv2d(3, 4, 3), cn.Residual(cn.ReLU()), cn.AdaptiveAvgPool2d(1)], seed=0)
+    model = cn.Model([cn.Conv2d(3, 4, 3), cn.Residual([cn.ReLU()]), cn.AdaptiveAvgPool2d(1)], seed=0)
     first = model(batch(6))
     steps, parameters = model.steps, model.parameters()
     model(batch(9))
