@@ -53,7 +53,7 @@ class Model(Runnable):
         body: The chain or graph that the model is.
         input_shape: One image's shape, (c, h, w), once known; a tuple of shapes where there are several inputs.
         classes: Names of the classes, one for each output, or None; saved with the model.
-        remake: Makes the graph for images of each shape, where the layers themselves depend on it; None elsewhere.
+        remake: Makes the graph for images of each shape, where a file leaves sizes open; None elsewhere.
         aliases: Names of parameters in a module that the model was made from, with ours; `load_state_dict` takes both.
         normalization: {"mean": [...], "std": [...]} by channel, what was done to images in [0, 1]; None; saved too.
         pixels: {"kind": "bytes", "least": 0, "most": 255}, "integers" or "floats": what the images were that it was

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -22,9 +22,18 @@ from .steps import Edge, Step
 from .tensor import Parameter, ParameterBuffer, Shape, contiguous_runs
 from .unrolled import Keepers, Unrolled, interchangeable
 
-# Makes the graph for images of these shapes, one of each input.
-Remake = Callable[[tuple[Shape, ...]], Graph]
 N = TypeVar("N", bound="Network")
+
+
+class Remake(Protocol):
+    """Makes the graph of a network that leaves sizes open."""
+
+    @property
+    def open(self) -> tuple[tuple[int | None, ...], ...]:
+        """One image's shape of each input, with None for the sizes that are open."""
+
+    def __call__(self, shapes: tuple[Shape, ...]) -> Graph:
+        """The graph for images of these shapes, one of each input; raises ShapeError where there is none."""
 
 
 class Network(Composite):
@@ -90,6 +99,13 @@ class Network(Composite):
         """
         shapes = self._unrolled.shapes
         return (shapes if len(self.inputs) > 1 else shapes[0]) if shapes else None
+
+    @property
+    def open_shape(self) -> Any:
+        """One image's shape with None for the sizes that a file leaves open, or a tuple of shapes; None elsewhere."""
+        if self.remake is None:
+            return None
+        return self.remake.open if len(self.inputs) > 1 else self.remake.open[0]
 
     # The composite that it is
 

@@ -141,3 +141,45 @@ def test_evaluate_takes_an_onnx_file(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert main(["evaluate", str(tmp_path / name), "--json"]) == 0
         losses.append(json.loads(capsys.readouterr().out)["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.parametrize(("sizes", "read"), [(("H", "W"), (20, 30)), ((10, "W"), (10, 15)), (("H", "?"), (20, 30))])
+def test_predict_takes_each_image_as_it_is_where_a_file_leaves_sizes_open(
+    sizes: tuple[int | str, ...], read: tuple[int, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    from colonnade.data.images import read_images
+    from tests.formats.onnx_graphs import graph, op
+
+    nodes = [op("Conv", "x w", "c"), op("GlobalAveragePool", "c", "g"), op("Flatten", "g")]
+    kernel = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32) / 99
+    (tmp_path / "in.onnx").write_bytes(graph(nodes, ("N", 3, *sizes), w=kernel).SerializeToString())
+    images = [tmp_path / f"{name}.png" for name in "ab"]
+    for image, size in zip(images, ((20, 30, 3), (16, 12, 3)), strict=True):
+        Image.fromarray(np.random.default_rng(1).integers(0, 256, size, np.uint8)).save(image)
+    assert main(["predict", str(tmp_path / "in.onnx"), *map(str, images), "--json"]) == 0
+    predictions = json.loads(capsys.readouterr().out)["predictions"]
+    assert len(predictions) == 2
+    x = read_images(images[:1], (3, *read))
+    expected = cn.load(tmp_path / "in.onnx").predict_proba(x)[0].max()
+    assert predictions[0]["top"][0]["probability"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_summary_profile_explain_and_evaluate_take_a_file_that_leaves_sizes_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    from tests.formats.onnx_graphs import graph, op
+
+    nodes = [op("Conv", "x w", "c"), op("Relu", "c", "r"), op("GlobalAveragePool", "r", "g"), op("Flatten", "g")]
+    kernel = np.random.default_rng(0).normal(size=(10, 1, 3, 3)).astype(np.float32)
+    path = tmp_path / "in.onnx"
+    path.write_bytes(graph(nodes, ("N", 1, "H", "W"), w=kernel).SerializeToString())
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (9, 7), np.uint8)).save(tmp_path / "a.png")
+    assert table(path, capsys)["input_shape"] == [1, 224, 224]
+    assert main(["profile", str(path), "--batch-size", "2", "--steps", "1", "--json"]) == 0
+    assert main(["evaluate", str(path), "--json"]) == 0
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["explain", str(path), str(tmp_path / "a.png"), *out]) == 0

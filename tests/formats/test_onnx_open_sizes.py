@@ -139,11 +139,14 @@ def counted(model: cn.Model) -> list[Any]:
     remake = model.remake
     assert remake is not None
 
-    def count(shapes: Any) -> Any:
-        made.append(shapes)
-        return remake(shapes)
+    class Counted:
+        open = remake.open
 
-    model.remake = count
+        def __call__(self, shapes: Any) -> Any:
+            made.append(shapes)
+            return remake(shapes)
+
+    model.remake = Counted()
     return made
 
 
@@ -233,13 +236,17 @@ def test_a_size_beyond_the_limits_is_refused_and_others_run_on(path: Path) -> No
         model = cn.load(path, **limits)  # type: ignore[arg-type]
         x = weights(1, 3, 16, 16)
         y = model(x)
-        with pytest.raises(LimitError, match=r"layer .*, with it one image takes .* more than the .* that are allowed|are"):
+        with pytest.raises(LimitError, match="one image takes .* more than the .* that are allowed"):
             model(np.zeros((1, 3, 2000, 1000), np.float32))
         np.testing.assert_array_equal(model(x), y)
 
 
 def test_constants_of_a_size_count_against_the_limit_before_they_are_made() -> None:
-    nodes = [op("Shape", "x", "shape"), op("Slice", "shape two four", "size"), op("ReduceProd", "size", "n", keepdims=0)]
+    nodes = [
+        op("Shape", "x", "shape"),
+        op("Slice", "shape two four", "size"),
+        op("ReduceProd", "size", "n", keepdims=0),
+    ]
     nodes += [op("Range", "zero n one", "r"), op("Cast", "r", "f", to=1), op("ReduceMean", "f", "m"), op("Add", "x m")]
     content = graph(nodes, ("N", 1, "H", "W"), two=[2], four=[4], zero=np.int64(0), one=np.int64(1))
     model = _model(parse(content), None, Limits(4e6, 1e12))

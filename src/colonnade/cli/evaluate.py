@@ -53,7 +53,7 @@ def evaluate(
     set_threads(threads)
     set_compiled(compiled)
     net = load_model(model, image_shape(image))
-    tested = load_part(data, part, data_dir, **_size(net.input_shape))
+    tested = load_part(data, part, data_dir, **_size(net.input_shape or net.open_shape))
     images = paired(str(data), tested.examples, net.classes, tested.classes)
     result = training.evaluate(net, images, batch_size=batch_size)
     probabilities = training.predict_proba(net, images, batch_size=batch_size)
@@ -94,10 +94,11 @@ def evaluate(
 
 
 def _size(shape: Any) -> dict[str, Any]:
-    """How photographs are to be read for a model of that input shape, (c, h, w)."""
+    """How photographs are to be read for a model of that input shape, (c, h, w), with None for what is open."""
     if not isinstance(shape, tuple) or len(shape) != 3 or isinstance(shape[0], tuple):
         return {}
-    return {"channels": shape[0], "size": shape[1:]}
+    sizes = {} if None in shape[1:] else {"size": shape[1:]}
+    return sizes if shape[0] is None else {"channels": shape[0], **sizes}
 
 
 def _table(classes: list[str], reports: list[ClassReport]) -> list[str]:

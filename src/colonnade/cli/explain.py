@@ -52,9 +52,9 @@ def explain(
     set_threads(threads)
     set_compiled(compiled)
     net = load(model, image_shape(size))
-    if net.input_shape is None:
+    if (shape := net.input_shape or net.open_shape) is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
-    batch = read_images([image], net.input_shape)
+    batch = read_images([image], shape)
     pixels, probabilities = batch[0], net.predict_proba(batch)[0]
     names = net.classes or [str(number) for number in range(len(probabilities))]
     number = int(probabilities.argmax()) if of_class is None else class_number(net, of_class)

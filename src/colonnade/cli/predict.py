@@ -31,9 +31,11 @@ def predict(
     set_threads(threads)
     set_compiled(compiled)
     net = load(model, image_shape(image))
-    if net.input_shape is None:
+    if (shape := net.input_shape or net.open_shape) is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
-    probabilities = net.predict_proba(read_images(images, net.input_shape))  # (images, classes)
+    batches = [images] if net.input_shape else [[path] for path in images]  # each may have a size of its own
+    found = [net.predict_proba(read_images(batch, shape)) for batch in batches]
+    probabilities = np.concatenate(found)  # (images, classes)
     names = net.classes or [str(number) for number in range(probabilities.shape[1])]
     ranking = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     answers = [

@@ -53,7 +53,7 @@ def profile(
     if images is not None:
         shape = shape or images.input_shape
     net = model_or_network(model, shape)
-    shape = shape or net.input_shape
+    shape = shape or net.built_shape
     if shape is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
     if images is None:

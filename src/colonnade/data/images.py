@@ -60,7 +60,7 @@ PIXELS_AT_ONCE = 1 << 20  # are scaled, so that their numbers of 8 bytes take a 
 OVERSHOOT = 2  # floating point may go so far above white before it is taken to have another: resizing sharpens
 
 
-def read_images(paths: Sequence[str | os.PathLike[str]], input_shape: Sequence[int]) -> Array:
+def read_images(paths: Sequence[str | os.PathLike[str]], input_shape: Sequence[int | None]) -> Array:
     """Image files as one batch of bytes, (n, c, h, w), for a model of that input shape.
 
     Each is turned as its EXIF says, brought to 8 bits, laid on white where it is transparent, made grey or coloured,
@@ -68,24 +68,32 @@ def read_images(paths: Sequence[str | os.PathLike[str]], input_shape: Sequence[i
 
     Args:
         paths: At least one file, of any of the `FORMATS`.
-        input_shape: (c, h, w) of the model; c is 1 (grey) or 3 (red, green, blue).
+        input_shape: (c, h, w) of the model; c is 1 (grey) or 3 (red, green, blue), or None for colours. None for h and w:
+            as in the file; for one of them: as the other is scaled. All files must then come out alike.
 
     Raises:
         ArgumentError: No path, or a model that doesn't take images of 1 or 3 channels.
         DataError: A file that is missing, no image, truncated, or larger than any photograph.
     """
-    if len(input_shape) != 3 or input_shape[0] not in MODES:
+    if len(input_shape) != 3 or input_shape[0] not in (None, *MODES):
         raise ArgumentError(f"read_images: the model must take images of 1 or 3 channels, got {tuple(input_shape)}.")
     if not paths:
         raise ArgumentError("read_images: expected at least one image, got none.")
     from PIL.Image import DecompressionBombWarning  # whoever trains on arrays needs no Pillow
 
     c, h, w = input_shape
-    batch = np.empty((len(paths), h, w, c), np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DecompressionBombWarning)  # what it warns of is refused, in one line
-        for image, path in zip(batch, paths, strict=True):
-            image[...] = decode(Path(path), h, w, c)
+        for number, path in enumerate(map(Path, paths)):
+            image = decode(path, h, w, c or 3)
+            if number == 0:
+                batch = np.empty((len(paths), *image.shape), np.uint8)
+            if image.shape != batch.shape[1:]:
+                raise ArgumentError(
+                    f"read_images: images of one batch must have one size, got {batch.shape[1:3]} and {image.shape[:2]} "
+                    f"of {path}."
+                )
+            batch[number] = image
     return channels_first(batch)
 
 
@@ -102,7 +110,7 @@ def known_formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def decode(path: Path, height: int, width: int, channels: int) -> Array:
+def decode(path: Path, height: int | None, width: int | None, channels: int) -> Array:
     """One image file as bytes, (height, width, channels), as `read_images` makes them; may be called by any thread.
 
     More than 8 bits a pixel are scaled, black to 0 and white to 255, rounded. White is the greatest number of so many
@@ -122,9 +130,11 @@ def decode(path: Path, height: int, width: int, channels: int) -> Array:
         with path.open("rb") as file, Image.open(file, formats=known_formats()) as opened:
             if Image.MAX_IMAGE_PIXELS is not None and opened.width * opened.height > Image.MAX_IMAGE_PIXELS:
                 raise Image.DecompressionBombError
-            side = REDUCING_GAP * max(height, width)  # it may yet be turned
-            opened.draft(None, (side, side))
+            if height and width:
+                side = REDUCING_GAP * max(height, width)  # it may yet be turned
+                opened.draft(None, (side, side))
             image = _opaque(opened).convert(MODES[channels])
+            height, width = _filled(height, width, image.height, image.width)
             image = image.resize((width, height), Image.Resampling.BILINEAR)
             return np.asarray(image).reshape(height, width, channels)
     except DataError:
@@ -135,6 +145,12 @@ def decode(path: Path, height: int, width: int, channels: int) -> Array:
         raise DataError(f"{path}: expected a photograph, got an image of more pixels than is safe to open.") from None
     except Exception as error:  # whatever Pillow's readers make of broken files
         raise DataError(f"{path}: the image can't be read ({reason(error)}).") from error
+
+
+def _filled(height: int | None, width: int | None, own_height: int, own_width: int) -> tuple[int, int]:
+    """The sizes that were asked for, one that was not in proportion to the other, or both as they are."""
+    scale = height / own_height if height else width / own_width if width else 1
+    return height or max(1, round(scale * own_height)), width or max(1, round(scale * own_width))
 
 
 def _no_file(path: Path) -> str:

@@ -74,9 +74,10 @@ class Remake:
         return graph
 
     @property
-    def open(self) -> dict[str, tuple[int | None, ...]]:
-        """One image's shape of each input by name, with None for the sizes that the file leaves open."""
-        return {port.name: _known(port) for port in self.source.inputs if port.name in self.inputs}
+    def open(self) -> tuple[tuple[int | None, ...], ...]:
+        """One image's shape of each input, with None for the sizes that the file leaves open."""
+        ports = {port.name: port for port in self.source.inputs}
+        return tuple(_known(ports[name]) for name in self.inputs)
 
     def filled(self, size: int) -> dict[str, Shape]:
         """One image's shape of each input by name, with this for the sizes that the file leaves open."""
