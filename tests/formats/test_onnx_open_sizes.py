@@ -206,7 +206,7 @@ def test_what_is_frozen_is_so_at_every_size(path: Path) -> None:
     assert next(step for step in model.steps if step.name == "conv").layer.trainable
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])  # noqa: S301 - our own
 def test_a_copy_takes_every_size_too(path: Path, copied: Any) -> None:
     model = cn.load(path)
     model.parameters()[0].value *= 2
@@ -236,7 +236,7 @@ def test_a_size_beyond_the_limits_is_refused_and_others_run_on(path: Path) -> No
         model = cn.load(path, **limits)  # type: ignore[arg-type]
         x = weights(1, 3, 16, 16)
         y = model(x)
-        with pytest.raises(LimitError, match="one image takes .* more than the .* that are allowed"):
+        with pytest.raises(LimitError, match=r"one image takes .* more than the .* that are allowed"):
             model(np.zeros((1, 3, 2000, 1000), np.float32))
         np.testing.assert_array_equal(model(x), y)
 

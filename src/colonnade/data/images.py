@@ -68,8 +68,8 @@ def read_images(paths: Sequence[str | os.PathLike[str]], input_shape: Sequence[i
 
     Args:
         paths: At least one file, of any of the `FORMATS`.
-        input_shape: (c, h, w) of the model; c is 1 (grey) or 3 (red, green, blue), or None for colours. None for h and w:
-            as in the file; for one of them: as the other is scaled. All files must then come out alike.
+        input_shape: (c, h, w) of the model; c is 1 (grey) or 3 (red, green, blue), or None for colours. h and w may
+            be None: both as in the file, or one as the other is scaled; all files must then come out alike.
 
     Raises:
         ArgumentError: No path, or a model that doesn't take images of 1 or 3 channels.
@@ -90,8 +90,8 @@ def read_images(paths: Sequence[str | os.PathLike[str]], input_shape: Sequence[i
                 batch = np.empty((len(paths), *image.shape), np.uint8)
             if image.shape != batch.shape[1:]:
                 raise ArgumentError(
-                    f"read_images: images of one batch must have one size, got {batch.shape[1:3]} and {image.shape[:2]} "
-                    f"of {path}."
+                    f"read_images: images of one batch must have one size, got {batch.shape[1:3]} and "
+                    f"{image.shape[:2]} of {path}."
                 )
             batch[number] = image
     return channels_first(batch)

@@ -68,8 +68,8 @@ class Remake:
             raise ShapeError(f"Model: images of {', '.join(map(str, shapes))} don't fit: {error}") from None
         if graph.inputs != self.inputs:
             raise ShapeError(
-                f"Model: images of {', '.join(map(str, shapes))} don't fit: of the inputs {', '.join(self.inputs)} only "
-                f"{', '.join(graph.inputs)} would count."
+                f"Model: images of {', '.join(map(str, shapes))} don't fit: of the inputs "
+                f"{', '.join(self.inputs)} only {', '.join(graph.inputs)} would count."
             )
         return graph
 
