@@ -14,7 +14,7 @@ import pytest
 
 from colonnade import turns
 from colonnade.errors import StateError
-from colonnade.turns import Turns, receive, undisturbed
+from colonnade.turns import Turns, receive, undisturbed, unforked
 from tests.interrupting import interrupted, operations
 
 
@@ -167,3 +167,26 @@ def test_an_interrupt_of_a_fork_has_it_neither_wait_less_nor_hold_longer() -> No
         signal.signal(signal.SIGINT, before)
         over.set()
         thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_waits_for_a_call_that_none_may_come_into() -> None:
+    within, over = threading.Event(), threading.Event()
+    thread = threading.Thread(target=unforked, args=(lambda: within.set() or over.wait(60),))
+    thread.start()
+    within.wait(60)
+    threading.Timer(0.2, over.set).start()
+    child = os.fork()
+    if not child:  # it finds the lock free, and the call over
+        os._exit(0 if over.is_set() and unforked(lambda: 7) == 7 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    thread.join()
+
+
+def test_an_interrupt_between_any_two_operations_leaves_calls_without_forks_to_others() -> None:
+    count = operations(lambda: unforked(int))
+    with ThreadPoolExecutor(1) as pool:
+        for number in range(count):
+            interrupted(lambda: unforked(int), number)
+            assert pool.submit(unforked, int).result(30) == 0, number

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import arguments, blas
 from .errors import ArgumentError
-from .turns import Turns, receive
+from .turns import Turns, receive, unforked
 
 
 class Job:
@@ -126,7 +126,7 @@ class Workers:
     @staticmethod
     def _set_blas_threads(counts: Sequence[int]) -> None:
         for library, count in zip(blas.threads(), counts, strict=True):
-            library.set(count)
+            unforked(library.set, count)  # it takes a lock of the library's
 
     def run(self, work: Callable[[int], None], workers: int) -> None:
         """Call `work(worker)` on up to so many workers at once, and wait; the first error is raised here.
