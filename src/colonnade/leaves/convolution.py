@@ -38,6 +38,7 @@ class TiledConv2d(TiledProduct):
         window = convolution.window
         read = (height, width, channels)
         self.written = (*window.output_size((height, width)), convolution.out_channels)
+        self.wants_batch = self.outweighs(read)
         kind, a, b = activation
         self.output = product(window, read, self.written, self.groups, True, Epilogue(kind, False, a, b))
         self.input_gradient = product(window, self.written, read, self.groups, False)

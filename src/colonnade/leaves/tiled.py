@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..compiled.activation import activation_backward
-from ..compiled.convolution import Call, Gradient, Packed, Product
+from ..compiled.convolution import Call, Gradient, Image, Packed, Product
 from ..compiled.direct import position_sums
 from ..compiled.packing import turned
 from ..compiled.pointwise import Pointwise
@@ -35,6 +36,10 @@ class Kernels:
     exchanged: Array | None = None
 
 
+# Kernels of so many numbers, a MiB, are read for as many images at once as there are if they outweigh one image's.
+LARGE = 1 << 18
+
+
 class TiledProduct(Leaf):
     """Images times a kernel, and an activation whose gradient reads the output, in one pass.
 
@@ -52,6 +57,10 @@ class TiledProduct(Leaf):
         self.activation = activation
         self.stands_for = (convolution,) if layer is None else (convolution, layer)
         self.reads: set[str] = {"input"} | activation.reads  # type: ignore[misc]
+
+    def outweighs(self, read: Image) -> bool:
+        """Whether the kernel is large, and takes more memory than an image at both ends."""
+        return self.weight.size >= LARGE and self.weight.size > math.prod(read) + math.prod(self.written)
 
     def version(self) -> Any:
         """What stays equal for as long as `weights` do; None where that can't be known."""
