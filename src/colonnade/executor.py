@@ -119,6 +119,8 @@ class Executor:
         self.seed = seed
         self.position: tuple[int, ...] = (0, 0)  # epoch and step: where the random streams stand
         self._add_parts = load("compiled.folding").fold if plan.compiled else fold
+        # Whether a step may call BLAS: compiled leaves never do.
+        self._multiplies = not all(step.compiled for step in plan.steps)
         self._input_gradient = True
         self._graded = plan.graded(True)
         self._prepared = {step: Prepared((plan.images, *step.shape)) for step in plan.steps}
@@ -152,7 +154,7 @@ class Executor:
 
     def forward(self) -> None:
         """Run the forward pass on what was written to the sources."""
-        WORKERS.hold(self._run_all, range(len(self.plan.forward)))
+        self._run_held(range(len(self.plan.forward)))
 
     def backward(self, input_gradient: bool = True) -> None:
         """Run the backward pass on what was written to the results' gradients.
@@ -164,7 +166,13 @@ class Executor:
             self._graded = self.plan.graded(input_gradient)
             forward = len(self.plan.forward)
             self._bound = {place: calls for place, calls in self._bound.items() if place[0] < forward}
-        WORKERS.hold(self._run_all, range(len(self.plan.forward), len(self.plan.segments)))
+        self._run_held(range(len(self.plan.forward), len(self.plan.segments)))
+
+    def _run_held(self, indices: range) -> None:
+        if self._multiplies:
+            WORKERS.hold(self._run_all, indices)
+        else:
+            self._run_all(indices)
 
     @silent
     def _run_all(self, indices: range) -> None:
