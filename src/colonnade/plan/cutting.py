@@ -15,7 +15,7 @@ LANES = 8
 LANE_IMAGES = 32
 # A block's arrays at one step take about so much; compiled, where a call costs less, a part of it.
 BLOCK_BYTES = 1 << 22
-COMPILED_PART = 4
+COMPILED_PART = 2
 # Gradients of parameters, a copy for each lane, take no more than this; beyond, lanes share theirs.
 GRADIENT_BYTES = 1 << 26
 # Of one segment: a step over so many reads and writes terabytes, and to list them takes long.
