@@ -72,6 +72,14 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.MultiheadAttention(6, 2), (4, 6)),
     (cn.MultiheadAttention(6, 3, bias=False), (3, 6)),
     (cn.MultiheadAttention(4, 2, dropout=0.3), (3, 4)),
+    (cn.RNN(3, 4), (5, 3)),
+    (cn.RNN(3, 2, 2, "relu", bias=False, bidirectional=True, return_states=True), (4, 3)),
+    (cn.LSTM(3, 4), (5, 3)),
+    (cn.LSTM(3, 2, 2, dropout=0.3, bidirectional=True), (4, 3)),
+    (cn.LSTM(2, 3, 2, bias=False, return_states=True), (1, 2)),
+    (cn.GRU(3, 4), (5, 3)),
+    (cn.GRU(3, 2, 2, bidirectional=True, return_states=True), (4, 3)),
+    (cn.GRU(3, 2, bidirectional=True, reset_after=False), (4, 3)),
     (cn.LayerNorm(5), (5,)),
     (cn.LayerNorm(5, bias=False), (3, 5)),
     (cn.LayerNorm((3, 5)), (3, 5)),
@@ -270,6 +278,27 @@ def product(right: Any) -> cn.Graph:
     return cn.Graph({"left": (cn.Sin(), "input"), "right": (right, "input"), "y": (cn.MatMul(), "left", "right")})
 
 
+def with_states(layer: Any) -> cn.Graph:
+    """A recurrent layer whose states before the first step are made of the same input."""
+    places = layer.num_layers * (2 if layer.bidirectional else 1)
+    names = ["h0", "c0"][: layer.states]
+    begins = {
+        f"{name}_{part}": entry
+        for name in names
+        for part, entry in (("moved", (cn.Affine(0.4, 0.1) if name == "h0" else cn.Sin(), "flat")),)
+    }
+    shaped = {name: (cn.Unflatten(1, (places, layer.hidden_size)), f"{name}_moved") for name in names}
+    return cn.Graph(
+        {
+            "all": (cn.Flatten(), "input"),
+            "flat": (cn.Slice(1, 0, places * layer.hidden_size), "all"),
+            **begins,
+            **shaped,
+            "y": (layer, "input", *names),
+        }
+    )
+
+
 GRAPHS: dict[str, tuple[cn.Graph, tuple[int, ...]]] = {
     "Add of one tensor three times": (
         cn.Graph({"x": (cn.Sin(), "input"), "sum": (cn.Add(), "x", "x", "x"), "y": (cn.Tanh(), "sum")}),
@@ -318,6 +347,10 @@ GRAPHS: dict[str, tuple[cn.Graph, tuple[int, ...]]] = {
         (2, 3, 4),
     ),
     "Power": (cn.Graph({"exp": (cn.Exp(), "input"), "power": (cn.Power(0.7), "exp")}), (2, 3)),
+    "RNN with its first state": (with_states(cn.RNN(3, 2, 2, return_states=True)), (6, 3)),
+    "LSTM with its first states": (with_states(cn.LSTM(3, 2, bidirectional=True, return_states=True)), (6, 3)),
+    "GRU with its first state": (with_states(cn.GRU(3, 2, bidirectional=True)), (6, 3)),
+    "GRU as first published with its first state": (with_states(cn.GRU(3, 4, reset_after=False)), (6, 3)),
     "MatMul": (product(cn.Permute((0, 2, 1))), (3, 4)),
     "MatMul of stacks": (product(cn.Permute((0, 1, 3, 2))), (2, 3, 4)),
     "MatMul stretched": (
@@ -370,7 +403,7 @@ def test_layer_keeps_the_contract_compiled(name: str) -> None:
 IN_NUMPY = {
     "AdaptiveMaxPool2d", "Amax", "Amin", "Ceil", "Cos", "Dequantize", "Div", "Equal", "Floor", "Greater",
     "GreaterEqual", "Identity", "Less", "LessEqual", "LogSumExp", "LogicalAnd", "LogicalNot", "LogicalOr", "LogicalXor",
-    "Maximum", "Mean", "Minimum", "Pow", "Power", "Prod", "Round", "Sign", "Sin", "Sub", "Sum", "Trunc", "Where",
+    "Maximum", "Mean", "Minimum", "Pow", "Power", "Prod", "RNN", "LSTM", "GRU", "Round", "Sign", "Sin", "Sub", "Sum", "Trunc", "Where",
 }
 # fmt: on
 # and those that do so as they are made or on some shapes alone.

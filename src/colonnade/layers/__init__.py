@@ -41,6 +41,7 @@ from .pieces import ELU, SELU, Hardtanh, PReLU, ReLU6, Softplus
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from .quantization import Dequantize, Quantize
 from .rearrangement import Expand, IndexSelect, Pad, Slice, Tile
+from .recurrent import GRU, LSTM, RNN
 from .reduction import Amax, Amin, Argmax, Argmin, LogSumExp, Mean, Prod, Sum
 from .resampling import PixelShuffle, Upsample, ZeroPad2d
 from .resizing import Resize
@@ -88,6 +89,7 @@ __all__ = [
     "Flatten",
     "Floor",
     "GELU",
+    "GRU",
     "Greater",
     "GreaterEqual",
     "GroupNorm",
@@ -97,6 +99,7 @@ __all__ = [
     "Identity",
     "IndexSelect",
     "InstanceNorm2d",
+    "LSTM",
     "Layer",
     "LayerNorm",
     "LayerNorm2d",
@@ -128,6 +131,7 @@ __all__ = [
     "Power",
     "Prod",
     "Quantize",
+    "RNN",
     "ReLU",
     "ReLU6",
     "Reciprocal",

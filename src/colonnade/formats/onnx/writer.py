@@ -66,12 +66,16 @@ class GraphWriter:
             inputs: Names of tensors; "" for an optional one that is left out.
             attributes: As ONNX calls them.
         """
+        return self.several(operator, 1, *inputs, **attributes)[0]
+
+    def several(self, operator: str, outputs: int, *inputs: str, **attributes: Any) -> list[str]:
+        """As `node`, of an operator that has several outputs: their names."""
         name = f"{self._name}/{operator}"
-        output = _unused(name, self._tensors)
+        made = [_unused(name, self._tensors) for _ in range(outputs)]
         while inputs and not inputs[-1]:
             inputs = inputs[:-1]  # what is left out at the end needs no place held
-        self.nodes.append(helper.make_node(operator, inputs, [output], _unused(name, self._called), **attributes))
-        return output
+        self.nodes.append(helper.make_node(operator, inputs, made, _unused(name, self._called), **attributes))
+        return made
 
     def constant(self, name: str, values: ArrayLike, dtype: DTypeLike | None = None) -> str:
         """Store an array that is no parameter, and return its name.

@@ -65,6 +65,88 @@ class SelfAttention(nn.MultiheadAttention):
         return super().forward(x, x, x, need_weights=False)[0]
 
 
+class Recurrent(nn.RNNBase):
+    """What RNN, LSTM and GRU share: one output, states with the batch first.
+
+    Args:
+        return_states: Whether the last states stand behind the sequence, a row a layer.
+        arguments: PyTorch's.
+    """
+
+    def __init__(self, *, return_states: bool = False, **arguments: Any) -> None:
+        super().__init__(**arguments, batch_first=True)
+        self.return_states = return_states
+
+    def run(self, x: Any, *states: Any) -> Any:
+        """The sequence and the last states, as PyTorch's own forward gives them."""
+        given = tuple(each.transpose(0, 1).contiguous() for each in states) or (None,)
+        return super().forward(x, given if len(given) > 1 else given[0])
+
+    def forward(self, x: Any, *states: Any) -> Any:
+        """As the layer, of a sequence and the states before it, (n, layers · directions, k)."""
+        y, last = self.run(x, *states)
+        if not self.return_states:
+            return y
+        rows = (each.transpose(0, 1).reshape(len(x), self.num_layers, -1) for each in _several_of(last))
+        return torch.cat([y, *rows], dim=1)
+
+
+class RNN(Recurrent, nn.RNN):
+    """RNN with one output."""
+
+
+class LSTM(Recurrent, nn.LSTM):
+    """LSTM with one output."""
+
+
+class GRU(Recurrent, nn.GRU):
+    """GRU with one output.
+
+    Args:
+        reset_after: False for the cell as it was first published, which PyTorch has not.
+        arguments: PyTorch's.
+    """
+
+    def __init__(self, *, reset_after: bool = True, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.reset_after = reset_after
+
+    def run(self, x: Any, *states: Any) -> Any:
+        """The sequence and the last states."""
+        if self.reset_after:
+            return super().run(x, *states)
+        ends, last = ("", "_reverse") if self.bidirectional else ("",), []
+        for layer in range(self.num_layers):
+            made = []
+            for place, end in enumerate(ends, layer * len(ends)):
+                state = states[0][:, place] if states else x.new_zeros(len(x), self.hidden_size)
+                outputs = []
+                for step in x.unbind(1)[:: -1 if end else 1]:
+                    state = self._step(step, state, f"_l{layer}{end}")
+                    outputs.append(state)
+                last.append(state)
+                made.append(torch.stack(outputs[:: -1 if end else 1], 1))
+            x = torch.cat(made, 2)
+            if layer < self.num_layers - 1:
+                x = functional.dropout(x, self.dropout, self.training)
+        return x, torch.stack(last)
+
+    def _step(self, x: Any, state: Any, name: str) -> Any:
+        """The state behind one step."""
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        weight_ih, weight_hh, bias_ih, bias_hh = (getattr(self, kind + name, None) for kind in kinds)
+        size = self.hidden_size
+        gates = functional.linear(x, weight_ih, bias_ih)
+        both = functional.linear(state, weight_hh[: 2 * size], None if bias_hh is None else bias_hh[: 2 * size])
+        r, z = torch.sigmoid(gates[:, : 2 * size] + both).chunk(2, 1)
+        read = functional.linear(r * state, weight_hh[2 * size :], None if bias_hh is None else bias_hh[2 * size :])
+        return (1 - z) * torch.tanh(gates[:, 2 * size :] + read) + z * state
+
+
+def _several_of(states: Any) -> Any:
+    return states if isinstance(states, tuple) else (states,)
+
+
 class Embedding(nn.Embedding):
     """Embedding of whole numbers of any type, as Colonnade has it."""
 
@@ -220,6 +302,8 @@ def _resize(x: Any, **arguments: Any) -> Any:
     rows, columns = (torch.from_numpy(layer.outside(axis, size)) for axis, size in enumerate(x.shape[2:]))
     return y.masked_fill((rows[:, None] | columns).to(x.device), layer.extrapolation_value)
 
+
+OF_SEVERAL = (Operation, GRU, LSTM, RNN)  # what may take more than one tensor
 
 # What each Operation does, by the name of the layer that it is in Colonnade.
 OPERATIONS: dict[str, Callable[..., Any]] = {

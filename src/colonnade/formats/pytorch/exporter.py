@@ -19,6 +19,9 @@ RENAMED: dict[type[Layer], type[nn.Module]] = {
     layers.Constant: counterparts.Constant,
     layers.Dense: nn.Linear,
     layers.Embedding: counterparts.Embedding,
+    layers.GRU: counterparts.GRU,
+    layers.LSTM: counterparts.LSTM,
+    layers.RNN: counterparts.RNN,
 }
 
 

@@ -283,12 +283,18 @@ class Importer(Building):
         if kind not in MODULES:
             raise Unconvertible("Colonnade has no such layer")
         values = [*args, *kwargs.values()]
-        if len(values) != 1 and kind is not counterparts.Operation:
+        if len(values) != 1 and kind not in counterparts.OF_SEVERAL:
             raise Unconvertible(f"expected one input, got {len(values)}")
         layer = MODULES[kind](module)
         if kind is counterparts.Constant:
             values = []
         return self.weighed(layer, arrays_of(layer, module, path), *values, name=path)
+
+    def reads_more_than_first(self, path: str) -> bool:
+        """Whether anybody reads more of what a module puts out than the first of its outputs."""
+        calls = [node for node in self.calls if node.op == "call_module" and node.target == path]
+        readers = [user for call in calls for user in call.users if user in self.calls]
+        return any(_function_name(user.target) != "getitem" or user.args[1] != 0 for user in readers)
 
     def call_function(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """What a function, or the method of that name, makes of `args`."""

@@ -16,7 +16,7 @@ from ...layers.elementwise import Elementwise
 from ...layers.functions import Stepwise
 from ...layers.wiring import Elementwise as ElementwiseOfSeveral
 from . import counterparts
-from .values import NOTHING, Array, Tensor, Unconvertible, Value
+from .values import NOTHING, STEPS_FIRST, Array, Tensor, Turned, Unconvertible, Value
 
 if TYPE_CHECKING:
     from .importer import Importer
@@ -32,7 +32,7 @@ def alike(kind: type[Layer]) -> Make:
     def make(module: nn.Module) -> Layer:
         arguments = {name: getattr(module, name) for name in names if hasattr(module, name)}
         if "bias" in arguments:  # an argument that says whether, an attribute that is the parameter or None
-            arguments["bias"] = arguments["bias"] is not None
+            arguments["bias"] = arguments["bias"] is not None and arguments["bias"] is not False
         return kind(**arguments)
 
     return make
@@ -112,6 +112,9 @@ MODULES: dict[type[nn.Module], Make] = {
     counterparts.Operation: lambda module: KNOWN[module.kind](**module.arguments),
     counterparts.Constant: alike(layers.Constant),
     counterparts.Embedding: alike(layers.Embedding),
+    counterparts.GRU: alike(layers.GRU),
+    counterparts.LSTM: alike(layers.LSTM),
+    counterparts.RNN: alike(layers.RNN),
     counterparts.LayerNorm2d: _norm_of_channels,
     counterparts.SelfAttention: _attention,
 }
@@ -126,6 +129,37 @@ def _attend(graph: Importer, module: Any, path: str, query: Value, key: Value, v
             raise Unconvertible(f"{name} is not supported")
     layer = _attention(module)
     return graph.weighed(layer, arrays_of(layer, module, path), query, name=path), NOTHING
+
+
+def _recurrent(graph: Importer, module: Any, path: str, x: Tensor, hx: Any = None) -> Any:
+    """A recurrent layer: the sequence, and the last states where anybody reads them."""
+    if not module.batch_first and not (isinstance(x, Turned) and x.dims == STEPS_FIRST):
+        raise Unconvertible("the batch must be the first axis of its input: batch_first=True")
+    kind = type(module).__mro__[[each in COMPOUND for each in type(module).__mro__].index(True)]
+    layer = alike(getattr(layers, kind.__name__))(module)
+    layer.return_states = graph.reads_more_than_first(path)
+    initial = [_first_state(graph, each) for each in (hx if isinstance(hx, tuple | list) else (hx,)) if each is not None]
+    sequence = x.value if isinstance(x, Turned) and not module.batch_first else x
+    y = graph.weighed(layer, arrays_of(layer, module, path), sequence, *initial, name=path)
+    rows, last = layer.state_rows, []
+    if rows:
+        places, size = layer.num_layers * (2 if layer.bidirectional else 1), layer.hidden_size
+        for end in range(-rows, 0, layer.num_layers):
+            part = graph.put(layers.Slice(1, end, end + layer.num_layers or None), y, name=f"{path}.states")
+            state = graph.put(layers.Reshape((places, size)), part, name=f"{path}.states")
+            last.append(Turned(state, STEPS_FIRST, f"{path}.states_permute"))
+        y = graph.put(layers.Slice(1, None, -rows), y, name=f"{path}.sequence")
+    output = y if module.batch_first else Turned(y, STEPS_FIRST, f"{path}_permute")
+    return output, (tuple(last) if layer.states == 2 else last[0]) if rows else NOTHING
+
+
+def _first_state(graph: Importer, state: Any) -> Value:
+    """States (layers · directions, n, k) with the batch first."""
+    if isinstance(state, Turned) and state.dims == STEPS_FIRST:
+        return state.value
+    if isinstance(state, Array):
+        return graph.constant(Array(state.path, state.tensor.transpose(0, 1), state.parameter), 3)
+    raise Unconvertible("the batch must be the second axis of its states")
 
 
 def _encoder_layer(
@@ -181,7 +215,10 @@ def _log_sigmoid(graph: Importer, module: Any, path: str, x: Tensor) -> Any:
 # Modules that are several layers, or that take more than one tensor.
 COMPOUND: dict[type[nn.Module], Callable[..., Any]] = {
     nn.LogSigmoid: _log_sigmoid,
+    nn.GRU: _recurrent,
+    nn.LSTM: _recurrent,
     nn.MultiheadAttention: _attend,
+    nn.RNN: _recurrent,
     nn.TransformerEncoder: _encoder,
     nn.TransformerEncoderLayer: _encoder_layer,
 }

@@ -130,6 +130,7 @@ class Turned:
 
 
 CHANNELS_LAST = (0, 2, 3, 1)
+STEPS_FIRST = (1, 0, 2)  # sequences (t, n, d)
 
 
 Tensor = Value | Turned

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .... import layers
 from ..writer import Expression
-from . import activations, arithmetic, normalization, products, rearrangement, windows
+from . import activations, arithmetic, normalization, products, rearrangement, recurrent, windows
 from .rearrangement import same
 
 __all__ = ["EXPRESSIONS", "same"]
@@ -23,5 +23,6 @@ EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     **normalization.EXPRESSIONS,
     **products.EXPRESSIONS,
     **rearrangement.EXPRESSIONS,
+    **recurrent.EXPRESSIONS,
     **windows.EXPRESSIONS,
 }

@@ -1,0 +1,165 @@
+"""Recurrent operators: RNN, LSTM, GRU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .... import layers
+from ....layers.recurrent import Recurrent
+from ....ops.layout import Array
+from ..values import Images, Known, Layout, UnsupportedError, Value
+from .elementwise import Conversion
+
+if TYPE_CHECKING:
+    from ..call import Call
+
+# Which of ONNX's gates each of ours is.
+GATES = {"RNN": (0,), "LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2)}
+FUNCTIONS = {"RNN": [["tanh"], ["relu"]], "LSTM": [["sigmoid", "tanh", "tanh"]], "GRU": [["sigmoid", "tanh"]]}
+STATES = {"RNN": 1, "LSTM": 2, "GRU": 1}
+
+
+def recurrent(call: Call) -> list[Value | None]:
+    """One layer, of one direction or both. ONNX has (t, n, d) and (directions, n, k), or the batch first."""
+    kind, batch_axis = call.node.operator, 1 - call.attribute("layout", 0)
+    x = _batch_first(call, call.data(), batch_axis)
+    weights, recurrent, bias = call.known(1), call.known(2), call.optional(3)
+    ends, reverse = _directions(call), call.attribute("direction", "forward") == "reverse"
+    functions = _functions(call, kind, len(ends))
+    length, width = x.layout.sizes[1:]
+    _require_whole_sequences(call, length)
+    if call.has(7):
+        raise UnsupportedError("it has peepholes")
+    if call.attribute("clip") is not None or call.attribute("input_forget", 0):
+        raise UnsupportedError("clip and input_forget are not supported")
+    size = recurrent.shape[2]
+    settings: dict[str, Any] = {"bias": bias is not None, "bidirectional": len(ends) == 2}
+    settings["return_states"] = states_wanted = call.needed(1) or call.needed(2)
+    if kind == "RNN":
+        settings["nonlinearity"] = functions[0]
+    if kind == "GRU":
+        settings["reset_after"] = bool(call.attribute("linear_before_reset", 0))
+    arrays: dict[str, Array] = {}
+    for number, end in enumerate(ends):
+        arrays[f"weight_ih_l0{end}"] = _rows(weights[number], kind, size)
+        arrays[f"weight_hh_l0{end}"] = _rows(recurrent[number], kind, size)
+        if bias is not None:
+            for name, part in zip(("bias_ih_l0", "bias_hh_l0"), np.split(bias[number], 2), strict=True):
+                arrays[name + end] = _rows(part, kind, size)
+    initial = [_initial(call, place, batch_axis, x.layout, len(ends), size) for place in range(5, 5 + STATES[kind])]
+    if any(initial):
+        zeros = np.zeros((len(ends), size), x.dtype)
+        initial = [each or _constant(call, zeros, x.layout) for each in initial]
+    if reverse:
+        x = call.emit(layers.Slice(x.layout.dim(1), None, None, -1), x)
+    layer: Recurrent = getattr(layers, kind)(width, size, **settings)
+    y = _called(call, layer, arrays, [x, *(each for each in initial if each)])
+    made: list[Value | None] = [None, None, None]
+    sequence = _part(call, y, 0, length) if states_wanted else y
+    if call.needed(0):
+        if reverse:
+            sequence = call.emit(layers.Slice(sequence.layout.dim(1), None, None, -1), sequence)
+        images = sequence.layout.sizes[0]
+        parted = Layout((images, length, len(ends), size), sequence.layout.batch)
+        order = (1, 2, 0, 3) if batch_axis else (0, 1, 2, 3)
+        made[0] = call.importer.transposed(call.importer.reshaped(sequence, parted), order)
+    for state in range(STATES[kind] if states_wanted else 0):
+        if call.needed(1 + state):
+            row = _part(call, y, length + state, length + state + 1)
+            parted = Layout((row.layout.sizes[0], len(ends), size), row.layout.batch)
+            order = (1, 0, 2) if batch_axis else (0, 1, 2)
+            made[1 + state] = call.importer.transposed(call.importer.reshaped(row, parted), order)
+    return made
+
+
+def _batch_first(call: Call, x: Images, axis: int) -> Images:
+    """(n, a, b), of a tensor whose batch is that axis."""
+    layout = x.layout
+    if layout.rank != 3 or layout.batch not in (None, axis) or layout.outer * layout.inner > 1:
+        raise UnsupportedError(f"it expects three axes, of which axis {axis} is the batch")
+    return call.importer.transposed(x, (1, 0, 2)) if axis else x
+
+
+def _directions(call: Call) -> tuple[str, ...]:
+    """What the names of each direction's parameters end in."""
+    direction = call.attribute("direction", "forward")
+    if direction not in ("forward", "reverse", "bidirectional"):
+        raise UnsupportedError(f"the direction {direction!r}")
+    return ("", "_reverse") if direction == "bidirectional" else ("",)
+
+
+def _functions(call: Call, kind: str, directions: int) -> list[str]:
+    """The functions of one direction; raises UnsupportedError for others than the usual."""
+    given = [str(each).lower() for each in call.attribute("activations", [])]
+    for known in FUNCTIONS[kind]:
+        if given in ([], known * directions):
+            return known
+    raise UnsupportedError(f"the functions {', '.join(given)}")
+
+
+def _require_whole_sequences(call: Call, length: int) -> None:
+    if call.has(4) and (call.known(4) != length).any():
+        raise UnsupportedError("its sequences are of different lengths")
+
+
+def _rows(array: Array, kind: str, size: int) -> Array:
+    """(gates · k, ...) with the gates in our order."""
+    parts = array.reshape(len(GATES[kind]), size, *array.shape[1:])
+    return parts[list(GATES[kind])].reshape(array.shape)
+
+
+def _initial(call: Call, place: int, axis: int, layout: Layout, directions: int, size: int) -> Images | None:
+    """The states before the first step, (n, directions, k); None for zeros."""
+    if not call.has(place):
+        return None
+    value = call.value(place)
+    if isinstance(value, Images):
+        return _batch_first(call, value, axis)
+    array = value.array.transpose(1, 0, 2) if axis else value.array
+    if not array.any():
+        return None
+    if layout.batch is None:
+        return _constant(call, array, layout)
+    return _constant(call, call.importer.per_image(array, Layout((1, directions, size), 0)), layout, value.name)
+
+
+def _constant(call: Call, array: Array, like: Layout, name: str | None = None) -> Images:
+    """States that every image has, or, where there is no batch, those of all sequences."""
+    if like.batch is None and array.ndim == 2:
+        array = np.broadcast_to(array, (like.sizes[0], *array.shape))
+    layout = Layout(array.shape, None) if like.batch is None else Layout((1, *array.shape), 0)
+    return call.importer.constant(array, layout, name, array.dtype)
+
+
+def _called(call: Call, layer: Recurrent, weights: dict[str, Array], inputs: list[Images]) -> Images:
+    """The layer's output; of sequences that are no batch, one after the other."""
+    first = inputs[0].layout
+    rows, width = first.sizes[1] + layer.state_rows, layer.hidden_size * (2 if layer.bidirectional else 1)
+    names = call.names(1, 2)
+    if first.batch is not None:
+        return call.emit(layer, *inputs, layout=Layout((1, rows, width), 0), names=names, weights=weights)
+    parts = []
+    for number in range(first.sizes[0]):
+        own = [call.importer.reshaped(_along(call, each, number), Layout(each.layout.sizes[1:], None)) for each in inputs]
+        y = call.emit(layer, *own, layout=Layout((rows, width), None), names=names, weights=weights)
+        parts.append(call.importer.reshaped(y, Layout((1, rows, width), None)))
+    if len(parts) == 1:
+        return parts[0]
+    return call.emit(layers.Concat(1), *parts, layout=Layout((len(parts), rows, width), None))
+
+
+def _along(call: Call, x: Images, number: int) -> Images:
+    """One sequence of several that are no batch."""
+    layer = layers.Slice(x.layout.dim(0), number, number + 1)
+    return call.emit(layer, x, layout=x.layout.resized({0: 1})) if x.layout.sizes[0] > 1 else x
+
+
+def _part(call: Call, y: Images, start: int, end: int) -> Images:
+    """Some rows of the output."""
+    layer = layers.Slice(y.layout.dim(1), start, end)
+    return call.emit(layer, y, layout=y.layout.resized({1: end - start}))
+
+
+CONVERSIONS: dict[str, Conversion] = {"GRU": recurrent, "LSTM": recurrent, "RNN": recurrent}

@@ -1,0 +1,538 @@
+"""Recurrent layers: RNN, LSTM and GRU."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .. import arguments
+from ..errors import ShapeError
+from ..limits import CALL
+from ..ops.dropout import dropout_kept, dropout_scale
+from ..ops.layout import Array
+from ..ops.recurrent import (
+    Gradients,
+    gru_backward,
+    gru_forward,
+    last,
+    lstm_backward,
+    lstm_forward,
+    rnn_backward,
+    rnn_forward,
+)
+from ..tensor import Parameter, Shape, Tensor
+from .base import PLACE, Block, Direction, Scratch
+from .wiring import Wiring
+
+NUMPY_CALLS = 20  # of one step of one cell, about
+
+
+class Cell(NamedTuple):
+    """One direction of one layer.
+
+    Attributes:
+        layer: Its number.
+        name: What its parameters' names end in.
+        place: Where among the initial states its own are.
+        part: Its part of the output's last axis.
+        reverse: Whether it reads from the end.
+    """
+
+    layer: int
+    name: str
+    place: int
+    part: slice
+    reverse: bool
+
+
+class Recurrent(Wiring):
+    """What RNN, LSTM and GRU share: layers on one another, directions, states, dropout. Each says what its cell does.
+
+    Class attributes:
+        gates: How many gates a cell has.
+        states: How many states it hands on to the next step.
+        beside: What forward saves beside the gates, an array of the output's shape; empty for nothing.
+    """
+
+    reads: ClassVar[set[str]] = {"input", "output"}
+    cheap = False
+    rectifies = False
+    wants_batch = True
+    gates: ClassVar[int]
+    states: ClassVar[int] = 1
+    beside: ClassVar[str] = ""
+    ignored = ("batch_first", *PLACE)
+
+    def _declare(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        return_states: bool,
+        device: Any,
+        dtype: None,
+    ) -> None:
+        """Check what all three are given, and make the parameters."""
+        name = type(self).__name__
+        arguments.placeless(name, device, dtype)
+        self.input_size = arguments.whole(name, "input_size", input_size, 1)
+        self.hidden_size = arguments.whole(name, "hidden_size", hidden_size, 1)
+        self.num_layers = arguments.whole(name, "num_layers", num_layers, 1)
+        self.bias = arguments.flag(name, "bias", bias)
+        arguments.unsupported(name, "the batch is the first axis of every array", batch_first=(batch_first, True))
+        self.dropout = arguments.number(name, "dropout", dropout, 0, 1)
+        self.bidirectional = arguments.flag(name, "bidirectional", bidirectional)
+        self.return_states = arguments.flag(name, "return_states", return_states)
+        rows = self.gates * self.hidden_size
+        for layer in range(self.num_layers):
+            width = self.input_size if layer == 0 else self._width
+            for end in self._ends:
+                shapes = ((rows, width), (rows, self.hidden_size), (rows,), (rows,))
+                for kind, shape in zip(self._kinds, shapes, strict=False):
+                    setattr(self, f"{kind}_l{layer}{end}", Parameter(shape, self._draw))
+
+    def _draw(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
+        """U(−1/√k, 1/√k), k the hidden size."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        return rng.uniform(-bound, bound, shape)
+
+    @property
+    def _ends(self) -> tuple[str, ...]:
+        """What the parameters' names end in, one for each direction."""
+        return ("", "_reverse") if self.bidirectional else ("",)
+
+    @property
+    def _kinds(self) -> tuple[str, ...]:
+        """Of parameters that each cell has."""
+        return ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
+
+    @property
+    def _width(self) -> int:
+        """Of the output: the directions side by side."""
+        return self.hidden_size * len(self._ends)
+
+    @property
+    def state_rows(self) -> int:
+        """How many rows of the output are states, behind those of the sequence."""
+        return self.states * self.num_layers if self.return_states else 0
+
+    def join(self, shapes: Sequence[Shape]) -> Shape:
+        name = type(self).__name__
+        if len(shapes) not in (1, 1 + self.states):
+            names = {1: "h0", 2: "h0 and c0"}[self.states]
+            raise ShapeError(f"{name}: expected a sequence alone or with {names}, got {len(shapes)} inputs.")
+        sequence, *initial = shapes
+        if len(sequence) != 2 or sequence[1] != self.input_size:
+            raise ShapeError(
+                f"{name}: expected sequences (length, {self.input_size}), got an input of shape {sequence}."
+            )
+        expected = (self.num_layers * len(self._ends), self.hidden_size)
+        for shape in initial:
+            if shape != expected:
+                raise ShapeError(f"{name}: expected initial states {expected}, got an input of shape {shape}.")
+        return (sequence[0] + self.state_rows, self._width)
+
+    # Working memory
+
+    def _kept(self, shape: Shape) -> dict[str, Scratch]:
+        """What forward makes and backward reads, for an output of that shape."""
+        images, rows, width = shape
+        length = rows - self.state_rows
+        spaces = {}
+        for layer in range(self.num_layers):
+            for end in self._ends:
+                spaces[f"gates_l{layer}{end}"] = Scratch((images, length, self.gates * self.hidden_size))
+                if self.beside:
+                    spaces[f"{self.beside}_l{layer}{end}"] = Scratch((images, length, self.hidden_size))
+            if layer < self.num_layers - 1:
+                spaces[f"output_l{layer}"] = Scratch((images, length, width))
+        return spaces
+
+    def saved(self, shape: Shape) -> dict[str, Scratch]:
+        return self._kept(shape)
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        images, rows, width = shape
+        length = rows - self.state_rows
+        if direction == "forward":  # outside training, where nothing is saved
+            spaces = self._kept(shape)
+        else:
+            spaces = {"grad_gates": Scratch((images, length, self.gates * self.hidden_size))}
+            if len(self._ends) == 2:
+                widest = max(self.input_size, width if self.num_layers > 1 else 0)
+                spaces["other"] = Scratch((images * length * widest,))
+            spaces |= {f"grad_l{layer}": Scratch((images, length, width)) for layer in range(self.num_layers - 1)}
+        if self.dropout and self.num_layers > 1:
+            numbers = (self.num_layers - 1) * length * width
+            drawn = (images, 8 * -(numbers // -8))  # the stream gives eight at a time
+            spaces |= {"random": Scratch(drawn, np.float32), "kept": Scratch(drawn, np.bool_)}
+            spaces |= {"dropped": Scratch((images, length, width))}
+        return spaces
+
+    def _masks(self, block: Block, shape: Shape) -> Array | None:
+        """What dropout keeps of the outputs of all layers but the last, (n, layers, t, d); the same both ways."""
+        if not (self.dropout and self.num_layers > 1 and block.training):
+            return None
+        kept = dropout_kept(block.random(block.scratch["random"]), self.dropout, block.scratch["kept"])
+        images, length, width = shape
+        numbers = (self.num_layers - 1) * length * width
+        return kept[:, :numbers].reshape(images, self.num_layers - 1, length, width)
+
+    def _dropped(self, x: Array, kept: Array, out: Array) -> Array:
+        np.multiply(x, kept, out=out)
+        return np.multiply(out, dropout_scale(self.dropout), out=out)
+
+    # The passes
+
+    def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+        held = block.saved or block.scratch
+        sequence, length = x[0].value, x[0].shape[1]
+        masks = self._masks(block, (len(sequence), length, self._width))
+        for layer in range(self.num_layers):
+            out = self._output(layer, y, length, held)
+            for cell in self._cells(layer):
+                made, beside = out[:, :, cell.part], held.get(self.beside + cell.name)
+                initial = self._initial(x, cell)
+                self._forward(
+                    sequence, self._weights(cell), initial, cell.reverse, made, held[f"gates{cell.name}"], beside
+                )
+                if self.return_states:
+                    for row, states in zip(self._rows(layer, length), (made, beside), strict=False):
+                        y.value[:, row, cell.part] = last(states, cell.reverse)
+            sequence = out
+            if masks is not None and layer < self.num_layers - 1:
+                sequence = self._dropped(out, masks[:, layer], block.scratch["dropped"])
+
+    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+        length = x[0].shape[1]
+        masks = self._masks(block, (len(y.grad), length, self._width))
+        grad_out = y.grad[:, :length]
+        for layer in reversed(range(self.num_layers)):
+            if layer:
+                below, grad_below = block.saved[f"output_l{layer - 1}"], block.scratch[f"grad_l{layer - 1}"]
+            else:
+                below, grad_below = x[0].value, x[0].grad if x[0].has_grad else None
+            if layer and masks is not None:
+                below = self._dropped(below, masks[:, layer - 1], block.scratch["dropped"])
+            for cell in self._cells(layer):
+                adds = cell.reverse and grad_below is not None  # to what the other direction wrote
+                target = block.scratch["other"][: below.size].reshape(below.shape) if adds else grad_below
+                self._cell_backward(x, y, block, cell, below, grad_out[:, :, cell.part], target)
+                if adds:
+                    grad_below += target
+            if layer and masks is not None:
+                self._dropped(grad_below, masks[:, layer - 1], grad_below)
+            grad_out = grad_below
+
+    def _cell_backward(
+        self, x: Sequence[Tensor], y: Tensor, block: Block, cell: Cell, below: Array, grad_y: Array, out: Array | None
+    ) -> None:
+        """Add the gradients of one direction of one layer; write that at its input to `out`."""
+        length = x[0].shape[1]
+        made = self._output(cell.layer, y, length, block.saved)[:, :, cell.part]
+        grad_last = [
+            y.grad[:, row, cell.part] if self.return_states else None for row in self._rows(cell.layer, length)
+        ]
+        gates, beside = block.saved[f"gates{cell.name}"], block.saved.get(self.beside + cell.name)
+        gradients = self._backward(
+            below, made, grad_y, self._weights(cell), self._initial(x, cell), cell.reverse, grad_last, gates, beside,
+            block.scratch["grad_gates"], out,
+        )  # fmt: skip
+        for kind in self._kinds:
+            block.add_grad(getattr(self, kind + cell.name), getattr(gradients, kind))
+        for tensor, gradient in zip(x[1:], (gradients.h0, gradients.c0), strict=False):
+            if tensor.has_grad:
+                tensor.grad[:, cell.place] = gradient
+
+    def _cells(self, layer: int) -> list[Cell]:
+        """Those of one layer, one for each direction."""
+        size, ends = self.hidden_size, self._ends
+        return [
+            Cell(
+                layer,
+                f"_l{layer}{end}",
+                layer * len(ends) + number,
+                slice(number * size, (number + 1) * size),
+                number == 1,
+            )
+            for number, end in enumerate(ends)
+        ]
+
+    def _output(self, layer: int, y: Tensor, length: int, held: dict[str, Array]) -> Array:
+        """Where a layer's outputs are."""
+        return y.value[:, :length] if layer == self.num_layers - 1 else held[f"output_l{layer}"]
+
+    def _rows(self, layer: int, length: int) -> list[int]:
+        """Of the output, with a layer's last states."""
+        return [length + layer + self.num_layers * state for state in range(self.states)]
+
+    def _initial(self, x: Sequence[Tensor], cell: Cell) -> list[Array | None]:
+        """The states before the first step."""
+        given: list[Array | None] = [each.value[:, cell.place] for each in x[1:]]
+        return given or [None] * self.states
+
+    def _weights(self, cell: Cell) -> list[Array | None]:
+        """W_ih, W_hh, b_ih and b_hh."""
+        made: list[Array | None] = [getattr(self, kind + cell.name).array for kind in self._kinds]
+        return made if self.bias else [*made, None, None]
+
+    def _forward(
+        self, x: Array, weights: Any, initial: Any, reverse: bool, out: Array, gates: Array, beside: Any
+    ) -> None:
+        """The cell along one sequence."""
+        raise NotImplementedError
+
+    def _backward(
+        self, x: Array, y: Array, grad_y: Array, weights: Any, initial: Any, reverse: bool, grad_last: Any,
+        gates: Array, beside: Any, grad_gates: Array, out: Array | None,
+    ) -> Gradients:  # fmt: skip
+        """The way back."""
+        raise NotImplementedError
+
+    def multiplications(self, shape: Shape) -> int:
+        length, rows = shape[0] - self.state_rows, self.gates * self.hidden_size
+        widths = [self.input_size, *[self._width] * (self.num_layers - 1)]
+        return length * len(self._ends) * sum(rows * (width + self.hidden_size) for width in widths)
+
+    def work(self, shape: Shape) -> int:
+        calls = NUMPY_CALLS * (shape[0] - self.state_rows) * len(self._ends) * self.num_layers
+        return self.multiplications(shape) + calls * CALL
+
+
+class RNN(Recurrent):
+    """y_t = f(W_ih x_t + b_ih + W_hh y_{t−1} + b_hh), along a sequence, as Elman had it.
+
+    It reads a sequence alone, or with the states before the first step: `(RNN(4, 8), "sequence", "h0")` in a Graph.
+    States that are not given are zero.
+
+    Shapes: x (n, t, input_size), y (n, t, D · k), h0 (n, num_layers · D, k), with k = hidden_size and D = 2 directions
+    or 1. With `return_states` y is (n, t + num_layers, D · k): row t + l holds the states behind the last step of layer
+    l, both directions side by side.
+
+    Args:
+        input_size: Numbers a step of the sequence has.
+        hidden_size: k, numbers a state has.
+        num_layers: How many layers, each reading the outputs of the one below.
+        nonlinearity: f, "tanh" or "relu".
+        bias: Whether to add b_ih and b_hh.
+        batch_first: True, the only way there is.
+        dropout: In training, the probability that a number between two layers is left out.
+        bidirectional: Whether a second cell reads the sequence from its end; its outputs stand beside the first's.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
+        return_states: Whether to put out the last states too.
+
+    Attributes:
+        weight_ih_l0: W_ih of the first layer, (k, input_size); of the next ones, `weight_ih_l1`, (k, D · k). Those of
+            the second direction end in `_reverse`. All are drawn from U(−1/√k, 1/√k).
+        weight_hh_l0: W_hh, (k, k).
+        bias_ih_l0: b_ih, (k,).
+        bias_hh_l0: b_hh, (k,).
+
+    Raises:
+        ArgumentError: A size below one, a probability out of range, another nonlinearity.
+        ShapeError: An input that is no sequence of input_size numbers each, or states of another shape.
+
+    Derived in docs/math/recurrent.md. Elman 1990, Finding structure in time. It is torch.nn.RNN with batch_first.
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: None = None,
+        *,
+        return_states: bool = False,
+    ) -> None:
+        self.nonlinearity = arguments.choice("RNN", "nonlinearity", nonlinearity, ("tanh", "relu"))
+        self._declare(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, return_states, device, dtype
+        )
+
+    def _forward(
+        self, x: Array, weights: Any, initial: Any, reverse: bool, out: Array, gates: Array, beside: Any
+    ) -> None:
+        rnn_forward(x, *weights, *initial, self.nonlinearity, reverse, out, gates)
+
+    def _backward(
+        self, x: Array, y: Array, grad_y: Array, weights: Any, initial: Any, reverse: bool, grad_last: Any,
+        gates: Array, beside: Any, grad_gates: Array, out: Array | None,
+    ) -> Gradients:  # fmt: skip
+        return rnn_backward(
+            x, y, grad_y, *weights[:2], *initial, self.nonlinearity, reverse, *grad_last, grad_gates, out,
+            out is not None,
+        )  # fmt: skip
+
+
+class LSTM(Recurrent):
+    """y_t = o · tanh(c_t), with the cell c_t = f · c_{t−1} + i · g, along a sequence.
+
+    i, f, g, o are the quarters of W_ih x_t + b_ih + W_hh y_{t−1} + b_hh; of g the tanh, of the others the sigmoid.
+
+    It reads a sequence alone, or with the states before the first step: `(LSTM(4, 8), "sequence", "h0", "c0")` in a
+    Graph. States that are not given are zero.
+
+    Shapes: x (n, t, input_size), y (n, t, D · k), h0 and c0 (n, num_layers · D, k), with k = hidden_size and D = 2
+    directions or 1. With `return_states` y is (n, t + 2 · num_layers, D · k): row t + l holds y behind the last step of
+    layer l, row t + num_layers + l its cell, both directions side by side.
+
+    Args:
+        input_size: Numbers a step of the sequence has.
+        hidden_size: k, numbers a state has.
+        num_layers: How many layers, each reading the outputs of the one below.
+        bias: Whether to add b_ih and b_hh.
+        batch_first: True, the only way there is.
+        dropout: In training, the probability that a number between two layers is left out.
+        bidirectional: Whether a second cell reads the sequence from its end; its outputs stand beside the first's.
+        proj_size: 0: outputs that are projected to another size are not supported.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
+        return_states: Whether to put out the last states too.
+
+    Attributes:
+        weight_ih_l0: W_ih of the first layer, (4k, input_size); of the next ones, `weight_ih_l1`, (4k, D · k). Those of
+            the second direction end in `_reverse`. All are drawn from U(−1/√k, 1/√k).
+        weight_hh_l0: W_hh, (4k, k).
+        bias_ih_l0: b_ih, (4k,).
+        bias_hh_l0: b_hh, (4k,).
+
+    Raises:
+        ArgumentError: A size below one, a probability out of range, a projection.
+        ShapeError: An input that is no sequence of input_size numbers each, or states of another shape.
+
+    Derived in docs/math/recurrent.md. Hochreiter and Schmidhuber 1997, Long short-term memory. It is torch.nn.LSTM with
+    batch_first.
+    """
+
+    gates = 4
+    states = 2
+    beside = "cells"
+    ignored = ("proj_size", *Recurrent.ignored)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: None = None,
+        *,
+        return_states: bool = False,
+    ) -> None:
+        arguments.unsupported("LSTM", "put a Dense behind it", proj_size=(proj_size, 0))
+        self._declare(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, return_states, device, dtype
+        )
+
+    def _forward(
+        self, x: Array, weights: Any, initial: Any, reverse: bool, out: Array, gates: Array, beside: Any
+    ) -> None:
+        lstm_forward(x, *weights, *initial, reverse, out, gates, beside)
+
+    def _backward(
+        self, x: Array, y: Array, grad_y: Array, weights: Any, initial: Any, reverse: bool, grad_last: Any,
+        gates: Array, beside: Any, grad_gates: Array, out: Array | None,
+    ) -> Gradients:  # fmt: skip
+        return lstm_backward(
+            x, y, grad_y, *weights[:2], gates, beside, *initial, reverse, *grad_last, grad_gates, out, out is not None
+        )
+
+
+class GRU(Recurrent):
+    """y_t = (1 − z) · m + z · y_{t−1}, with m = tanh(W_im x_t + b_im + r · (W_hm y_{t−1} + b_hm)), along a sequence.
+
+    r and z are the sigmoid of the first two thirds of W_ih x_t + b_ih + W_hh y_{t−1} + b_hh; W_im, b_im, W_hm and b_hm
+    are the last third of each.
+
+    It reads a sequence alone, or with the states before the first step: `(GRU(4, 8), "sequence", "h0")` in a Graph.
+    States that are not given are zero.
+
+    Shapes: x (n, t, input_size), y (n, t, D · k), h0 (n, num_layers · D, k), with k = hidden_size and D = 2 directions
+    or 1. With `return_states` y is (n, t + num_layers, D · k): row t + l holds the states behind the last step of layer
+    l, both directions side by side.
+
+    Args:
+        input_size: Numbers a step of the sequence has.
+        hidden_size: k, numbers a state has.
+        num_layers: How many layers, each reading the outputs of the one below.
+        bias: Whether to add b_ih and b_hh.
+        batch_first: True, the only way there is.
+        dropout: In training, the probability that a number between two layers is left out.
+        bidirectional: Whether a second cell reads the sequence from its end; its outputs stand beside the first's.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
+        return_states: Whether to put out the last states too.
+        reset_after: False for m = tanh(W_im x_t + b_im + W_hm (r · y_{t−1}) + b_hm), as it was first published.
+
+    Attributes:
+        weight_ih_l0: W_ih of the first layer, (3k, input_size); of the next ones, `weight_ih_l1`, (3k, D · k). Those of
+            the second direction end in `_reverse`. All are drawn from U(−1/√k, 1/√k).
+        weight_hh_l0: W_hh, (3k, k).
+        bias_ih_l0: b_ih, (3k,).
+        bias_hh_l0: b_hh, (3k,).
+
+    Raises:
+        ArgumentError: A size below one, a probability out of range.
+        ShapeError: An input that is no sequence of input_size numbers each, or states of another shape.
+
+    Derived in docs/math/recurrent.md. Cho et al. 2014, Learning phrase representations using RNN encoder-decoder,
+    arXiv:1406.1078. It is torch.nn.GRU with batch_first.
+    """
+
+    gates = 3
+    beside = "hidden"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: None = None,
+        *,
+        return_states: bool = False,
+        reset_after: bool = True,
+    ) -> None:
+        self.reset_after = arguments.flag("GRU", "reset_after", reset_after)
+        self._declare(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, return_states, device, dtype
+        )
+
+    def _forward(
+        self, x: Array, weights: Any, initial: Any, reverse: bool, out: Array, gates: Array, beside: Any
+    ) -> None:
+        gru_forward(x, *weights, *initial, self.reset_after, reverse, out, gates, beside)
+
+    def _backward(
+        self, x: Array, y: Array, grad_y: Array, weights: Any, initial: Any, reverse: bool, grad_last: Any,
+        gates: Array, beside: Any, grad_gates: Array, out: Array | None,
+    ) -> Gradients:  # fmt: skip
+        return gru_backward(
+            x, y, grad_y, *weights[:2], gates, beside, *initial, self.reset_after, reverse, *grad_last, grad_gates, out,
+            out is not None,
+        )  # fmt: skip
