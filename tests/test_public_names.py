@@ -10,10 +10,10 @@ PUBLIC = {
     # Layers
     "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Block",
     "Conv1d", "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Dropout2d", "ELU", "Embedding", "Flatten", "GELU",
-    "GroupNorm", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "InstanceNorm2d", "Layer", "LayerNorm",
-    "LayerNorm2d", "LeakyReLU", "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish", "MultiheadAttention", "PReLU",
-    "Permute", "PixelShuffle", "ReLU", "ReLU6", "SELU", "Scratch", "Select", "SiLU", "Sigmoid", "Softmax", "Softplus",
-    "Tanh", "Unflatten", "Upsample", "ZeroPad2d",
+    "GRU", "GroupNorm", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "InstanceNorm2d", "Layer", "LayerNorm",
+    "LSTM", "LayerNorm2d", "LeakyReLU", "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish", "MultiheadAttention", "PReLU",
+    "Permute", "PixelShuffle", "RNN", "ReLU", "ReLU6", "SELU", "Scratch", "Select", "SiLU", "Sigmoid", "Softmax",
+    "Softplus", "Tanh", "Unflatten", "Upsample", "ZeroPad2d",
     # Layers of several inputs, and what wires them
     "Add", "Concat", "Constant", "Div", "Equal", "Graph", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
     "LogicalOr", "LogicalXor", "MatMul", "Maximum", "Minimum", "Mul", "Pow", "Sub", "Where",

@@ -32,6 +32,7 @@ EXCLUDED = {
     r"_empty_set|allowzero_reordered|causal_conv_with_state_kernel_size_one_expanded": "tensors without numbers",
     r"test_equal_string|strnorm": "text",
     r"identity_sequence|identity_opt": "sequences of tensors, tensors that may be missing",
+    r"lstm_with_peepholes": "gates that look at the cell",
     r"einsum_batch_diagonal": "diagonals",
     r"downsample_scales_(linear|cubic)_align_corners": "corners of sizes that are not whole, which ONNX Runtime and "
     "PyTorch round",

@@ -29,7 +29,68 @@ GROUPED = weights(4, 1, 3, 3)
 TRANSPOSED = weights(4, 3, 3, 2)
 C4 = {name: np.abs(weights(4, seed=n)) + 0.5 for n, name in enumerate(("s", "b", "m", "v"))}
 
+STEPS_FIRST = op("Transpose", "x", "t", perm=[1, 0, 2])
+
 CASES: dict[str, Any] = {
+    # Along sequences
+    "LSTM of both directions, and its last states": graph(
+        [
+            STEPS_FIRST,
+            op("LSTM", "t w r b", "a h c", hidden_size=3, direction="bidirectional"),
+            op("Add", "a h", "ah"),
+            op("Add", "ah c", "sum"),
+            op("Transpose", "sum", perm=[2, 0, 1, 3]),
+        ],
+        ("N", 5, 4),
+        w=weights(2, 12, 4),
+        r=weights(2, 12, 3, seed=1),
+        b=weights(2, 24, seed=2),
+    ),
+    "LSTM with states before the first step": graph(
+        [
+            STEPS_FIRST,
+            op("Slice", "t zero one zero", "first"),
+            op("MatMul", "first m", "h"),
+            op("Tanh", "h", "c"),
+            op("LSTM", "t w r - - h c", "a", hidden_size=3),
+            op("Transpose", "a", perm=[2, 0, 1, 3]),
+        ],
+        ("N", 5, 4),
+        w=weights(1, 12, 4),
+        r=weights(1, 12, 3, seed=1),
+        m=weights(4, 3, seed=2),
+        zero=[0],
+        one=[1],
+    ),
+    "GRU from the end, its last state alone": graph(
+        [
+            STEPS_FIRST,
+            op("GRU", "t w r b", "- h", hidden_size=3, direction="reverse", linear_before_reset=1),
+            op("Squeeze", "h zero"),
+        ],
+        ("N", 5, 4),
+        w=weights(1, 9, 4),
+        r=weights(1, 9, 3, seed=1),
+        b=weights(1, 18, seed=2),
+        zero=[0],
+    ),
+    "GRU as first published": graph(
+        [STEPS_FIRST, op("GRU", "t w r b", "a", hidden_size=3), op("Transpose", "a", perm=[2, 0, 1, 3])],
+        ("N", 5, 4),
+        w=weights(1, 9, 4),
+        r=weights(1, 9, 3, seed=1),
+        b=weights(1, 18, seed=2),
+    ),
+    "RNN, rectified": graph(
+        [
+            STEPS_FIRST,
+            op("RNN", "t w r", "a", hidden_size=3, activations=["Relu"]),
+            op("Transpose", "a", perm=[2, 0, 1, 3]),
+        ],
+        ("N", 5, 4),
+        w=weights(1, 3, 4),
+        r=weights(1, 3, 3, seed=1) / 2,
+    ),
     # Borders
     "Conv with unequal borders": graph(op("Conv", "x w b", pads=[1, 0, 2, 1]), IMAGE, w=W, b=B),
     "Conv, SAME_UPPER": graph(op("Conv", "x w b", auto_pad="SAME_UPPER", strides=[2, 2]), IMAGE, w=W, b=B),
@@ -337,7 +398,29 @@ def test_operator_becomes_the_layer_there_is(name: str, layers: list[str]) -> No
     assert kinds(import_model(CASES[name])) == layers
 
 
+LSTM = {"w": weights(1, 12, 4), "r": weights(1, 12, 3), "b": weights(1, 24), "l": np.array([5, 4, 3], np.int32)}
+LSTM |= {"p": weights(1, 9), "s": weights(1, 1, 3)}
 REFUSED: dict[str, tuple[Any, str]] = {
+    "peepholes": (
+        graph([STEPS_FIRST, op("LSTM", "t w r b - s s p", hidden_size=3)], ("N", 5, 4), **LSTM),
+        r"node 'LSTM_y', operator LSTM of opset 20 can't be run: it has peepholes\.",
+    ),
+    "sequences of several lengths": (
+        graph([STEPS_FIRST, op("LSTM", "t w r b l", hidden_size=3)], ("N", 5, 4), **LSTM),
+        r"node 'LSTM_y', operator LSTM .* can't be run: its sequences are of different lengths\.",
+    ),
+    "a recurrent layer of other functions": (
+        graph(
+            [STEPS_FIRST, op("LSTM", "t w r b", hidden_size=3, activations=["Tanh", "Tanh", "Elu"])],
+            ("N", 5, 4),
+            **LSTM,
+        ),
+        r"node 'LSTM_y', operator LSTM .* can't be run: the functions tanh, tanh, elu\.",
+    ),
+    "a recurrent layer that clips": (
+        graph([STEPS_FIRST, op("LSTM", "t w r b", hidden_size=3, clip=1.0)], ("N", 5, 4), **LSTM),
+        r"node 'LSTM_y', operator LSTM .* can't be run: clip and input_forget are not supported\.",
+    ),
     "unknown": (
         graph(op("NonZero", "x"), ("N", 5)),
         r"node 'NonZero_y', operator NonZero of opset 20 can't be run: there is no layer for it\.",

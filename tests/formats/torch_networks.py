@@ -195,6 +195,57 @@ class AttentionWeights(nn.Module):
         return y.mean(2) + weights.mean(2)
 
 
+class LastStep(nn.Module):
+    """What a recurrent layer of both directions has made at the last step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 6, 2, batch_first=True, bidirectional=True)
+        self.fc = nn.Linear(12, 3)
+
+    def forward(self, x: Any) -> Any:
+        y, _ = self.lstm(x)
+        return self.fc(y[:, -1])
+
+
+class LastStates(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 6, 2, batch_first=True)
+        self.fc = nn.Linear(6, 3)
+
+    def forward(self, x: Any) -> Any:
+        _, (h, c) = self.lstm(x)
+        return self.fc(h[-1] * c[0])
+
+
+class StepsFirst(nn.Module):
+    """Sequences with the steps in front, as PyTorch has them by default."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(4, 6, bidirectional=True)
+        self.fc = nn.Linear(12, 3)
+
+    def forward(self, x: Any) -> Any:
+        y, _ = self.gru(x.transpose(0, 1))
+        return self.fc(y.transpose(0, 1))
+
+
+class EncoderAndDecoder(nn.Module):
+    """The last state of one recurrent layer is the first of another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.GRU(4, 6, 2, batch_first=True)
+        self.decoder = nn.RNN(4, 6, 2, "relu", batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        _, h = self.encoder(x)
+        y, _ = self.decoder(torch.tanh(x), h)
+        return y
+
+
 class Anything(nn.Module):
     def forward(self, *x: Any) -> Any:
         return x[0]
@@ -238,6 +289,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], bool]] = {
         (3, 8, 6),
         False,
     ),
+    "last step": (LastStep, (5, 4), False),
+    "last states": (LastStates, (5, 4), False),
+    "steps first": (StepsFirst, (5, 4), True),
+    "encoder and decoder": (EncoderAndDecoder, (5, 4), False),
     "shared": (Shared, (3, 12, 8), False),
     "unpooling": (Unpooling, (3, 8, 12), False),
 }

@@ -171,6 +171,9 @@ WEIGHING: dict[str, Draw] = {
     "Conv1d": lambda d, s: _convolution_1d(d, s),
     "ConvTranspose2d": lambda d, s: _transposed(d, s),
     "Dense": lambda d, s: cn.Dense(s[-1], _width(d), d.flag()),
+    "RNN": lambda d, s: _recurrent(d, s, cn.RNN, nonlinearity=d.pick(["tanh", "relu"])),
+    "LSTM": lambda d, s: _recurrent(d, s, cn.LSTM),
+    "GRU": lambda d, s: _recurrent(d, s, cn.GRU, reset_after=d.flag()),
 }
 
 POOLING: dict[str, Draw] = {
@@ -241,6 +244,11 @@ def _layer_norm(d: Dice, shape: Shape) -> Any:
 def _width(d: Dice) -> int:
     """Of an output: mostly a few channels, now and then so many that products are cut in another way."""
     return d.number(1, 8) if d.flag(0.9) else d.pick([16, 40, 64, 184, 500, 1104])
+
+
+def _recurrent(d: Dice, shape: Shape, kind: Any, **arguments: Any) -> Any:
+    flags = {"bias": d.flag(), "bidirectional": d.flag(), "return_states": d.flag(0.3)}
+    return kind(shape[-1], d.number(1, 5), d.number(1, 2), **flags, **arguments)
 
 
 def _grouped(d: Dice, channels: int) -> tuple[int, int]:

@@ -33,6 +33,7 @@ from colonnade.ops import (
     pooling,
     quantization,
     rearrangement,
+    recurrent,
     reduction,
     resampling,
     sequence,
@@ -162,7 +163,50 @@ def stretched(torch_: Any, forward: Any, backward: Any) -> Case:
     return Case(forward, backward, torch_, (numbers(2, 3, 4, least=0.5), numbers(2, 1, 4, least=0.5)))
 
 
+def recurrent_case(kind: str, reverse: bool = False) -> Case:
+    """A cell along a sequence, with the states before the first step."""
+    gates, states = {"rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}[kind]
+    shapes = [(2, 6, 4), (gates * 5, 4), (gates * 5, 5), (gates * 5,), (gates * 5,), *[(2, 5)] * states]
+    forward, backward = {
+        "rnn": (recurrent.rnn_forward, recurrent.rnn_backward),
+        "lstm": (recurrent.lstm_forward, recurrent.lstm_backward),
+        "gru": (recurrent.gru_forward, recurrent.gru_backward),
+    }[kind]
+
+    def gradients(x: Array, *arrays: Array) -> Any:
+        *weights, y, g = arrays
+        made = {}
+        if kind != "rnn":
+            made["gates"] = np.empty((2, 6, gates * 5))
+            made[{"lstm": "cells", "gru": "hidden"}[kind]] = np.empty((2, 6, 5))
+            forward(x, *weights, reverse=reverse, **made)
+        first = dict(zip(("h0", "c0"), weights[4:], strict=False))
+        found = backward(x, y, g, *weights[:2], **made, **first, reverse=reverse)
+        return found[: 6 + (states == 2)]
+
+    def theirs(x: Any, weight_ih: Any, weight_hh: Any, bias_ih: Any, bias_hh: Any, *first: Any) -> Any:
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        given = dict(zip(names, (weight_ih, weight_hh, bias_ih, bias_hh), strict=True))
+        module = getattr(torch.nn, kind.upper())(4, 5, batch_first=True, dtype=torch.float64)
+        begin = tuple(each[None] for each in first) if states == 2 else first[0][None]
+        y = torch.func.functional_call(module, given, (x.flip(1) if reverse else x, begin))[0]
+        return y.flip(1) if reverse else y
+
+    return Case(
+        lambda x, *weights: forward(x, *weights, reverse=reverse),
+        gradients,
+        theirs,
+        tuple(numbers(*shape) for shape in shapes),
+    )
+
+
 CASES = {
+    "rnn": recurrent_case("rnn"),
+    "lstm": recurrent_case("lstm"),
+    "gru": recurrent_case("gru"),
+    "rnn from the end": recurrent_case("rnn", True),
+    "lstm from the end": recurrent_case("lstm", True),
+    "gru from the end": recurrent_case("gru", True),
     "relu": of_output(activation.relu_forward, activation.relu_backward, functional.relu),
     "leaky_relu": of_input(activation.leaky_relu_forward, activation.leaky_relu_backward, functional.leaky_relu),
     "leaky_relu of a slope below zero": of_input(

@@ -64,7 +64,7 @@ class Recurrent(Wiring):
     gates: ClassVar[int]
     states: ClassVar[int] = 1
     beside: ClassVar[str] = ""
-    ignored = ("batch_first", *PLACE)
+    ignored: ClassVar[tuple[str, ...]] = ("batch_first", *PLACE)
 
     def _declare(
         self,
@@ -215,6 +215,7 @@ class Recurrent(Wiring):
         masks = self._masks(block, (len(y.grad), length, self._width))
         grad_out = y.grad[:, :length]
         for layer in reversed(range(self.num_layers)):
+            grad_below: Array | None
             if layer:
                 below, grad_below = block.saved[f"output_l{layer - 1}"], block.scratch[f"grad_l{layer - 1}"]
             else:
@@ -225,11 +226,12 @@ class Recurrent(Wiring):
                 adds = cell.reverse and grad_below is not None  # to what the other direction wrote
                 target = block.scratch["other"][: below.size].reshape(below.shape) if adds else grad_below
                 self._cell_backward(x, y, block, cell, below, grad_out[:, :, cell.part], target)
-                if adds:
+                if adds and grad_below is not None and target is not None:
                     grad_below += target
-            if layer and masks is not None:
-                self._dropped(grad_below, masks[:, layer - 1], grad_below)
-            grad_out = grad_below
+            if grad_below is not None:
+                if layer and masks is not None:
+                    self._dropped(grad_below, masks[:, layer - 1], grad_below)
+                grad_out = grad_below
 
     def _cell_backward(
         self, x: Sequence[Tensor], y: Tensor, block: Block, cell: Cell, below: Array, grad_y: Array, out: Array | None
@@ -368,16 +370,17 @@ class RNN(Recurrent):
     def _forward(
         self, x: Array, weights: Any, initial: Any, reverse: bool, out: Array, gates: Array, beside: Any
     ) -> None:
-        rnn_forward(x, *weights, *initial, self.nonlinearity, reverse, out, gates)
+        w, u, b, c = weights
+        rnn_forward(x, w, u, b, c, initial[0], self.nonlinearity, reverse, out, gates)
 
     def _backward(
         self, x: Array, y: Array, grad_y: Array, weights: Any, initial: Any, reverse: bool, grad_last: Any,
         gates: Array, beside: Any, grad_gates: Array, out: Array | None,
     ) -> Gradients:  # fmt: skip
+        w, u, *_ = weights
         return rnn_backward(
-            x, y, grad_y, *weights[:2], *initial, self.nonlinearity, reverse, *grad_last, grad_gates, out,
-            out is not None,
-        )  # fmt: skip
+            x, y, grad_y, w, u, initial[0], self.nonlinearity, reverse, grad_last[0], grad_gates, out, out is not None
+        )
 
 
 class LSTM(Recurrent):
@@ -448,15 +451,18 @@ class LSTM(Recurrent):
     def _forward(
         self, x: Array, weights: Any, initial: Any, reverse: bool, out: Array, gates: Array, beside: Any
     ) -> None:
-        lstm_forward(x, *weights, *initial, reverse, out, gates, beside)
+        w, u, b, c = weights
+        lstm_forward(x, w, u, b, c, initial[0], initial[1], reverse, out, gates, beside)
 
     def _backward(
         self, x: Array, y: Array, grad_y: Array, weights: Any, initial: Any, reverse: bool, grad_last: Any,
         gates: Array, beside: Any, grad_gates: Array, out: Array | None,
     ) -> Gradients:  # fmt: skip
+        w, u, *_ = weights
         return lstm_backward(
-            x, y, grad_y, *weights[:2], gates, beside, *initial, reverse, *grad_last, grad_gates, out, out is not None
-        )
+            x, y, grad_y, w, u, gates, beside, initial[0], initial[1], reverse, grad_last[0], grad_last[1], grad_gates,
+            out, out is not None,
+        )  # fmt: skip
 
 
 class GRU(Recurrent):
@@ -526,13 +532,15 @@ class GRU(Recurrent):
     def _forward(
         self, x: Array, weights: Any, initial: Any, reverse: bool, out: Array, gates: Array, beside: Any
     ) -> None:
-        gru_forward(x, *weights, *initial, self.reset_after, reverse, out, gates, beside)
+        w, u, b, c = weights
+        gru_forward(x, w, u, b, c, initial[0], self.reset_after, reverse, out, gates, beside)
 
     def _backward(
         self, x: Array, y: Array, grad_y: Array, weights: Any, initial: Any, reverse: bool, grad_last: Any,
         gates: Array, beside: Any, grad_gates: Array, out: Array | None,
     ) -> Gradients:  # fmt: skip
+        w, u, *_ = weights
         return gru_backward(
-            x, y, grad_y, *weights[:2], gates, beside, *initial, self.reset_after, reverse, *grad_last, grad_gates, out,
+            x, y, grad_y, w, u, gates, beside, initial[0], self.reset_after, reverse, grad_last[0], grad_gates, out,
             out is not None,
         )  # fmt: skip

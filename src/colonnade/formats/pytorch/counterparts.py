@@ -134,7 +134,8 @@ class GRU(Recurrent, nn.GRU):
     def _step(self, x: Any, state: Any, name: str) -> Any:
         """The state behind one step."""
         kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        weight_ih, weight_hh, bias_ih, bias_hh = (getattr(self, kind + name, None) for kind in kinds)
+        held: list[Any] = [getattr(self, kind + name, None) for kind in kinds]
+        weight_ih, weight_hh, bias_ih, bias_hh = held
         size = self.hidden_size
         gates = functional.linear(x, weight_ih, bias_ih)
         both = functional.linear(state, weight_hh[: 2 * size], None if bias_hh is None else bias_hh[: 2 * size])

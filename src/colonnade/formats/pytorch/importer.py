@@ -20,7 +20,7 @@ from ...tensor import Shape
 from . import counterparts
 from .building import Building, describe
 from .functions import FUNCTIONS
-from .modules import COMPOUND, MODULES, arrays_of, check, known
+from .modules import COMPOUND, MODULES, arrays_of, check, known, layer_of
 from .state import to_array
 from .structure import structure
 from .tracing import needed, trace, warn_of_more_in_training
@@ -150,6 +150,7 @@ def _load(model: Model, weights: Weights, held: Mapping[str, Any]) -> None:
 
 def _followed(module: nn.Module, input_shape: Sequence[Any] | None) -> tuple[Graph, Weights]:
     try:
+        layer_of(module)
         check(module)
     except Unconvertible as reason:
         raise ArgumentError(f"from_torch: {type(module).__name__} can't be converted: {reason}.") from None

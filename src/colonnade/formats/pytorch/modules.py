@@ -77,6 +77,15 @@ def _attention(module: Any) -> Layer:
     )
 
 
+def _recurrent_layer(module: Any) -> Any:
+    """The layer of an RNN, LSTM or GRU, whatever its batch_first."""
+    name = next(each.__name__ for each in type(module).__mro__ if each in (nn.RNN, nn.LSTM, nn.GRU))
+    kind = getattr(layers, name)
+    names = ["input_size", "hidden_size", "num_layers", "bias", "dropout", "bidirectional"]
+    names += {"RNN": ["nonlinearity"], "LSTM": ["proj_size"], "GRU": []}[name]
+    return kind(**{each: getattr(module, each) for each in names})
+
+
 def _norm_of_channels(module: Any) -> Layer:
     return layers.LayerNorm2d(module.normalized_shape[0], module.eps, module.elementwise_affine)
 
@@ -117,6 +126,8 @@ MODULES: dict[type[nn.Module], Make] = {
     counterparts.RNN: alike(layers.RNN),
     counterparts.LayerNorm2d: _norm_of_channels,
     counterparts.SelfAttention: _attention,
+    # By themselves, or in a chain, they put out the sequence.
+    **{kind: _only(batch_first=True)(_recurrent_layer) for kind in (nn.RNN, nn.LSTM, nn.GRU)},
 }
 
 
@@ -135,10 +146,11 @@ def _recurrent(graph: Importer, module: Any, path: str, x: Tensor, hx: Any = Non
     """A recurrent layer: the sequence, and the last states where anybody reads them."""
     if not module.batch_first and not (isinstance(x, Turned) and x.dims == STEPS_FIRST):
         raise Unconvertible("the batch must be the first axis of its input: batch_first=True")
-    kind = type(module).__mro__[[each in COMPOUND for each in type(module).__mro__].index(True)]
-    layer = alike(getattr(layers, kind.__name__))(module)
+    layer = _recurrent_layer(module)
     layer.return_states = graph.reads_more_than_first(path)
-    initial = [_first_state(graph, each) for each in (hx if isinstance(hx, tuple | list) else (hx,)) if each is not None]
+    initial = [
+        _first_state(graph, each) for each in (hx if isinstance(hx, tuple | list) else (hx,)) if each is not None
+    ]
     sequence = x.value if isinstance(x, Turned) and not module.batch_first else x
     y = graph.weighed(layer, arrays_of(layer, module, path), sequence, *initial, name=path)
     rows, last = layer.state_rows, []
@@ -147,9 +159,9 @@ def _recurrent(graph: Importer, module: Any, path: str, x: Tensor, hx: Any = Non
         for end in range(-rows, 0, layer.num_layers):
             part = graph.put(layers.Slice(1, end, end + layer.num_layers or None), y, name=f"{path}.states")
             state = graph.put(layers.Reshape((places, size)), part, name=f"{path}.states")
-            last.append(Turned(state, STEPS_FIRST, f"{path}.states_permute"))
+            last.append(Turned(graph.value(state), STEPS_FIRST, f"{path}.states_permute"))
         y = graph.put(layers.Slice(1, None, -rows), y, name=f"{path}.sequence")
-    output = y if module.batch_first else Turned(y, STEPS_FIRST, f"{path}_permute")
+    output = y if module.batch_first else Turned(graph.value(y), STEPS_FIRST, f"{path}_permute")
     return output, (tuple(last) if layer.states == 2 else last[0]) if rows else NOTHING
 
 

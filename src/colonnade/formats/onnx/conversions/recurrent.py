@@ -9,7 +9,7 @@ import numpy as np
 from .... import layers
 from ....layers.recurrent import Recurrent
 from ....ops.layout import Array
-from ..values import Images, Known, Layout, UnsupportedError, Value
+from ..values import Images, Layout, UnsupportedError, Value
 from .elementwise import Conversion
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def recurrent(call: Call) -> list[Value | None]:
         if call.needed(1 + state):
             row = _part(call, y, length + state, length + state + 1)
             parted = Layout((row.layout.sizes[0], len(ends), size), row.layout.batch)
-            order = (1, 0, 2) if batch_axis else (0, 1, 2)
-            made[1 + state] = call.importer.transposed(call.importer.reshaped(row, parted), order)
+            swapped = (1, 0, 2) if batch_axis else (0, 1, 2)
+            made[1 + state] = call.importer.transposed(call.importer.reshaped(row, parted), swapped)
     return made
 
 
@@ -116,13 +116,22 @@ def _initial(call: Call, place: int, axis: int, layout: Layout, directions: int,
         return None
     value = call.value(place)
     if isinstance(value, Images):
-        return _batch_first(call, value, axis)
+        return None if _is_zero(call, value.node) else _batch_first(call, value, axis)
     array = value.array.transpose(1, 0, 2) if axis else value.array
     if not array.any():
         return None
     if layout.batch is None:
         return _constant(call, array, layout)
     return _constant(call, call.importer.per_image(array, Layout((1, directions, size), 0)), layout, value.name)
+
+
+def _is_zero(call: Call, node: str) -> bool:
+    """Whether a node puts out nothing but zeros, the same for every image, as states mostly begin."""
+    layer, *reads = call.importer.nodes.get(node, (None,))
+    if isinstance(layer, layers.Slice | layers.Reshape | layers.Permute | layers.Expand):
+        return _is_zero(call, reads[0])
+    weight = layer.weight if isinstance(layer, layers.Constant) else None
+    return isinstance(weight, np.ndarray) and not weight.any()
 
 
 def _constant(call: Call, array: Array, like: Layout, name: str | None = None) -> Images:
@@ -142,7 +151,9 @@ def _called(call: Call, layer: Recurrent, weights: dict[str, Array], inputs: lis
         return call.emit(layer, *inputs, layout=Layout((1, rows, width), 0), names=names, weights=weights)
     parts = []
     for number in range(first.sizes[0]):
-        own = [call.importer.reshaped(_along(call, each, number), Layout(each.layout.sizes[1:], None)) for each in inputs]
+        own = [
+            call.importer.reshaped(_along(call, each, number), Layout(each.layout.sizes[1:], None)) for each in inputs
+        ]
         y = call.emit(layer, *own, layout=Layout((rows, width), None), names=names, weights=weights)
         parts.append(call.importer.reshaped(y, Layout((1, rows, width), None)))
     if len(parts) == 1:

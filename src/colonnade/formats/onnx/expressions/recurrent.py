@@ -26,7 +26,9 @@ def recurrent(graph: GraphWriter, layer: Recurrent, x: str, *initial: str) -> st
         ]
         bias = ""
         if layer.bias:
-            parts = [_joined(graph, layer, [f"{kind}_l{number}{end}" for end in ends]) for kind in ("bias_ih", "bias_hh")]
+            parts = [
+                _joined(graph, layer, [f"{kind}_l{number}{end}" for end in ends]) for kind in ("bias_ih", "bias_hh")
+            ]
             bias = graph.node("Concat", *parts, axis=1)
         own = [_part(graph, each, number, len(ends), layer.num_layers) for each in begins]
         kind = type(layer).__name__
