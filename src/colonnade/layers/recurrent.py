@@ -59,7 +59,7 @@ class Recurrent(Wiring):
 
     reads: ClassVar[set[str]] = {"input", "output"}
     cheap = False
-    rectifies = False
+    rectifies = False  # type: ignore[assignment]
     wants_batch = True
     gates: ClassVar[int]
     states: ClassVar[int] = 1
@@ -198,7 +198,8 @@ class Recurrent(Wiring):
         for layer in range(self.num_layers):
             out = self._output(layer, y, length, held)
             for cell in self._cells(layer):
-                made, beside = out[:, :, cell.part], held.get(self.beside + cell.name)
+                made: Array = out[:, :, cell.part]
+                beside: Any = held.get(self.beside + cell.name)
                 initial = self._initial(x, cell)
                 self._forward(
                     sequence, self._weights(cell), initial, cell.reverse, made, held[f"gates{cell.name}"], beside
