@@ -2,12 +2,13 @@
 
 from .activation import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
 from .adaptive import AdaptiveMaxPool2d
-from .arithmetic import Div, Maximum, Minimum, Pow, Sub, Where
+from .arithmetic import Div, Fmod, Maximum, Minimum, Pow, Remainder, Sub, Where
 from .attention import MultiheadAttention
 from .base import Block, Layer, Scratch
 from .channel_dropout import Dropout2d
 from .comparison import Equal, Greater, GreaterEqual, Less, LessEqual, LogicalAnd, LogicalOr, LogicalXor
 from .convolution import Conv2d
+from .cumulative import CumSum
 from .dense import Dense
 from .dropout import Dropout
 from .embedding import Embedding
@@ -33,6 +34,7 @@ from .functions import (
     Trunc,
 )
 from .gates import GELU, Hardsigmoid, Hardswish, Mish, SiLU
+from .indexing import OneHot, ScatterAlongDim, TakeAlongDim, TopKIndices
 from .local_response import LocalResponseNorm
 from .log_softmax import LogSoftmax
 from .matmul import MatMul
@@ -40,7 +42,7 @@ from .normalization import BatchNorm1d, BatchNorm2d
 from .pieces import ELU, SELU, Hardtanh, PReLU, ReLU6, Softplus
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from .quantization import Dequantize, Quantize
-from .rearrangement import Expand, IndexSelect, Pad, Slice, Tile
+from .rearrangement import Expand, IndexSelect, Pad, Slice, Tile, Tril, Triu
 from .recurrent import GRU, LSTM, RNN
 from .reduction import Amax, Amin, Argmax, Argmin, LogSumExp, Mean, Prod, Sum
 from .resampling import PixelShuffle, Upsample, ZeroPad2d
@@ -53,6 +55,15 @@ from .transposed_convolution import ConvTranspose2d
 from .wiring import Add, Concat, Constant, Mul
 
 __all__ = [
+    "Triu",
+    "Tril",
+    "OneHot",
+    "TopKIndices",
+    "ScatterAlongDim",
+    "TakeAlongDim",
+    "CumSum",
+    "Fmod",
+    "Remainder",
     "Abs",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",

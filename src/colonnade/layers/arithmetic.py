@@ -1,4 +1,4 @@
-"""Arithmetic of several tensors, element by element: Sub, Div, Pow, Maximum, Minimum, Where.
+"""Arithmetic of several tensors, element by element: Sub, Div, Remainder, Fmod, Pow, Maximum, Minimum, Where.
 
 Add and Mul stand in :mod:`colonnade.layers.wiring`.
 """
@@ -68,6 +68,39 @@ class Div(OfTwo):
             arithmetic.divide_backward_left(x[1].value, y.grad, x[0].grad, quotient)
         if x[1].has_grad:
             arithmetic.divide_backward_right(x[0].value, x[1].value, y.grad, x[1].grad, quotient)
+
+
+class Remainder(OfTwo):
+    """y = x₁ − ⌊x₁ / x₂⌋ x₂: what a division leaves, with the sign of x₂.
+
+    Args:
+        stretch: Take axes of length 1 too, each stretched to the other's length as NumPy does.
+
+    After torch.remainder.
+    """
+
+    reads = {"input"}
+    truncated: ClassVar[bool] = False
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        return {"quotient": Scratch((math.prod(shape),))} if direction == "backward" else {}
+
+    def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+        arithmetic.remainder_forward(x[0].value, x[1].value, self.truncated, y.value)
+
+    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+        left, right = x
+        quotient = laid_like(y.grad, block.scratch["quotient"])
+        if right.has_grad:
+            arithmetic.remainder_backward_right(left.value, right.value, y.grad, self.truncated, right.grad, quotient)
+        if left.has_grad:
+            arithmetic.add_backward(y.grad, left.grad)
+
+
+class Fmod(Remainder):
+    """As :class:`Remainder` with the quotient cut off, so that y has the sign of x₁. After torch.fmod."""
+
+    truncated = True
 
 
 class Pow(OfTwo):

@@ -14,6 +14,21 @@ from ..tensor import Parameter, Shape, Tensor
 from .base import PLACE, Block, Direction, Layer, Scratch
 
 
+def whole_numbers(name: str, x: Array, least: int, most: int, index: Array, differs: Array) -> Array:
+    """The numbers in x as `index`, whose type is whole; `differs` is scratch of x's shape, of bools.
+
+    Raises:
+        ArgumentError: In the name of a layer, a number that is not whole, or out of range.
+    """
+    low, high = x.min(), x.max()
+    if not (low >= least and high <= most):  # so written that NaN is refused too
+        raise ArgumentError(f"{name}: expected numbers from {least} to {most}, got {high if low >= least else low:g}.")
+    np.copyto(index, x, casting="unsafe")
+    if np.not_equal(index, x, out=differs).any():
+        raise ArgumentError(f"{name}: expected whole numbers, got {x[differs][0]:g}.")
+    return index
+
+
 class Embedding(Layer):
     """y[n, ...] = weight[x[n, ...]]: the vector of each number.
 
@@ -94,15 +109,8 @@ class Embedding(Layer):
         return {"index": Scratch(shape, np.intp), "differs": Scratch(shape, np.bool_)}
 
     def _index(self, x: Array, block: Block) -> Array:
-        index, differs = block.scratch["index"], block.scratch["differs"]
-        least, most = x.min(), x.max()
-        if not (least >= 0 and most < self.num_embeddings):  # so written that NaN is refused too
-            received = most if least >= 0 else least
-            raise ArgumentError(f"Embedding: expected numbers from 0 to {self.num_embeddings - 1}, got {received:g}.")
-        np.copyto(index, x, casting="unsafe")
-        if np.not_equal(index, x, out=differs).any():
-            raise ArgumentError(f"Embedding: expected whole numbers, got {x[differs][0]:g}.")
-        return index
+        scratch = block.scratch["index"], block.scratch["differs"]
+        return whole_numbers("Embedding", x, 0, self.num_embeddings - 1, *scratch)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         embedding_forward(self._index(x.value, block), self.weight.array, y.value)

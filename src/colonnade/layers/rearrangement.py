@@ -1,4 +1,4 @@
-"""Layers that move numbers and compute none: Slice, IndexSelect, Pad, Expand, Tile."""
+"""Layers that move numbers and compute none: Slice, IndexSelect, Pad, Expand, Tile, Tril, Triu."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from .base import Block, Direction, Layer, Scratch
 MODES = ("constant", "reflect", "replicate", "circular")
 
 
+def axis_of(name: str, dim: int, shape: Shape) -> int:
+    """An axis of a batch of images of `shape`, counted from its front; raises ShapeError in the name of a layer."""
+    axis = dim + len(shape) + 1 if dim < 0 else dim
+    if not 1 <= axis <= len(shape):
+        raise ShapeError(
+            f"{name}: dim must be an axis of one image, 1 to {len(shape)}, got {dim} for an input of shape {shape}."
+        )
+    return axis
+
+
 class Rearrangement(Layer):
     """What these share: backward reads neither side, and the layer before sees through them."""
 
     reads: ClassVar[set[str]] = set()
     cheap = True
     rectifies = None
-
-    def axis(self, dim: int, shape: Shape) -> int:
-        """An axis of a batch of images of `shape`, counted from its front; raises ShapeError."""
-        axis = dim + len(shape) + 1 if dim < 0 else dim
-        if not 1 <= axis <= len(shape):
-            raise ShapeError(
-                f"{type(self).__name__}: dim must be an axis of one image, 1 to {len(shape)}, got {dim} for an "
-                f"input of shape {shape}."
-            )
-        return axis
 
 
 class Slice(Rearrangement):
@@ -59,7 +59,7 @@ class Slice(Rearrangement):
         self.end = None if end is None else arguments.whole("Slice", "end", end)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        axis = self.axis(self.dim, shape)
+        axis = axis_of(type(self).__name__, self.dim, shape)
         size = len(range(shape[axis - 1])[self.start : self.end : self.step])
         if not size:
             raise ShapeError(
@@ -99,7 +99,7 @@ class IndexSelect(Rearrangement):
             raise ArgumentError("IndexSelect: index must hold at least one place, got none.")
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        axis = self.axis(self.dim, shape)
+        axis = axis_of(type(self).__name__, self.dim, shape)
         size = shape[axis - 1]
         if outside := [place for place in self.index if not -size <= place < size]:
             raise ShapeError(f"IndexSelect: axis {axis} has {size} places, got {outside[0]} in index.")
@@ -227,3 +227,49 @@ class Tile(Rearrangement):
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         rearrangement.tile_backward(y.grad, self.repeats, x.grad)
+
+
+class Triangle(Rearrangement):
+    """What Tril and Triu share."""
+
+    upper: ClassVar[bool]
+
+    def __init__(self, diagonal: int = 0) -> None:
+        self.diagonal = arguments.whole(type(self).__name__, "diagonal", diagonal)
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) < 2:
+            raise ShapeError(f"{type(self).__name__}: expected matrices, got an input of shape {shape}.")
+        return shape
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        rearrangement.triangle_forward(x.value, self.diagonal, self.upper, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        rearrangement.triangle_backward(y.grad, self.diagonal, self.upper, x.grad)
+
+
+class Tril(Triangle):
+    """The lower triangle of each matrix, the last two axes being the matrices': zero above it.
+
+    Shapes: x (n, ..., rows, columns), y as x.
+
+    Args:
+        diagonal: The last that is kept: 0 for the main one, 1 for that above it, negative for those below.
+
+    Raises:
+        ShapeError: An input that is no matrix.
+
+    After torch.tril.
+    """
+
+    upper = False
+
+
+class Triu(Triangle):
+    """The upper triangle of each matrix, zero below it; `diagonal` is the first that is kept.
+
+    Shapes, arguments and errors as in :class:`Tril`. After torch.triu.
+    """
+
+    upper = True

@@ -80,6 +80,31 @@ def divide_backward_right(
     return np.negative(out, out=out)
 
 
+def remainder_forward(left: Array, right: Array, truncated: bool = False, out: Array | None = None) -> Array:
+    """y = x₁ − ⌊x₁ / x₂⌋ x₂, with the sign of x₂; with that of x₁, the quotient cut off, if `truncated`."""
+    return (np.fmod if truncated else np.remainder)(left, right, out=out)
+
+
+def remainder_backward_right(
+    left: Array,
+    right: Array,
+    grad_y: Array,
+    truncated: bool = False,
+    out: Array | None = None,
+    quotient: Array | None = None,
+) -> Array:
+    """grad_x₂ = −⌊x₁ / x₂⌋ · grad_y; that at x₁ is :func:`add_backward`. `quotient` is scratch of y's shape."""
+    (quotient,) = made(grad_y, quotient)
+    if truncated:
+        np.divide(left, right, out=quotient)
+        np.trunc(quotient, out=quotient)
+    else:
+        np.floor_divide(left, right, out=quotient)
+    np.multiply(quotient, grad_y, out=quotient)
+    out = _to(quotient, out)
+    return np.negative(out, out=out)
+
+
 def pow_forward(base: Array, exponent: Array, out: Array | None = None) -> Array:
     """y = x₁ ** x₂; NaN where x₁ is negative and x₂ no whole number."""
     return np.power(base, exponent, out=out)

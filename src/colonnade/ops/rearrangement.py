@@ -72,6 +72,21 @@ def tile_backward(grad_y: Array, repeats: Sequence[int], out: Array | None = Non
     return out
 
 
+def triangle_forward(x: Array, diagonal: int = 0, upper: bool = False, out: Array | None = None) -> Array:
+    """y[…, i, j] = x[…, i, j] where j ≤ i + diagonal, and zero elsewhere; where j ≥ i + diagonal if `upper`."""
+    (out,) = made(x, out)
+    np.copyto(out, x)
+    rows, columns = x.shape[-2:]
+    lower = np.tri(rows, columns, diagonal - upper, dtype=np.bool_)
+    np.copyto(out, 0, where=lower if upper else ~lower)
+    return out
+
+
+def triangle_backward(grad_y: Array, diagonal: int = 0, upper: bool = False, out: Array | None = None) -> Array:
+    """grad_x = grad_y where the number was kept, and zero elsewhere."""
+    return triangle_forward(grad_y, diagonal, upper, out)
+
+
 def _alone(shape: Sequence[int]) -> list[int]:
     """(n, s₁, s₂ …) as (n, 1, s₁, 1, s₂ …)."""
     return [shape[0], *(each for size in shape[1:] for each in (1, size))]
