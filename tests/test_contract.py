@@ -181,6 +181,11 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Expand((3, 2)), (1, 2)),
     (cn.Tile((2, 1, 3)), (2, 3, 2)),
     (cn.Tile((2, 2)), (2, 3)),
+    (cn.Tril(), (3, 4)),
+    (cn.Tril(-1), (2, 4, 3)),
+    (cn.Triu(1), (2, 3, 4)),
+    (cn.CumSum(2), (2, 3, 4)),
+    (cn.CumSum(-1, exclusive=True, reverse=True), (5,)),
     (cn.Dequantize(0.3, 2.0), (2, 3)),
     (cn.Dequantize((0.3, 0.5), (1.0, 2.0)), (2, 3, 4)),
     (cn.Resize((5, 3)), (2, 3, 4)),
@@ -312,6 +317,60 @@ GRAPHS: dict[str, tuple[cn.Graph, tuple[int, ...]]] = {
     "Div stretched": (stretched(cn.Div(stretch=True)), (2, 3, 4)),
     "Pow": (of_two(cn.Pow()), (2, 3)),
     "Pow stretched": (stretched(cn.Pow(stretch=True)), (2, 3, 4)),
+    "Remainder": (of_two(cn.Remainder()), (2, 3)),
+    "Fmod": (stretched(cn.Fmod(stretch=True)), (2, 3, 4)),
+    "TakeAlongDim": (
+        cn.Graph(
+            {
+                "exp": (cn.Exp(), "input"),
+                "cut": (cn.Slice(2, 0, 2), "input"),
+                "place": (cn.Sign(), "cut"),
+                "y": (cn.TakeAlongDim(2), "exp", "place"),
+            }
+        ),
+        (2, 3, 4),
+    ),
+    **{
+        f"ScatterAlongDim, {reduce}": (
+            cn.Graph(
+                {
+                    "exp": (cn.Exp(), "input"),
+                    "cut": (cn.Slice(2, 0, 2), "input"),
+                    "place": (cn.Sign(), "cut"),
+                    "sin": (cn.Sin(), "cut"),
+                    "y": (cn.ScatterAlongDim(2, reduce), "exp", "place", "sin"),
+                }
+            ),
+            (2, 3, 4),
+        )
+        for reduce in ("none", "add")
+    },
+    "OneHot": (cn.Graph({"sign": (cn.Sign(), "input"), "y": (cn.OneHot(3, 1), "sign")}), (2, 3)),
+    **{
+        f"GridSample, {mode}": (
+            cn.Graph(
+                {
+                    "sin": (cn.Sin(), "input"),
+                    "cut": (cn.Slice(1, 0, 2), "input"),
+                    "turned": (cn.Permute((0, 2, 3, 1)), "cut"),
+                    "grid": (cn.Tanh(), "turned"),
+                    "y": (cn.GridSample(mode, "border"), "sin", "grid"),
+                }
+            ),
+            (3, 4, 5),
+        )
+        for mode in ("linear", "nearest", "cubic")
+    },
+    "RoiAlign": (
+        cn.Graph(
+            {
+                "sin": (cn.Sin(), "input"),
+                "box": (cn.Constant((2, 4), learned=False),),
+                "y": (cn.RoiAlign((2, 3), 0.5, 2), "sin", "box"),
+            }
+        ),
+        (3, 4, 5),
+    ),
     "Maximum": (of_two(cn.Maximum()), (2, 3, 4)),
     "Maximum of three": (of_two(cn.Maximum(), "third"), (5,)),
     "Minimum": (stretched(cn.Minimum(stretch=True)), (2, 3, 4)),
@@ -390,10 +449,11 @@ def test_layer_keeps_the_contract_compiled(name: str) -> None:
 # Layers that run in NumPy between the compiled ones, wherever they stand in the table;
 # fmt: off
 IN_NUMPY = {
-    "AdaptiveMaxPool2d", "Amax", "Amin", "Ceil", "Cos", "Dequantize", "Div", "Equal", "Floor", "Greater",
-    "GreaterEqual", "Identity", "Less", "LessEqual", "LogSumExp", "LogicalAnd", "LogicalNot", "LogicalOr", "LogicalXor",
-    "Maximum", "Mean", "Minimum", "Pow", "Power", "Prod", "Round", "Sign", "Sin", "Sub", "Sum", "Trunc", "Where",
-    "GRU", "LSTM", "RNN",
+    "AdaptiveMaxPool2d", "Amax", "Amin", "Ceil", "Cos", "CumSum", "Dequantize", "Div", "Equal", "Floor", "Fmod", "GRU",
+    "Greater", "GreaterEqual", "GridSample", "Identity", "LSTM", "Less", "LessEqual", "LogSumExp", "LogicalAnd",
+    "LogicalNot", "LogicalOr", "LogicalXor", "Maximum", "Mean", "Minimum", "OneHot", "Pow", "Power", "Prod", "RNN",
+    "Remainder", "RoiAlign", "Round", "ScatterAlongDim", "Sign", "Sin", "Sub", "Sum", "TakeAlongDim", "Tril", "Triu",
+    "Trunc", "Where",
 }
 # fmt: on
 # and those that do so as they are made or on some shapes alone.

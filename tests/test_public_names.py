@@ -16,12 +16,13 @@ PUBLIC = {
     "Softplus", "Tanh", "Unflatten", "Upsample", "ZeroPad2d",
     # Layers of several inputs, and what wires them
     "Add", "Concat", "Constant", "Div", "Equal", "Graph", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
-    "LogicalOr", "LogicalXor", "MatMul", "Maximum", "Minimum", "Mul", "Pow", "Sub", "Where",
+    "LogicalOr", "LogicalXor", "MatMul", "Maximum", "Minimum", "Mul", "Pow", "Sub", "Where", "Fmod", "GridSample",
+    "Remainder", "RoiAlign", "ScatterAlongDim", "TakeAlongDim",
     # Layers that networks from elsewhere are put together from
     "Abs", "Affine", "Amax", "Amin", "Argmax", "Argmin", "CELU", "Ceil", "Cos", "Dequantize", "Erf", "Exp", "Expand",
     "Floor", "IndexSelect", "LocalResponseNorm", "Log", "LogSumExp", "LogicalNot", "Mean", "Pad", "Power", "Prod",
     "Quantize", "Reciprocal", "Reshape", "Resize", "Round", "Sign", "Sin", "Slice", "Softsign", "Sqrt", "Sum",
-    "Threshold", "Tile", "Trunc",
+    "Threshold", "Tile", "Trunc", "CumSum", "OneHot", "TopKIndices", "Tril", "Triu",
     # Losses
     "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss",
     # Optimizers, and what stands beside them

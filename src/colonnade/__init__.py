@@ -62,6 +62,7 @@ from .layers import (
     Fmod,
     Greater,
     GreaterEqual,
+    GridSample,
     GroupNorm,
     Hardsigmoid,
     Hardswish,
@@ -107,6 +108,7 @@ from .layers import (
     Remainder,
     Reshape,
     Resize,
+    RoiAlign,
     Round,
     ScatterAlongDim,
     Scratch,
@@ -180,6 +182,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "RoiAlign",
+    "GridSample",
     "Triu",
     "Tril",
     "OneHot",

@@ -55,6 +55,36 @@ def of_two(layer: Any) -> cn.Graph:
     return cn.Graph({"left": (cn.Round(), "input"), "right": (cn.Sigmoid(), "input"), "both": (layer, "left", "right")})
 
 
+def with_places(layer: Any) -> cn.Graph:
+    """A layer that takes numbers from places along axis 2, or puts them there: places that are computed."""
+    nodes: dict[str, Any] = {
+        "cut": (cn.Slice(2, 0, 2), "input"),
+        "place": (cn.Sign(), "cut"),
+        "source": (cn.Sin(), "cut"),
+    }
+    more = ("source",) if isinstance(layer, cn.ScatterAlongDim) else ()
+    return cn.Graph({**nodes, "y": (layer, "input", "place", *more)})
+
+
+def sampled(layer: Any) -> cn.Graph:
+    """An image of more than one channel looked at where two of them say, inside the image and outside."""
+    nodes: dict[str, Any] = {
+        "cut": (cn.Slice(1, 0, 2), "input"),
+        "turned": (cn.Permute((0, 2, 3, 1)), "cut"),
+        "grid": (cn.Affine(1.3), "turned"),
+    }
+    return cn.Graph({**nodes, "y": (layer, "input", "grid")})
+
+
+GRIDS = [
+    *(("linear", padding, align) for padding in ("zeros", "border", "reflection") for align in (False, True)),
+    ("nearest", "zeros", False),
+    ("nearest", "reflection", True),
+    ("cubic", "border", False),
+    ("cubic", "zeros", True),
+]
+
+
 # What the tables above do not say of the way into ONNX.
 MORE: list[tuple[Any, Shape]] = [
     (cn.MaxPool2d(2, stride=1, padding=2, dilation=4), (2, 7, 8)),  # more padding than kernel
@@ -92,6 +122,19 @@ MORE: list[tuple[Any, Shape]] = [
     (cn.Argmin(-1, keepdim=True, select_last=True), (2, 3, 4)),
     (cn.Amax((1, 3)), (2, 3, 4)),
     (cn.Argmax(2), (2, 3, 4)),
+    (cn.TopKIndices(2, 1), (4, 3)),
+    (cn.TopKIndices(2, -1, largest=False), (2, 3, 4)),
+    (Chain([cn.Argmax(2), cn.OneHot(5, 2)]), (2, 3, 4)),
+    (cn.CumSum(2), (2, 3, 4)),
+    (cn.CumSum(-1, exclusive=True, reverse=True), (2, 3)),
+    (cn.Tril(1), (2, 3, 4)),
+    (cn.Triu(), (3, 4)),
+    *((of_two(layer), (2, 3)) for layer in (cn.Remainder(), cn.Fmod())),
+    *((sampled(cn.GridSample(*how)), (3, 4, 5)) for how in GRIDS),
+    (with_places(cn.TakeAlongDim(2)), (2, 3, 4)),
+    *((with_places(cn.ScatterAlongDim(2, reduce)), (2, 3, 4)) for reduce in ("none", "add", "mul", "max", "min")),
+    (cn.Graph({"box": (cn.Constant((2, 4)),), "y": (cn.RoiAlign((2, 3), 0.5, 2, False), "input", "box")}), (3, 4, 5)),
+    (cn.Graph({"box": (cn.Constant((2, 4)),), "y": (cn.RoiAlign(2), "input", "box")}), (3, 4, 5)),
     (Chain([cn.Abs(), cn.Log(), cn.Sqrt()]), (2, 3)),  # NaN where the logarithm is negative
     *((of_two(layer), (2, 3)) for layer in (cn.Sub(), cn.Div(), cn.Pow(), cn.Maximum(), cn.Minimum(), cn.Concat(-1))),
     *((of_two(layer), (2, 3)) for layer in (cn.Equal(), cn.Less(), cn.LessEqual(), cn.Greater(), cn.GreaterEqual())),

@@ -24,16 +24,19 @@ EXCLUDED = {
     r"_to_FLOAT[84]|_e4m3fn|_e5m2|float4e2m1": "float8 and float4",
     r"_blocked": "a grid for blocks of numbers",
     r"dynamicquantizelinear.*_expanded": "a grid that is computed from the images",
-    r"window(_symmetric)?_expanded": "windows for signals, of a length: nothing is left for layers to run",
+    r"(hann|hamming|blackman)window(_symmetric)?_expanded": "windows for signals, of a length: nothing is left for "
+    "layers to run",
     r"(averagepool|maxpool|convtranspose)_3d|Conv3d|Pool3d": "three axes of pixels",
     r"maxpool_with_argmax": "the places of the maxima: a layer has one output",
     r"batchnorm_.*training_mode": "the statistics of a batch as outputs: a layer has one",
     r"test_training_dropout(_default)?(_mask)?$": "random numbers, which ONNX leaves to whoever draws them",
-    r"_empty_set|allowzero_reordered|causal_conv_with_state_kernel_size_one_expanded": "tensors without numbers",
+    r"_empty_set|tri[lu]_zero|allowzero_reordered|causal_conv_with_state_kernel_size_one_expanded": "tensors without "
+    "numbers",
     r"test_equal_string|strnorm": "text",
     r"identity_sequence|identity_opt": "sequences of tensors, tensors that may be missing",
     r"lstm_with_peepholes": "gates that look at the cell",
     r"einsum_batch_diagonal": "diagonals",
+    r"roialign_mode_max": "the greatest in each part of a box",
     r"downsample_scales_(linear|cubic)_align_corners": "corners of sizes that are not whole, which ONNX Runtime and "
     "PyTorch round",
 }

@@ -12,7 +12,7 @@ import pytest
 import colonnade as cn
 from colonnade.composites import describe
 from colonnade.composites.construction import KNOWN
-from tests.formats.exported import Shape, batch, named, numbers, of_two, with_other_numbers
+from tests.formats.exported import Shape, batch, named, numbers, of_two, sampled, with_other_numbers, with_places
 
 # Each layer with arguments that are none of its defaults; together the rows of a layer cover all that it keeps.
 ROWS: list[tuple[Any, Shape]] = [
@@ -38,6 +38,7 @@ ROWS: list[tuple[Any, Shape]] = [
     (cn.Conv2d(4, 6, (3, 2), (2, 1), (1, 2), (2, 1), 2, False), (4, 9, 8)),
     (cn.Conv2d(4, 6, (3, 2), (1, 1), "same", (1, 1)), (4, 9, 8)),
     (cn.ConvTranspose2d(4, 6, (3, 2), (2, 3), (1, 0), (1, 2), 2, False, (2, 1)), (4, 5, 4)),
+    (cn.CumSum(2, True, True), (2, 3)),
     (cn.Dense(4, 3, False), (4,)),
     (cn.Dequantize((0.3, 0.5), (1.0, 2.0), 2), (3, 2)),
     (cn.Dropout(0.3, True), (5,)),
@@ -65,6 +66,7 @@ ROWS: list[tuple[Any, Shape]] = [
     (cn.MaxPool2d((3, 2), (2, 1), (1, 0), (1, 2), ceil_mode=True), (2, 8, 8)),
     (cn.Mean((2,), True), (2, 3)),
     (cn.MultiheadAttention(6, 3, 0.2, False), (4, 6)),
+    (cn.OneHot(3, 1), (2, 3)),
     (cn.PReLU(3, 0.1), (3, 2, 2)),
     (cn.Pad((1, 2, 0, 1), "reflect"), (2, 3, 4)),
     (cn.Pad((1, 2), value=0.5), (2, 3)),
@@ -86,12 +88,20 @@ ROWS: list[tuple[Any, Shape]] = [
     (cn.Sum(2, True), (2, 3)),
     (cn.Threshold(0.4, -1.0, True), (2, 3)),
     (cn.Tile((2, 3)), (2, 3)),
+    (cn.TopKIndices(2, 1, False), (3, 2)),
+    (cn.Tril(1), (2, 3)),
+    (cn.Triu(-1), (2, 3)),
     (cn.Unflatten(2, (2, 3)), (2, 6)),
     (cn.Upsample((5, 7), None, "bilinear", True), (2, 3, 4)),
     (cn.Upsample(None, (1.7, 2.3), "bilinear", False, True), (2, 3, 4)),
     (cn.ZeroPad2d((1, 2, 0, 3)), (2, 3, 4)),
     (cn.Concat(2), ()),
     *((getattr(cn, kind)(stretch=True), ()) for kind in ("Add", "Sub", "Mul", "Div", "Pow", "Maximum", "Minimum")),
+    *((getattr(cn, kind)(stretch=True), ()) for kind in ("Remainder", "Fmod")),
+    (cn.TakeAlongDim(2), ()),
+    (cn.ScatterAlongDim(2, "add"), ()),
+    (cn.GridSample("cubic", "border", True), (3, 4, 5)),
+    (cn.RoiAlign((2, 3), 0.5, 2, False), (3, 4, 5)),
     *((getattr(cn, kind)(stretch=True), ()) for kind in ("Equal", "Less", "LessEqual", "Greater", "GreaterEqual")),
     *((getattr(cn, kind)(stretch=True), ()) for kind in ("LogicalAnd", "LogicalOr", "LogicalXor")),
     (cn.Where(stretch=True), ()),
@@ -105,6 +115,14 @@ def model_of(layer: Any, shape: Shape) -> cn.Model:
     """A model of the layer, with all that it is beside its layers away from the defaults too."""
     if isinstance(layer, cn.Constant):
         body: Any = cn.Graph({"array": (layer,), "both": (cn.Concat(2), "input", "array")})
+    elif isinstance(layer, cn.TakeAlongDim | cn.ScatterAlongDim):
+        body = with_places(layer)
+    elif isinstance(layer, cn.GridSample):
+        body = sampled(layer)
+    elif isinstance(layer, cn.RoiAlign):
+        body = cn.Graph({"box": (cn.Constant((2, 4)),), "both": (layer, "input", "box")})
+    elif isinstance(layer, cn.OneHot):
+        body = [cn.Sign(), layer]
     elif isinstance(layer, cn.Where):
         body = cn.Graph({"left": (cn.Round(), "input"), "both": (layer, "left", "input", "left")})
     else:

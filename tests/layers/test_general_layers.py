@@ -83,6 +83,12 @@ REARRANGEMENTS: list[tuple[Any, Callable[[Array], Array]]] = [
     (cn.Pad((2, 9, 1, 0), "replicate"), lambda x: np.pad(x, [(0, 0), (0, 0), (1, 0), (2, 9)], "edge")),
     (cn.Pad((2, 1, 5, 0), "circular"), lambda x: np.pad(x, [(0, 0), (0, 0), (5, 0), (2, 1)], "wrap")),
     (cn.Tile((2, 1, 3)), lambda x: np.tile(x, (1, 2, 1, 3))),
+    (cn.Tril(-1), lambda x: np.tril(x, -1)),
+    (cn.Triu(1), lambda x: np.triu(x, 1)),
+    (cn.CumSum(1), lambda x: np.cumsum(x, 1)),
+    (cn.CumSum(-1, reverse=True), lambda x: np.flip(np.cumsum(np.flip(x, -1), -1), -1)),
+    (cn.TopKIndices(2, 2), lambda x: np.argsort(-x, 2)[:, :, :2]),
+    (cn.TopKIndices(2, largest=False), lambda x: np.argsort(x, -1)[..., :2]),
 ]
 
 
@@ -119,6 +125,8 @@ JOINS: list[tuple[Any, Callable[..., Array]]] = [
     (cn.Pow(stretch=True), lambda a, b: a**b),
     (cn.Maximum(stretch=True), np.maximum),
     (cn.Minimum(stretch=True), np.minimum),
+    (cn.Remainder(stretch=True), lambda a, b: np.remainder(a, b)),
+    (cn.Fmod(stretch=True), lambda a, b: np.fmod(a, b)),
     (cn.Equal(stretch=True), np.equal),
     (cn.Less(stretch=True), np.less),
     (cn.LessEqual(stretch=True), np.less_equal),
@@ -137,7 +145,7 @@ def test_layer_of_two_is_that_of_numpy(layer: Any, function: Callable[..., Array
     nodes = {"t": (cn.Permute((0, 1, 3, 2)), "b"), "y": (layer, "a", "t")} if turned else {"y": (layer, "a", "b")}
     a, b = np.round(POSITIVE * 2), np.round(POSITIVE[::-1] * 2)
     if not turned:
-        b = b[:, :, :1] if not isinstance(layer, cn.Div) else b[:, :, :1] + 1
+        b = b[:, :, :1] if not isinstance(layer, cn.Div | cn.Remainder) else b[:, :, :1] + 1
     y = cn.Model(cn.Graph(nodes, inputs=("a", "b")), dtype="float64")((a, b))
     np.testing.assert_allclose(y, function(a, b), rtol=1e-12)
 
@@ -155,7 +163,7 @@ def test_gradients_of_equal_extremes_are_shared() -> None:
     np.testing.assert_array_equal(model.backward(np.array([6.0])), [[3, 0, 3, 0]])
 
 
-@pytest.mark.parametrize("layer", [cn.Argmax(1), cn.Argmin(1), cn.Quantize(0.1)], ids=repr)
+@pytest.mark.parametrize("layer", [cn.Argmax(1), cn.Argmin(1), cn.TopKIndices(1), cn.Quantize(0.1)], ids=repr)
 def test_what_has_no_gradient_says_so(layer: Any) -> None:
     model = cn.Model([layer])
     y = model(X, training=True)

@@ -19,6 +19,7 @@ from colonnade.ops import (
     arithmetic,
     attention,
     convolution,
+    cumulative,
     dense,
     depthwise,
     dropout,
@@ -26,6 +27,7 @@ from colonnade.ops import (
     functions,
     gates,
     gaussian,
+    indexing,
     local_response,
     matmul,
     normalization,
@@ -36,6 +38,7 @@ from colonnade.ops import (
     recurrent,
     reduction,
     resampling,
+    sampling,
     sequence,
     sequence_pooling,
     softmax,
@@ -97,9 +100,29 @@ S = Stride1d(3, 2, 1, 1, 2)
 KEPT, CHANNELS_KEPT = random.random((2, 3, 4, 5)) >= 0.4, random.random((2, 3)) >= 0.4
 FACTOR = random.random((2, 2, 5, 5))
 INDEX = random.integers(0, 7, (2, 5))
+PLACES = random.integers(-4, 4, (2, 3, 2, 5))
+BOXES = np.array([[[0.2, 0.4, 3.1, 2.5]], [[-1.0, 1.0, 2.0, 6.0]]])
 V, H = random.random((6, 4)), random.random((3, 5))
 images = numbers(2, 3, 4, 5)
 sequences = numbers(2, 4, 9)
+
+
+def roi_align(x: Any, boxes: Array, size: tuple[int, int], samples: int) -> Any:
+    """One box of each image, by a grid over it; what is a whole pixel outside counts as zero."""
+    height, width = x.shape[2:]
+    grids = []
+    for left, top, right, bottom in boxes:
+        rows = top + (bottom - top) / size[0] / samples * (np.arange(size[0] * samples) + 0.5)
+        columns = left + (right - left) / size[1] / samples * (np.arange(size[1] * samples) + 0.5)
+        seen = [(places >= -1) & (places <= end) for places, end in ((rows, height), (columns, width))]
+        places = [
+            np.clip(rows, 0, height - 1) * 2 / (height - 1) - 1,
+            np.clip(columns, 0, width - 1) * 2 / (width - 1) - 1,
+        ]
+        grids.append((np.stack(np.meshgrid(*places, indexing="ij")[::-1], axis=-1), np.outer(*seen)))
+    grid, seen_ = (torch.tensor(np.stack(each)) for each in zip(*grids, strict=True))
+    looked = functional.grid_sample(x, grid, padding_mode="border", align_corners=True) * seen_[:, None]
+    return functional.avg_pool2d(looked, samples)[:, None]
 
 
 def convolved(window: Window, groups: int = 1, inputs: int = 4, outputs: int = 6) -> Case:
@@ -302,6 +325,81 @@ CASES = {
         ],
         functional.linear,
         (numbers(2, 5, 4), numbers(3, 4), numbers(3)),
+    ),
+    "remainder": Case(
+        arithmetic.remainder_forward,
+        lambda a, b, y, g: [arithmetic.add_backward(g), arithmetic.remainder_backward_right(a, b, g)],
+        lambda a, b: a - torch.floor(a / b).detach() * b,
+        (numbers(3, 4), numbers(3, 4)),
+    ),
+    "fmod": Case(
+        lambda a, b: arithmetic.remainder_forward(a, b, truncated=True),
+        lambda a, b, y, g: [arithmetic.add_backward(g), arithmetic.remainder_backward_right(a, b, g, truncated=True)],
+        torch.fmod,
+        (numbers(3, 4), numbers(3, 4)),
+    ),
+    "cumsum": without(
+        lambda x: cumulative.cumsum_forward(x, 2),
+        lambda g: cumulative.cumsum_backward(g, 2),
+        lambda x: torch.cumsum(x, 2),
+        images,
+    ),
+    "cumsum from the end, without itself": without(
+        lambda x: cumulative.cumsum_forward(x, 2, exclusive=True, reverse=True),
+        lambda g: cumulative.cumsum_backward(g, 2, exclusive=True, reverse=True),
+        lambda x: x.sum(2, keepdim=True) - torch.cumsum(x, 2),
+        images,
+    ),
+    "triangle": without(
+        lambda x: rearrangement.triangle_forward(x, 1),
+        lambda g: rearrangement.triangle_backward(g, 1),
+        lambda x: torch.tril(x, 1),
+        images,
+    ),
+    "upper triangle": without(
+        lambda x: rearrangement.triangle_forward(x, -1, upper=True),
+        lambda g: rearrangement.triangle_backward(g, -1, upper=True),
+        lambda x: torch.triu(x, -1),
+        images,
+    ),
+    "take_along": without(
+        lambda x: indexing.take_along_forward(x, PLACES, 2),
+        lambda g: indexing.take_along_backward(PLACES, g, 2, images.shape),
+        lambda x: torch.take_along_dim(x, torch.tensor(PLACES % 4), 2),
+        images,
+    ),
+    "scatter": Case(
+        lambda x, s: indexing.scatter_forward(x, PLACES[:, :, :1], s, 2),
+        lambda x, s, y, g: [
+            indexing.scatter_backward_input(PLACES[:, :, :1], g, 2, s.shape),
+            indexing.scatter_backward_source(PLACES[:, :, :1], g, 2, s.shape),
+        ],
+        lambda x, s: torch.scatter(x, 2, torch.tensor(PLACES[:, :, :1] % 4), s),
+        (images, numbers(2, 3, 1, 5)),
+    ),
+    "scatter and add": Case(
+        lambda x, s: indexing.scatter_forward(x, PLACES, s, 2, "add"),
+        lambda x, s, y, g: [
+            indexing.scatter_backward_input(PLACES, g, 2, s.shape, "add"),
+            indexing.scatter_backward_source(PLACES, g, 2, s.shape, "add"),
+        ],
+        lambda x, s: torch.scatter_add(x, 2, torch.tensor(PLACES % 4), s),
+        (images, numbers(2, 3, 2, 5)),
+    ),
+    "grid_sample": Case(
+        sampling.grid_sample_forward,
+        lambda x, p, y, g: [
+            sampling.grid_sample_backward_input(p, g, x.shape),
+            sampling.grid_sample_backward_grid(x, p, g),
+        ],
+        lambda x, p: functional.grid_sample(x, p, align_corners=False),
+        (images, numbers(2, 6, 3, 2)),
+    ),
+    "roi_align": without(
+        lambda x: sampling.roi_align_forward(x, BOXES, (2, 3), 0.9, 2),
+        lambda g: sampling.roi_align_backward(BOXES, g, images.shape, 0.9, 2),
+        lambda x: roi_align(x, BOXES[:, 0] * 0.9 - 0.5, (2, 3), 2),
+        images,
     ),
     "matmul": Case(
         matmul.matmul_forward,

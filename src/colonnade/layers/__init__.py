@@ -47,6 +47,7 @@ from .recurrent import GRU, LSTM, RNN
 from .reduction import Amax, Amin, Argmax, Argmin, LogSumExp, Mean, Prod, Sum
 from .resampling import PixelShuffle, Upsample, ZeroPad2d
 from .resizing import Resize
+from .sampling import GridSample, RoiAlign
 from .sequence import Conv1d
 from .sequence_pooling import AvgPool1d, MaxPool1d
 from .shape import Flatten, Identity, Permute, Reshape, Select, Unflatten
@@ -55,6 +56,8 @@ from .transposed_convolution import ConvTranspose2d
 from .wiring import Add, Concat, Constant, Mul
 
 __all__ = [
+    "RoiAlign",
+    "GridSample",
     "Triu",
     "Tril",
     "OneHot",

@@ -29,7 +29,7 @@ class Indexed(Wiring):
 
     def __init__(self, dim: int = 1) -> None:
         self.dim = arguments.whole(type(self).__name__, "dim", dim)
-        self._shapes: tuple[Shape, ...] = ()
+        self.shapes: tuple[Shape, ...] = ()  # of the inputs, without the batch
 
     def _axis(self, shapes: Sequence[Shape], count: int) -> int:
         """The axis, of so many inputs of as many axes each."""
@@ -37,11 +37,11 @@ class Indexed(Wiring):
         given = ", ".join(map(str, shapes))
         if len(shapes) != count or len({len(shape) for shape in shapes}) > 1:
             raise ShapeError(f"{name}: expected {count} inputs of as many axes each, got {given}.")
-        self._shapes = tuple(shapes)
+        self.shapes = tuple(shapes)
         return axis_of(name, self.dim, shapes[0])
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        index = (shape[0], *self._shapes[1])
+        index = (shape[0], *self.shapes[1])
         return {"index": Scratch(index, np.intp), "differs": Scratch(index, np.bool_)}
 
     def _index(self, x: Sequence[Tensor], block: Block) -> Array:
@@ -50,7 +50,7 @@ class Indexed(Wiring):
         return whole_numbers(type(self).__name__, x[1].value, -size, size - 1, *scratch)
 
     def work(self, shape: Shape) -> int:
-        return 8 * sum(math.prod(each) for each in self._shapes)
+        return 8 * sum(math.prod(each) for each in self.shapes)
 
 
 class TakeAlongDim(Indexed):
@@ -97,7 +97,7 @@ class ScatterAlongDim(Indexed):
     """y = x₁, but y[n, …, x₂[n, …, i, …], …] = x₃[n, …, i, …]: numbers put to places that are computed.
 
     Of several numbers for one place the last counts. With `reduce` they are combined with what is there; there is no
-    gradient with "mul", "max" and "min": `backward` raises StateError where somebody needs it. At the places it is zero.
+    gradient with "mul", "max" and "min": `backward` raises StateError where somebody needs it. At places it is zero.
 
     Shapes: x₁ (n, ...), x₃ with as many axes, no longer than x₁ along axes other than `dim`: it goes to the first
     places there; x₂ as x₃, where length 1 is stretched along those axes; y as x₁.

@@ -75,7 +75,8 @@ def _outputs(model: Model, given: dict[str, Array], whole: bool) -> list[Array]:
     batches = []
     for name in model.inputs:
         array = given[name] if given[name].dtype.kind in "fiub" else given[name].astype(np.float32)
-        batches.append(array.reshape(1, *(array.shape or (1,))) if whole else array)
+        images, image = (1, array.shape) if whole else (len(array), array.shape[1:])
+        batches.append(array.reshape(images, *(image or (1,))))
     outputs = model(tuple(batches) if len(batches) > 1 else batches[0])
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     return [output[0] if whole else output for output in outputs]

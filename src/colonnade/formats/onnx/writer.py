@@ -77,6 +77,13 @@ class GraphWriter:
         self.nodes.append(helper.make_node(operator, inputs, made, _unused(name, self._called), **attributes))
         return made
 
+    def last(self, operator: str, outputs: int, *inputs: str, **attributes: Any) -> str:
+        """As `node`, of an operator of several outputs: the name of its last."""
+        name = self.node(operator, *inputs, **attributes)
+        others = [_unused(f"{name}/{place}", self._tensors) for place in range(outputs - 1)]
+        self.nodes[-1].output[:] = [*others, name]
+        return name
+
     def constant(self, name: str, values: ArrayLike, dtype: DTypeLike | None = None) -> str:
         """Store an array that is no parameter, and return its name.
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ...errors import ArgumentError
 from ...layers import Resize
+from ...ops.sampling import box_matrices
 
 
 class Operation(nn.Module):
@@ -307,6 +308,56 @@ def _resize(x: Any, **arguments: Any) -> Any:
 OF_SEVERAL = (Operation, GRU, LSTM, RNN)  # what may take more than one tensor
 
 # What each Operation does, by the name of the layer that it is in Colonnade.
+def _cumsum(x: Any, dim: int, exclusive: bool, reverse: bool) -> Any:
+    turned = x.flip(dim) if reverse else x
+    total = turned.cumsum(dim) - (turned if exclusive else 0)
+    return total.flip(dim) if reverse else total
+
+
+def _from_front(places: Any, size: int) -> Any:
+    """Whole numbers, those that count from the end counted from the front."""
+    return places.long() % size
+
+
+def _scatter(x: Any, index: Any, source: Any, dim: int, reduce: str) -> Any:
+    index = _from_front(index, x.shape[dim]).expand_as(source)
+    if reduce == "none":
+        return x.scatter(dim, index, source)
+    how = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
+    return x.scatter_reduce(dim, index, source, how[reduce])
+
+
+def _one_hot(x: Any, num_classes: int, dim: int) -> Any:
+    places = torch.arange(num_classes, dtype=x.dtype)
+    rank = x.dim() + 1
+    places = places.reshape(-1, *[1] * (rank - 1 - dim % rank))
+    x = x.unsqueeze(dim)
+    return ((x == places) | (x == places - num_classes)).to(x.dtype)
+
+
+def _grid_sample(x: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
+    if x.dim() == 3:  # PyTorch has no grid of one axis
+        x = x.unsqueeze(2)
+        grid = torch.stack([grid[..., 0], torch.zeros_like(grid[..., 0])], -1).unsqueeze(1)
+        return _grid_sample(x, grid, mode, padding_mode, align_corners).squeeze(2)
+    mode = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
+    return functional.grid_sample(x, grid, mode, padding_mode, align_corners)
+
+
+def _roi_align(x: Any, boxes: Any, output_size: Any, spatial_scale: float, sampling_ratio: int, aligned: bool) -> Any:
+    """As torchvision's, which need not be there: V x Hᵀ for each box."""
+    size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+    images = []
+    for image, own in zip(x, boxes.detach(), strict=True):
+        parts = []
+        for box in own.numpy():
+            pair = box_matrices(box, size, tuple(image.shape[1:]), spatial_scale, sampling_ratio, aligned, box.dtype)
+            vertical, horizontal = (torch.as_tensor(each) for each in pair)
+            parts.append(vertical @ image @ horizontal.T)
+        images.append(torch.stack(parts))
+    return torch.stack(images)
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "Abs": torch.abs,
     "Add": _several(torch.add),
@@ -318,6 +369,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Ceil": torch.ceil,
     "Concat": lambda *x, dim: torch.cat(x, dim),
     "Cos": torch.cos,
+    "CumSum": _cumsum,
     "Dequantize": _dequantize,
     "Div": _several(torch.div),
     "Equal": _logic(torch.eq),
@@ -325,8 +377,10 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Exp": torch.exp,
     "Expand": lambda x, shape: x.expand(-1, *shape),
     "Floor": torch.floor,
+    "Fmod": _several(torch.fmod),
     "Greater": _logic(torch.gt),
     "GreaterEqual": _logic(torch.ge),
+    "GridSample": _grid_sample,
     "IndexSelect": lambda x, dim, index: _places(x, dim, index),
     "Less": _logic(torch.lt),
     "LessEqual": _logic(torch.le),
@@ -341,6 +395,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Mean": lambda x, dim, keepdim: x.mean(_axes(x, dim), keepdim),
     "Minimum": _several(torch.minimum),
     "Mul": _several(torch.mul),
+    "OneHot": _one_hot,
     "Pad": lambda x, padding, mode, value: functional.pad(x, padding, mode, value if mode == "constant" else None),
     "Permute": lambda x, dims: x.permute(dims),
     "Pow": _several(torch.pow),
@@ -348,9 +403,12 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Prod": _product,
     "Quantize": _quantize,
     "Reciprocal": torch.reciprocal,
+    "Remainder": _several(torch.remainder),
     "Reshape": lambda x, shape: x.reshape(x.shape[0], *shape),
     "Resize": _resize,
+    "RoiAlign": _roi_align,
     "Round": torch.round,
+    "ScatterAlongDim": _scatter,
     "Select": lambda x, dim, index: x.select(dim, index),
     "Sign": torch.sign,
     "Sin": torch.sin,
@@ -358,7 +416,11 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Sqrt": torch.sqrt,
     "Sub": _several(torch.sub),
     "Sum": lambda x, dim, keepdim: x.sum(_axes(x, dim), keepdim),
+    "TakeAlongDim": lambda x, index, dim: torch.take_along_dim(x, _from_front(index, x.shape[dim]), dim),
     "Tile": lambda x, repeats: x.tile((1, *repeats)),
+    "TopKIndices": lambda x, k, dim, largest: (-x if largest else x).argsort(dim, stable=True).narrow(dim, 0, k).to(x),
+    "Tril": torch.tril,
+    "Triu": torch.triu,
     "Trunc": torch.trunc,
     "Where": lambda which, x, y, stretch=False: torch.where(which != 0, x, y),
 }

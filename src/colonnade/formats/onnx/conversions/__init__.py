@@ -3,6 +3,7 @@
 from . import (
     axes,
     elementwise,
+    indexing,
     normalization,
     parts,
     products,
@@ -11,6 +12,7 @@ from . import (
     reductions,
     repetition,
     resizing,
+    sampling,
     windows,
 )
 from .elementwise import Conversion
@@ -18,6 +20,7 @@ from .elementwise import Conversion
 CONVERSIONS: dict[str, Conversion] = {
     **axes.CONVERSIONS,
     **elementwise.CONVERSIONS,
+    **indexing.CONVERSIONS,
     **normalization.CONVERSIONS,
     **parts.CONVERSIONS,
     **products.CONVERSIONS,
@@ -26,6 +29,7 @@ CONVERSIONS: dict[str, Conversion] = {
     **reductions.CONVERSIONS,
     **repetition.CONVERSIONS,
     **resizing.CONVERSIONS,
+    **sampling.CONVERSIONS,
     **windows.CONVERSIONS,
 }
 

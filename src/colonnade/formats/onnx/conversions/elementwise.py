@@ -201,6 +201,11 @@ def div(call: Call) -> Value:
     return call.emit(layers.Trunc(), made) if made.dtype.kind in "iu" else made
 
 
+def mod(call: Call) -> Value:
+    make = layers.Fmod if call.attribute("fmod", 0) else layers.Remainder
+    return join(lambda: make(stretch=True))(call)  # type: ignore[return-value]
+
+
 def power(call: Call) -> Value:
     made = _by_number(call, lambda number, first: None if first else layers.Power(number))
     if made is None:
@@ -277,6 +282,7 @@ CONVERSIONS: dict[str, Conversion] = {
     "Mean": mean,
     "Min": minimum_or_maximum(layers.Minimum),
     "Mish": layer(layers.Mish),
+    "Mod": mod,
     "Mul": mul,
     "Neg": layer(lambda: layers.Affine(-1.0)),
     "Not": layer(layers.LogicalNot, BOOL),

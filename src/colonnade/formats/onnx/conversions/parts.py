@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,6 +49,23 @@ def concat(call: Call) -> Value:
         return parts[0]
     made = layout.resized({axis: sum(each.layout.sizes[axis] for each in parts)})
     return call.emit(layers.Concat(dim), *parts, layout=made, dtype=images[0].dtype)
+
+
+def beside(call: Call, value: Value, layout: Layout) -> Images:
+    """A value of as many axes as a layout, with the batch where that has it; a constant as it is for each image."""
+    if isinstance(value, Images):
+        same = [(each.rank, each.batch, each.outer, each.inner) for each in (value.layout, layout)]
+        if same[0] != same[1]:
+            raise UnsupportedError(f"it puts {in_words(value.layout.shape)} beside {in_words(layout.shape)}")
+        return value
+    array = value.array
+    if array.dtype == object or array.ndim != layout.rank:
+        raise UnsupportedError(f"it puts a constant of shape {array.shape} beside {in_words(layout.shape)}")
+    sizes = [layout.sizes[axis] if axis == layout.batch else size for axis, size in enumerate(array.shape)]
+    own = Layout(tuple(sizes), layout.batch, layout.outer, layout.inner)
+    array = np.broadcast_to(call.importer.per_image(array, own), own.image)
+    made = call.importer.constant(array, Layout((1, *own.image), 0), value.name, value.dtype)
+    return Images(made.node, own, value.dtype) if own.image else made
 
 
 def cut(call: Call, x: Images, axis: int, part: slice, name: str = "") -> Images:
@@ -125,49 +141,6 @@ def split(call: Call) -> list[Value | None]:
     return parts
 
 
-def gather(call: Call) -> Value:
-    table, index = call.value(0), call.value(1)
-    if isinstance(table, Known) or (isinstance(index, Images) and index.content is None):
-        return _look_up(call)
-    x, places = call.data(), call.known(1)
-    axis = x.layout.axis(call.attribute("axis", 0))
-    dim = x.layout.dim(axis)
-    flat = [int(each) for each in places.ravel()]
-    outside = [each for each in flat if not -x.layout.sizes[axis] <= each < x.layout.sizes[axis]]
-    if outside or not flat:
-        raise UnsupportedError(f"it takes the places {outside} of an axis of {x.layout.sizes[axis]}")
-    start = flat[0] % x.layout.sizes[axis]
-    if flat == list(range(flat[0], flat[0] + len(flat))) and start + len(flat) <= x.layout.sizes[axis]:
-        picked = cut(call, x, axis, slice(start, start + len(flat)))
-    else:
-        made = x.layout.resized({axis: len(flat)})
-        picked = call.emit(layers.IndexSelect(dim, flat), x, layout=made)
-    before = picked.layout.without([axis])
-    layout = before.with_ones([axis + number for number in range(places.ndim)])
-    layout = layout.resized({axis + number: each for number, each in enumerate(places.shape)})
-    return call.importer.reshaped(picked, layout)
-
-
-def _look_up(call: Call) -> Value:
-    """Rows of a table that the images name: an embedding."""
-    table, index = call.known(0), call.data(1)
-    if call.attribute("axis", 0) != 0 or table.ndim < 1:
-        raise UnsupportedError("a table is looked up along its first axis only")
-    width = math.prod(table.shape[1:])
-    batch = index.layout
-    layout = Layout((*batch.sizes, width), batch.batch, batch.outer, batch.inner)
-    made = call.emit(
-        layers.Embedding(len(table), width),
-        index,
-        layout=layout,
-        names=call.names(0),
-        dtype=table.dtype,
-        weights={"weight": table.reshape(len(table), width)},
-    )
-    rows = Layout((*batch.sizes, *table.shape[1:]), batch.batch, batch.outer, batch.inner)
-    return call.importer.reshaped(made, rows)
-
-
 def pad(call: Call) -> Value:
     x = call.data()
     rank = x.layout.rank
@@ -212,7 +185,6 @@ def padded(
 
 CONVERSIONS: dict[str, Conversion] = {
     "Concat": concat,
-    "Gather": gather,
     "Pad": pad,
     "Slice": slice_,
     "Split": split,

@@ -62,6 +62,18 @@ def threshold(graph: GraphWriter, layer: layers.Threshold, x: str) -> str:
     return graph.node("Where", below, graph.constant("value", float(layer.value)), x)
 
 
+def remainder(graph: GraphWriter, layer: layers.Remainder, left: str, right: str) -> str:
+    """Mod of floats has the sign of the first number: where that of the second is another, the second is added."""
+    rest = graph.node("Mod", left, right, fmod=1)
+    signs = graph.node("Mul", graph.node("Sign", rest), graph.node("Sign", right))
+    differs = graph.node("Less", signs, graph.constant("zero", 0.0))
+    return graph.node("Where", differs, graph.node("Add", rest, right), rest)
+
+
+def fmod(graph: GraphWriter, layer: layers.Fmod, left: str, right: str) -> str:
+    return graph.node("Mod", left, right, fmod=1)
+
+
 # Quantisation, on the grid of the layer and not only on those of integer types
 
 
@@ -126,6 +138,7 @@ EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     layers.Equal: comparison("Equal"),
     layers.Erf: operator("Erf"),
     layers.Exp: operator("Exp"),
+    layers.Fmod: fmod,
     layers.Floor: operator("Floor"),
     layers.Greater: comparison("Greater"),
     layers.GreaterEqual: comparison("GreaterOrEqual"),
@@ -147,6 +160,7 @@ EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     layers.Prod: reduction("ReduceProd"),
     layers.Quantize: quantize,
     layers.Reciprocal: operator("Reciprocal"),
+    layers.Remainder: remainder,
     layers.Round: operator("Round"),
     layers.Sign: operator("Sign"),
     layers.Sin: operator("Sin"),
