@@ -60,10 +60,10 @@ def with_places(layer: Any) -> cn.Graph:
     nodes: dict[str, Any] = {
         "cut": (cn.Slice(2, 0, 2), "input"),
         "place": (cn.Sign(), "cut"),
-        "source": (cn.Sin(), "cut"),
     }
-    more = ("source",) if isinstance(layer, cn.ScatterAlongDim) else ()
-    return cn.Graph({**nodes, "y": (layer, "input", "place", *more)})
+    if isinstance(layer, cn.ScatterAlongDim):
+        return cn.Graph({**nodes, "source": (cn.Sin(), "cut"), "y": (layer, "input", "place", "source")})
+    return cn.Graph({**nodes, "y": (layer, "input", "place")})
 
 
 def sampled(layer: Any) -> cn.Graph:

@@ -315,6 +315,65 @@ CASES: dict[str, Any] = {
     "DepthToSpace, DCR": graph(op("DepthToSpace", "x", blocksize=2), ("N", 8, 3, 2)),
     "DepthToSpace, CRD": graph(op("DepthToSpace", "x", blocksize=2, mode="CRD"), ("N", 8, 3, 2)),
     "SpaceToDepth": graph(op("SpaceToDepth", "x", blocksize=2), ("N", 2, 6, 4)),
+    # Places that are computed
+    "CumSum": graph(op("CumSum", "x a", reverse=1), IMAGE, a=np.array(2)),
+    "TopK": graph([op("TopK", "x k", "v i", axis=1), op("Cast", "i", "f", to=1), op("Add", "v f")], IMAGE, k=[3]),
+    "TopK of the least, of opset 11": graph(op("TopK", "x k", "y i", axis=2, largest=0), IMAGE, opset=11, k=[2]),
+    "GatherElements of computed places": graph(
+        [op("ArgMax", "x", "i", axis=2), op("GatherElements", "x i", axis=2)], IMAGE
+    ),
+    "GatherElements of known places": graph(
+        op("GatherElements", "x i", axis=3), (1, 4, 7, 6), i=np.array([0, 5] * 6).reshape(1, 2, 3, 2)
+    ),
+    "Gather at computed places": graph(
+        [op("Gather", "x z", "f", axis=1), op("ArgMax", "f", "i", axis=1, keepdims=0), op("Gather", "t i", "g", axis=1)]
+        + [op("Transpose", "g", perm=[1, 0, 2, 3])],
+        IMAGE,
+        z=np.array(0),
+        t=weights(3, 7, 2),
+    ),
+    "GatherND of each image": graph(
+        [op("ArgMax", "x", "i", axis=3), op("GatherND", "x i", batch_dims=1)], ("N", 4, 7, 4)
+    ),
+    "GatherND of known places": graph(
+        op("GatherND", "x i", batch_dims=1), (2, 4, 7, 6), i=np.array([[[0, 1], [3, -2], [1, 1]]] * 2)
+    ),
+    "ScatterElements": graph(
+        [op("ArgMax", "x", "i", axis=2), op("ReduceMax", "x", "m", axes=[1], keepdims=1)]
+        + [op("Slice", "m z e a", "c"), op("Expand", "c s", "u"), op("ScatterElements", "x i u", axis=2)],
+        IMAGE,
+        opset=17,
+        z=[0],
+        e=[1],
+        a=[2],
+        s=[1, 4, 1, 6],
+    ),
+    "ScatterND of a row": graph(
+        op("ScatterND", "x i u"), (1, 4, 7), i=np.array([[[0, 0, 2], [0, 3, 1]]]), u=weights(1, 2)
+    ),
+    "OneHot": graph(
+        [op("ArgMax", "x", "i", axis=1, keepdims=0), op("OneHot", "i d v", axis=1)],
+        IMAGE,
+        d=np.array(5),
+        v=np.array([0.5, 2.0], np.float32),
+    ),
+    "Hardmax": graph(op("Hardmax", "x", axis=2), IMAGE),
+    "Trilu": graph(op("Trilu", "x k", upper=0), IMAGE, k=np.array(-1)),
+    "Mod": graph(op("Mod", "x m", fmod=1), IMAGE, m=np.abs(weights(4, 1, 1)) + 1),
+    "GridSample": graph(
+        [op("Slice", "x z e a", "c"), op("Transpose", "c", "g", perm=[0, 2, 3, 1]), op("GridSample", "x g")],
+        IMAGE,
+        z=[0],
+        e=[2],
+        a=[1],
+    ),
+    "RoiAlign": graph(
+        [op("RoiAlign", "x b i", "r", output_height=2, output_width=3, sampling_ratio=2), op("Reshape", "r s")],
+        (1, 4, 7, 6),
+        b=np.array([[0.5, 1, 4, 5], [-1, 2, 3, 9]], np.float32),
+        i=np.zeros(2, np.int64),
+        s=[1, 2, 4, 2, 3],
+    ),
     "Tile": graph(op("Tile", "x t"), ("N", 4, 3), t=[1, 2, 3]),
     "Expand": graph(op("Expand", "x t"), ("N", 1, 3), t=[1, 4, 3]),
     # Norms
@@ -362,7 +421,8 @@ def test_operator_is_that_of_onnx_runtime(name: str) -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     ours = import_model(model)
     sizes = [size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim[1:]]
-    for images in (1, 3):
+    pinned = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
+    for images in (pinned,) if pinned else (1, 3):
         x = weights(images, *sizes, seed=images)
         theirs = session.run(None, {"x": x})[0]
         y = ours(x)

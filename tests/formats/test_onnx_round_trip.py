@@ -33,7 +33,8 @@ def comes_back(model: cn.Model, path: Path, count: int = 0) -> cn.Model:
 @pytest.mark.parametrize(("layer", "shape"), distinct([*CONTRACT_LAYERS, *MORE]), ids=named)
 def test_every_layer_comes_back(layer: Any, shape: Shape, tmp_path: Path) -> None:
     model = made([layer], shape)
-    if not getattr(layer, "track_running_stats", True) and isinstance(layer, cn.BatchNorm1d | cn.BatchNorm2d):
+    by_batch = not getattr(layer, "track_running_stats", True) and isinstance(layer, cn.BatchNorm1d | cn.BatchNorm2d)
+    if by_batch or "RoiAlign" in repr(layer):  # whose boxes are counted over the batch
         with pytest.raises(FileFormatError, match="works along axis 0, the batch"):
             comes_back(model, tmp_path)
     else:

@@ -115,10 +115,8 @@ def roi_align(x: Any, boxes: Array, size: tuple[int, int], samples: int) -> Any:
         rows = top + (bottom - top) / size[0] / samples * (np.arange(size[0] * samples) + 0.5)
         columns = left + (right - left) / size[1] / samples * (np.arange(size[1] * samples) + 0.5)
         seen = [(places >= -1) & (places <= end) for places, end in ((rows, height), (columns, width))]
-        places = [
-            np.clip(rows, 0, height - 1) * 2 / (height - 1) - 1,
-            np.clip(columns, 0, width - 1) * 2 / (width - 1) - 1,
-        ]
+        ends = ((rows, height), (columns, width))
+        places = [np.clip(each, 0, end - 1) * 2 / (end - 1) - 1 for each, end in ends]
         grids.append((np.stack(np.meshgrid(*places, indexing="ij")[::-1], axis=-1), np.outer(*seen)))
     grid, seen_ = (torch.tensor(np.stack(each)) for each in zip(*grids, strict=True))
     looked = functional.grid_sample(x, grid, padding_mode="border", align_corners=True) * seen_[:, None]

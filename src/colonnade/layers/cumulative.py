@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from .. import arguments
@@ -27,7 +29,7 @@ class CumSum(Rearrangement):
     After torch.cumsum, and CumSum of ONNX.
     """
 
-    rectifies = False
+    rectifies: ClassVar[bool | None] = False
 
     def __init__(self, dim: int, exclusive: bool = False, reverse: bool = False) -> None:
         self.dim = arguments.whole("CumSum", "dim", dim)

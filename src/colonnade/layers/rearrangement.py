@@ -34,7 +34,7 @@ class Rearrangement(Layer):
 
     reads: ClassVar[set[str]] = set()
     cheap = True
-    rectifies = None
+    rectifies: ClassVar[bool | None] = None
 
 
 class Slice(Rearrangement):

@@ -22,12 +22,12 @@ class Taps(NamedTuple):
     """The pixels that places along one axis look at.
 
     Attributes:
-        index: Which, (n, places, taps), in range.
+        pixels: Which, (n, places, taps), in range.
         weight: Of each, likewise; zero outside the image, where the border is.
         slope: Of the weights by the place as the grid gives it.
     """
 
-    index: Array
+    pixels: Array
     weight: Array
     slope: Array
 
@@ -104,10 +104,10 @@ def grid_sample_backward_grid(
 
 def _corners(taps: Sequence[Taps], sizes: Sequence[int]) -> Iterator[tuple[Array, list[Array]]]:
     """One pixel a place, by its number among all, and its weight along each axis; all combinations, one by one."""
-    for chosen in itertools.product(*(range(each.index.shape[2]) for each in taps)):
-        index: Array = np.zeros(taps[0].index.shape[:2], np.intp)
+    for chosen in itertools.product(*(range(each.pixels.shape[2]) for each in taps)):
+        index: Array = np.zeros(taps[0].pixels.shape[:2], np.intp)
         for each, size, tap in zip(taps, sizes, chosen, strict=True):
-            index = index * size + each.index[:, :, tap]
+            index = index * size + each.pixels[:, :, tap]
         yield index, [each.weight[:, :, tap] for each, tap in zip(taps, chosen, strict=True)]
 
 
@@ -188,7 +188,9 @@ def roi_align_matrix(
     more than one pixel outside counts as zero.
     """
     part = length / outputs
-    count = samples or max(math.ceil(part), 1)
+    count = samples or math.ceil(part)
+    if count < 1:  # nothing lies in a box that ends where it begins, or before
+        return np.zeros((outputs, size), dtype)
     places = start + part * (np.arange(outputs)[:, None] + (np.arange(count) + 0.5) / count)
     seen = (places >= -1) & (places <= size)
     inside = np.clip(places, 0, size - 1)
@@ -259,8 +261,9 @@ def box_matrices(
     """Of the rows, and of the columns."""
     half = 0.5 if aligned else 0.0
     left, top, right, bottom = (float(each) * scale - half for each in box)
-    least = 0.0 if aligned else 1.0
-    ways = ((top, max(bottom - top, least)), (left, max(right - left, least)))
+    ways = ((top, bottom - top), (left, right - left))
+    if not aligned:
+        ways = (top, max(bottom - top, 1.0)), (left, max(right - left, 1.0))
     vertical, horizontal = (
         roi_align_matrix(start, length, size[axis], pixels[axis], samples, dtype)
         for axis, (start, length) in enumerate(ways)

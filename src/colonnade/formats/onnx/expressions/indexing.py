@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def roi_align(graph: GraphWriter, layer: layers.RoiAlign, x: str, boxes: str) ->
     images = graph.node("CumSum", graph.node("Expand", graph.constant("one", [[1]]), shape), graph.constant("axis", 0))
     images = graph.node("Sub", images, graph.constant("first", [[1]]))
     every = graph.node("Expand", images, graph.constant("each", [1, count]))
-    how = {"output_height": rest[1], "output_width": rest[2], "sampling_ratio": layer.sampling_ratio}
+    how: dict[str, Any] = {"output_height": rest[1], "output_width": rest[2], "sampling_ratio": layer.sampling_ratio}
     if graph.opset >= 16:
         mode = "half_pixel" if layer.aligned else "output_half_pixel"
         how["coordinate_transformation_mode"] = mode
