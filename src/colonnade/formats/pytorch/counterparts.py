@@ -307,6 +307,7 @@ def _resize(x: Any, **arguments: Any) -> Any:
 
 OF_SEVERAL = (Operation, GRU, LSTM, RNN)  # what may take more than one tensor
 
+
 # What each Operation does, by the name of the layer that it is in Colonnade.
 def _cumsum(x: Any, dim: int, exclusive: bool, reverse: bool) -> Any:
     turned = x.flip(dim) if reverse else x
