@@ -50,7 +50,8 @@ class Runnable(Network):
     ) -> None:
         super().__init__(layers, seed, dtype)
         self.share_memory = arguments.flag("Model", "share_memory", share_memory)
-        self.compiled, self._wants_compiled = compiled, wanted(compiled, self.dtype)
+        self.compiled = None if compiled is None else arguments.flag("Model", "compiled", compiled)
+        self._wants_compiled = wanted(self.compiled, self.dtype)
         self.position: tuple[int, ...] = (0, 0)
         self._turns = Turns()
         self._rebuilt()

@@ -49,6 +49,23 @@ def test_the_environment_says_0_or_1(monkeypatch: pytest.MonkeyPatch) -> None:
         runs_compiled(None)
 
 
+@pytest.mark.parametrize("variable", ["COLONNADE_COMPILED", "COLONNADE_MEMORY", "COLONNADE_WORK"])
+def test_what_the_environment_says_wrongly_is_not_the_fault_of_a_file(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.safetensors"
+    cn.Model([cn.Dense(3, 2)], compiled=False).build((3,)).save(path)
+    monkeypatch.setenv(variable, "bogus")
+    with pytest.raises(ArgumentError, match=f"^{variable}.*, got 'bogus'"):
+        cn.load(path)
+
+
+@pytest.mark.parametrize("setting", ["no", 2])
+def test_a_model_is_told_true_or_false(setting: object) -> None:
+    with pytest.raises(ArgumentError, match="Model: compiled must be True or False, got "):
+        cn.Model([cn.Dense(3, 2)], compiled=setting)  # type: ignore[arg-type]
+
+
 @pytest.mark.usefixtures("no_numba")
 def test_without_numba_models_run_in_numpy_and_nothing_is_said() -> None:
     assert not runs_compiled(None)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from .. import storage
+from ..compiled import wanted
 from ..composites import Chain, Graph, construct_body
 from ..data.batches import Batches, means_and_stds
 from ..data.pixels import remembered
@@ -32,7 +33,11 @@ def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = (), li
         FileNotFoundError: No such file.
         FileFormatError: A file that is no model, is damaged, or was written by a newer version.
         LimitError: A model that takes more memory or work than it may.
+        ArgumentError: An environment variable that says what it can't.
+        MissingExtraError: It says that models run compiled, and Numba is not installed.
     """
+    limits = limits or of_files()
+    wanted(None, np.float32)  # what the environment says wrongly is not the file's fault
     tensors, metadata = storage.read(path)
     with refusing(f"{path}: not a Colonnade model: it holds no description of one", ours=True):
         description = parse_json(metadata["colonnade"])
@@ -45,7 +50,7 @@ def load(path: str | os.PathLike[str], *, custom: Sequence[type[Layer]] = (), li
         with refusing(f"{path}: not a whole Colonnade model", ours=True):
             body = construct_body(description["architecture"], {each.__name__: each for each in custom})
             require_sizes(body, tensors)
-            model = restored(body, description, tensors, limits=limits or of_files())
+            model = restored(body, description, tensors, limits=limits)
             require_normalization(model)
             return model
     except LimitError as error:
