@@ -278,6 +278,31 @@ def test_data_elsewhere_is_not(location: str, message: str, folder: Path) -> Non
         load(folder / "model.onnx")
 
 
+@pytest.mark.parametrize(("location", "added"), [("inner.bin", [1, 2, 3]), ("link.bin", [0, 0, 0])])
+def test_data_behind_links_is_read_where_that_is_asked_for(location: str, added: list[float], folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(with_outside(location, offset=4).SerializeToString())
+    np.testing.assert_allclose(cn.load(folder / "model.onnx", allow_links=True)(np.zeros((1, 3))), [added])
+    with pytest.raises(FileFormatError, match="is a link: allow_links=True follows it"):
+        cn.load(folder / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("../secret", "must lie in the model's own folder, the file names '../secret'"),
+        ("dangling.bin", "No such file"),
+        ("to_pipe", "to_pipe is no plain file"),
+        ("to_folder", "to_folder is no plain file"),
+    ],
+)
+def test_links_lead_to_plain_files(location: str, message: str, folder: Path) -> None:
+    for name, target in (("dangling.bin", "nowhere"), ("to_pipe", "pipe"), ("to_folder", "sub")):
+        (folder / name).symlink_to(folder / target)
+    (folder / "model.onnx").write_bytes(with_outside(location).SerializeToString())
+    with pytest.raises(FileFormatError, match=message):
+        cn.load(folder / "model.onnx", allow_links=True)
+
+
 @pytest.mark.parametrize(
     ("length", "offset", "message"),
     [

@@ -23,6 +23,7 @@ def load(
     custom: Sequence[type[Layer]] = (),
     memory: float | str | None = None,
     work: float | str | None = None,
+    allow_links: bool = False,
 ) -> Model:
     """The model in a file: one that :meth:`Model.save` wrote, or ONNX.
 
@@ -35,6 +36,8 @@ def load(
             COLONNADE_MEMORY says, or else all the memory of this machine, container or process.
         work: The most work of one image, in multiplications (see :meth:`colonnade.Layer.work`). By default what
             COLONNADE_WORK says, or else 5e12: some minutes of one core.
+        allow_links: Whether data of an ONNX file that lies in files beside it may lie behind links, as it does in the
+            cache of a download. Ask for it only where you know who made the links.
 
     Raises:
         FileNotFoundError: No such file.
@@ -45,11 +48,11 @@ def load(
         ArgumentError: A limit that is no positive number, or no path.
     """
     arguments.path("load", "path", path)
-    limits = of_files(memory, work)
+    limits, allow_links = of_files(memory, work), arguments.flag("load", "allow_links", allow_links)
     if os.fspath(path).lower().endswith(".onnx"):
         from . import onnx  # and with it a package that most do without
 
-        model = onnx.load(path, input_shape=input_shape, limits=limits)
+        model = onnx.load(path, input_shape=input_shape, limits=limits, allow_links=allow_links)
     else:
         from . import native  # and with it what only those need who read files
 

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def load(
-    path: str | os.PathLike[str], *, input_shape: Sequence[Any] | None = None, limits: Limits | None = None
+    path: str | os.PathLike[str],
+    *,
+    input_shape: Sequence[Any] | None = None,
+    limits: Limits | None = None,
+    allow_links: bool = False,
 ) -> Model:
     """The network in an ONNX file as a model: it plans, trains and saves as any other, without ONNX.
 
@@ -25,13 +29,14 @@ def load(
     are taken from each batch: the network is then read anew for images of another size, and its layers and what they
     have learned stay. Names of weights are kept where they are like "conv1.weight"; other layers are called as their
     nodes. Arrays that are combined with images are learned, if the file holds them, and are more than one number.
-    Numbers are computed in float32, or in float64 if an input is; whole numbers are exact up to 2²⁴. docs/onnx.md says
+    Numbers are computed in float32, those of 16 bits too, or in float64 if an input is; whole numbers are exact up to 2²⁴. docs/onnx.md says
     which operators there are.
 
     Args:
         path: The file. Data that lies outside of it is read from its own folder, and no other.
         input_shape: One image's, (c, h, w), or one of each input; by default what the file says.
         limits: What the model may take; by default those of :func:`colonnade.limits.of_files`.
+        allow_links: Whether that data may lie behind links, as in the cache of a download.
 
     Raises:
         MissingExtraError: The package onnx is not installed.
@@ -45,7 +50,7 @@ def load(
     require_onnx("load")
     from .reading import read
 
-    source = read(path)
+    source = read(path, allow_links)
     try:
         return _model(source, input_shape, limits)
     except (FileFormatError, LimitError) as error:
@@ -70,6 +75,6 @@ def _model(source: Source, input_shape: Sequence[Any] | None, limits: Limits | N
     limits = limits or of_files()
     if (made := original(source, limits)) is not None:
         return made
-    if input_shape is None and any(isinstance(size, str) for port in source.inputs for size in port.shape[1:]):
+    if input_shape is None and any(isinstance(size, str) for port in source.inputs for size in (port.shape or ())[1:]):
         return opened(source, limits)
     return Importer(source, input_shape=input_shape, limits=limits).model()

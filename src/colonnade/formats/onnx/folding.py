@@ -17,6 +17,7 @@ import onnx
 from ...limits import Limits
 from ...ops.layout import Array
 from .reading import Node
+from .tensors import widened
 from .values import Batch, Known, UnsupportedError
 
 # So many numbers a file may have us make that it does not hold, one array or all together: 1 GiB in float32.
@@ -103,7 +104,7 @@ class Folding:
             raise UnsupportedError("it is none of the operators that constants are computed with")
         self.take(_count(node, arrays))
         self.elsewhere = True
-        return [Known(np.asarray(each)) for each in _reference(node, arrays)]
+        return [Known(widened(np.asarray(each))) for each in _reference(node, arrays)]
 
 
 def _reference(node: Node, arrays: list[Array | None]) -> list[Array]:

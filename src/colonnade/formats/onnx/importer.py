@@ -166,6 +166,13 @@ class Importer:
         if port.name in self.given:
             return self.given[port.name].shape
         shape = port.shape
+        if shape is None:
+            if not self._asked(port):
+                raise FileFormatError(
+                    f"input {port.name!r}: the file says nothing of its shape: say how large an image is, "
+                    f"input_shape=(...), or --input."
+                )
+            shape = ("?", *self._asked(port))
         if unknown := [size for size in shape[1:] if not isinstance(size, int)]:
             asked = self._asked(port)
             fits = [own in (0, size) for own, size in zip(map(_open, shape[1:]), asked, strict=False)]

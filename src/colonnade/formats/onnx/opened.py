@@ -93,4 +93,4 @@ class Remake:
 
 
 def _known(port: Port) -> tuple[int | None, ...]:
-    return tuple(each if isinstance(each, int) else None for each in port.shape[1:])
+    return tuple(each if isinstance(each, int) else None for each in (port.shape or ())[1:])

@@ -16,7 +16,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 from ...documents import refusing
 from ...errors import FileFormatError
 from ...ops.layout import Array
-from .tensors import kind_of, to_array
+from .tensors import NARROW, Folder, kind_of, to_array
 
 LEAST_OPSET = 1
 STANDARD = ("", "ai.onnx")  # the two names of ONNX's own set of operators
@@ -59,12 +59,12 @@ class Port:
     Attributes:
         name: Of the value.
         dtype: Of its numbers.
-        shape: Sizes, or the names of unknown ones.
+        shape: Sizes, or the names of unknown ones; None where the file says nothing.
     """
 
     name: str
     dtype: np.dtype[Any]
-    shape: tuple[int | str, ...]
+    shape: tuple[int | str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,12 @@ class Source:
     metadata: dict[str, str]
 
 
-def read(path: str | os.PathLike[str]) -> Source:
+def read(path: str | os.PathLike[str], links: bool = False) -> Source:
     """The file at `path`.
+
+    Args:
+        path: Of the file.
+        links: Whether data that lies outside of it may lie behind links.
 
     Raises:
         FileNotFoundError: No such file.
@@ -103,12 +107,12 @@ def read(path: str | os.PathLike[str]) -> Source:
     if (size := path.stat().st_size) > GREATEST:
         raise FileFormatError(f"{path}: no ONNX file has more than {GREATEST:,} bytes, this one has {size:,}.")
     try:
-        return parse(path.read_bytes(), path.parent)
+        return parse(path.read_bytes(), Folder(path.parent, links))
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from None
 
 
-def parse(content: bytes | ModelProto, folder: Path | None = None) -> Source:
+def parse(content: bytes | ModelProto, folder: Folder | None = None) -> Source:
     """The model in some bytes, or in ONNX's own object, which is not changed.
 
     Args:
@@ -120,7 +124,7 @@ def parse(content: bytes | ModelProto, folder: Path | None = None) -> Source:
         return _parsed(content, folder)
 
 
-def _parsed(content: bytes | ModelProto, folder: Path | None) -> Source:
+def _parsed(content: bytes | ModelProto, folder: Folder | None) -> Source:
     model = ModelProto()
     if isinstance(content, ModelProto):
         model.CopyFrom(content)
@@ -131,6 +135,11 @@ def _parsed(content: bytes | ModelProto, folder: Path | None) -> Source:
         raise FileFormatError("no ONNX file: it holds no graph.")
     opset = _opset(model)
     constants = _take_constants(model.graph, folder)
+    ports = [*model.graph.input, *model.graph.output]
+    unshaped = {each.name for each in ports if not each.type.tensor_type.HasField("shape")}
+    for each in ports:
+        if each.type.HasField("tensor_type"):
+            each.type.tensor_type.shape.SetInParent()  # the checker wants one, if only an empty one
     with refusing("not a valid ONNX model"):
         onnx.checker.check_model(model)
     if model.functions:
@@ -141,8 +150,8 @@ def _parsed(content: bytes | ModelProto, folder: Path | None) -> Source:
     return Source(
         [_node(node, opset, folder) for node in graph.node],
         constants,
-        [_port(each) for each in graph.input if each.name not in constants],
-        [_port(each) for each in graph.output],
+        [_port(each, each.name not in unshaped) for each in graph.input if each.name not in constants],
+        [_port(each, each.name not in unshaped) for each in graph.output],
         {entry.key: entry.value for entry in model.metadata_props},
     )
 
@@ -158,7 +167,7 @@ def _opset(model: ModelProto) -> int:
     return opset
 
 
-def _take_constants(graph: GraphProto, folder: Path | None) -> dict[str, Array]:
+def _take_constants(graph: GraphProto, folder: Folder | None) -> dict[str, Array]:
     """The arrays that the graph begins with. In the graph empty ones are left: the checker would copy them all."""
     constants: dict[str, Array] = {}
     for tensor in graph.initializer:
@@ -196,7 +205,7 @@ def _unfolded(model: ModelProto) -> ModelProto:
     return unfolded
 
 
-def _node(proto: NodeProto, opset: int, folder: Path | None) -> Node:
+def _node(proto: NodeProto, opset: int, folder: Folder | None) -> Node:
     # One line, whatever the file says.
     kind, domain = (" ".join(text.split()) for text in (proto.op_type, proto.domain))
     operator = kind if domain in STANDARD else f"{domain}.{kind}"
@@ -221,10 +230,12 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, list) and value else value
 
 
-def _port(info: ValueInfoProto) -> Port:
+def _port(info: ValueInfoProto, shaped: bool) -> Port:
     if not info.type.HasField("tensor_type"):
         raise FileFormatError(f"{info.name!r} must be a tensor, got {info.type.WhichOneof('value') or 'nothing'}.")
     tensor = info.type.tensor_type
     kind_of(tensor.elem_type, repr(info.name))
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    dtype = np.dtype(np.float32) if dtype.name in NARROW else dtype
     shape = tuple(size.dim_value if size.HasField("dim_value") else size.dim_param or "?" for size in tensor.shape.dim)
-    return Port(info.name, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)), shape)
+    return Port(info.name, dtype, shape if shaped else None)

@@ -6,7 +6,9 @@ import math
 import os
 import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
 
+import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
@@ -18,11 +20,30 @@ BITS = {
     **dict.fromkeys(("UINT4", "INT4", "FLOAT4E2M1"), 4),
     **dict.fromkeys(("UINT2", "INT2"), 2),
 }
+# Types of which every number is a float32 too: that is what they become.
+NARROW = ("float16", "bfloat16")
 REFUSED = ("UNDEFINED", "STRING", "COMPLEX64", "COMPLEX128")
 
 
-def to_array(tensor: TensorProto, owner: str, folder: Path | None) -> Array:
-    """The array that a tensor of the file holds.
+class Folder(NamedTuple):
+    """Where data may lie that is not in the file itself.
+
+    Attributes:
+        path: Of the file's own folder.
+        links: Whether what lies there may be a link to elsewhere, as in the cache of a download.
+    """
+
+    path: Path
+    links: bool = False
+
+
+def widened(array: Array) -> Array:
+    """An array of 16-bit floating point numbers as float32; any other as it is."""
+    return array.astype(np.float32) if array.dtype.name in NARROW else array
+
+
+def to_array(tensor: TensorProto, owner: str, folder: Folder | None) -> Array:
+    """The array that a tensor of the file holds; float32 where that has 16 bits a number.
 
     Args:
         tensor: As it stands in the file.
@@ -43,7 +64,7 @@ def to_array(tensor: TensorProto, owner: str, folder: Path | None) -> Array:
     if tensor.data_location == TensorProto.EXTERNAL:
         held = TensorProto(dims=shape, data_type=tensor.data_type)
         held.raw_data = _outside(tensor, owner, folder, expected)
-        return numpy_helper.to_array(held)
+        return widened(numpy_helper.to_array(held))
     if tensor.HasField("raw_data"):
         there, wanted, unit = len(tensor.raw_data), expected, "bytes"
     else:
@@ -52,7 +73,7 @@ def to_array(tensor: TensorProto, owner: str, folder: Path | None) -> Array:
         wanted = -(-count * bits // 8) if kind in BITS else count
     if there != wanted:
         raise FileFormatError(f"{owner}: a shape of {shape} takes {wanted} {unit}, the file holds {there}.")
-    return numpy_helper.to_array(tensor)
+    return widened(numpy_helper.to_array(tensor))
 
 
 def kind_of(data_type: int, owner: str) -> str:
@@ -65,7 +86,7 @@ def kind_of(data_type: int, owner: str) -> str:
     return kind
 
 
-def _outside(tensor: TensorProto, owner: str, folder: Path | None, expected: int) -> bytes:
+def _outside(tensor: TensorProto, owner: str, folder: Folder | None, expected: int) -> bytes:
     """Bytes from another file of the same folder."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
@@ -77,9 +98,10 @@ def _outside(tensor: TensorProto, owner: str, folder: Path | None, expected: int
         length = int(entries.get("length") or expected)
     except ValueError:
         raise FileFormatError(f"{owner}: expected whole numbers for offset and length, got {entries}.") from None
-    # Links are not followed: between the check and the reading one might be put there.
+    # Unasked no link is followed: between the check and the reading one might be put there.
+    unlinked = 0 if folder.links else getattr(os, "O_NOFOLLOW", 0)
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, os.O_RDONLY | unlinked | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise FileFormatError(f"{owner}: its data should lie in {path}: {error.strerror}.") from None
     status = os.fstat(descriptor)
@@ -96,15 +118,17 @@ def _outside(tensor: TensorProto, owner: str, folder: Path | None, expected: int
         return file.read(length)
 
 
-def _inside(location: str, owner: str, folder: Path) -> Path:
-    """The path of a file in the folder, or in one below; raises for any other, and where a link is on the way."""
+def _inside(location: str, owner: str, folder: Folder) -> Path:
+    """The path of a file in the folder, or in one below; raises for any other, and where a link is on the way unasked."""
     windows, posix = PureWindowsPath(location), PurePosixPath(location)
     outside = windows.is_absolute() or windows.drive or windows.root or posix.is_absolute() or ".." in windows.parts
     if not location or "\0" in location or outside:
         raise FileFormatError(f"{owner}: its data must lie in the model's own folder, the file names {location!r}.")
-    path = folder
+    path = folder.path
     for part in posix.parts:
         path = path / part
-        if path.is_symlink():
-            raise FileFormatError(f"{owner}: its data must lie in the model's own folder, {path} is a link.")
+        if path.is_symlink() and not folder.links:
+            raise FileFormatError(
+                f"{owner}: its data must lie in the model's own folder, {path} is a link: allow_links=True follows it."
+            )
     return path

@@ -11,6 +11,7 @@ import onnx
 
 from .... import layers
 from ....layers import Layer
+from ..tensors import NARROW, widened
 from ..values import Images, Known, Layout, UnsupportedError, Value
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def cast(call: Call) -> Value:
 
 def cast_like(call: Call) -> Value:
     x, to = call.value(0), call.value(1).dtype
-    return Known(x.array.astype(to)) if isinstance(x, Known) else _cast(call, to)
+    return Known(widened(x.array.astype(to))) if isinstance(x, Known) else _cast(call, to)
 
 
 def _cast(call: Call, to: np.dtype[np.generic]) -> Value:
@@ -147,7 +148,7 @@ def _cast(call: Call, to: np.dtype[np.generic]) -> Value:
         return call.emit(layers.LogicalNot(), call.emit(layers.LogicalNot(), x), dtype=to)
     if "int" in to.name and "int" not in x.dtype.name:
         return call.emit(layers.Trunc(), x, dtype=to)
-    return Images(x.node, x.layout, to)
+    return Images(x.node, x.layout, np.dtype(np.float32) if to.name in NARROW else to)
 
 
 # Several tensors
