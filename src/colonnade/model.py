@@ -53,6 +53,10 @@ class Model(Runnable):
         body: The chain or graph that the model is.
         input_shape: One image's shape, (c, h, w), once known; a tuple of shapes where there are several inputs.
         classes: Names of the classes, one for each output, or None; saved with the model.
+        input_axes: Where the batch is among the axes of each input: 0, but for files that have it elsewhere. None for
+            one without a batch, a state of a recogniser, say: then there is one image at a time. Arrays have the file's
+            own shapes; inside, and in all that is said of shapes, the batch is in front.
+        output_axes: Likewise of each output.
         remake: Makes the graph for images of each shape, where a file leaves sizes open; None elsewhere.
         aliases: Names of parameters in a module that the model was made from, with ours; `load_state_dict` takes both.
         normalization: {"mean": [...], "std": [...]} by channel, what was done to images in [0, 1]; None; saved too.
@@ -116,6 +120,7 @@ class Model(Runnable):
         lower, upper = Model(bodies[0], **settings), Model(bodies[1], **settings)
         if self.input_shape is not None:
             upper.build(lower.build(self.input_shape).output_shape)
+        lower.input_axes, upper.output_axes = self.input_axes, self.output_axes
         lower.normalization, lower.pixels, upper.classes = self.normalization, self.pixels, self.classes
         return lower, upper
 
@@ -209,6 +214,7 @@ class Model(Runnable):
             "frozen": self.frozen,
             "fixed": self.fixed,
             "aliases": self.aliases,
+            **({"axes": [self.input_axes, self.output_axes]} if any((*self.input_axes, *self.output_axes)) else {}),
         }
 
     def summary(self, input_shape: Sequence[int] | None = None, batch_size: int = 1) -> str:
@@ -268,6 +274,8 @@ def restored(
         model.build(description["input_shape"])
     model.load_state_dict(state)
     model.classes, model.normalization = description["classes"], description["normalization"]
+    if "axes" in description:
+        model.input_axes, model.output_axes = (tuple(axes) for axes in description["axes"])
     model.pixels = description.get("pixels")  # files of before say nothing of them
     if description.get("frozen"):
         model.freeze(*description["frozen"])

@@ -56,6 +56,8 @@ class Network(Composite):
         self.remake: Remake | None = None
         self.limits: Limits | None = None
         self._unrolled = Unrolled(layers if isinstance(layers, Graph) else Chain(nodes(layers, "Model")))
+        self.input_axes: tuple[int | None, ...] = (0,) * len(self._unrolled.sources)
+        self.output_axes: tuple[int | None, ...] = (0,) * len(self._unrolled.results)
         _require_one_place(self.steps)
         self._keepers: Keepers = WeakKeyDictionary()
         self._known: dict[tuple[Shape, ...], Unrolled] = {}  # by the inputs' shapes, the one used last at the end

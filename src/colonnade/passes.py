@@ -146,7 +146,12 @@ class Runnable(Network):
         """
         batches = self._check(x)
         outputs = self._turns.take(self._train if training else self._infer, batches)
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+        return self._as_said(outputs, self.output_axes)
+
+    def _as_said(self, arrays: Sequence[Array], axes: Sequence[int | None]) -> Any:
+        """Arrays as a caller has them: the batch where it is in the file, and one alone where there is one."""
+        placed = [back(array, axis) for array, axis in zip(arrays, axes, strict=True)]
+        return placed[0] if len(placed) == 1 else tuple(placed)
 
     def _train(self, batches: Sequence[Array]) -> list[Array]:
         """Run the batch so that its backward pass may follow."""
@@ -192,6 +197,7 @@ class Runnable(Network):
         else:
             names = ", ".join(self.inputs)
             raise ArgumentError(f"Model: expected a batch for each input ({names}), got {type(x).__name__}.")
+        given = [front(each, axis) for each, axis in zip(given, self.input_axes, strict=True)]
         shape = self.input_shape
         shapes = [None] * len(given) if shape is None else shape if len(given) > 1 else [shape]
         batches = [_batch(each, shape) for each, shape in zip(given, shapes, strict=True)]
@@ -229,7 +235,7 @@ class Runnable(Network):
         if executor is None:
             raise StateError("Model: backward before forward: call model(x, training=True) first.")
         plan = executor.plan  # of what ran forward: other sizes may have come since
-        gradients = _gradients(gradient, plan.images, plan.results)
+        gradients = self._gradients(gradient, plan.images, plan.results)
         self.pending = None  # what was kept is used up
         workspace = self._workspaces.pop(True)
         for result, given in zip(plan.results, gradients, strict=True):
@@ -239,9 +245,7 @@ class Runnable(Network):
         if input_gradient and plan.reaches_input:
             at_inputs = [executor.view(source, "grad").copy(order="C") for source in plan.sources]
         self._workspaces[True] = workspace
-        if not at_inputs:
-            return None
-        return at_inputs[0] if len(at_inputs) == 1 else tuple(at_inputs)
+        return self._as_said(at_inputs, self.input_axes) if at_inputs else None
 
     def trace(self, x: Any, grad: Any = None, *, training: bool | None = None) -> Trace:
         """What goes through each layer for a batch: input, output and parameters as filled Tensors.
@@ -286,19 +290,36 @@ class Runnable(Network):
             array.fill(0xFF)  # NaN: what a layer fails to write shows
         executor = Executor(plan, memory, self.seed)
         executor.position = self.position
-        gradients = _gradients(grad, shapes[0][0], self.results) if backward else None
+        gradients = self._gradients(grad, shapes[0][0], self.results) if backward else None
         return trace(executor, [step.layer for step in self.steps], batches, gradients)
 
+    def _gradients(self, gradient: Any, images: int, results: Sequence[Edge]) -> list[Array]:
+        """The gradient at each output, as arrays; raises ShapeError where they do not fit."""
+        several = len(results) > 1
+        pairs = zip(gradient if several else [gradient], self.output_axes, strict=True)
+        gradients = [front(np.asarray(each), axis) for each, axis in pairs]
+        expected, got = [(images, *result.shape) for result in results], [each.shape for each in gradients]
+        if expected != got:
+            wanted, found = (shapes if several else shapes[0] for shapes in (expected, got))
+            raise ShapeError(f"Model: expected a gradient of shape {wanted}, got {found}.")
+        return gradients
 
-def _gradients(gradient: Any, images: int, results: Sequence[Edge]) -> list[Array]:
-    """The gradient at each output, as arrays; raises ShapeError where they do not fit."""
-    several = len(results) > 1
-    gradients = [np.asarray(each) for each in (gradient if several else [gradient])]
-    expected, got = [(images, *result.shape) for result in results], [each.shape for each in gradients]
-    if expected != got:
-        wanted, found = (shapes if several else shapes[0] for shapes in (expected, got))
-        raise ShapeError(f"Model: expected a gradient of shape {wanted}, got {found}.")
-    return gradients
+
+def front(array: Any, axis: int | None) -> Any:
+    """An array with the batch in front that is that axis of it, or one image of it; an input has one axis at least."""
+    if axis == 0:
+        return array
+    array = arguments.array("Model", "x", array)
+    if axis is None:
+        return array.reshape(1, *(array.shape or (1,)))
+    return np.moveaxis(array, axis, 0) if array.ndim > axis else array
+
+
+def back(array: Array, axis: int | None) -> Array:
+    """The array that `front` was given."""
+    if axis == 0:
+        return array
+    return array[0] if axis is None else np.ascontiguousarray(np.moveaxis(array, 0, axis))
 
 
 def _batch(x: ArrayLike, shape: Shape | None) -> Array:

@@ -29,8 +29,8 @@ def load(
     are taken from each batch: the network is then read anew for images of another size, and its layers and what they
     have learned stay. Names of weights are kept where they are like "conv1.weight"; other layers are called as their
     nodes. Arrays that are combined with images are learned, if the file holds them, and are more than one number.
-    Numbers are computed in float32, those of 16 bits too, or in float64 if an input is; whole numbers are exact up to 2²⁴. docs/onnx.md says
-    which operators there are.
+    Numbers are computed in float32, those of 16 bits too, or in float64 if an input is; whole numbers are exact up to
+    2²⁴. docs/onnx.md says which operators there are.
 
     Args:
         path: The file. Data that lies outside of it is read from its own folder, and no other.
@@ -68,6 +68,7 @@ def import_model(model: ModelProto | bytes, *, input_shape: Sequence[Any] | None
 
 
 def _model(source: Source, input_shape: Sequence[Any] | None, limits: Limits | None) -> Model:
+    from .batches import placed
     from .importer import Importer
     from .opened import opened
     from .origin import original
@@ -75,6 +76,14 @@ def _model(source: Source, input_shape: Sequence[Any] | None, limits: Limits | N
     limits = limits or of_files()
     if (made := original(source, limits)) is not None:
         return made
-    if input_shape is None and any(isinstance(size, str) for port in source.inputs for size in (port.shape or ())[1:]):
-        return opened(source, limits)
-    return Importer(source, input_shape=input_shape, limits=limits).model()
+    reason: FileFormatError | None = None
+    for way in placed(source):
+        opened_up = any(isinstance(size, str) for port in way.inputs for size in (port.shape or ())[1:])
+        try:
+            if input_shape is None and opened_up:
+                return opened(way, limits)
+            return Importer(way, input_shape=input_shape, limits=limits).model()
+        except FileFormatError as error:
+            reason = reason or error
+    assert reason is not None
+    raise reason

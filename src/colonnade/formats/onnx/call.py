@@ -51,6 +51,8 @@ class Call:
     def plain(self, place: int = 0) -> Images:
         """As `data`, of a tensor whose first axis is the batch."""
         value = self.data(place)
+        if self.importer.single and value.layout.batch is None and value.layout.sizes[:1] == (1,):
+            return self.importer.reshaped(value, Layout(value.layout.sizes, 0))
         if not value.layout.plain:
             raise UnsupportedError("it expects the batch as first axis")
         return value

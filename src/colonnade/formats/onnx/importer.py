@@ -63,6 +63,8 @@ class Importer:
         self.input_shape, self.limits = input_shape, limits
         self.nodes: dict[str, tuple[Any, ...]] = {}
         self.images: int | None = None
+        # States without a batch: what the file computes is for one image, and each tensor may be taken as one, whole.
+        self.single = any(port.axis is None for port in source.inputs)
         self.fold = Folding(limits)
         self.readers = _readers(source)
         self.followers = _followers(source, self.readers)
@@ -119,6 +121,12 @@ class Importer:
             raise FileFormatError(f"not a network that we can run ({error})") from None
         for parameter, initializer in self._drawn:
             parameter.initializer = initializer
+        axes = {port.name: port.axis for port in self.source.inputs}
+        model.input_axes = tuple(axes[name] for name in model.inputs)
+        made = [self.values[port.name] for port in outputs]
+        model.output_axes = tuple(value.layout.batch if isinstance(value, Images) else 0 for value in made)
+        if self.whole:
+            model.input_axes, model.output_axes = (0,) * len(model.input_axes), (0,) * len(model.output_axes)
         _describe(model, self.source.metadata)
         return model
 
@@ -148,7 +156,7 @@ class Importer:
             if self.given and (counted or (not self.whole and (not sizes or sizes[0] != self.images))):
                 self.values[port.name] = Known(self.given[port.name])
                 continue
-            layout = Layout(sizes, None) if self.whole else Layout((1, *sizes[1:]), 0)
+            layout = Layout(sizes, None) if self.whole else _layout(sizes[1:], port.axis)
             # An input has one number at least, in an axis.
             self.shapes[port.name] = layout.image or (1,)
             made: Images = Images(port.name, layout, port.dtype, content)
@@ -202,7 +210,7 @@ class Importer:
             self.images = next((sizes[0] for sizes in shapes.values() if len(sizes) > 1), None)
             return
         for name, sizes in shapes.items():
-            if len(sizes) < 2:
+            if len(sizes) < 2 and not self.single:
                 raise FileFormatError(
                     f"input {name!r}: expected a batch, its first axis the images, and axes of each, got the shape "
                     f"{sizes}."
@@ -221,7 +229,8 @@ class Importer:
         if isinstance(value, Known):
             raise FileFormatError(f"output {port.name!r} does not depend on an input.")
         layout = value.layout
-        if not self.whole and not layout.plain:
+        moved = any(each.axis != 0 for each in self.source.inputs) and layout.outer == layout.inner == 1
+        if not self.whole and not layout.plain and not moved:
             raise FileFormatError(
                 f"output {port.name!r}: its first axis is not the batch (that is axis {layout.batch} of {layout.rank})."
             )
@@ -253,6 +262,8 @@ class Importer:
         self._origin = next(iter(node.outputs), "")
         try:
             inputs = [self.values[name] if name else None for name in node.inputs]
+            if self.single:
+                inputs = self._agreeing(inputs)
             made: Sequence[Value | None]
             call = Call(self, node, inputs)
             constants = call.constants()
@@ -275,6 +286,13 @@ class Importer:
         for name in node.outputs:
             if name in self.readers and name not in self.values:
                 raise FileFormatError(f"{node} can't be run: its output {name!r} is used, and we have none of it.")
+
+    def _agreeing(self, values: list[Value | None]) -> list[Value | None]:
+        """Values of which none has a batch where another, computed from the images too, has none."""
+        batches = {value.layout.batch is None for value in values if isinstance(value, Images)}
+        if len(batches) < 2:
+            return values
+        return [self.reshaped(x, Layout(x.layout.sizes, None)) if isinstance(x, Images) else x for x in values]
 
     def _folded(self, node: Node, inputs: list[Known | None]) -> list[Known]:
         made = self.fold(node, inputs)
@@ -487,6 +505,11 @@ def _readers(source: Source) -> dict[str, int]:
 def _followers(source: Source, readers: Mapping[str, int]) -> dict[str, Node]:
     """The node that reads a value, of those that are read once."""
     return {name: node for node in source.nodes for name in node.inputs if readers.get(name) == 1}
+
+
+def _layout(image: Shape, axis: int | None) -> Layout:
+    """Of one image's shape, with the batch as that axis."""
+    return Layout(image, None) if axis is None else Layout((*image[:axis], 1, *image[axis:]), axis)
 
 
 def _open(size: int | str) -> int:

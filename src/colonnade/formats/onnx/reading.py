@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,14 @@ class Port:
     Attributes:
         name: Of the value.
         dtype: Of its numbers.
-        shape: Sizes, or the names of unknown ones; None where the file says nothing.
+        shape: Sizes, or the names of unknown ones, the batch first; None where the file says nothing.
+        axis: Where the batch is in the file; None where it is not there.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | str, ...] | None
+    axis: int | None = field(default=0, repr=False)
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def _outside(tensor: TensorProto, owner: str, folder: Folder | None, expected: i
 
 
 def _inside(location: str, owner: str, folder: Folder) -> Path:
-    """The path of a file in the folder, or in one below; raises for any other, and where a link is on the way unasked."""
+    """The path of a file in the folder, or in one below; raises for any other, and for a link unasked."""
     windows, posix = PureWindowsPath(location), PurePosixPath(location)
     outside = windows.is_absolute() or windows.drive or windows.root or posix.is_absolute() or ".." in windows.parts
     if not location or "\0" in location or outside:

@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 
 
 def shape(call: Call) -> Value:
-    sizes = call.data().layout.shape[call.attribute("start", 0) : call.attribute("end")]
-    return _sizes(sizes)
+    return _sizes(_shape(call)[call.attribute("start", 0) : call.attribute("end")])
+
+
+def _shape(call: Call) -> tuple[Size, ...]:
+    """Of the tensor that an operator reads: without an unknown size, where the file is for one image."""
+    layout = call.data().layout
+    return layout.sizes if call.importer.single else layout.shape
 
 
 def size(call: Call) -> Value:
     total: Size = 1
-    for each in call.data().layout.shape:
+    for each in _shape(call):
         total = each * total
     return _sizes(total)
 

@@ -1,0 +1,90 @@
+"""ONNX files with states as inputs and outputs, which have their batch elsewhere, or none."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import colonnade as cn
+from colonnade.errors import ShapeError
+
+pytest.importorskip("onnx", reason="onnx is not installed")
+ort = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+
+from onnx import helper, numpy_helper  # noqa: E402  # needs the packages above
+
+from colonnade.formats.onnx import import_model  # noqa: E402
+from tests.formats.onnx_graphs import op  # noqa: E402
+
+
+def weights(*shape: int, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def recogniser(batch: int | str, state: list[int | str]) -> Any:
+    """The means of a chunk's convolution change a state of 4 numbers, or two of them, and that is what is put out."""
+    nodes = [op("Conv", "x kernel", "c"), op("ReduceMean", "c", "m", axes=[2], keepdims=0)]
+    if len(state) == 3:
+        nodes += [op("Unsqueeze", "m zero", "seen"), op("MatMul", "s w", "old"), op("Add", "old seen", "sum")]
+        nodes += [op("Tanh", "sum", "t"), op("ReduceMean", "t", "both", axes=[0], keepdims=0), op("MatMul", "both v")]
+    else:
+        nodes += [op("MatMul", "s w", "old"), op("Add", "old m", "sum"), op("Tanh", "sum", "t"), op("MatMul", "t v")]
+    arrays = {"kernel": weights(4, 1, 5), "w": weights(4, 4) / 2, "v": weights(4, 4), "zero": np.array([0])}
+    made = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", 1, [batch, 1, "T"]), helper.make_tensor_value_info("s", 1, state)],
+        [helper.make_tensor_value_info(name, 1, None) for name in ("y", "t")],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize(
+    ("batch", "state", "streams"),
+    [("N", [1, 4], 1), ("N", [4], 1), (1, [4], 1), ("N", [2, "N", 4], 3), ("N", [2, 1, 4], 1), (1, [2, 1, 4], 1)],
+)
+def test_a_recogniser_is_called_chunk_by_chunk(batch: int | str, state: list[int | str], streams: int) -> None:
+    content = recogniser(batch, state)
+    session = ort.InferenceSession(content.SerializeToString())
+    model = import_model(content)
+    ours = theirs = np.zeros([streams if size == "N" else int(size) for size in state], np.float32)
+    shape = ours.shape
+    for number, length in enumerate((20, 9, 20)):
+        x = weights(streams, 1, length, seed=number)
+        y, ours = model({"x": x, "s": ours})
+        expected, theirs = session.run(None, {"x": x, "s": theirs})
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+        ours, theirs = ours.reshape(shape), theirs.reshape(shape)
+
+
+def test_gradients_have_the_shapes_of_the_file() -> None:
+    model = import_model(recogniser("N", [2, "N", 4]))
+    assert (model.input_axes, model.output_axes) == ((0, 1), (0, 1))
+    x, s = weights(3, 1, 20), weights(2, 3, 4)
+    y, t = model((x, s), training=True)
+    at_x, at_s = model.backward((np.zeros_like(y), np.ones_like(t)))
+    assert at_x.shape == x.shape
+    np.testing.assert_allclose(at_s, (1 - t**2) @ (weights(4, 4).T / 2), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ShapeError, match="expected as many images of each input, got 3, 2"):
+        model((x, s[:, :2]))
+
+
+def test_where_the_batch_is_is_saved_and_copied(tmp_path: Path) -> None:
+    model = import_model(recogniser("N", [2, "N", 4]))
+    x, s = weights(3, 1, 20), weights(2, 3, 4)
+    expected = model((x, s))
+    model.save(tmp_path / "model.safetensors")
+    cn.export_onnx(model, tmp_path / "model.onnx")
+    for other in (copy.deepcopy(model), cn.load(tmp_path / "model.safetensors")):
+        for one, two in zip(other((x, s)), expected, strict=True):
+            np.testing.assert_array_equal(one, two)
+    y, t = cn.load(tmp_path / "model.onnx")((x, s.transpose(1, 0, 2)))  # a file of ours has it in front
+    np.testing.assert_allclose(y, expected[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(t.transpose(1, 0, 2), expected[1], rtol=1e-5, atol=1e-6)
