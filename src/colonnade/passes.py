@@ -135,6 +135,8 @@ class Runnable(Network):
     def __call__(self, x: Any, training: bool = False) -> Any:
         """The output for a batch `x`, images first: a fresh array, or a tuple of them.
 
+        Numbers are taken as they are, where `fit` and `predict` divide bytes by 255.
+
         Args:
             x: (n, c, h, w), or whatever the first layer takes; anything with `__array__`. For several inputs a tuple
                 of arrays, or a dict by the inputs' names.
