@@ -258,6 +258,43 @@ CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
     "split": (lambda x: x.split([1, 3], 1)[1] + torch.split(x, 2, 1)[0].unbind(1)[1][:, None], (4, 3)),
     "reductions": (lambda x: x.sum(1) + x.mean([1]) + x.amax(1) + x.amin(dim=1) + x.prod(1) + x.logsumexp(1), (3, 4)),
     "extremes along an axis": (lambda x: x.max(1)[0] + torch.min(x, dim=1, keepdim=True)[0].squeeze(1), (3, 4)),
+    "addcmul": (lambda x: torch.addcmul(x, x.sin(), x.cos(), value=0.5) + torch.addcdiv(x, x, x.exp()), (3, 4)),
+    "expand_as": (lambda x: x.mean(2, keepdim=True).expand_as(x) * x + x.sum(1).reshape_as(x[:, 0])[:, None], (3, 4)),
+    "norms of vectors": (
+        lambda x: x.norm(dim=2) + x.norm(p=1, dim=-1) + torch.linalg.vector_norm(x, dim=2) + x.norm(3.0, 2),
+        (3, 4),
+    ),
+    "normalize": (lambda x: functional.normalize(x, dim=-1) + functional.normalize(x, p=1.0, dim=1), (3, 4)),
+    "variance": (lambda x: x.var(1) + x.var((1,), unbiased=False) * torch.var(x, dim=1, correction=0), (3, 4)),
+    "deviation": (lambda x: x.std(2, keepdim=True) * x, (3, 4)),
+    "rms_norm": (lambda x: functional.rms_norm(x, (4,)) + functional.rms_norm(x, (4,), eps=0.1), (3, 4)),
+    "glu": (lambda x: functional.glu(x, dim=1) + functional.glu(x.transpose(1, 2), -1).transpose(1, 2), (4, 3)),
+    "windows along an axis": (lambda x: x.unfold(1, 3, 2).sum(2) * x.unfold(2, 2, 1).sum(3)[:, :2, :3], (5, 4)),
+    "windows as columns": (lambda x: functional.unfold(x, (2, 3), 2, padding=(1, 2), stride=(1, 2)), (2, 4, 5)),
+    "zeros and ones": (
+        lambda x: x + torch.zeros(3, 4, dtype=x.dtype) + torch.cat([torch.ones(x.shape[0], 3, 1), x[:, :, 1:]], 2),
+        (3, 4),
+    ),
+    "made for each image": (
+        lambda x: x + (~torch.zeros(x.shape[0], 3, 4, dtype=torch.bool)).cumsum(1, dtype=x.dtype) / 3,
+        (3, 4),
+    ),
+    "masks": (lambda x: x.masked_fill(x > 0.5, -2.0).masked_fill(torch.eye(3, 4).bool(), 0.25), (3, 4)),
+    "rolled and flipped": (lambda x: x.roll(1, 2) + torch.roll(x, (2, -1), (1, 2)) * x.flip(1).flip((1, 2)), (3, 4)),
+    "movedim": (lambda x: x.movedim(1, 3) + torch.movedim(x, (1, 2), (3, 1)).transpose(1, 2), (2, 3, 3)),
+    "windows in the batch": (
+        lambda x: x.reshape(-1, 2, 4).softmax(2).mean(1).reshape(x.shape[0], -1)
+        * x.flatten(0, 1).unflatten(0, (x.shape[0], 4)).sum(2).repeat(1, 2),
+        (4, 4),
+    ),
+    "product over heads": (lambda x: torch.bmm(y := x.reshape(x.shape[0] * 2, 3, 4), y.mT).view(-1, 2, 3, 3), (6, 4)),
+    "causal attention": (lambda x: functional.scaled_dot_product_attention(x, x * 2, x, is_causal=True), (2, 3, 4)),
+    "masked attention": (
+        lambda x: functional.scaled_dot_product_attention(x, x, x, attn_mask=torch.eye(3).bool())
+        + functional.scaled_dot_product_attention(x, x, x, attn_mask=torch.arange(9.0).reshape(3, 3).to(x.dtype))
+        + functional.scaled_dot_product_attention(x, x, x, attn_mask=x[..., :3] > x[..., :1] - 0.3),
+        (2, 3, 4),
+    ),
     "numbers": (lambda x: x.reshape(x.shape[0], x.shape[1] // 2, x.shape[2] * 2), (4, 3)),
     "identities": (lambda x: x.contiguous().double().clone().to(torch.float64).type_as(x) * 1, (3, 4)),
 }  # fmt: skip
@@ -324,6 +361,45 @@ def test_module_is_the_same_by_itself_and_within_another(module: Any, shape: tup
     model = cn.from_torch(networks.Within(module) if followed else nn.Sequential(module), shape)
     x = np.random.default_rng(2).normal(size=(3, *shape))
     agree(model(x), module(torch.from_numpy(x)), 1e-9 if model.dtype == np.float64 else 1e-6, "output")
+
+
+PARTS: dict[str, tuple[Callable[[Any, Any, Any], Any], tuple[int, ...]]] = {
+    "batch norm": (lambda x, w, b: functional.batch_norm(x, None, None, w, b, training=True), (3, 4)),
+    "group norm": (lambda x, w, b: functional.group_norm(x, 1, w, b, 1e-3), (3, 4, 5)),
+    "layer norm": (lambda x, w, b: functional.layer_norm(x, (3,), w, b), (4, 3)),
+    "batch norm of torch": (lambda x, w, b: torch.batch_norm(x, w, b, None, None, True, 0.1, 1e-5, False), (3, 2, 4)),
+}
+
+
+@pytest.mark.parametrize("left_out", ["", "weight", "bias", "both"])
+@pytest.mark.parametrize("name", PARTS)
+def test_norm_as_a_function_has_what_it_is_given(name: str, left_out: str) -> None:
+    class Norm(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.Module()
+            self.norm.weight = None if left_out in ("weight", "both") else nn.Parameter(torch.ones(3))
+            self.norm.bias = None if left_out in ("bias", "both") else nn.Parameter(torch.zeros(3))
+            self.other = nn.Parameter(torch.ones(1))
+
+        def forward(self, x: Any) -> Any:
+            return function(x * self.other, self.norm.weight, self.norm.bias)
+
+    if (name, left_out) == ("group norm", "weight"):
+        return  # PyTorch itself has no such group norm
+    function, shape = PARTS[name]
+    module = stirred(Norm(), "float64")
+    model = cn.from_torch(module, shape)
+    x = np.random.default_rng(1).normal(size=(3, *shape))
+    y, y_torch = model(x, training=True), module(torch.from_numpy(x))
+    agree(y, y_torch, 1e-9, "output")
+    gradient = np.random.default_rng(2).normal(size=y.shape)
+    y_torch.backward(torch.from_numpy(gradient))
+    model.backward(gradient)
+    theirs = dict(module.named_parameters())
+    assert {counterpart(each.name, theirs) for each in model.parameters()} == theirs.keys()
+    for parameter in model.parameters():
+        agree(parameter.grad, theirs[counterpart(parameter.name, theirs)].grad, 1e-8, f"gradient of {parameter.name}")
 
 
 def test_shortcut_reads_what_an_activation_in_place_left() -> None:
@@ -537,6 +613,15 @@ def of_two(attention: Any) -> Any:
     return OfTwo()
 
 
+class AtRest(nn.Module):
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.norm, self.function = nn.BatchNorm1d(3), function
+
+    def forward(self, x: Any) -> Any:
+        return self.function(x, self.norm)
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "no module": (lambda: [nn.Linear(2, 2)], None, "expected a torch.nn.Module, got list"),
     "unknown layer": (lambda: nn.Sequential(nn.Linear(4, 4), nn.LSTM(4, 4)), None, r"1 \(torch.nn.LSTM\) can't be"),
@@ -583,7 +668,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "variable arguments": (networks.Anything, (4,), "forward must not take a variable number of arguments"),
     "flatten with the batch": (lambda: of(lambda x: x.flatten()), (3, 4), "start_dim must be 1 or more"),
     "fixed batch": (lambda: of(lambda x: x.view(8, 12)), (3, 4), "the number of images is fixed to 8"),
-    "batch in a product": (lambda: of(lambda x: x.reshape(x.shape[0] * 3, 4)), (3, 4), "got the number of images"),
+    "batch in a product": (lambda: of(lambda x: x.reshape(x.shape[0] * 3, 4)), (3, 4), "returns 3 times"),
     "batch mixed": (lambda: of(lambda x: x.reshape(-1, 4)), (3, 4), "the images of a batch would be mixed"),
     "batch moved": (lambda: of(lambda x: x.transpose(0, 1).relu()), (3, 4), "the axis of the batch must come first"),
     "batch selected from": (lambda: of(lambda x: x[0]), (3, 4), "images of the batch can't be selected"),
@@ -592,6 +677,34 @@ REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "squeeze of all": (lambda: of(lambda x: x.squeeze()), (3, 1), "a batch of one image would lose its axis"),
     "detach": (lambda: of(lambda x: x.detach() + x), (3,), "gradients stop nowhere within a model"),
     "dropout at all times": (lambda: of(lambda x: functional.dropout(x, 0.5)), (3,), "pass training=self.training"),
+    "mask that looks at nothing": (
+        lambda: of(
+            lambda x: functional.scaled_dot_product_attention(x, x, x, attn_mask=torch.tensor([[True], [False]]))
+        ),
+        (2, 2),
+        "a row of its mask looks at nothing",
+    ),
+    "windows and images": (
+        lambda: of(lambda x: x.reshape(-1, 2, 4) + x[:, :2]),
+        (4, 4),
+        "add in Function can't be converted: images and windows of images can't be combined",
+    ),
+    "sums over windows": (
+        lambda: of(lambda x: x.reshape(-1, 2, 4).sum(0)),
+        (4, 4),
+        "dim must be an axis of one window, 1 to 2, got 0",
+    ),
+    "softmax over windows": (lambda: of(lambda x: x.reshape(-1, 2, 4).softmax(-3)), (4, 4), "got -3"),
+    "count of images": (
+        lambda: of(lambda x: x + torch.arange(x.shape[0], dtype=x.dtype)[:, None]),
+        (4,),
+        "it depends on the number of images",
+    ),
+    "batch norm at rest": (
+        lambda: AtRest(lambda x, norm: functional.batch_norm(x, norm.running_mean, norm.running_var)),
+        (3, 4),
+        "it uses its running statistics in training too",
+    ),
     "axes that differ": (lambda: of(lambda x: x + x.mean(2)), (3, 4, 5), "expected tensors of as many axes each"),
     "refused by itself": (networks.OnlySquare, (3, 4, 5), "the module refuses this input: expected a square"),
     "indices of a pool": (

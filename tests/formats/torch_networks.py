@@ -263,6 +263,70 @@ class OnlySquare(nn.Module):
 
 
 # By name: how it is made, one image's shape, and whether the shape must be known for it to be converted.
+
+
+class Windows(nn.Module):
+    """Attention in windows that are rolled and moved into the axis of the batch, with a table of relative places."""
+
+    def __init__(self, decide: bool = False) -> None:
+        super().__init__()
+        self.decide = decide
+        self.norm, self.qkv, self.proj = nn.LayerNorm(4), nn.Linear(4, 12), nn.Linear(4, 4)
+        self.table = nn.Parameter(torch.zeros(9, 2))
+        self.register_buffer("places", torch.arange(16).reshape(4, 4) % 9, persistent=False)
+        # Of the last window some places are others' neighbours only because the image was rolled.
+        self.register_buffer("mask", torch.zeros(6, 1, 4, 4))
+        self.mask[-1, 0, 0, 1:] = -100.0
+        self.bn = nn.BatchNorm1d(4)
+
+    def forward(self, x: Any) -> Any:
+        x = x.permute(0, 2, 3, 1)
+        n, h, w, c = x.shape
+        if self.decide and (h % 2 or w % 2):  # torch.fx can't follow this
+            x = functional.pad(x, (0, 0, 0, w % 2, 0, h % 2))
+        if self.decide:
+            h, w = x.shape[1], x.shape[2]
+        shifted = torch.roll(x, (-1, -1), (1, 2))
+        windows = shifted.view(n, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 2, 4, 5).reshape(-1, 4, c)
+        q, k, v = self.qkv(self.norm(windows)).reshape(-1, 4, 3, 2, 2).permute(2, 0, 3, 1, 4).unbind(0)
+        bias = self.table[self.places.view(-1)].view(4, 4, -1).permute(2, 0, 1).contiguous()
+        scores = q @ k.transpose(-2, -1) + (16 * torch.sigmoid(bias)).unsqueeze(0)
+        scores = scores.view(n, h * w // 4, 2, 4, 4) + self.mask
+        windows = (scores.view(-1, 2, 4, 4).softmax(-1) @ v).transpose(1, 2).reshape(windows.shape[0], 4, c)
+        windows = self.proj(self.bn(windows.flatten(0, 1)).reshape_as(windows))
+        y = windows.view(-1, h // 2, w // 2, 2, 2, c).permute(0, 1, 3, 2, 4, 5).reshape(n, h, w, c)
+        return x + torch.roll(y, shifts=(1, 1), dims=(1, 2))
+
+
+class NormAndAct(nn.BatchNorm2d):
+    """Batch norm as a function, with the module's own buffers."""
+
+    def forward(self, x: Any) -> Any:
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        x = functional.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+        )
+        return functional.relu(x, inplace=True)
+
+
+class Deciding(nn.Module):
+    """Code that decides by shapes alone, with a batch norm as a function, dropout, and a class token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.drop = nn.Conv2d(3, 4, 3, bias=False), NormAndAct(4), nn.Dropout(0.0)
+        self.token, self.scale = nn.Parameter(torch.zeros(1, 1, 4)), nn.Parameter(torch.ones(4))
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, x: Any) -> Any:
+        if x.shape[-1] != x.shape[-2]:
+            x = functional.pad(x, (0, x.shape[-2] - x.shape[-1]))
+        x = self.drop(self.norm(self.conv(x))).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1) * self.scale
+        return self.fc(functional.normalize(functional.scaled_dot_product_attention(x, x, x), dim=-1))
+
+
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], bool]] = {
     "sequential": (
         lambda: nn.Sequential(
@@ -295,4 +359,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], bool]] = {
     "encoder and decoder": (EncoderAndDecoder, (5, 4), False),
     "shared": (Shared, (3, 12, 8), False),
     "unpooling": (Unpooling, (3, 8, 12), False),
+    "windows": (Windows, (4, 4, 6), True),
+    "windows, deciding": (lambda: Windows(decide=True), (4, 3, 6), True),
+    "norm and act": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3), NormAndAct(4)), (3, 6, 5), True),
+    "deciding": (Deciding, (3, 6, 5), True),
 }

@@ -22,9 +22,10 @@ def from_torch(module: torch.nn.Module, input_shape: Sequence[Any] | None = None
     """The model that computes what a module of PyTorch does, with a copy of its weights.
 
     A `torch.nn.Sequential` of known layers, nested or not, becomes a chain. Of any other module `torch.fx` follows
-    the forward pass, and it becomes a :class:`~colonnade.Graph` whose nodes are called as the modules are, so that the
-    names in the state dict are PyTorch's. A parameter that stands by itself, such as a class token, becomes a
-    :class:`~colonnade.Constant`: its name ends in `.weight`, and the axis of the batch is gone from its shape.
+    the forward pass, or, where the code decides by shapes, `torch.export` (PyTorch 2.4 or later), and it becomes a
+    :class:`~colonnade.Graph` whose nodes are called as the modules are, so that the names in the state dict are
+    PyTorch's. A parameter that stands by itself, such as a class token, becomes a :class:`~colonnade.Constant`: its
+    name ends in `.weight`, and the axis of the batch is gone from its shape.
 
     The module itself stays as it is. What it does only in training (an auxiliary output, say) is left out, with a
     warning. Parameters that require no gradient are frozen, as :meth:`Model.freeze` has it. The model is of float64 if
@@ -37,7 +38,7 @@ def from_torch(module: torch.nn.Module, input_shape: Sequence[Any] | None = None
 
     Raises:
         MissingExtraError: PyTorch is not installed.
-        ArgumentError: No module, one that `torch.fx` can't follow, or something in it that has no counterpart: the
+        ArgumentError: No module, one that can't be followed, or something in it that has no counterpart: the
             message names its path, its type or function, and the reason.
         ShapeError: An input shape that does not fit.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from ...layers.wiring import Wiring
 from ...tensor import Shape
 from .modules import over_channels
 from .tracing import warn
-from .values import CHANNELS_LAST, NOTHING, Array, Batch, Tensor, Turned, Unconvertible, Value, Weights
+from .values import CHANNELS_LAST, NOTHING, Array, Batch, Fixed, Tensor, Turned, Unconvertible, Value, Weights
+from .windows import channels_first, over_windows
 
 
 class Building:
@@ -52,12 +54,34 @@ class Building:
             made = self._node(*instead, turned, name)
             return Turned(made, CHANNELS_LAST, f"{made.name}_permute")
         values = [self.value(operand) for operand in operands]
-        if not _are_rows(layer, values):
-            return self._node(layer, arrays, values, name)
-        height, width, features = values[0].known
-        rows = self._node(layers.Reshape((height * width, features)), {}, values, None)
-        made = self._node(layer, arrays, [rows], name)
-        return self._node(layers.Reshape((height, width, made.known[1])), {}, [made], None)
+        windows = _windows(values)
+        moved = channels_first(layer, values[0]) if windows else None
+        rank = values[0].rank if windows else 0
+        if windows:
+            values = [Value(each.name, each.whole) for each in values]
+        if moved is not None:
+            first, layer, back = moved
+            made = self._node(layer, arrays, [self._node(first, {}, values, None)], name)
+            return _parted(self._node(back, {}, [made], None), windows)
+        if windows:
+            layer = over_windows(layer, windows, rank)
+        if _are_rows(layer, values):
+            *outer, features = values[0].known
+            rows = self._node(layers.Reshape((math.prod(outer), features)), {}, values, None)
+            made = self._node(layer, arrays, [rows], name)
+            made = self._node(layers.Reshape((*outer, made.known[1])), {}, [made], None)
+        else:
+            made = self._node(layer, arrays, values, name)
+        return _parted(made, windows)
+
+    def parted(self, x: Tensor, windows: int) -> Value:
+        """A tensor (n, windows, ...) whose windows are moved into the axis of the batch."""
+        return _parted(self.value(x), windows)
+
+    def together(self, x: Any) -> Value:
+        """A tensor with its windows back beside the axis of the batch, (n, windows, ...)."""
+        value = self.value(x)
+        return Value(value.name, value.whole) if value.windows else value
 
     def _node(self, layer: Layer, arrays: dict[str, Array], values: Sequence[Value], name: str | None) -> Value:
         layer = self._own(layer, arrays)
@@ -73,8 +97,12 @@ class Building:
         self.nodes[name] = (layer, *(value.name for value in values))
         return Value(name, shape)
 
-    def constant(self, array: Array, rank: int) -> Value:
-        """An array as a tensor of the graph, for a batch of `rank` axes."""
+    def constant(self, array: Array | Fixed, rank: int, windows: int = 0) -> Value:
+        """An array as a tensor of the graph, for a batch of `rank` axes, of images or of windows."""
+        if windows:
+            return _parted(self.constant(array, rank + 1), 1)
+        if isinstance(array, Fixed):
+            return self._aligned(array.value, rank)
         shape = tuple(array.tensor.shape)
         if len(shape) > rank or (len(shape) == rank and shape[0] != 1):
             raise Unconvertible(f"{array.path} of shape {shape} can't be the same for every image")
@@ -89,11 +117,21 @@ class Building:
             self._constants[key] = self._node(layer, {"weight": weight}, [], name)
         return self._constants[key]
 
+    def _aligned(self, value: Value, rank: int) -> Value:
+        """What is the same for every image, as an operand beside a batch of `rank` axes."""
+        shape = value.known
+        if len(shape) > rank or (len(shape) == rank and shape[0] != 1):
+            raise Unconvertible(f"what is made of parameters, of shape {shape}, can't be the same for every image")
+        if len(shape) == rank:
+            shape = shape[1:]
+        shape = (*[1] * (rank - 1 - len(shape)), *shape)
+        return value if shape == value.shape else self.value(self.put(layers.Reshape(shape), value))
+
     def turned(self, value: Value, dims: tuple[int, ...]) -> Tensor:
         """The tensor with its axes in another order; images with channels last only when somebody must have it so."""
         if dims == tuple(range(len(dims))):
             return value
-        if dims == CHANNELS_LAST or dims[0] != 0:
+        if (dims == CHANNELS_LAST and not value.windows) or dims[0] != 0:
             return Turned(value, dims, self.name)
         return self.put(layers.Permute(dims), value)
 
@@ -105,6 +143,10 @@ class Building:
             if x not in self._turned:
                 self._turned[x] = self._node(layers.Permute(x.dims), {}, [x.value], x.name)
             return self._turned[x]
+        if isinstance(x, Fixed):
+            raise Unconvertible("what is made of parameters is the same for every image: expand it to the batch first")
+        if isinstance(x, Array) and x.images:
+            return self.constant(x, x.tensor.ndim)
         if isinstance(x, Array):
             raise Unconvertible(f"{x.path} is the same for every image: expand it to the batch, x.shape[0], first")
         if isinstance(x, Turned):
@@ -119,7 +161,7 @@ class Building:
         left = left if isinstance(left, Turned) and left.images else self.value(left)
         if isinstance(right, bool | int | float):
             right = Array("number", torch.tensor(float(right), dtype=torch.float64))
-        if isinstance(right, Array):
+        if isinstance(right, Array | Fixed):
             return left, self._beside(left, right)
         if isinstance(left, Turned) and isinstance(right, Turned) and right.images:
             return left, right
@@ -130,10 +172,11 @@ class Building:
             )
         return left, right
 
-    def _beside(self, tensor: Tensor, array: Array) -> Tensor:
+    def _beside(self, tensor: Tensor, array: Array | Fixed) -> Tensor:
         """An array, to be calculated with beside a tensor, element by element."""
-        if isinstance(tensor, Value):
-            return self.constant(array, tensor.rank)
+        if isinstance(tensor, Value) or isinstance(array, Fixed):
+            tensor = self.value(tensor)
+            return self.constant(array, tensor.rank, tensor.windows)
         rank = len(tensor.dims)
         if array.tensor.ndim > rank:
             raise Unconvertible(f"{array.path} has more axes than the tensor that it meets")
@@ -145,7 +188,10 @@ class Building:
     def join(self, kind: Any, left: Any, right: Any) -> Tensor:
         """Put a layer of two tensors, element by element."""
         left, right = self.pair(left, right)
-        shapes = [each.value.shape if isinstance(each, Turned) else each.shape for each in (left, right)]
+        shapes = [
+            each.value.shape if isinstance(each, Turned) else each.whole if each.windows else each.shape
+            for each in (left, right)
+        ]
         return self.put(kind(stretch=None in shapes or shapes[0] != shapes[1]), left, right)
 
     def warn(self, message: str) -> None:
@@ -196,7 +242,19 @@ class Building:
 def _are_rows(layer: Layer, values: Sequence[Value]) -> bool:
     """Whether a layer goes over the last axis of (height, width, features): images it would take for (c, h, w)."""
     last = type(layer) is layers.Dense or (type(layer) is layers.LayerNorm and len(layer.normalized_shape) == 1)
-    return last and values[0].shape is not None and len(values[0].shape) == 3
+    return last and values[0].shape is not None and len(values[0].shape) >= 3
+
+
+def _parted(made: Value, windows: int) -> Value:
+    return Value(made.name, made.known[1:], made.known[0]) if windows else made
+
+
+def _windows(values: Sequence[Value]) -> int:
+    """How many windows of each image the operands of a layer have; 0 for images. What is stretched has one."""
+    counts = {each.windows for each in values} or {0}
+    if len(counts) > 1 and (0 in counts or len(counts - {1}) > 1):
+        raise Unconvertible("images and windows of images can't be combined: the images of a batch would be mixed")
+    return max(counts)
 
 
 def describe(x: Any) -> str:

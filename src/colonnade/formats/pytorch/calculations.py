@@ -5,13 +5,16 @@ A function here has the name and the arguments of the one in PyTorch; `graph` is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ... import layers
 from ...layers.base import Layer
-from .axes import transpose
-from .values import Array, Tensor, Unconvertible, Value, array_of
+from .axes import dim, transpose
+from .values import Array, Fixed, Tensor, Unconvertible, Value, array_of
 
 if TYPE_CHECKING:
     from .importer import Importer
@@ -81,6 +84,16 @@ def div(graph: Importer, input: Any, other: Any, rounding_mode: None = None) -> 
     return join(layers.Div)(graph, input, other)
 
 
+def addcmul(graph: Importer, input: Any, tensor1: Any, tensor2: Any, value: float = 1) -> Tensor:
+    product = graph.call_function("mul", tensor1, tensor2)
+    return graph.call_function("add", input, product, alpha=value)  # type: ignore[no-any-return]
+
+
+def addcdiv(graph: Importer, input: Any, tensor1: Any, tensor2: Any, value: float = 1) -> Tensor:
+    quotient = graph.call_function("div", tensor1, tensor2)
+    return graph.call_function("add", input, quotient, alpha=value)  # type: ignore[no-any-return]
+
+
 def neg(graph: Importer, input: Any) -> Tensor:
     return affine(graph, input, -1, 0)
 
@@ -119,6 +132,32 @@ def matmul(graph: Importer, input: Any, other: Any) -> Tensor:
 def where(graph: Importer, condition: Any, input: Any, other: Any) -> Tensor:
     which, left = graph.pair(condition, input)
     return graph.put(layers.Where(stretch=True), which, left, graph.pair(which, other)[1])
+
+
+def baddbmm(graph: Importer, input: Any, batch1: Any, batch2: Any, beta: float = 1, alpha: float = 1) -> Tensor:
+    product = mul(graph, matmul(graph, batch1, batch2), alpha)
+    return add(graph, product, input, beta)
+
+
+def masked_fill(graph: Importer, input: Any, mask: Any, value: Any) -> Tensor:
+    """`value` where the mask is true."""
+    x = graph.value(input)
+    if isinstance(mask, Array):
+        mask = Array(mask.path, mask.tensor.to(torch.float64))
+    number = number_of(value)
+    if number is None:
+        raise Unconvertible("value must be a number")
+    x, which = graph.pair(x, mask)
+    return graph.put(layers.Where(stretch=True), which, graph.pair(x, number)[1], x)
+
+
+def not_equal(graph: Importer, input: Any, other: Any) -> Tensor:
+    return graph.put(layers.LogicalNot(), join(layers.Equal)(graph, input, other))
+
+
+def glu(graph: Importer, input: Any, dim: int = -1) -> Tensor:
+    x, gate = graph.call_function("chunk", input, 2, dim)
+    return join(layers.Mul)(graph, x, graph.put(layers.Sigmoid(), gate))
 
 
 # Activations
@@ -268,10 +307,31 @@ def layer_norm(
     graph: Importer, input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None,
     eps: float = 1e-5, cudnn_enable: bool = True,
 ) -> Tensor:  # fmt: skip
-    if weight is None and bias is not None:
-        raise Unconvertible("a bias needs a weight")
-    layer = layers.LayerNorm(tuple(normalized_shape), eps, weight is not None, bias is not None)
-    return graph.weighed(layer, weights_of(weight=weight, bias=bias), input)
+    layer = layers.LayerNorm(tuple(normalized_shape), eps, weight is not None, bias=weight is not None is not bias)
+    return _shifted(graph, layer, input, weight, bias)
+
+
+def rms_norm(
+    graph: Importer, input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None
+) -> Tensor:
+    """x / √(mean of x² + ε), times the weight."""
+    axes = tuple(range(-len(normalized_shape), 0))
+    mean = graph.put(layers.Mean(axes, True), square(graph, input))
+    inverse = rsqrt(graph, affine(graph, mean, 1, torch.finfo(torch.float64).eps if eps is None else eps))
+    y = mul(graph, input, inverse)
+    return y if weight is None else mul(graph, y, weight)
+
+
+def _shifted(graph: Importer, layer: Layer, x: Any, weight: Any, bias: Any, axis: int = -1, **held: Any) -> Tensor:
+    """A norm with its weights; where there is a bias alone, it is added."""
+    arrays = weights_of(weight=weight, bias=None if weight is None else bias, **held)
+    y = graph.weighed(layer, arrays, x)
+    if weight is not None or bias is None:
+        return y
+    if axis == 1:
+        shape = (array_of(bias).tensor.numel(), *[1] * (dim(graph, y) - 2))
+        bias = graph.call_function("reshape", bias, shape)
+    return graph.join(layers.Add, y, bias)
 
 
 def group_norm(
@@ -279,24 +339,80 @@ def group_norm(
     cudnn_enabled: bool = True,
 ) -> Tensor:  # fmt: skip
     x = graph.value(input)
-    if (weight is None) != (bias is None):
-        raise Unconvertible("weight and bias must be there both, or neither")
     channels = x.known[0] if weight is None else array_of(weight).tensor.numel()
-    return graph.weighed(
-        layers.GroupNorm(num_groups, channels, eps, weight is not None), weights_of(weight=weight, bias=bias), x
-    )
+    layer = layers.GroupNorm(num_groups, channels, eps, weight is not None, bias=weight is not None is not bias)
+    return _shifted(graph, layer, x, weight, bias, axis=1)
+
+
+def batch_norm(
+    graph: Importer, input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
+    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    """With the batch's statistics in training, and with the module's own outside it."""
+    x = graph.value(input)
+    if isinstance(running_mean, Array) and graph.at_rest(running_mean):
+        raise Unconvertible("it uses its running statistics in training too, and Colonnade's layer does not")
+    channels = x.known[0]
+    tracked = running_mean is not None
+    if training and tracked:
+        raise Unconvertible("it uses the batch's statistics outside training too: pass training=self.training")
+    kind = layers.BatchNorm1d if len(x.known) < 3 else layers.BatchNorm2d
+    affine = weight is not None
+    layer = kind(channels, eps, momentum if tracked else None, affine, tracked, bias=affine and bias is not None)
+    held = {}
+    if tracked:
+        held = {"running_mean": running_mean, "running_var": running_var}
+        if (count := graph.neighbour(running_mean, "num_batches_tracked")) is not None:
+            held["num_batches_tracked"] = count
+    return _shifted(graph, layer, x, weight, bias, axis=1, **held)
+
+
+def batch_norm_weights_first(
+    graph: Importer, input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool,
+    momentum: float, eps: float, cudnn_enabled: bool = True,
+) -> Tensor:  # fmt: skip
+    """The same, in the order of `torch.batch_norm`."""
+    return batch_norm(graph, input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 def scaled_dot_product_attention(
-    graph: Importer, query: Any, key: Any, value: Any, attn_mask: None = None, dropout_p: float = 0.0,
-    is_causal: bool = False, scale: float | None = None,
+    graph: Importer, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
+    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
 ) -> Tensor:  # fmt: skip
-    if attn_mask is not None or is_causal or dropout_p:
-        raise Unconvertible("masks and dropout are not supported")
+    if enable_gqa:
+        raise Unconvertible("enable_gqa must be False, got True")
     query, key, value = (graph.value(each) for each in (query, key, value))
     factor = query.known[-1] ** -0.5 if scale is None else scale
     scores = matmul(graph, affine(graph, query, factor, 0), transpose(graph, key, -2, -1))
-    return matmul(graph, graph.put(layers.Softmax(-1), scores), value)
+    if is_causal:
+        rows, columns = graph.value(scores).known[-2:]
+        attn_mask = Array("is_causal", torch.ones(rows, columns, dtype=torch.bool).tril())
+    if attn_mask is not None:
+        scores = masked(graph, scores, attn_mask)
+    weights = graph.put(layers.Softmax(-1), scores)
+    if dropout_p:
+        weights = graph.put(layers.Dropout(dropout_p), weights)
+    return matmul(graph, weights, value)
+
+
+def masked(graph: Importer, scores: Any, mask: Any) -> Tensor:
+    """Scores of an attention with a mask: what to add, or of True and False, where to look.
+
+    What is not looked at has a score of −∞, and so a weight of 0.
+    """
+    if isinstance(mask, Fixed) or (isinstance(mask, Array) and mask.parameter is not None):
+        return add(graph, scores, mask)
+    if not isinstance(mask, Array):
+        if graph.is_truth(mask):
+            which, scores = graph.pair(mask, scores)
+            return graph.put(layers.Where(stretch=True), which, scores, graph.pair(scores, -math.inf)[1])
+        return add(graph, scores, mask)
+    tensor = mask.tensor
+    if tensor.dtype == torch.bool:
+        tensor = torch.zeros(tensor.shape, dtype=torch.float64).masked_fill(~tensor, -torch.inf)
+    if bool((tensor == -torch.inf).all(-1).any()):
+        raise Unconvertible("a row of its mask looks at nothing")
+    return graph.join(layers.Add, scores, Array(mask.path, tensor))
 
 
 # Many numbers become one
@@ -309,6 +425,49 @@ def reduction(kind: Callable[..., Layer]) -> Convert:
         return graph.put(kind(dim, keepdim), input)
 
     return convert
+
+
+def norm(
+    graph: Importer, input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> Tensor:  # fmt: skip
+    """(Σ |x|ᵖ)^(1/p) along some axes, or the greatest |x|."""
+    if p in (2, "fro", None):
+        return graph.put(layers.Sqrt(), reduction(layers.Sum)(graph, square(graph, input), dim, keepdim))
+    size = graph.put(layers.Abs(), input)
+    if p == float("inf"):
+        return reduction(layers.Amax)(graph, size, dim, keepdim)  # type: ignore[no-any-return]
+    if p == 1:
+        return reduction(layers.Sum)(graph, size, dim, keepdim)  # type: ignore[no-any-return]
+    if not isinstance(p, int | float) or p <= 0:
+        raise Unconvertible(f"p must be positive, got {p!r}")
+    total = reduction(layers.Sum)(graph, graph.put(layers.Power(p), size), dim, keepdim)
+    return graph.put(layers.Power(1 / p), total)
+
+
+def normalize(graph: Importer, input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    size = clamp(graph, norm(graph, input, p, dim, True), min=eps)
+    return join(layers.Div)(graph, input, size)
+
+
+def variance(
+    graph: Importer, input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
+    correction: float | None = None,
+) -> Tensor:  # fmt: skip
+    x = graph.value(input)
+    if dim is None or isinstance(dim, bool):
+        raise Unconvertible("the images of a batch would be mixed: dim must be given")
+    axes = tuple(x.axis(axis) for axis in ((dim,) if isinstance(dim, int) else dim))
+    count = math.prod(x.known[axis - 1] for axis in axes)
+    divisor = count - (int(unbiased) if correction is None else correction)
+    if divisor <= 0:
+        raise Unconvertible(f"the variance of {count} numbers can't be divided by {divisor}")
+    centred = join(layers.Sub)(graph, x, graph.put(layers.Mean(axes, True), x))
+    mean = graph.put(layers.Mean(axes, keepdim), square(graph, centred))
+    return mean if divisor == count else affine(graph, mean, count / divisor, 0)
+
+
+def deviation(graph: Importer, *args: Any, **kwargs: Any) -> Tensor:
+    return graph.put(layers.Sqrt(), variance(graph, *args, **kwargs))
 
 
 def extreme(kind: Callable[..., Layer], place: Callable[..., Layer], of_two: Callable[..., Layer]) -> Convert:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,20 +15,25 @@ from ... import layers
 from ...composites import Chain, Graph, Node
 from ...errors import ArgumentError, ColonnadeError, ShapeError
 from ...freezing import named
+from ...layers.rearrangement import Rearrangement
+from ...layers.shape import Reshaping
 from ...model import Model
 from ...state import Alias
 from ...tensor import Shape
-from . import counterparts
+from . import aten, counterparts, exporting, fixed
 from .building import Building, describe
 from .functions import FUNCTIONS
 from .modules import COMPOUND, MODULES, arrays_of, check, known, layer_of
 from .state import to_array
 from .structure import structure
-from .tracing import needed, trace, warn_of_more_in_training
+from .tracing import compare_training, defaults, needed, trace, warn
 from .values import (
+    BATCH,
     Array,
     Batch,
+    Fixed,
     Nothing,
+    Tensor,
     Turned,
     Unconvertible,
     UnknownSizes,
@@ -53,6 +59,13 @@ RESHAPING = {
     "unsqueeze",
     "view",
 }
+# What is true or false, 1 or 0.
+TRUTHS = (
+    *(layers.Equal, layers.Greater, layers.GreaterEqual, layers.Less, layers.LessEqual),
+    *(layers.LogicalAnd, layers.LogicalNot, layers.LogicalOr, layers.LogicalXor),
+)
+# Where functions of plain numbers come from.
+ARITHMETIC = {None, "_operator", "builtins", "math", "operator"}
 # Of a function that is no method: where it may come from, for its name to be trusted. None: built in.
 TRUSTED = {None, "_operator", "builtins", "math", "operator", "torch", "torchvision"}
 
@@ -70,7 +83,7 @@ def convert(module: Any, input_shape: Sequence[Any] | None) -> Model:
     body = structure(module, weights)
     model = None if body is None else _model(body, dtype, input_shape)
     if model is None:
-        body, weights = _followed(module, input_shape)
+        body, weights = _followed(module, input_shape, dtype)
         model = Model(body, dtype=dtype)
         if input_shape is not None:
             model.build(input_shape)
@@ -148,17 +161,53 @@ def _load(model: Model, weights: Weights, held: Mapping[str, Any]) -> None:
         model.freeze(*frozen)
 
 
-def _followed(module: nn.Module, input_shape: Sequence[Any] | None) -> tuple[Graph, Weights]:
+def _followed(module: nn.Module, input_shape: Sequence[Any] | None, dtype: str) -> tuple[Graph, Weights]:
     try:
         layer_of(module)
         check(module)
     except Unconvertible as reason:
         raise ArgumentError(f"from_torch: {type(module).__name__} can't be converted: {reason}.") from None
-    traced, tensors = trace(module, training=False)
-    calls = needed(traced)
-    warn_of_more_in_training(module, calls)
-    importer = Importer(module, calls, tensors, input_shape)
-    return importer.run(), importer.weights
+    traced = False
+    try:
+        graph, tensors = trace(module, training=False)
+        traced, calls = True, needed(graph)
+        alike, resting = compare_training(module, calls)
+        importer = Importer(module, calls, tensors, input_shape, resting)
+        made = importer.run()
+    except ShapeError:
+        raise
+    except ArgumentError as error:
+        if input_shape is None and traced:
+            raise
+        if input_shape is None:
+            message = f"{str(error).rstrip('.')}; if it depends on shapes: give from_torch the input_shape."
+            raise ArgumentError(message) from None
+        try:
+            made, importer, alike = _exported(module, input_shape, dtype)
+        except _Unexported:
+            raise error from None
+        except ColonnadeError as other:
+            raise (error if traced else other) from None
+    if not alike:
+        warn(f"{type(module).__name__} does more in training than outside it; that is left out")
+    return made, importer.weights
+
+
+class _Unexported(Exception):  # noqa: N818 - what torch.fx says is raised
+    """A module that torch.export can't follow either."""
+
+
+def _exported(module: nn.Module, input_shape: Sequence[Any], dtype: str) -> tuple[Graph, Importer, bool]:
+    """The graph that torch.export makes of a module; raises _Unexported where it makes none."""
+    names = [name for name in inspect.signature(module.forward).parameters if name not in defaults(module)]
+    try:
+        shapes = list(_shapes_of(names, input_shape).values())
+        graph, held = exporting.export(module, shapes, dtype)
+    except ArgumentError:
+        raise _Unexported from None
+    alike, resting = exporting.compare_training(module, shapes, dtype)
+    importer = Importer(module, exporting.calls_of(graph), {}, input_shape, resting, held)
+    return importer.run(), importer, alike
 
 
 class Importer(Building):
@@ -169,21 +218,31 @@ class Importer(Building):
         calls: Its calls.
         tensors: Those that its forward pass makes by itself, by the names that the calls have for them.
         input_shape: One image's, one of each input, or None.
+        resting: The paths of running means that batch norms use in training too.
+        held: Arrays of the module that are inputs of the calls, by name.
     """
 
     def __init__(
-        self, module: nn.Module, calls: Sequence[fx.Node], tensors: dict[str, Any], input_shape: Sequence[Any] | None
+        self,
+        module: nn.Module,
+        calls: Sequence[fx.Node],
+        tensors: dict[str, Any],
+        input_shape: Sequence[Any] | None,
+        resting: Collection[str] = (),
+        held: Mapping[str, Array] = MappingProxyType({}),
     ) -> None:
-        self.module, self.calls, self.tensors = module, calls, tensors
-        self._values: dict[fx.Node, Any] = {}
+        self.module, self.calls, self.tensors, self.resting = module, calls, tensors, resting
+        self._values: dict[fx.Node, Any] = {
+            node: held[str(node.target)] for node in calls if node.op == "placeholder" and str(node.target) in held
+        }
         self._shapes = self._find_inputs(input_shape)
-        held = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
-        super().__init__(list(self._shapes), {*held, *(name.rpartition(".")[0] for name in held)})
+        names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+        super().__init__(list(self._shapes), {*names, *(name.rpartition(".")[0] for name in names)})
 
     def _find_inputs(self, input_shape: Sequence[Any] | None) -> dict[str, Shape | None]:
         names = []
         for node in self.calls:
-            if node.op != "placeholder":
+            if node.op != "placeholder" or node in self._values:
                 continue
             name = str(node.target)
             if name.startswith("*"):
@@ -192,16 +251,7 @@ class Importer(Building):
                 self._values[node] = node.args[0]
             else:
                 names.append(name)
-        if input_shape is None:
-            return dict.fromkeys(names)
-        try:
-            given = [input_shape] if len(names) == 1 else list(input_shape)
-            shapes = [tuple(int(size) for size in shape) for shape in given]
-        except TypeError:
-            shapes = []
-        if len(shapes) != len(names) or any(min(shape, default=1) < 1 for shape in shapes):
-            raise ShapeError(f"from_torch: expected a shape for each input ({', '.join(names)}), got {input_shape}.")
-        return dict(zip(names, shapes, strict=True))
+        return dict.fromkeys(names) if input_shape is None else dict(_shapes_of(names, input_shape))
 
     def run(self) -> Graph:
         """The graph."""
@@ -232,6 +282,11 @@ class Importer(Building):
             if isinstance(output, Turned):
                 self.name = "output"
                 outputs[number] = output = self.value(output)
+            if isinstance(output, Value) and output.windows:
+                raise ArgumentError(
+                    f"from_torch: {type(self.module).__name__} returns {output.batch!r}: the images of a batch would "
+                    f"be mixed."
+                )
             if not isinstance(output, Value):
                 raise ArgumentError(
                     f"from_torch: {type(self.module).__name__} must return tensors, got {describe(output)}."
@@ -284,6 +339,8 @@ class Importer(Building):
         if kind not in MODULES:
             raise Unconvertible("Colonnade has no such layer")
         values = [*args, *kwargs.values()]
+        if len(values) == 1 and isinstance(values[0], Fixed | Array) and kind is not counterparts.Constant:
+            return self._of_fixed(path, values[0])
         if len(values) != 1 and kind not in counterparts.OF_SEVERAL:
             raise Unconvertible(f"expected one input, got {len(values)}")
         layer = MODULES[kind](module)
@@ -297,22 +354,35 @@ class Importer(Building):
         readers = [user for call in calls for user in call.users if user in self.calls]
         return any(_function_name(user.target) != "getitem" or user.args[1] != 0 for user in readers)
 
+    def _of_fixed(self, path: str, value: Fixed | Array) -> Any:
+        """What a module makes of a tensor that is the same for every image."""
+        x = fixed.opened(fixed.fixed(self, value))
+        if len(x.known) != 4 or x.known[0] != 1:
+            return fixed.closed(self.value(self.call_module(path, x)))
+        made = self.value(self.call_module(path, self.put(layers.Reshape(x.known[1:]), x)))  # one image
+        return fixed.closed(self.value(self.put(layers.Reshape((1, *made.known)), made)))
+
     def call_function(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """What a function, or the method of that name, makes of `args`."""
-        name = _function_name(function)
+        name = "batch_norm_weights_first" if function is torch.batch_norm else _function_name(function)
         if name in ("_assert", "_assert_is_none"):
             if args[0] is False:
                 raise Unconvertible(f"the module refuses this input: {args[1]}")
             return None
-        if not isinstance(function, str) and _origin(function) not in TRUSTED:
+        if isinstance(function, torch._ops.OpOverload):
+            name, args, kwargs = aten.adapted(function, args, kwargs)
+        elif not isinstance(function, str) and _origin(function) not in TRUSTED:
             raise Unconvertible("Colonnade does not know this function")
         if name == "getitem" and isinstance(args[0], tuple | list | dict | UnknownSizes):
             return args[0][args[1]]
         tensors = list(_tensors((args, kwargs)))
-        if not tensors:  # numbers, such as the sizes of a shape
-            return _evaluated(function, args, kwargs)
+        if all(isinstance(each, Batch) for each in tensors) and (not tensors or _origin(function) in ARITHMETIC):
+            made = _evaluated(function, args, kwargs)  # numbers, such as the sizes of a shape
+            return Array("constant", made) if isinstance(made, torch.Tensor) else made
         if any(isinstance(each, Nothing) for each in tensors):
             raise Unconvertible("it uses what Colonnade's layer does not put out")
+        if _of_any_batch(tensors) and not (name in ("expand", "repeat") and _is_plain(args[0])):
+            return self._of_images(function, name, args, kwargs)
         if all(isinstance(each, Array) for each in tensors):
             learned = any(each.parameter is not None for each in tensors)
             if learned and args[1:] == ("data",):
@@ -321,7 +391,70 @@ class Importer(Building):
                 return self._of_arrays(function, tensors[0], learned, args, kwargs)
         if name not in FUNCTIONS:
             raise Unconvertible("Colonnade has no layer for it")
+        if all(isinstance(each, Array | Fixed) for each in tensors):
+            if name in ("getattr", "size", "dim"):
+                return self._of_shape(tensors[0].value.known, name, *args[1:])
+            return _bound(fixed.call, self, name, FUNCTIONS[name], args, kwargs)
         return _bound(FUNCTIONS[name], self, *args, **kwargs)
+
+    def neighbour(self, array: Array, name: str) -> Array | None:
+        """A buffer of this name beside another of the module's; None if there is none."""
+        holder, _, own = array.path.rpartition(".")
+        module = self.module.get_submodule(holder)
+        tensor = getattr(module, name, None)
+        if own not in module._buffers or tensor is None:
+            return None
+        return Array(f"{holder}.{name}" if holder else name, tensor)
+
+    def at_rest(self, running_mean: Array) -> bool:
+        """Whether the batch norm with this buffer uses it in training too."""
+        return running_mean.path in self.resting
+
+    def is_truth(self, x: Tensor) -> bool:
+        """Whether a tensor is of True and False; raises Unconvertible where nobody can know."""
+        name = x.value.name if isinstance(x, Turned) else self.value(x).name
+        while name in self.nodes and isinstance(self.nodes[name][0], Reshaping | Rearrangement | layers.Permute):
+            name = self.nodes[name][1]
+        if name not in self.nodes:
+            raise Unconvertible("its mask is an input, which may be of numbers or of True and False: add it yourself")
+        return isinstance(self.nodes[name][0], TRUTHS)
+
+    def _of_shape(self, shape: Shape, name: str, key: Any = None) -> Any:
+        """What a function that asks for a shape says of a tensor that is the same for every image."""
+        if name == "dim" or key == "ndim":
+            return len(shape)
+        if isinstance(key, str) and key != "shape":
+            raise Unconvertible(f"tensors have no {key!r} here")
+        return shape[key] if isinstance(key, int) else shape
+
+    def _of_images(self, function: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """What PyTorch makes of arrays of which each image has the same, (n, ...): it must be the same for any n."""
+
+        def of(images: int) -> Any:
+            def tensors(each: Any) -> Any:
+                if isinstance(each, Batch):
+                    return int(each.times * images) if each.times.denominator == 1 else each
+                if not isinstance(each, Array):
+                    return each
+                return each.tensor.repeat_interleave(images, 0) if each.images else each.tensor
+
+            with torch.no_grad():
+                return _evaluated(function, _mapped(args, tensors), _mapped(kwargs, tensors))
+
+        if name == "size" or args[1:] == ("shape",):
+            sizes = (BATCH, *args[0].tensor.shape[1:])
+            return sizes if name != "size" or len(args) == 1 else sizes[args[1]]
+        one, several = of(1), of(3)
+        if not isinstance(one, torch.Tensor):
+            if isinstance(one, torch.dtype | torch.device | int) and one == several:
+                return one
+            raise Unconvertible("it depends on the number of images")
+        each = one.ndim and one.shape[0] == 1 and several.shape == (3, *one.shape[1:])
+        if each and torch.equal(several, one.expand_as(several)):
+            return Array("constant", one, images=True)
+        if one.shape == several.shape and torch.equal(one, several):
+            return Array("constant", one)
+        raise Unconvertible("it depends on the number of images")
 
     def _of_arrays(self, function: Any, first: Array, learned: bool, args: Any, kwargs: Any) -> Any:
         """What PyTorch itself makes of arrays that are the same for every image."""
@@ -336,8 +469,22 @@ class Importer(Building):
         return Array(first.path, result, first.parameter if learned else None)
 
 
+def _shapes_of(names: Sequence[str], input_shape: Sequence[Any]) -> dict[str, Shape]:
+    """The shape of each input."""
+    try:
+        given = [input_shape] if len(names) == 1 else list(input_shape)
+        shapes = [tuple(int(size) for size in shape) for shape in given]
+    except TypeError:
+        shapes = []
+    if len(shapes) != len(names) or any(min(shape, default=1) < 1 for shape in shapes):
+        raise ShapeError(f"from_torch: expected a shape for each input ({', '.join(names)}), got {input_shape}.")
+    return dict(zip(names, shapes, strict=True))
+
+
 def _function_name(function: Any) -> str:
     """Of a function or method, without the underscore of what works in place."""
+    if isinstance(function, torch._ops.OpOverload):
+        return str(function._schema.name).partition("::")[2].rstrip("_")
     name = function if isinstance(function, str) else getattr(function, "__name__", type(function).__name__)
     return str(name).rstrip("_")
 
@@ -352,9 +499,20 @@ def _class_name(module: nn.Module) -> str:
     return f"torch.nn.{kind.__name__}" if kind.__module__.startswith("torch.nn") else kind.__name__
 
 
+def _of_any_batch(tensors: Sequence[Any]) -> bool:
+    """Whether these are the number of images, and arrays that are not learned, made for each image."""
+    return all(isinstance(each, Batch) or _is_plain(each, True) for each in tensors) and not all(
+        map(_is_plain, tensors)
+    )
+
+
+def _is_plain(x: Any, images: bool = False) -> bool:
+    return isinstance(x, Array) and x.parameter is None and (images or not x.images)
+
+
 def _tensors(arguments: Any) -> Iterator[Any]:
     """Everything in nested arguments that stands for a tensor, or for the number of images."""
-    if isinstance(arguments, Value | Array | Turned | Batch | Nothing):
+    if isinstance(arguments, Value | Array | Turned | Fixed | Batch | Nothing):
         yield arguments
     elif isinstance(arguments, slice):
         yield from _tensors((arguments.start, arguments.stop, arguments.step))
@@ -366,6 +524,8 @@ def _tensors(arguments: Any) -> Iterator[Any]:
 
 
 def _mapped(arguments: Any, function: Any) -> Any:
+    if isinstance(arguments, slice):
+        return slice(*(_mapped(each, function) for each in (arguments.start, arguments.stop, arguments.step)))
     if isinstance(arguments, dict):
         return {name: _mapped(each, function) for name, each in arguments.items()}
     if isinstance(arguments, tuple | list):

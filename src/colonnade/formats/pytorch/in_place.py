@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+import torch
 from torch import fx, nn
 
 from ...errors import ArgumentError
@@ -13,16 +14,33 @@ AUGMENTED = {f"i{name}" for name in ("add", "sub", "mul", "truediv", "floordiv",
 # What may put out the memory of its input, in another shape or in the same.
 VIEWS = {
     *("chunk", "contiguous", "detach", "diagonal", "double", "dropout", "expand", "expand_as", "flatten", "float"),
-    *("getattr", "getitem", "movedim", "narrow", "permute", "reshape", "reshape_as", "select", "split", "squeeze"),
+    *(
+        "alias",
+        "getattr",
+        "getitem",
+        "slice",
+        "split_with_sizes",
+        "unfold",
+        "movedim",
+        "narrow",
+        "permute",
+        "reshape",
+        "reshape_as",
+        "select",
+        "split",
+        "squeeze",
+    ),
     *("swapaxes", "t", "tensor_split", "to", "transpose", "type", "type_as", "unbind", "unflatten", "unsqueeze"),
     *("view", "view_as"),
 }
 VIEWING = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
-SIZES = {"dim", "dtype", "device", "ndim", "numel", "shape", "size"}
+SIZES = {"sym_size", "dim", "dtype", "device", "ndim", "numel", "shape", "size"}
 
 
-def settle(graph: fx.Graph, module: nn.Module) -> None:
+def settle(graph: fx.Graph, module: nn.Module, counts: bool = False) -> None:
     """Have each later read of what a call changes read the call instead.
+
+    In training a module `counts`: what it changes of its buffers is nobody's concern.
 
     Raises:
         ArgumentError: What is changed is read again through a view that was made before, or is the module's own.
@@ -47,6 +65,8 @@ def settle(graph: fx.Graph, module: nn.Module) -> None:
             continue
         elif source not in numbers and _writes(node, module):
             memory[node], first[node] = memory[source], first[source]
+            if memory[node] in held and counts:
+                continue
             if memory[node] in held:
                 raise ArgumentError(f"from_torch: {_named(node)} can't be converted: it changes {memory[node]}.")
             for other in sharing[memory[node]]:
@@ -69,7 +89,13 @@ def _name(node: fx.Node) -> str:
     """Of a function or method, without the underscore of what works in place; "" for a module."""
     if node.op not in ("call_function", "call_method"):
         return ""
-    return str(getattr(node.target, "__name__", node.target)).rstrip("_")
+    return _called(node).rstrip("_")
+
+
+def _called(node: fx.Node) -> str:
+    if isinstance(node.target, torch._ops.OpOverload):
+        return str(node.target._schema.name).partition("::")[2]
+    return str(getattr(node.target, "__name__", node.target))
 
 
 def _named(node: fx.Node) -> str:
@@ -88,7 +114,7 @@ def _writes(node: fx.Node, module: nn.Module) -> bool:
     """Whether a call changes its first argument."""
     if node.op == "call_module":
         return bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
-    name = str(getattr(node.target, "__name__", node.target))
+    name = _called(node)
     if name in AUGMENTED or (name.endswith("_") and not name.endswith("__")):
         return True
     try:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from ...errors import ArgumentError
@@ -52,7 +53,7 @@ def trace(module: nn.Module, training: bool) -> tuple[fx.Graph, dict[str, Any]]:
             each.training = mode
         for name in vars(module).keys() - attributes:
             del vars(module)[name]
-    settle(graph, module)
+    settle(graph, module, counts=training)
     return graph, tensors
 
 
@@ -75,15 +76,33 @@ def needed(traced: fx.Graph) -> list[fx.Node]:
     return [node for node in traced.nodes if node in needed]
 
 
-def warn_of_more_in_training(module: nn.Module, calls: Sequence[fx.Node]) -> None:
-    """Warn where other calls are made in training than the `calls` outside it."""
+def compare_training(module: nn.Module, calls: Sequence[fx.Node]) -> tuple[bool, set[str]]:
+    """Whether the same calls are made in training as outside it, where they are `calls`.
+
+    And the paths of the running means that batch norms use in training too.
+    """
     try:
         training = needed(trace(module, training=True)[0])
-        alike = [(node.op, node.target) for node in training] == [(node.op, node.target) for node in calls]
     except ArgumentError:
-        alike = False
-    if not alike:
-        warn(f"{type(module).__name__} does more in training than outside it; that is left out")
+        training = []
+    alike = [(node.op, node.target) for node in training] == [(node.op, node.target) for node in calls]
+    return alike, {path for node in training if (path := _rests(node)) is not None}
+
+
+def _rests(node: fx.Node) -> str | None:
+    """The path of the running mean that a batch norm uses, if it does so in training; None for anything else."""
+    if node.target not in (torch.batch_norm, nn.functional.batch_norm):
+        return None
+    given = dict(zip(BATCH_NORM[node.target is torch.batch_norm], node.args, strict=False)) | node.kwargs
+    mean = given.get("running_mean")
+    return str(mean.target) if isinstance(mean, fx.Node) and not given.get("training", False) else None
+
+
+# The first arguments of `torch.nn.functional.batch_norm` and of `torch.batch_norm`.
+BATCH_NORM = (
+    ("input", "running_mean", "running_var", "weight", "bias", "training"),
+    ("input", "weight", "bias", "running_mean", "running_var", "training"),
+)
 
 
 def warn(message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from torch import nn
@@ -19,13 +20,28 @@ class Unconvertible(Exception):  # noqa: N818 - it is no error yet: who catches 
 class Value:
     """A tensor with an axis for the batch: what a node of the graph puts out, or an input.
 
+    Where images are cut into windows and these moved into the axis of the batch, that axis is n · windows long. The
+    node then puts out (n, windows, *shape).
+
     Attributes:
         name: The node's or input's.
-        shape: Of one image; None where the shapes are not known.
+        shape: Of one image, or of one window; None where the shapes are not known.
+        windows: How many of each image stand in the axis of the batch; 0 where the images themselves do.
     """
 
     name: str
     shape: Shape | None
+    windows: int = 0
+
+    @property
+    def batch(self) -> Batch:
+        """The length of the first axis."""
+        return Batch(Fraction(self.windows or 1))
+
+    @property
+    def whole(self) -> Shape:
+        """What the node puts out of one image; raises Unconvertible where it is not known."""
+        return (self.windows, *self.known) if self.windows else self.known
 
     @property
     def known(self) -> Shape:
@@ -55,11 +71,13 @@ class Array:
         path: Its name in the state dict.
         tensor: Its numbers.
         parameter: The parameter that it is, perhaps in another shape; None for what is not learned.
+        images: Whether its first axis, of length 1, is the batch's.
     """
 
     path: str
     tensor: Any
     parameter: nn.Parameter | None = None
+    images: bool = False
 
     @property
     def source(self) -> Any:
@@ -126,7 +144,7 @@ class Turned:
     @property
     def images(self) -> bool:
         """Whether these are images with channels moved last, (n, h, w, c)."""
-        return self.dims == CHANNELS_LAST
+        return self.dims == CHANNELS_LAST and not self.value.windows
 
 
 CHANNELS_LAST = (0, 2, 3, 1)
@@ -136,11 +154,45 @@ STEPS_FIRST = (1, 0, 2)  # sequences (t, n, d)
 Tensor = Value | Turned
 
 
+@dataclass(frozen=True)
+class Fixed:
+    """A tensor without an axis for the batch, made of parameters: the table of a relative position bias, looked up.
+
+    Attributes:
+        value: The same for each image, (n, *shape), of which this is one.
+    """
+
+    value: Value
+
+
+@dataclass(frozen=True)
 class Batch:
-    """The number of images, which is not known."""
+    """The number of images, which is not known, or so many times that number."""
+
+    times: Fraction = Fraction(1)
+
+    def __mul__(self, other: Any) -> Batch:
+        return Batch(self.times * Fraction(other)) if isinstance(other, int | float) else NotImplemented
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, Batch):
+            return _whole_or_float(self.times / other.times)
+        return Batch(self.times / Fraction(other)) if isinstance(other, int | float) else NotImplemented
+
+    def __floordiv__(self, other: Any) -> Any:
+        result = self / other
+        if isinstance(result, Batch) and result.times.denominator != 1:
+            raise Unconvertible(f"the number of images is not known to be a multiple of {result.times.denominator}")
+        return result if isinstance(result, Batch) else int(result // 1)
 
     def __repr__(self) -> str:
-        return "the number of images"
+        return "the number of images" if self.times == 1 else f"{self.times} times the number of images"
+
+
+def _whole_or_float(number: Fraction) -> int | float:
+    return int(number) if number.denominator == 1 else float(number)
 
 
 BATCH = Batch()

@@ -1,0 +1,107 @@
+"""The calls of a forward pass as torch.export has them, for modules that torch.fx can't follow.
+
+There every size but the batch's is known, and the functions are those of ATen.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from ...errors import ArgumentError
+from ...tensor import Shape
+from .in_place import settle
+from .tracing import BATCH_NORM
+from .values import Array
+
+IMAGES = 3  # how many there are in the batch that is exported
+
+
+def export(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[fx.Graph, dict[str, Array]]:
+    """All calls of a forward pass outside training, and what they have of the module, by the names of placeholders.
+
+    Raises:
+        ArgumentError: The module can't be exported, or not for any number of images.
+    """
+    modes = [(each, each.training) for each in module.modules()]
+    images = tuple(torch.zeros(IMAGES, *shape, dtype=getattr(torch, dtype)) for shape in shapes)
+    free = {0: torch.export.Dim("images")}
+    try:
+        module.eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(module, images, strict=False, dynamic_shapes=[free] * len(images))
+        settle(program.graph, module)
+    except ArgumentError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        raise ArgumentError(
+            f"from_torch: torch.export can't follow {type(module).__name__}: "
+            f"{reason[0].rstrip('.') if reason else type(error).__name__}."
+        ) from None
+    finally:
+        for each, mode in modes:
+            each.training = mode
+    return program.graph, dict(_held(module, program))
+
+
+def _held(module: nn.Module, program: Any) -> Iterator[tuple[str, Array]]:
+    signature = program.graph_signature
+    for name, path in (signature.inputs_to_parameters | signature.inputs_to_buffers).items():
+        tensor = _at(module, path)
+        yield name, Array(path, tensor, tensor if isinstance(tensor, nn.Parameter) else None)
+    for name, path in signature.inputs_to_lifted_tensor_constants.items():
+        yield name, Array(path, program.constants[path])
+
+
+def _at(module: nn.Module, path: str) -> Any:
+    holder, _, name = path.rpartition(".")
+    return getattr(module.get_submodule(holder), name)
+
+
+def calls_of(graph: fx.Graph) -> list[fx.Node]:
+    """The calls that the output is made from; what is checked was checked when the module was exported."""
+    needed: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        if node.op in ("placeholder", "output") or node in needed:
+            needed.update((node, *node.all_input_nodes))
+    return [node for node in graph.nodes if node in needed]
+
+
+def compare_training(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[bool, set[str]]:
+    """Whether the same functions are called in training as outside it, and the paths as in `tracing`; run on zeros."""
+    with torch.random.fork_rng(devices=()):
+        try:
+            outside, _ = _recorded(module, shapes, dtype, training=False)
+            inside, resting = _recorded(module, shapes, dtype, training=True)
+        except Exception:  # the module's own: it can't be run in training
+            outside, inside, resting = [], ["?"], set()
+    return outside == inside, resting
+
+
+def _recorded(module: nn.Module, shapes: Sequence[Shape], dtype: str, training: bool) -> tuple[list[str], set[str]]:
+    """The names of the functions that a forward pass of a copy calls, and the running means that stay as they are."""
+    module = copy.deepcopy(module).train(training)
+    paths = {id(buffer): path for path, buffer in module.named_buffers()}
+    names: list[str] = []
+    resting: set[str] = set()
+
+    class Recorder(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if not (args and id(args[0]) in paths):  # a count of batches
+                names.append(getattr(func, "__name__", str(func)))
+            if func in (torch.batch_norm, nn.functional.batch_norm):
+                given = dict(zip(BATCH_NORM[func is torch.batch_norm], args, strict=False)) | (kwargs or {})
+                if not given.get("training", False):
+                    resting.add(paths.get(id(given["running_mean"]), ""))
+            return func(*args, **(kwargs or {}))
+
+    with torch.no_grad(), Recorder():
+        module(*(torch.zeros(2, *shape, dtype=getattr(torch, dtype)) for shape in shapes))
+    return names, resting
