@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import colonnade as cn
-from colonnade.errors import ArgumentError
+from colonnade.errors import ArgumentError, StateError
 
 
 def network(**options: Any) -> cn.Model:
@@ -206,3 +206,43 @@ def test_names_that_are_none_leave_the_model_as_it_was() -> None:
         for divide in (model.cut, model.split):
             with pytest.raises(ArgumentError, match=r"^Model: expected a position in a chain of 4 layers, got "):
                 divide(place)
+
+
+@pytest.mark.parametrize("compiled", [False, None])
+def test_a_layer_without_parameters_is_frozen_and_thawed_between_two_calls(compiled: bool | None) -> None:
+    x = np.random.default_rng(0).normal(2.0, 3.0, (8, 3, 4, 4)).astype(np.float32)
+
+    def trained(frozen: bool) -> Any:
+        model = cn.Model([cn.BatchNorm2d(3, affine=False), cn.Dropout(0.5)], seed=0, compiled=compiled).build((3, 4, 4))
+        if frozen:
+            model.freeze("0", "1")
+        return model(x, training=True)
+
+    model = cn.Model([cn.BatchNorm2d(3, affine=False), cn.Dropout(0.5)], seed=0, compiled=compiled).build((3, 4, 4))
+    for frozen in (False, True, False):
+        model.unfreeze()
+        if frozen:
+            model.freeze("0", "1")
+        model[0].running_mean[:], model[0].running_var[:] = 0, 1  # type: ignore[union-attr]
+        np.testing.assert_array_equal(model(x, training=True), trained(frozen))
+
+
+@pytest.mark.parametrize("compiled", [False, None])
+def test_what_is_trained_stays_so_from_the_forward_pass_to_the_backward_pass(compiled: bool | None) -> None:
+    model = cn.Model([cn.Dense(20, 20), cn.ReLU(), cn.Dense(20, 4)], seed=0, compiled=compiled)
+    x = np.random.default_rng(0).normal(size=(8, 20)).astype(np.float32)
+    y = model(x, training=True)
+    model.backward(y)
+    expected = [parameter.grad.copy() for parameter in model.parameters()]
+    for before, after in ((model.unfreeze, model.freeze), (model.freeze, model.unfreeze)):
+        before("2")
+        model(x, training=True)
+        after("2")
+        with pytest.raises(StateError, match="what is trained has changed since the forward pass"):
+            model.backward(y)
+        model.unfreeze()
+        model.zero_grad()
+        model(x, training=True)
+        model.backward(y)
+        for parameter, gradient in zip(model.parameters(), expected, strict=True):
+            np.testing.assert_array_equal(parameter.grad, gradient)

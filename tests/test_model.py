@@ -514,3 +514,23 @@ def test_weights_are_drawn_for_a_relu_that_any_path_leads_to_through_pools_and_n
     assert deviation(cn.BatchNorm2d(64), cn.MaxPool2d(2), cn.ReLU()) == rectified
     assert deviation(cn.Residual([cn.Tanh()], [cn.BatchNorm2d(64), cn.ReLU()])) == rectified
     assert deviation(cn.Residual([cn.Tanh(), cn.ReLU()], [cn.Identity()])) == plain
+
+
+@pytest.mark.parametrize("compiled", [False, None])
+def test_settings_of_layers_that_are_changed_by_hand_hold_from_the_next_call_on(compiled: bool | None) -> None:
+    def made(p: float, eps: float, slope: float) -> cn.Model:
+        layers = [cn.Dense(20, 20), cn.Dropout(p), cn.LayerNorm(20, eps), cn.LeakyReLU(slope), cn.Dense(20, 4)]
+        return cn.Model(layers, seed=0, compiled=compiled)
+
+    x = np.random.default_rng(0).normal(size=(8, 20)).astype(np.float32)
+    model = made(0.5, 1e-5, 0.1)
+    for settings in ((0.0, 0.5, 0.1), (0.25, 0.5, 0.7), (0.0, 1e-5, 0.7)):
+        dropout, norm, rectifier = model[1], model[2], model[3]
+        assert isinstance(dropout, cn.Dropout)
+        assert isinstance(norm, cn.LayerNorm)
+        assert isinstance(rectifier, cn.LeakyReLU)
+        dropout.p, norm.eps, rectifier.negative_slope = settings
+        fresh = made(*settings)
+        np.testing.assert_array_equal(model(x), fresh(x))
+        np.testing.assert_array_equal(y := model(x, training=True), fresh(x, training=True))
+        np.testing.assert_array_equal(model.backward(y), fresh.backward(y))

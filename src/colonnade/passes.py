@@ -61,6 +61,7 @@ class Runnable(Network):
         """Let go of all plans and memory."""
         self._workspaces: dict[bool, Workspace] = {}  # by whether a pass is training
         self.pending: Executor | None = None
+        self._pending_trained = self._unrolled, self._unrolled.trained()  # what was in its forward pass
 
     def _adopted(self) -> None:
         if self._wants_compiled:
@@ -111,14 +112,15 @@ class Runnable(Network):
         return {training: workspace.memory for training, workspace in self._workspaces.items()}
 
     def _executor(self, workspace: Workspace, shapes: tuple[Shape, ...], training: bool) -> Executor:
-        frozen = tuple(parameter.trainable for parameter in self._parameters.values()) if training else ()
+        trained = self._unrolled.trained() if training else ()
 
         def make(memory: Memory) -> Executor:
             plan = self.plan(shapes if len(shapes) > 1 else shapes[0], training)
             self._require_room(plan)
             return Executor(plan, memory, self.seed)
 
-        return workspace.executor((self._unrolled, shapes, WORKERS.count, frozen), make)
+        key = self._unrolled, self._unrolled.settings(), shapes, WORKERS.count, trained
+        return workspace.executor(key, make)
 
     def _require_room(self, plan: Plan) -> None:
         """Raise LimitError where a plan takes more memory than there is."""
@@ -162,6 +164,7 @@ class Runnable(Network):
         self.pending = None  # its memory is written over, and a pass that fails half-way leaves none
         workspace = self._workspaces.pop(True, None) or Workspace()
         executor = self._executor(workspace, shapes, True)
+        self._pending_trained = self._unrolled, self._unrolled.trained()
         self._weights_changed()  # the running statistics do
         outputs = self._forward(executor, batches)
         self._workspaces[True], self.pending = workspace, executor
@@ -227,7 +230,8 @@ class Runnable(Network):
             wanted, or if the model is frozen at its lower end: nothing is then computed there.
 
         Raises:
-            StateError: Before a forward call with `training=True`, or a second time after one.
+            StateError: Before a forward call with `training=True`, a second time after one, or where something was
+                frozen or thawed since.
             ShapeError: A gradient of another shape.
         """
         return self._turns.take(self._backward, gradient, input_gradient)
@@ -236,6 +240,11 @@ class Runnable(Network):
         executor = self.pending
         if executor is None:
             raise StateError("Model: backward before forward: call model(x, training=True) first.")
+        unrolled, trained = self._pending_trained
+        if unrolled.trained() != trained:
+            raise StateError(
+                "Model: what is trained has changed since the forward pass: call model(x, training=True) again."
+            )
         plan = executor.plan  # of what ran forward: other sizes may have come since
         gradients = self._gradients(gradient, plan.images, plan.results)
         self.pending = None  # what was kept is used up

@@ -46,6 +46,22 @@ class Unrolled:
         self.parameters: dict[str, Parameter] = {}
         self.prepared_bytes = 0
         self._mark = object()
+        self._settings: tuple[object, str] = (None, "")  # and the `Layer.changes` that they are as of
+
+    def trained(self) -> tuple[bool, ...]:
+        """Whether each layer, and each parameter, is trained."""
+        layers = [step.layer.trainable for step in self.steps]
+        return (*layers, *(parameter.trainable for parameter in self.parameters.values()))
+
+    def settings(self) -> str:
+        """What the layers' settings are now, as text, which is hashed once.
+
+        Plans are made from them, and calls are bound to them.
+        """
+        changes = Layer.changes
+        if self._settings[0] is not changes:
+            self._settings = changes, repr([step.layer.settings() for step in self.steps])
+        return self._settings[1]
 
     def carry(
         self, shapes: tuple[Shape, ...], seed: int, itemsize: int, limits: Limits | None, keepers: Keepers

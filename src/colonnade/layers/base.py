@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Container, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -196,6 +197,7 @@ class Layer:
             It decides the first weights of the layer before.
         buffers: Names of the arrays that are saved with the parameters but not learned.
         ignored: Names of constructor arguments that are taken for PyTorch's sake and change nothing: they are not kept.
+        changes: Another object whenever a setting of any layer was changed: plans were made under them, calls bound.
     """
 
     reads: ClassVar[set[str]] = {"input"}
@@ -212,6 +214,15 @@ class Layer:
     rectifies: ClassVar[bool | None] = False
     buffers: tuple[str, ...] = ()
     ignored: ClassVar[tuple[str, ...]] = ()
+    changes: ClassVar[object] = object()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, np.ndarray):  # running statistics change at every pass
+            object.__setattr__(self, name, value)
+            return
+        Layer.changes = object()  # before, since an interrupt may come in between, and after, since a call may
+        object.__setattr__(self, name, value)
+        Layer.changes = object()
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         """Check the shape of one input (without the batch), and return that of the output.
@@ -330,12 +341,10 @@ class Layer:
         return arguments
 
     def _arguments(self) -> dict[str, Any]:
-        names = [
-            name for name in inspect.signature(type(self).__init__).parameters if name not in ("self", *self.ignored)
-        ]
-        if type(self).__init__ is object.__init__:
-            names = []
-        values = {name: getattr(self, name, inspect.Parameter.empty) for name in names}
+        values = {
+            name: getattr(self, name, inspect.Parameter.empty)
+            for name in _argument_names(type(self).__init__, self.ignored)
+        }
         # As in PyTorch, `bias` is an argument that says whether, and an attribute that is the parameter or None.
         return {
             name: isinstance(value, Parameter)
@@ -344,6 +353,23 @@ class Layer:
             for name, value in values.items()
         }
 
+    def settings(self) -> tuple[Any, ...]:
+        """The constructor's arguments that are numbers, words and flags, None for each other.
+
+        They may be changed by hand. A pass runs in a plan that was made, and by calls that were bound, under those of
+        its beginning.
+        """
+        values = (getattr(self, name, None) for name in _argument_names(type(self).__init__, self.ignored))
+        return tuple(value if isinstance(value, int | float | str | np.generic) else None for value in values)
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
         return f"{type(self).__name__}({arguments})"
+
+
+@lru_cache
+def _argument_names(constructor: Callable[..., None], ignored: tuple[str, ...]) -> tuple[str, ...]:
+    """The arguments of a constructor, without those that it ignores."""
+    if constructor is object.__init__:
+        return ()
+    return tuple(name for name in inspect.signature(constructor).parameters if name not in ("self", *ignored))
