@@ -183,7 +183,7 @@ class CrossEntropyLoss(Loss):
 
     def terms(self, y: Array, targets: Array) -> tuple[float, Array]:
         """Σ −q · log p and its gradient."""
-        log_p = np.empty_like(y)
+        log_p = np.empty(y.shape, y.dtype)  # in the order of its axes, however y lies
         log_softmax_forward(y, 1, out=log_p)
         if targets.shape != y.shape and not self.label_smoothing:
             return self._terms_of_classes(log_p, targets)
@@ -196,19 +196,22 @@ class CrossEntropyLoss(Loss):
         return total, grad
 
     def _terms_of_classes(self, log_p: Array, targets: Array) -> tuple[float, Array]:
-        """The same where q is one number for each image, at its class, and else zero; `log_p` is written over."""
-        labels, counted = targets[:, np.newaxis], self.counted(targets)[:, np.newaxis]  # (n, 1, d₁, ...)
+        """The same where q is one number for each target, at its class, and else zero; `log_p` is written over."""
+        images, classes, *places = log_p.shape
+        count = math.prod(places)
+        labels, counted = targets.reshape(images, count).astype(np.intp), self.counted(targets).reshape(images, count)
         every = bool(counted.all())
         if not every:
             labels = np.where(counted, labels, 0)
         q = counted.astype(log_p.dtype) if self.weight is None else self.weight.astype(log_p.dtype)[labels] * counted
-        at_classes = np.take_along_axis(log_p, labels, 1)
-        total = -float(np.sum(np.where(q == 0, 0, q * at_classes), dtype=np.float64))
-        grad = np.exp(log_p, out=log_p)
+        flat = log_p.reshape(-1)
+        at = (np.arange(images)[:, np.newaxis] * classes + labels) * count + np.arange(count)
+        total = -float(np.sum(np.where(q == 0, 0, q * flat[at]), dtype=np.float64))
+        np.exp(flat, out=flat)
         if not every or self.weight is not None:
-            grad *= q
-        np.put_along_axis(grad, labels, np.take_along_axis(grad, labels, 1) - q, 1)
-        return total, grad
+            log_p *= q.reshape(images, 1, *places)
+        flat[at] -= q
+        return total, log_p
 
     def _distribution(self, y: Array, targets: Array) -> Array:
         """q, of y's shape."""
