@@ -13,7 +13,20 @@ import pytest
 
 from colonnade.errors import ArgumentError, ShapeError
 from colonnade.initializers import zeros
-from colonnade.optimizers import CHUNK, SGD, Adagrad, Adam, AdamW, Lion, NAdam, Optimizer, RMSprop
+from colonnade.optimizers import (
+    CHUNK,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+)
 from colonnade.tensor import Parameter, ParameterBuffer
 
 SHAPES = [(4, 3, 2, 2), (4,), (5, 7), (5,)]
@@ -53,6 +66,17 @@ RULES += [
     (Adagrad, {}),
     (Adagrad, {"lr": 0.1, "lr_decay": 0.3, "eps": 1e-3}),
     (Adagrad, {"lr": 0.1, "weight_decay": 0.05, "initial_accumulator_value": 0.7, "maximize": True}),
+    (Adadelta, {}),
+    (Adadelta, {"lr": 0.5, "rho": 0.5, "eps": 1e-2}),
+    (Adadelta, {"lr": 0.5, "weight_decay": 0.05, "maximize": True}),
+    (Adamax, {}),
+    (Adamax, {"lr": 0.1, "betas": (0.5, 0.8), "eps": 1e-3}),
+    (Adamax, {"lr": 0.1, "weight_decay": 0.05, "maximize": True}),
+    (RAdam, {}),
+    (RAdam, {"lr": 0.1, "betas": (0.5, 0.9), "eps": 1e-3}),
+    (RAdam, {"lr": 0.1, "betas": (0.5, 0.6)}),
+    (RAdam, {"lr": 0.1, "weight_decay": 0.05, "maximize": True}),
+    (RAdam, {"lr": 0.1, "weight_decay": 0.05, "decoupled_weight_decay": True}),
     (RMSprop, {}),
     (RMSprop, {"lr": 0.1, "alpha": 0.5, "eps": 1e-3}),
     (RMSprop, {"lr": 0.1, "alpha": 0.5, "momentum": 0.8}),
@@ -370,6 +394,9 @@ def test_a_rate_of_a_wider_type_does_not_widen_the_arithmetic():
         (NAdam, {"betas": (0.9, 1)}, r"NAdam: betas must be at least 0 and below 1, got 1\."),
         (Lion, {"betas": (0.9, 1)}, r"Lion: betas must be at least 0 and below 1, got 1\."),
         (RMSprop, {"alpha": 1.5}, r"RMSprop: alpha must lie between 0 and 1, got 1\.5\."),
+        (Adadelta, {"rho": 1.5}, r"Adadelta: rho must lie between 0 and 1, got 1\.5\."),
+        (Adamax, {"eps": -1}, r"Adamax: eps must be zero or more, got -1\."),
+        (RAdam, {"betas": (0.9, 1)}, r"RAdam: betas must be at least 0 and below 1, got 1\."),
         (Adagrad, {"lr_decay": -1}, r"Adagrad: lr_decay must be zero or more, got -1\."),
         (AdamW, {"weight_decay": -1}, r"AdamW: weight_decay must be zero or more, got -1\."),
     ],

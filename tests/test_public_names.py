@@ -10,6 +10,8 @@ PUBLIC = {
     # Layers
     "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Block",
     "Conv1d", "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Dropout2d", "ELU", "Embedding", "Flatten", "GELU",
+    "ChannelShuffle", "CircularPad1d", "CircularPad2d", "PixelUnshuffle", "RMSNorm", "ReflectionPad1d",
+    "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d",
     "GRU", "GroupNorm", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "InstanceNorm2d", "Layer", "LayerNorm",
     "LSTM", "LayerNorm2d", "LeakyReLU", "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish", "MultiheadAttention", "PReLU",
     "Permute", "PixelShuffle", "RNN", "ReLU", "ReLU6", "SELU", "Scratch", "Select", "SiLU", "Sigmoid", "Softmax",
@@ -26,7 +28,7 @@ PUBLIC = {
     # Losses
     "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss",
     # Optimizers, and what stands beside them
-    "SGD", "Adagrad", "Adam", "AdamW", "Lion", "NAdam", "RMSprop",
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "Adamax", "NAdam", "RAdam", "RMSprop",
     "ExponentialMovingAverage", "clip_grad_norm", "clip_grad_value",
     # Schedules
     "ChainedScheduler", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "OneCycleLR",

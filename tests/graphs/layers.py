@@ -102,6 +102,7 @@ ELEMENTWISE: dict[str, Draw] = {
     "BatchNorm2d": lambda d, s: cn.BatchNorm2d(s[0], affine=d.flag(), track_running_stats=d.flag(0.8)),
     "GroupNorm": lambda d, s: cn.GroupNorm(d.divisor(s[0]), s[0], affine=d.flag()),
     "InstanceNorm2d": lambda d, s: cn.InstanceNorm2d(s[0], affine=d.flag(), track_running_stats=d.flag()),
+    "RMSNorm": lambda d, s: cn.RMSNorm(s[d.number(0, len(s) - 1) :], 1e-3, d.flag()),
     "LayerNorm2d": lambda d, s: cn.LayerNorm2d(s[0], affine=d.flag()),
     "LocalResponseNorm": lambda d, s: cn.LocalResponseNorm(d.number(1, 5), d.real(0.1, 1), d.real(0.3, 1), 1.5),
     "Dropout2d": lambda d, s: cn.Dropout2d(d.pick([0.0, 0.0, 0.0, 0.4])),
@@ -155,6 +156,14 @@ RESHAPING: dict[str, Draw] = {
     "Expand": lambda d, s: cn.Expand([d.pick([-1, 2, 3]) if size == 1 else d.pick([-1, size]) for size in s]),
     "Tile": lambda d, s: cn.Tile([d.number(1, 3) for _ in s]),
     "PixelShuffle": lambda d, s: cn.PixelShuffle(d.pick([each for each in (1, 2, 3) if s[0] % each**2 == 0])),
+    "PixelUnshuffle": lambda d, s: cn.PixelUnshuffle(d.pick([1, 2, 3])),
+    "ChannelShuffle": lambda d, s: cn.ChannelShuffle(d.divisor(s[0])),
+    "Border": lambda d, s: d.pick(
+        [
+            *(cn.ReflectionPad1d, cn.ReflectionPad2d, cn.ReplicationPad1d),
+            *(cn.ReplicationPad2d, cn.CircularPad1d, cn.CircularPad2d),
+        ]
+    )(d.number(0, 2)),
     "ZeroPad2d": lambda d, s: cn.ZeroPad2d(d.pick([d.number(0, 2), tuple(d.number(0, 2) for _ in range(4))])),
 }  # fmt: skip
 

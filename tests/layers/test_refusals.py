@@ -95,6 +95,15 @@ from colonnade.errors import ArgumentError, ShapeError
             lambda: cn.Upsample(2, recompute_scale_factor=True),
             r"Upsample: recompute_scale_factor needs a scale_factor, got size\.",
         ),
+        (lambda: cn.PixelUnshuffle(0), r"PixelUnshuffle: downscale_factor must be positive, got 0\."),
+        (lambda: cn.ChannelShuffle(0), r"ChannelShuffle: groups must be positive, got 0\."),
+        (lambda: cn.RMSNorm(0), r"RMSNorm: normalized_shape must hold positive sizes, got 0\."),
+        (lambda: cn.RMSNorm(3, -1), r"RMSNorm: eps must be zero or more, got -1\."),
+        (lambda: cn.ReflectionPad1d(-1), r"ReflectionPad1d: padding must be zero or more, got -1\."),
+        (
+            lambda: cn.CircularPad2d((1, 2)),
+            r"CircularPad2d: padding must be a whole number or 4 of them, got \(1, 2\)\.",
+        ),
         (lambda: cn.PixelShuffle(0), r"PixelShuffle: upscale_factor must be positive, got 0\."),
         (
             lambda: cn.Unflatten(1, (-1, 2, -1)),
@@ -186,6 +195,21 @@ def test_arguments_out_of_range(make: Any, message: str) -> None:
             (3, 1, 1),
             r"InstanceNorm2d: expected more than one pixel a channel, got an input of shape \(3, 1, 1\)\.",
         ),
+        (
+            cn.PixelUnshuffle(2),
+            (2, 4, 3),
+            r"PixelUnshuffle: height and width must be divisible by 2, got an input of shape \(2, 4, 3\)\.",
+        ),
+        (cn.ChannelShuffle(2), (3, 4), r"ChannelShuffle: expected channels that 2 divides, and positions, got .*"),
+        (cn.RMSNorm(3), (4,), r"RMSNorm: expected an input that ends in \(3,\), got an input of shape \(4,\)\."),
+        (cn.RMSNorm(3), (2, 4, 3), r"RMSNorm: images are normalised whole, all of \(c, h, w\): got .*"),
+        (cn.ReflectionPad1d(1), (5,), r"ReflectionPad1d: expected sequences \(c, l\), got an input of shape \(5,\)\."),
+        (
+            cn.ReflectionPad2d(3),
+            (1, 3, 5),
+            r"ReflectionPad2d: a border by 'reflect' is at most 2 wide on .*",
+        ),
+        (cn.CircularPad2d(1), (2, 5), r"CircularPad2d: expected images \(c, h, w\), got an input of shape \(2, 5\)\."),
         (cn.ZeroPad2d(1), (5,), r"ZeroPad2d: expected images \(c, h, w\), got an input of shape \(5,\)\."),
         (
             cn.Upsample(scale_factor=0.2),

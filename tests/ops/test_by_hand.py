@@ -38,6 +38,7 @@ from colonnade.ops import (
     recurrent,
     reduction,
     resampling,
+    rms_norm,
     sampling,
     sequence,
     sequence_pooling,
@@ -222,6 +223,24 @@ def recurrent_case(kind: str, reverse: bool = False) -> Case:
 
 
 CASES = {
+    "rms_norm": Case(
+        lambda x, w: rms_norm.rms_norm_forward(x, w, 0.1),
+        lambda x, w, y, g: rms_norm.rms_norm_backward(x, g, w, 0.1),
+        lambda x, w: functional.rms_norm(x, w.shape, w, 0.1),
+        (images, numbers(3, 4, 5)),
+    ),
+    "rms_norm without weight": Case(
+        rms_norm.rms_norm_forward,
+        lambda x, y, g: rms_norm.rms_norm_backward(x, g)[:1],
+        lambda x: functional.rms_norm(x, (4,)),
+        (numbers(2, 3, 4),),
+    ),
+    "channel_shuffle": without(
+        lambda x: resampling.channel_shuffle_forward(x, 2),
+        lambda g: resampling.channel_shuffle_backward(g, 2),
+        lambda x: functional.channel_shuffle(x, 2),
+        numbers(2, 6, 4, 5),
+    ),
     "rnn": recurrent_case("rnn"),
     "lstm": recurrent_case("lstm"),
     "gru": recurrent_case("gru"),

@@ -5,6 +5,7 @@ from .adaptive import AdaptiveMaxPool2d
 from .arithmetic import Div, Fmod, Maximum, Minimum, Pow, Remainder, Sub, Where
 from .attention import MultiheadAttention
 from .base import Block, Layer, Scratch
+from .borders import CircularPad1d, CircularPad2d, ReflectionPad1d, ReflectionPad2d, ReplicationPad1d, ReplicationPad2d
 from .channel_dropout import Dropout2d
 from .comparison import Equal, Greater, GreaterEqual, Less, LessEqual, LogicalAnd, LogicalOr, LogicalXor
 from .convolution import Conv2d
@@ -45,8 +46,9 @@ from .quantization import Dequantize, Quantize
 from .rearrangement import Expand, IndexSelect, Pad, Slice, Tile, Tril, Triu
 from .recurrent import GRU, LSTM, RNN
 from .reduction import Amax, Amin, Argmax, Argmin, LogSumExp, Mean, Prod, Sum
-from .resampling import PixelShuffle, Upsample, ZeroPad2d
+from .resampling import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample, ZeroPad2d
 from .resizing import Resize
+from .rms_norm import RMSNorm
 from .sampling import GridSample, RoiAlign
 from .sequence import Conv1d
 from .sequence_pooling import AvgPool1d, MaxPool1d
@@ -83,6 +85,9 @@ __all__ = [
     "Block",
     "CELU",
     "Ceil",
+    "ChannelShuffle",
+    "CircularPad1d",
+    "CircularPad2d",
     "Concat",
     "Constant",
     "Conv1d",
@@ -141,14 +146,20 @@ __all__ = [
     "Pad",
     "Permute",
     "PixelShuffle",
+    "PixelUnshuffle",
     "Pow",
     "Power",
     "Prod",
     "Quantize",
+    "RMSNorm",
     "RNN",
     "ReLU",
     "ReLU6",
     "Reciprocal",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
     "Reshape",
     "Resize",
     "Round",

@@ -149,7 +149,8 @@ class Pad(Rearrangement):
             most = {"reflect": size - 1, "circular": size}.get(self.mode)
             if most is not None and max(border) > most:
                 raise ShapeError(
-                    f"Pad: a border by {self.mode!r} is at most {most} wide on an axis of {size}, got {max(border)}."
+                    f"{type(self).__name__}: a border by {self.mode!r} is at most {most} wide on an axis of {size}, "
+                    f"got {max(border)}."
                 )
         return tuple(before + size + after for size, (before, after) in zip(shape, borders, strict=True))
 

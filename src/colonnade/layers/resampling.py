@@ -1,4 +1,4 @@
-"""Layers that move pixels: ZeroPad2d, Upsample, PixelShuffle."""
+"""Layers that move pixels and channels: ZeroPad2d, Upsample, PixelShuffle, PixelUnshuffle, ChannelShuffle."""
 
 from __future__ import annotations
 
@@ -222,3 +222,74 @@ class PixelShuffle(Resampling):
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         resampling.shuffle_backward(y.grad, self.upscale_factor, x.grad)
+
+
+class PixelUnshuffle(Resampling):
+    """y[n, c·r² + i·r + j, h, w] = x[n, c, h·r + i, w·r + j]: a smaller image of more channels.
+
+    Shapes: x (n, c, h · r, w · r), y (n, c · r², h, w).
+
+    Args:
+        downscale_factor: r.
+
+    Raises:
+        ArgumentError: r below one.
+        ShapeError: An input that is no image, or whose sides r does not divide.
+
+    What PixelShuffle does, the other way.
+    """
+
+    def __init__(self, downscale_factor: int) -> None:
+        self.downscale_factor = arguments.whole("PixelUnshuffle", "downscale_factor", downscale_factor, 1)
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        channels, height, width = self._image(shape)
+        factor = self.downscale_factor
+        if height % factor or width % factor:
+            raise ShapeError(
+                f"PixelUnshuffle: height and width must be divisible by {factor}, got an input of shape {shape}."
+            )
+        return (channels * factor**2, height // factor, width // factor)
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        resampling.shuffle_backward(x.value, self.downscale_factor, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        resampling.shuffle_forward(y.grad, self.downscale_factor, x.grad)
+
+
+class ChannelShuffle(Layer):
+    """y[n, j·g + i] = x[n, i·k + j], with g groups of k channels: one channel of each group after the other.
+
+    Shapes: x and y (n, c, ...), with c = g · k.
+
+    Args:
+        groups: g.
+
+    Raises:
+        ArgumentError: g below one.
+        ShapeError: An input without positions, or whose channels g does not divide.
+
+    Zhang et al. 2018, ShuffleNet, arXiv:1707.01083.
+    """
+
+    reads: ClassVar[set[str]] = set()
+    cheap = True
+    rectifies = None
+
+    def __init__(self, groups: int) -> None:
+        self.groups = arguments.whole("ChannelShuffle", "groups", groups, 1)
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) < 2 or shape[0] % self.groups:
+            raise ShapeError(
+                f"ChannelShuffle: expected channels that {self.groups} divides, and positions, got an input of shape "
+                f"{shape}."
+            )
+        return shape
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        resampling.channel_shuffle_forward(x.value, self.groups, y.value)
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        resampling.channel_shuffle_backward(y.grad, self.groups, x.grad)

@@ -18,6 +18,7 @@ from .base import Leaf, flat_images
 _REARRANGING = (
     *(layers.Flatten, layers.Unflatten, layers.Reshape, layers.Permute, layers.Select, layers.Slice),
     *(layers.IndexSelect, layers.Tile, layers.Expand, layers.ZeroPad2d, layers.PixelShuffle),
+    *(layers.PixelUnshuffle, layers.ChannelShuffle),
 )
 
 

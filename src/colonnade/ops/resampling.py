@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .layout import Array, channels_last, constant, empty_images, write_back
+from .layout import Array, channels_last, constant, empty_images, made, write_back
 
 
 @lru_cache(maxsize=16)
@@ -141,6 +141,20 @@ def shuffle_backward(grad_y: Array, factor: int, out: Array | None = None) -> Ar
         out = empty_images((images, channels * factor**2, height // factor, width // factor), grad_y.dtype)
     np.copyto(_by_channel(out, factor), _by_offset(grad_y, factor))
     return out
+
+
+def channel_shuffle_forward(x: Array, groups: int, out: Array | None = None) -> Array:
+    """y[n, j·g + i] = x[n, i·k + j], with g groups of k channels: one channel of each group after the other."""
+    (out,) = made(x, out)
+    size = x.shape[1] // groups
+    for group in range(groups):
+        np.copyto(out[:, group::groups], x[:, group * size : (group + 1) * size])
+    return out
+
+
+def channel_shuffle_backward(grad_y: Array, groups: int, out: Array | None = None) -> Array:
+    """grad_x[n, i·k + j] = grad_y[n, j·g + i]: a shuffle of k groups of g channels."""
+    return channel_shuffle_forward(grad_y, grad_y.shape[1] // groups, out)
 
 
 def _by_channel(x: Array, factor: int) -> Array:

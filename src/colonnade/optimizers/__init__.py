@@ -4,8 +4,8 @@ The parameters of a model lie side by side in flat arrays, so that an update rul
 arrays and never sees a layer. The rules are written in docs/math/training.md.
 """
 
-from .adam import Adam, AdamW, NAdam
-from .adaptive import Adagrad, RMSprop
+from .adam import Adam, Adamax, AdamW, NAdam, RAdam
+from .adaptive import Adadelta, Adagrad, RMSprop
 from .averaging import ExponentialMovingAverage
 from .base import CHUNK, Optimizer
 from .gradients import clip_grad_norm, clip_grad_value
@@ -14,13 +14,16 @@ from .sgd import SGD, Lion
 __all__ = [
     "CHUNK",
     "SGD",
+    "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "ExponentialMovingAverage",
     "Lion",
     "NAdam",
     "Optimizer",
+    "RAdam",
     "RMSprop",
     "clip_grad_norm",
     "clip_grad_value",

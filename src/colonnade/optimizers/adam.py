@@ -1,4 +1,4 @@
-"""Adam and what was made of it: AdamW, NAdam."""
+"""Adam and what was made of it: AdamW, NAdam, Adamax, RAdam."""
 
 from __future__ import annotations
 
@@ -221,3 +221,134 @@ class NAdam(Optimizer):
         term += r * self.eps
         np.divide(step, term, out=step)
         value -= np.multiply(step, self.lr * r, out=step)
+
+
+class Adamax(Optimizer):
+    """Adam that divides by the largest gradient, which fades (Kingma and Ba 2015, arXiv:1412.6980, section 7).
+
+        g ← grad + λ · value
+        m ← β₁ · m + (1 − β₁) · g
+        u ← max(β₂ · u, |g| + ε)
+        value ← value − lr / (1 − β₁ᵗ) · m / u
+
+    Args:
+        params: The parameters to learn.
+        lr: Learning rate.
+        betas: β₁ and β₂, how much of the moments is kept.
+        eps: ε, keeps the division finite.
+        weight_decay: λ.
+        foreach: Without effect, for PyTorch's sake.
+        maximize: Climb the gradient instead.
+        differentiable: False: a step has no gradient.
+        capturable: False: there is no GPU.
+
+    Raises:
+        ArgumentError: A negative number, or betas outside of [0, 1).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ) -> None:
+        self._take_ways(foreach, capturable, differentiable)
+        self.eps, self.betas = self._not_negative("eps", eps), self._betas(betas)
+        super().__init__(params, lr, weight_decay, maximize, ["exp_avg", "exp_inf"])
+
+    def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
+        """One step of one chunk, by the formula above."""
+        g, term = self.decay(value, grad, out=scratch[0]), scratch[1]
+        beta1, beta2 = self.betas
+        m, u = state["exp_avg"], state["exp_inf"]
+        m *= beta1
+        m += np.multiply(g, 1 - beta1, out=term)
+        u *= beta2
+        np.abs(g, out=term)
+        term += self.eps
+        np.maximum(u, term, out=u)
+        np.divide(m, u, out=term)
+        value -= np.multiply(term, self.lr / (1 - beta1**self.steps), out=term)
+
+
+class RAdam(Optimizer):
+    """Adam that divides only once the root is of enough squares (Liu et al. 2020, arXiv:1908.03265).
+
+        g ← grad + λ · value
+        m ← β₁ · m + (1 − β₁) · g
+        v ← β₂ · v + (1 − β₂) · g²
+        m̂ = m / (1 − β₁ᵗ),  ρ∞ = 2 / (1 − β₂) − 1,  ρₜ = ρ∞ − 2t · β₂ᵗ / (1 − β₂ᵗ)
+        r = √((ρₜ − 4)(ρₜ − 2) ρ∞ / ((ρ∞ − 4)(ρ∞ − 2) ρₜ))
+        value ← value − lr · m̂ · r · √(1 − β₂ᵗ) / (√v + ε)      where ρₜ > 5
+        value ← value − lr · m̂                                  before
+
+    Args:
+        params: The parameters to learn.
+        lr: Learning rate.
+        betas: β₁ and β₂, how much of the moments is kept.
+        eps: ε, keeps the division finite.
+        weight_decay: λ.
+        decoupled_weight_decay: Shrink the values themselves, as AdamW does, and leave the gradient alone.
+        foreach: Without effect, for PyTorch's sake.
+        maximize: Climb the gradient instead.
+        capturable: False: there is no GPU.
+        differentiable: False: a step has no gradient.
+
+    Raises:
+        ArgumentError: A negative number, or betas outside of [0, 1).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        self._take_ways(foreach, capturable, differentiable)
+        self.eps, self.betas = self._not_negative("eps", eps), self._betas(betas)
+        self.decoupled_weight_decay = arguments.flag(self._name, "decoupled_weight_decay", decoupled_weight_decay)
+        super().__init__(params, lr, weight_decay, maximize, ["exp_avg", "exp_avg_sq"])
+
+    def rectification(self) -> float | None:
+        """r · √(1 − β₂ᵗ) of this step; None while the root is of too few squares."""
+        beta2 = self.betas[1]
+        kept = beta2**self.steps
+        most = 2 / (1 - beta2) - 1
+        length = most - 2 * self.steps * kept / (1 - kept)
+        if length <= 5:
+            return None
+        return math.sqrt((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length) * (1 - kept))
+
+    def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
+        """One step of one chunk, by the formula above."""
+        g, term = self.decay(value, grad, out=scratch[0]), scratch[1]
+        beta1, beta2 = self.betas
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        m *= beta1
+        m += np.multiply(g, 1 - beta1, out=term)
+        v *= beta2
+        np.multiply(g, g, out=term)
+        v += np.multiply(term, 1 - beta2, out=term)
+        rate, rectified = self.lr / (1 - beta1**self.steps), self.rectification()
+        if rectified is None:
+            value -= np.multiply(m, rate, out=term)
+            return
+        np.sqrt(v, out=term)
+        term += self.eps
+        np.divide(m, term, out=term)
+        value -= np.multiply(term, rate * rectified, out=term)

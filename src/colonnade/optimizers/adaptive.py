@@ -1,4 +1,4 @@
-"""Rates that each number earns from the squares of its gradients: Adagrad, RMSprop."""
+"""Rates that each number earns from the squares of its gradients: Adagrad, RMSprop, Adadelta."""
 
 from __future__ import annotations
 
@@ -138,3 +138,63 @@ class RMSprop(Optimizer):
             b += direction
             direction = b
         value -= np.multiply(direction, self.lr, out=term)
+
+
+class Adadelta(Optimizer):
+    """The gradient, as large as the steps have been: no rate is needed (Zeiler 2012, arXiv:1212.5701).
+
+        g ← grad + λ · value
+        s ← ρ · s + (1 − ρ) · g²
+        d ← √(a + ε) / √(s + ε) · g
+        a ← ρ · a + (1 − ρ) · d²
+        value ← value − lr · d
+
+    Args:
+        params: The parameters to learn.
+        lr: Learning rate.
+        rho: ρ, how much of both means is kept.
+        eps: ε, keeps the division finite, and lets the first steps be more than nothing.
+        weight_decay: λ.
+        foreach: Without effect, for PyTorch's sake.
+        capturable: False: there is no GPU.
+        maximize: Climb the gradient instead.
+        differentiable: False: a step has no gradient.
+
+    Raises:
+        ArgumentError: A negative number, or ρ above 1.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        *,
+        capturable: bool = False,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        self._take_ways(foreach, capturable, differentiable)
+        self.rho, self.eps = arguments.number(self._name, "rho", rho, 0, 1), self._not_negative("eps", eps)
+        super().__init__(params, lr, weight_decay, maximize, ["square_avg", "acc_delta"])
+
+    def update(self, value: Array, grad: Array, state: dict[str, Array], scratch: Array) -> None:
+        """One step of one chunk, by the formula above."""
+        g, term = self.decay(value, grad, out=scratch[0]), scratch[1]
+        s, a = state["square_avg"], state["acc_delta"]
+        s *= self.rho
+        np.multiply(g, g, out=term)
+        s += np.multiply(term, 1 - self.rho, out=term)
+        # g may be the gradient itself, which stays as it is; the first row of scratch is free in that case.
+        np.add(s, self.eps, out=term)
+        np.sqrt(term, out=term)
+        step = np.divide(g, term, out=scratch[0])
+        np.add(a, self.eps, out=term)
+        step *= np.sqrt(term, out=term)
+        a *= self.rho
+        np.multiply(step, step, out=term)
+        a += np.multiply(term, 1 - self.rho, out=term)
+        value -= np.multiply(step, self.lr, out=step)

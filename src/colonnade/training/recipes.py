@@ -18,7 +18,7 @@ from ..losses import (
     NLLLoss,
     SmoothL1Loss,
 )
-from ..optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
+from ..optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
 from ..optimizers.base import Optimizer
 from ..schedules import CosineAnnealingLR, LinearLR, OneCycleLR, Schedule, SequentialLR
 from ..tensor import Parameter
@@ -30,6 +30,9 @@ OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, float]]] = {
     "nadam": (NAdam, {"lr": 2e-3}),
     "rmsprop": (RMSprop, {"lr": 1e-3}),
     "adagrad": (Adagrad, {"lr": 1e-2}),
+    "adadelta": (Adadelta, {"lr": 1.0}),
+    "adamax": (Adamax, {"lr": 2e-3}),
+    "radam": (RAdam, {"lr": 1e-3}),
     "lion": (Lion, {"lr": 1e-4}),
 }
 LOSSES: dict[str, type[Loss]] = {

@@ -241,7 +241,8 @@ class Building:
 
 def _are_rows(layer: Layer, values: Sequence[Value]) -> bool:
     """Whether a layer goes over the last axis of (height, width, features): images it would take for (c, h, w)."""
-    last = type(layer) is layers.Dense or (type(layer) is layers.LayerNorm and len(layer.normalized_shape) == 1)
+    norm = type(layer) in (layers.LayerNorm, layers.RMSNorm)
+    last = type(layer) is layers.Dense or (norm and len(layer.normalized_shape) == 1)  # type: ignore[attr-defined]
     return last and values[0].shape is not None and len(values[0].shape) >= 3
 
 

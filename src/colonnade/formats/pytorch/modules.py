@@ -97,6 +97,8 @@ def _mean_of_sequence(module: Any) -> Layer:
 
 
 SAME = (
+    *("ChannelShuffle", "CircularPad1d", "CircularPad2d", "PixelUnshuffle", "RMSNorm", "ReflectionPad1d"),
+    *("ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d"),
     *("AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "CELU", "Conv1d", "Conv2d"),
     *("ConvTranspose2d", "Dropout", "Dropout2d", "ELU", "Flatten", "GELU", "GroupNorm", "Hardsigmoid", "Hardswish"),
     *("Hardtanh", "Identity", "InstanceNorm2d", "LayerNorm", "LeakyReLU", "LocalResponseNorm", "MaxPool1d"),
@@ -115,9 +117,6 @@ MODULES: dict[type[nn.Module], Make] = {
     nn.Softmax2d: lambda module: layers.Softmax(1),
     nn.ZeroPad1d: _pad("constant"),
     **{getattr(nn, f"ConstantPad{axes}d"): _pad("constant") for axes in (1, 2)},
-    **{getattr(nn, f"ReflectionPad{axes}d"): _pad("reflect") for axes in (1, 2)},
-    **{getattr(nn, f"ReplicationPad{axes}d"): _pad("replicate") for axes in (1, 2)},
-    **{getattr(nn, f"CircularPad{axes}d"): _pad("circular") for axes in (1, 2)},
     counterparts.Operation: lambda module: KNOWN[module.kind](**module.arguments),
     counterparts.Constant: alike(layers.Constant),
     counterparts.Embedding: alike(layers.Embedding),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .... import layers
+from ....tensor import Shape
 from ..values import Images, Known, Layout, UnsupportedError, Value
 from .elementwise import Conversion
 from .reductions import reduced
@@ -44,7 +46,8 @@ def batch_normalization(call: Call) -> Value:
 def layer_normalization(call: Call) -> list[Value | None]:
     x, scale = call.data(), call.known(1)
     axis, eps = x.layout.axis(call.attribute("axis", -1)), call.attribute("epsilon", 1e-5)
-    y = _normalized(call, x, scale, call.optional(2), axis, eps)
+    bias = call.optional(2)
+    y = _normalized(call, x, scale, bias, axis, lambda sizes: layers.LayerNorm(sizes, eps, bias=bias is not None))
     mean = inverse = None
     axes = range(axis, x.layout.rank)
     if call.needed(1) or call.needed(2):
@@ -57,7 +60,15 @@ def layer_normalization(call: Call) -> list[Value | None]:
     return [y, mean, inverse]
 
 
-def _normalized(call: Call, x: Images, scale: np.ndarray, bias: np.ndarray | None, axis: int, eps: float) -> Images:
+def _normalized(
+    call: Call,
+    x: Images,
+    scale: np.ndarray,
+    bias: np.ndarray | None,
+    axis: int,
+    make: Callable[[Shape], layers.Layer],
+) -> Images:
+    """What a layer makes of the axes from `axis` on."""
     layout = x.layout
     sizes = layout.sizes[axis:]
     for each in range(axis, layout.rank):
@@ -71,19 +82,20 @@ def _normalized(call: Call, x: Images, scale: np.ndarray, bias: np.ndarray | Non
         count = math.prod(sizes)
         x = call.importer.reshaped(x, Layout((1, math.prod(image) // count, count), 0))
         sizes, weights = (count,), {name: array.reshape(-1) for name, array in weights.items()}
-    layer = layers.LayerNorm(sizes, eps, bias=bias is not None)
-    return call.importer.reshaped(call.emit(layer, x, names=call.names(1, 2), weights=weights), layout)
+    return call.importer.reshaped(call.emit(make(sizes), x, names=call.names(1, 2), weights=weights), layout)
 
 
 def rms_normalization(call: Call) -> Value:
-    x = call.data()
+    x, eps = call.data(), call.attribute("epsilon", 1e-5)
     axis = x.layout.axis(call.attribute("axis", -1))
+    scale = call.value(1)
+    if isinstance(scale, Known):
+        return _normalized(call, x, scale.array, None, axis, lambda sizes: layers.RMSNorm(sizes, eps))
     squares = call.emit(layers.Power(2.0), x)
     mean = reduced(call, squares, range(axis, x.layout.rank), True, layers.Mean)
-    inverse = call.emit(layers.Power(-0.5), call.emit(layers.Affine(1.0, call.attribute("epsilon", 1e-5)), mean))
+    inverse = call.emit(layers.Power(-0.5), call.emit(layers.Affine(1.0, eps), mean))
     parts, layout = call.importer.aligned([x, inverse])
     standard = call.emit(layers.Mul(stretch=True), *parts, layout=layout)
-    scale = call.value(1)
     parts, layout = call.importer.aligned([standard, scale])
     return call.emit(layers.Mul(stretch=True), *parts, layout=layout)
 

@@ -44,6 +44,16 @@ def layer_norm(graph: GraphWriter, layer: layers.LayerNorm, x: str) -> str:
     return _last_axes_norm(graph, x, layer.normalized_shape, layer.eps)
 
 
+def rms_norm(graph: GraphWriter, layer: layers.RMSNorm, x: str) -> str:
+    """Put together: the operator has been there since opset 23 only."""
+    axes = [axis - len(layer.normalized_shape) for axis in range(len(layer.normalized_shape))]
+    eps = float(np.finfo(graph.dtype).eps if layer.eps is None else layer.eps)
+    squares = reduced(graph, "ReduceMean", graph.node("Mul", x, x), axes, True)
+    root = graph.node("Sqrt", graph.node("Add", squares, graph.constant("eps", eps)))
+    standard, weight = graph.node("Div", x, root), graph.parameter("weight")
+    return graph.node("Mul", standard, weight) if weight else standard
+
+
 def layer_norm_2d(graph: GraphWriter, layer: layers.LayerNorm2d, x: str) -> str:
     last = graph.node("Transpose", x, perm=[0, 2, 3, 1])
     return graph.node("Transpose", _last_axes_norm(graph, last, (layer.num_channels,), layer.eps), perm=[0, 3, 1, 2])
@@ -107,4 +117,5 @@ EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     layers.LayerNorm: layer_norm,
     layers.LayerNorm2d: layer_norm_2d,
     layers.LocalResponseNorm: local_response_norm,
+    layers.RMSNorm: rms_norm,
 }

@@ -94,6 +94,21 @@ def pixel_shuffle(graph: GraphWriter, layer: layers.PixelShuffle, x: str) -> str
     return graph.node("DepthToSpace", x, blocksize=layer.upscale_factor, mode="CRD")
 
 
+def pixel_unshuffle(graph: GraphWriter, layer: layers.PixelUnshuffle, x: str) -> str:
+    """SpaceToDepth puts the channels last within the pixels of a square; here they come first."""
+    (channels, height, width), factor = graph.output_shape, layer.downscale_factor
+    sizes = [0, channels // factor**2, height, factor, width, factor]
+    parted = graph.node("Reshape", x, graph.constant("squares", sizes))
+    turned = graph.node("Transpose", parted, perm=[0, 1, 3, 5, 2, 4])
+    return graph.node("Reshape", turned, graph.constant("shape", [0, *graph.output_shape]))
+
+
+def channel_shuffle(graph: GraphWriter, layer: layers.ChannelShuffle, x: str) -> str:
+    parted = graph.node("Reshape", x, graph.constant("groups", [0, layer.groups, graph.shape[0] // layer.groups, -1]))
+    turned = graph.node("Transpose", parted, perm=[0, 2, 1, 3])
+    return graph.node("Reshape", turned, graph.constant("shape", [0, *graph.shape]))
+
+
 def upsample(graph: GraphWriter, layer: layers.Upsample, x: str) -> str:
     """One Resize where its positions are ours, however it rounds, else the pixels or products of the layer."""
     nearest, corners = layer.mode == "nearest", bool(layer.align_corners)
@@ -166,6 +181,9 @@ def resampled(graph: GraphWriter, x: str, vertical: Array, horizontal: Array) ->
 
 EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     Fork: same,
+    layers.ChannelShuffle: channel_shuffle,
+    layers.CircularPad1d: pad,
+    layers.CircularPad2d: pad,
     layers.Concat: concat,
     layers.Constant: constant,
     layers.Dropout: same,
@@ -177,6 +195,11 @@ EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     layers.Pad: pad,
     layers.Permute: permute,
     layers.PixelShuffle: pixel_shuffle,
+    layers.PixelUnshuffle: pixel_unshuffle,
+    layers.ReflectionPad1d: pad,
+    layers.ReflectionPad2d: pad,
+    layers.ReplicationPad1d: pad,
+    layers.ReplicationPad2d: pad,
     layers.Reshape: reshape,
     layers.Resize: resize,
     layers.Select: select,

@@ -1,0 +1,124 @@
+"""Borders around sequences and images by PyTorch's names: each is a Pad of one mode."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from .. import arguments
+from ..errors import ShapeError
+from ..tensor import Shape
+from .rearrangement import Pad
+
+
+class Border(Pad):
+    """What these share: how wide the border is, and what it is made of."""
+
+    axes: ClassVar[int]
+    made_of: ClassVar[str]
+
+    def __init__(self, padding: int | tuple[int, ...]) -> None:
+        super().__init__(arguments.sizes(type(self).__name__, "padding", padding, 2 * self.axes, 0), self.made_of)
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) != 1 + self.axes:
+            expected = "sequences (c, l)" if self.axes == 1 else "images (c, h, w)"
+            raise ShapeError(f"{type(self).__name__}: expected {expected}, got an input of shape {shape}.")
+        return super().build(shape, rng)
+
+
+class ReflectionPad1d(Border):
+    """A border of a sequence's own numbers, mirrored at each end, which is not repeated itself.
+
+    Shapes: x (n, c, l), y (n, c, left + l + right).
+
+    Args:
+        padding: How much on both sides, or (left, right).
+
+    Raises:
+        ArgumentError: A negative width, or too many.
+        ShapeError: An input that is no sequence, or of no more numbers than the border is wide.
+    """
+
+    axes, made_of = 1, "reflect"
+
+
+class ReflectionPad2d(Border):
+    """A border of an image's own pixels, mirrored at each edge, which is not repeated itself.
+
+    Shapes: x (n, c, h, w), y (n, c, top + h + bottom, left + w + right).
+
+    Args:
+        padding: How much on all sides, or (left, right, top, bottom).
+
+    Raises:
+        ArgumentError: A negative width, or another number of them.
+        ShapeError: An input that is no image, or of no more pixels than the border is wide.
+    """
+
+    axes, made_of = 2, "reflect"
+
+
+class ReplicationPad1d(Border):
+    """A border of a sequence's first and last number.
+
+    Shapes: x (n, c, l), y (n, c, left + l + right).
+
+    Args:
+        padding: How much on both sides, or (left, right).
+
+    Raises:
+        ArgumentError: A negative width, or too many.
+        ShapeError: An input that is no sequence.
+    """
+
+    axes, made_of = 1, "replicate"
+
+
+class ReplicationPad2d(Border):
+    """A border of the pixels at the edges of an image.
+
+    Shapes: x (n, c, h, w), y (n, c, top + h + bottom, left + w + right).
+
+    Args:
+        padding: How much on all sides, or (left, right, top, bottom).
+
+    Raises:
+        ArgumentError: A negative width, or another number of them.
+        ShapeError: An input that is no image.
+    """
+
+    axes, made_of = 2, "replicate"
+
+
+class CircularPad1d(Border):
+    """A border of what is at the other end of a sequence.
+
+    Shapes: x (n, c, l), y (n, c, left + l + right).
+
+    Args:
+        padding: How much on both sides, or (left, right).
+
+    Raises:
+        ArgumentError: A negative width, or too many.
+        ShapeError: An input that is no sequence, or shorter than the border is wide.
+    """
+
+    axes, made_of = 1, "circular"
+
+
+class CircularPad2d(Border):
+    """A border of what is at the opposite edge of an image.
+
+    Shapes: x (n, c, h, w), y (n, c, top + h + bottom, left + w + right).
+
+    Args:
+        padding: How much on all sides, or (left, right, top, bottom).
+
+    Raises:
+        ArgumentError: A negative width, or another number of them.
+        ShapeError: An input that is no image, or smaller than the border is wide.
+    """
+
+    axes, made_of = 2, "circular"
