@@ -12,6 +12,7 @@ from colonnade.errors import ColonnadeError
 from tests.peers.databases import InexpressibleError, agree, modules, plain, reason_to_refuse, torch
 
 NAMES = {"Linear": "Dense"}
+RECURRENT = ("RNN", "LSTM", "GRU")
 # What is refused: the module, a word of the sample's description, and why. Each is checked to be refused.
 REFUSED: dict[tuple[str, str], str] = {
     ("*", "zero_batch"): "a batch holds at least one image",
@@ -28,6 +29,8 @@ REFUSED: dict[tuple[str, str], str] = {
     ("MultiheadAttention", "add_zero_attn=True"): "a sequence looks at itself and at nothing else",
     ("MultiheadAttention", "batch_first=False"): "the batch is the first axis of every array",
     ("MultiheadAttention", "mask"): "there are no masks",
+    **{(name, "batch_first=False"): "the batch is the first axis of every array" for name in RECURRENT},
+    ("LSTM", "proj_size=2"): "a Dense behind it does that",
 }
 
 
@@ -60,10 +63,16 @@ def samples() -> list[Any]:
 def with_batch(name: str, x: Any) -> Any:
     """The input with a batch axis of one image before it, where it has none."""
     usual = 4 if name.endswith("2d") else 3 if name.endswith("1d") and name != "BatchNorm1d" else 2
-    usual = 3 if name == "MultiheadAttention" else usual
+    usual = 3 if name in ("MultiheadAttention", *RECURRENT) else usual
     while x.ndim < usual:
         x = x[None]
     return x
+
+
+def first_states(given: Any) -> list[Any]:
+    """States before the first step, (layers · directions, k), for a batch of one, with the batch first."""
+    states = given if isinstance(given, tuple) else (given,)
+    return [each.detach()[None].requires_grad_() for each in states]
 
 
 def compare_loss(name: str, module: Any, sample: Any) -> None:
@@ -86,17 +95,26 @@ def compare_layer(name: str, module: Any, sample: Any, training: bool) -> None:
     if any(value is not None for key, value in call.kwargs.items() if key != "input"):
         raise InexpressibleError("masks")
     layer = getattr(cn, NAMES.get(name, name))(*plain(given.args), **plain(given.kwargs))
-    model = cn.Model([layer], dtype="float64")
+    states = first_states(call.args[1]) if name in RECURRENT and len(call.args) > 1 else []
+    names = ["x", "h0", "c0"][: 1 + len(states)]
+    model = cn.Model(cn.Graph({"0": (layer, *names)}, names) if states else [layer], dtype="float64")
     model.load_state_dict({f"0.{key}": plain(value) for key, value in module.state_dict().items()})
-    outputs = model(plain(x), training=training)
-    theirs = module(x, x, x, need_weights=False)[0] if name == "MultiheadAttention" else module(x)
+    outputs = model([plain(each) for each in (x, *states)] if states else plain(x), training=training)
+    if name == "MultiheadAttention":
+        theirs = module(x, x, x, need_weights=False)[0]
+    elif name in RECURRENT:
+        given_states = [each.transpose(0, 1).contiguous() for each in states]
+        theirs = module(x, *([tuple(given_states)] if len(states) > 1 else given_states))[0]
+    else:
+        theirs = module(x)
     agree(outputs, theirs, "output")
     if training:
         gradient = np.random.default_rng(0).normal(size=outputs.shape)
         at_input = model.backward(gradient)
         theirs.backward(torch.tensor(gradient.reshape(theirs.shape)))
-        if x.requires_grad:
-            agree(at_input, x.grad, "gradient at the input")
+        for ours, tensor in zip(at_input if states else [at_input], (x, *states), strict=True):
+            if tensor.requires_grad:
+                agree(ours, tensor.grad, "gradient at an input")
         grads = {parameter.name: parameter.grad for parameter in model.parameters()}
         for key, parameter in module.named_parameters():
             agree(grads[f"0.{key}"], parameter.grad, f"gradient of {key}")
