@@ -26,6 +26,7 @@ from .call import Call
 from .conversions import CONVERSIONS
 from .folding import MOST_NUMBERS, Folding
 from .names import Names
+from .numbering import Numbering, numbered, numbers_images
 from .reading import Node, Port, Source
 from .values import Images, Known, Layout, UnsupportedError, Value
 
@@ -69,6 +70,7 @@ class Importer:
         self.readers = _readers(source)
         self.followers = _followers(source, self.readers)
         self.values: dict[str, Value] = {name: Known(array, name) for name, array in source.constants.items()}
+        self.numberings: dict[str, Numbering] = {}
         self.shapes: dict[str, Shape] = {}  # one image's, of each input and node of ours
         self.origins: dict[str, str] = {}  # nodes that only reshape: of what
         self.fixed: list[str] = []  # nodes whose weights only say what the operator does
@@ -225,8 +227,8 @@ class Importer:
 
     def _end(self, port: Port) -> str:
         """The node of an output; a new one where another output or an input is meant."""
-        value = self.values[port.name]
-        if isinstance(value, Known):
+        value = self.values.get(port.name)
+        if value is None or isinstance(value, Known):
             raise FileFormatError(f"output {port.name!r} does not depend on an input.")
         layout = value.layout
         moved = any(each.axis != 0 for each in self.source.inputs) and layout.outer == layout.inner == 1
@@ -261,6 +263,8 @@ class Importer:
         """Compute a node's outputs, or make layers of it."""
         self._origin = next(iter(node.outputs), "")
         try:
+            if self._number(node):
+                return
             inputs = [self.values[name] if name else None for name in node.inputs]
             if self.single:
                 inputs = self._agreeing(inputs)
@@ -286,6 +290,19 @@ class Importer:
         for name in node.outputs:
             if name in self.readers and name not in self.values:
                 raise FileFormatError(f"{node} can't be run: its output {name!r} is used, and we have none of it.")
+
+    def _number(self, node: Node) -> bool:
+        """Compute a node of the numbers of images, if it is one."""
+        inputs = [self.numberings.get(name) or self.values[name] if name else None for name in node.inputs]
+        known = [each for each in inputs if not isinstance(each, Numbering)]
+        if len(known) == len(inputs) and not numbers_images(node.operator, known):
+            return False
+        made = numbered(Call(self, node, []), inputs)
+        if isinstance(made, Numbering):
+            self.numberings[node.outputs[0]] = made
+        else:
+            self.values[node.outputs[0]] = made
+        return True
 
     def _agreeing(self, values: list[Value | None]) -> list[Value | None]:
         """Values of which none has a batch where another, computed from the images too, has none."""
