@@ -114,6 +114,8 @@ def _reference(node: Node, arrays: list[Array | None]) -> list[Array]:
     proto = onnx.NodeProto()
     proto.CopyFrom(node.proto)
     proto.domain = ""
+    # In a graph within the graph they are called otherwise than in the file.
+    proto.input[:], proto.output[:] = node.inputs, node.outputs
     try:
         with np.errstate(all="ignore"):
             outputs: Any = ReferenceEvaluator(proto, opsets={"": node.opset}).run(None, feeds)

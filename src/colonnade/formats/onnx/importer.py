@@ -27,7 +27,7 @@ from .conversions import CONVERSIONS
 from .folding import MOST_NUMBERS, Folding
 from .names import Names
 from .numbering import Numbering, numbered, numbers_images
-from .reading import Node, Port, Source
+from .reading import MOST_NODES, Body, Node, Port, Source
 from .values import Images, Known, Layout, UnsupportedError, Value
 
 WEIGHT = r"(.+)\.(weight|bias|running_mean|running_var)"  # of a layer that is called as the first part is
@@ -67,8 +67,10 @@ class Importer:
         # States without a batch: what the file computes is for one image, and each tensor may be taken as one, whole.
         self.single = any(port.axis is None for port in source.inputs)
         self.fold = Folding(limits)
-        self.readers = _readers(source)
-        self.followers = _followers(source, self.readers)
+        self.readers = _readers(source.nodes, [port.name for port in source.outputs])
+        self.followers = _followers(source.nodes, self.readers)
+        self._unfolded = 0  # how many nodes of graphs within the graph were put in
+        self._bodies = 0
         self.values: dict[str, Value] = {name: Known(array, name) for name, array in source.constants.items()}
         self.numberings: dict[str, Numbering] = {}
         self.shapes: dict[str, Shape] = {}  # one image's, of each input and node of ours
@@ -270,7 +272,7 @@ class Importer:
                 inputs = self._agreeing(inputs)
             made: Sequence[Value | None]
             call = Call(self, node, inputs)
-            constants = call.constants()
+            constants = None if node.bodies else call.constants()
             if constants is not None:
                 made = self._folded(node, constants)
             elif node.operator in CONVERSIONS:
@@ -320,6 +322,51 @@ class Importer:
         return made
 
     # What conversions call
+
+    def inlined(self, body: Body, inputs: Sequence[Value], needed: Sequence[int]) -> dict[int, Value]:
+        """A graph within the graph, its nodes put in here.
+
+        Args:
+            body: The graph.
+            inputs: What it is given.
+            needed: Which of its outputs are made.
+
+        Returns:
+            Those, by their places.
+
+        Raises:
+            UnsupportedError: More nodes than any graph has.
+        """
+        self._bodies += 1
+        self._unfolded += 1 + len(body.nodes)
+        if self._unfolded > MOST_NODES:
+            raise UnsupportedError(f"its graphs unfold to more than {MOST_NODES:,} nodes")
+        # A graph may run several times, and two may use one name: each time all get names of their own.
+        names = {**body.outer, **{name: f"{name}/{self._bodies}" for name in body.own}}
+
+        def renamed(given: Sequence[str]) -> tuple[str, ...]:
+            return tuple(names.get(name, name) for name in given)
+
+        nodes = []
+        for node in body.nodes:
+            inner = {
+                name: replace(each, outer=names) if isinstance(each, Body) else each
+                for name, each in node.attributes.items()
+            }
+            nodes.append(replace(node, inputs=renamed(node.inputs), outputs=renamed(node.outputs), attributes=inner))
+        self.values.update({names[name]: Known(array, name) for name, array in body.constants.items()})
+        self.values.update(zip(renamed(body.inputs), inputs, strict=True))
+        outputs = renamed(body.outputs)
+        readers = _readers(nodes, [outputs[place] for place in needed])
+        own = {names[name] for name in body.own}
+        self.readers.update({name: count for name, count in readers.items() if name in own})
+        self.followers.update({name: each for name, each in _followers(nodes, readers).items() if name in own})
+        origin = self._origin
+        for node in nodes:
+            if any(name in readers and name not in self.values for name in node.outputs):
+                self._convert(node)
+        self._origin = origin
+        return {place: self.values[outputs[place]] for place in needed}
 
     def named(self, *wishes: str, holds: bool = False) -> str:
         """A name that no node has: the first of the wishes that is free, or the last with a number.
@@ -508,20 +555,19 @@ def _place(array: Array) -> tuple[Any, ...]:
     return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
 
 
-def _readers(source: Source) -> dict[str, int]:
+def _readers(nodes: Sequence[Node], outputs: Sequence[str]) -> dict[str, int]:
     """How often each value is read by what the outputs need."""
-    readers = dict.fromkeys((port.name for port in source.outputs), 1)
-    for node in reversed(source.nodes):
+    readers = dict.fromkeys(outputs, 1)
+    for node in reversed(nodes):
         if any(name in readers for name in node.outputs):
-            for name in node.inputs:
-                if name:
-                    readers[name] = readers.get(name, 0) + 1
+            for name in node.reads:
+                readers[name] = readers.get(name, 0) + 1
     return readers
 
 
-def _followers(source: Source, readers: Mapping[str, int]) -> dict[str, Node]:
+def _followers(nodes: Sequence[Node], readers: Mapping[str, int]) -> dict[str, Node]:
     """The node that reads a value, of those that are read once."""
-    return {name: node for node in source.nodes for name in node.inputs if readers.get(name) == 1}
+    return {name: node for node in nodes for name in node.inputs if readers.get(name) == 1}
 
 
 def _layout(image: Shape, axis: int | None) -> Layout:

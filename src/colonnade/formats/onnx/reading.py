@@ -47,9 +47,51 @@ class Node:
     opset: int
     proto: NodeProto
 
+    @property
+    def bodies(self) -> list[Body]:
+        """The graphs that it runs."""
+        return [each for each in self.attributes.values() if isinstance(each, Body)]
+
+    @property
+    def reads(self) -> list[str]:
+        """The names of the values that it reads, its graphs included."""
+        return [*filter(None, self.inputs), *(name for body in self.bodies for name in body.captured)]
+
     def __str__(self) -> str:
         called = self.name or next(iter(self.outputs), "")
         return f"node {called!r}, operator {self.operator} of opset {self.opset}"
+
+
+@dataclass(frozen=True)
+class Body:
+    """A graph within the graph: what an If, a Loop or a Scan runs.
+
+    Attributes:
+        nodes: In an order in which they can be run.
+        constants: Arrays by name.
+        inputs: Names of what it is given.
+        outputs: Names of what it makes; they may be values of the graph around it.
+        outer: What values of the graphs around it are called there, where it is by another name.
+    """
+
+    nodes: list[Node]
+    constants: dict[str, Array]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    outer: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def own(self) -> set[str]:
+        """The names of its own values."""
+        made = {name for node in self.nodes for name in node.outputs if name}
+        return made | set(self.constants) | set(self.inputs)
+
+    @property
+    def captured(self) -> list[str]:
+        """The values of the graphs around it that it reads, as they are called there."""
+        reads = [name for node in self.nodes for name in node.reads]
+        own = self.own
+        return [self.outer.get(name, name) for name in (*reads, *self.outputs) if name and name not in own]
 
 
 @dataclass(frozen=True)
@@ -215,12 +257,22 @@ def _node(proto: NodeProto, opset: int, folder: Folder | None) -> Node:
     for attribute in proto.attribute:
         if attribute.type == AttributeProto.TENSOR:
             node.attributes[attribute.name] = to_array(attribute.t, f"{node}, {attribute.name}", folder)
-        elif attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS):
-            raise FileFormatError(f"{node} can't be run: graphs within a graph.")
+        elif attribute.type == AttributeProto.GRAPH:
+            node.attributes[attribute.name] = _body(attribute.g, opset, folder)
+        elif attribute.type == AttributeProto.GRAPHS:
+            raise FileFormatError(f"{node} can't be run: several graphs in one attribute.")
         else:
             value = onnx.helper.get_attribute_value(attribute)
             node.attributes[attribute.name] = _plain(value)
     return node
+
+
+def _body(graph: GraphProto, opset: int, folder: Path | None) -> Body:
+    constants = {each.name: to_array(each, f"tensor {each.name!r}", folder) for each in graph.initializer}
+    if graph.sparse_initializer:
+        raise FileFormatError(f"sparse tensors can't be read: {graph.sparse_initializer[0].values.name!r}.")
+    inputs, outputs = (tuple(each.name for each in ports) for ports in (graph.input, graph.output))
+    return Body([_node(node, opset, folder) for node in graph.node], constants, inputs, outputs)
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from . import (
     axes,
+    control,
     elementwise,
     indexing,
     normalization,
@@ -19,6 +20,7 @@ from .elementwise import Conversion
 
 CONVERSIONS: dict[str, Conversion] = {
     **axes.CONVERSIONS,
+    **control.CONVERSIONS,
     **elementwise.CONVERSIONS,
     **indexing.CONVERSIONS,
     **normalization.CONVERSIONS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,12 +22,16 @@ MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wra
 
 
 def concat(call: Call) -> Value:
-    values = [call.value(place) for place in range(len(call.inputs))]
+    return joined(call, [call.value(place) for place in range(len(call.inputs))], call.attribute("axis", 1))
+
+
+def joined(call: Call, values: Sequence[Value], axis: int) -> Images:
+    """Values one behind the other along an axis; some are images."""
     images = [each for each in values if isinstance(each, Images)]
     if len(values) == 1:
         return images[0]
     layout = images[0].layout
-    axis = layout.axis(call.attribute("axis", 1))
+    axis = layout.axis(axis)
     dim = layout.dim(axis)
     parts: list[Images] = []
     for value in values:
