@@ -24,6 +24,7 @@ def weights(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
+WHOLE = [np.random.default_rng(0).integers(-100, 100, shape).astype(np.int8) for shape in ((6, 4), (3, 4, 3, 2))]
 W, B = weights(6, 4, 3, 2), weights(6)
 GROUPED = weights(4, 1, 3, 3)
 TRANSPOSED = weights(4, 3, 3, 2)
@@ -315,6 +316,49 @@ CASES: dict[str, Any] = {
     "DepthToSpace, DCR": graph(op("DepthToSpace", "x", blocksize=2), ("N", 8, 3, 2)),
     "DepthToSpace, CRD": graph(op("DepthToSpace", "x", blocksize=2, mode="CRD"), ("N", 8, 3, 2)),
     "SpaceToDepth": graph(op("SpaceToDepth", "x", blocksize=2), ("N", 2, 6, 4)),
+    # Products of whole numbers
+    "MatMulInteger on a grid of each image": graph(
+        [op("DynamicQuantizeLinear", "x", "q s z"), op("MatMulInteger", "q w z u", "m"), op("Cast", "m", "f", to=1)]
+        + [op("Mul", "s t", "st"), op("Mul", "f st")],
+        (1, 3, 6),
+        w=WHOLE[0],
+        u=np.array([3, 0, -2, 5], np.int8),
+        t=np.array([0.1, 0.2, 0.3, 0.1], np.float32),
+    ),
+    "ConvInteger": graph(
+        [op("DynamicQuantizeLinear", "x", "q s z"), op("ConvInteger", "q w z", "m", pads=[1, 0, 1, 0])]
+        + [op("Cast", "m", "f", to=1), op("Mul", "f s")],
+        (1, 4, 7, 6),
+        w=WHOLE[1],
+    ),
+    "QLinearConv": graph(
+        [op("QuantizeLinear", "x s z", "q"), op("QLinearConv", "q s z w t u a b c", "p", strides=[2, 1])]
+        + [op("DequantizeLinear", "p a b")],
+        IMAGE,
+        s=0.05,
+        z=np.array(120, np.uint8),
+        w=WHOLE[1],
+        t=np.array([0.02, 0.01, 0.03], np.float32),
+        u=np.zeros(3, np.int8),
+        a=0.5,
+        b=np.array(100, np.uint8),
+        c=np.array([300, -200, 5], np.int32),
+    ),
+    "QLinearMatMul": graph(
+        [
+            op("QuantizeLinear", "x s z", "q"),
+            op("QLinearMatMul", "q s z w t u a b", "p"),
+            op("DequantizeLinear", "p a b"),
+        ],
+        ("N", 3, 6),
+        s=0.05,
+        z=np.array(120, np.uint8),
+        w=WHOLE[0],
+        t=0.02,
+        u=np.array(2, np.int8),
+        a=0.3,
+        b=np.array(100, np.uint8),
+    ),
     # Places that are computed
     "CumSum": graph(op("CumSum", "x a", reverse=1), IMAGE, a=np.array(2)),
     "TopK": graph([op("TopK", "x k", "v i", axis=1), op("Cast", "i", "f", to=1), op("Add", "v f")], IMAGE, k=[3]),

@@ -516,7 +516,7 @@ class Importer:
         """Values that are combined element by element, with as many axes each, and the layout of the result."""
         rank = max(len(each.array.shape) if isinstance(each, Known) else each.layout.rank for each in values)
         images = [each for each in values if isinstance(each, Images)]
-        lifted = [each.layout.with_ones(range(rank - each.layout.rank)) for each in images]
+        lifted = _lifted([each.layout for each in images], rank)
         batches = {(each.batch, each.outer, each.inner) for each in lifted}
         if len(batches) > 1:
             raise UnsupportedError("it combines tensors whose batches are different axes")
@@ -553,6 +553,21 @@ class Importer:
 def _place(array: Array) -> tuple[Any, ...]:
     """Where the numbers of an array are: views of the same have the same."""
     return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
+
+
+def _lifted(layouts: Sequence[Layout], rank: int) -> list[Layout]:
+    """With so many axes, those of length 1 put in ahead.
+
+    What is one for each image and has no axis for the batch, such as the step of a grid, gets one where others have it.
+    """
+    made = [each.with_ones(range(rank - each.rank)) for each in layouts]
+    frame = next((each for each in made if each.batch is not None and each.outer == each.inner == 1), None)
+    if frame is None or frame.batch is None:
+        return made
+    return [
+        Layout(own.sizes, frame.batch) if own.batch is None and frame.batch < rank - each.rank else own
+        for each, own in zip(layouts, made, strict=True)
+    ]
 
 
 def _readers(nodes: Sequence[Node], outputs: Sequence[str]) -> dict[str, int]:

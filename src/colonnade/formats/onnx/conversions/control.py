@@ -31,7 +31,7 @@ def _made(call: Call, body: Body, inputs: Sequence[Value], places: Sequence[int]
 def loop(call: Call) -> list[Value | None]:
     body: Body = call.attribute("body")
     most = int(call.known(0).reshape(-1)[0]) if call.has(0) else None
-    going: Value = call.value(1) if call.has(1) else Known(np.array(True))
+    going: Value = Known(call.known(1) if call.has(1) else np.array(True))
     carried = [call.value(place) for place in range(2, len(call.inputs))]
     count, step = len(carried), 0
     rows: list[list[Value]] = [[] for _ in body.outputs[1 + count :]]
