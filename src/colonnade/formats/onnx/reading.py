@@ -267,7 +267,7 @@ def _node(proto: NodeProto, opset: int, folder: Folder | None) -> Node:
     return node
 
 
-def _body(graph: GraphProto, opset: int, folder: Path | None) -> Body:
+def _body(graph: GraphProto, opset: int, folder: Folder | None) -> Body:
     constants = {each.name: to_array(each, f"tensor {each.name!r}", folder) for each in graph.initializer}
     if graph.sparse_initializer:
         raise FileFormatError(f"sparse tensors can't be read: {graph.sparse_initializer[0].values.name!r}.")
