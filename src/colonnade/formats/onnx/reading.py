@@ -240,6 +240,7 @@ def _unfolded(model: ModelProto) -> ModelProto:
             if key in bodies and key not in counts:
                 counts[key] = count(bodies[key], depth + 1)
             total += counts.get(key, 1)
+            total += sum(count(each.g.node, depth) for each in node.attribute if each.type == AttributeProto.GRAPH)
         return total
 
     if count(model.graph.node, 0) > MOST_NODES:
