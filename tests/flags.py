@@ -24,6 +24,7 @@ def flagged() -> Iterator[Any]:
     flags = {"affine": BOTH, "track_running_stats": BOTH, "bias": BOTH}
     yield from combinations(cn.BatchNorm1d, (3,), (3,), **flags)
     yield from combinations(cn.BatchNorm1d, (3,), (3, 4), **flags)
+    yield from combinations(cn.InstanceNorm1d, (3,), (3, 4), **flags)
     yield from combinations(cn.InstanceNorm2d, (3,), (3, 4, 2), **norm)
     yield from combinations(cn.GroupNorm, (2, 4), (4, 3), affine=BOTH, bias=BOTH)
     yield from combinations(cn.LayerNorm, (5,), (3, 5), elementwise_affine=BOTH, bias=BOTH)

@@ -96,6 +96,9 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.GroupNorm(2, 4), (4, 3)),
     (cn.GroupNorm(2, 6, affine=False), (6,)),
     (cn.GroupNorm(2, 4, bias=False), (4, 3, 2)),
+    (cn.InstanceNorm1d(3), (3, 5)),
+    (cn.InstanceNorm1d(3, affine=True), (3, 5)),
+    (cn.InstanceNorm1d(3, affine=True, track_running_stats=True), (3, 5)),
     (cn.InstanceNorm2d(3), (3, 4, 2)),
     (cn.InstanceNorm2d(3, affine=True), (3, 4, 2)),
     (cn.InstanceNorm2d(3, affine=True, track_running_stats=True), (3, 4, 2)),
@@ -127,6 +130,10 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Upsample(size=1, mode="bilinear", align_corners=True), (2, 3, 4)),
     (cn.PixelShuffle(2), (8, 3, 2)),
     (cn.PixelUnshuffle(2), (2, 4, 6)),
+    (cn.Unfold(2), (2, 3, 4)),
+    (cn.Unfold((3, 2), dilation=(1, 2), padding=(2, 1), stride=(2, 3)), (2, 5, 6)),
+    (cn.Fold((3, 4), 2), (8, 6)),
+    (cn.Fold((6, 7), (3, 2), dilation=(1, 2), padding=(2, 1), stride=(2, 3)), (12, 12)),
     (cn.ChannelShuffle(2), (6, 3, 2)),
     (cn.ChannelShuffle(3), (6, 4)),
     (cn.ReflectionPad1d(2), (2, 5)),
@@ -468,7 +475,7 @@ IN_NUMPY = {
     "LogicalNot", "LogicalOr", "LogicalXor", "Maximum", "Mean", "Minimum", "OneHot", "Pow", "Power", "Prod", "RNN",
     "Remainder", "RoiAlign", "Round", "ScatterAlongDim", "Sign", "Sin", "Sub", "Sum", "TakeAlongDim", "Tril", "Triu",
     "Trunc", "Where",
-    "RMSNorm",
+    "Fold", "InstanceNorm1d", "RMSNorm", "Unfold",
 }
 # fmt: on
 # and those that do so as they are made or on some shapes alone.

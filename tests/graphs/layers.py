@@ -101,6 +101,7 @@ ELEMENTWISE: dict[str, Draw] = {
     "BatchNorm1d": lambda d, s: cn.BatchNorm1d(s[0], affine=d.flag(), momentum=d.pick([0.1, 0.3, None])),
     "BatchNorm2d": lambda d, s: cn.BatchNorm2d(s[0], affine=d.flag(), track_running_stats=d.flag(0.8)),
     "GroupNorm": lambda d, s: cn.GroupNorm(d.divisor(s[0]), s[0], affine=d.flag()),
+    "InstanceNorm1d": lambda d, s: cn.InstanceNorm1d(s[0], affine=d.flag(), track_running_stats=d.flag()),
     "InstanceNorm2d": lambda d, s: cn.InstanceNorm2d(s[0], affine=d.flag(), track_running_stats=d.flag()),
     "RMSNorm": lambda d, s: cn.RMSNorm(s[d.number(0, len(s) - 1) :], 1e-3, d.flag()),
     "LayerNorm2d": lambda d, s: cn.LayerNorm2d(s[0], affine=d.flag()),
@@ -156,6 +157,7 @@ RESHAPING: dict[str, Draw] = {
     "Expand": lambda d, s: cn.Expand([d.pick([-1, 2, 3]) if size == 1 else d.pick([-1, size]) for size in s]),
     "Tile": lambda d, s: cn.Tile([d.number(1, 3) for _ in s]),
     "PixelShuffle": lambda d, s: cn.PixelShuffle(d.pick([each for each in (1, 2, 3) if s[0] % each**2 == 0])),
+    "Unfold": lambda d, s: cn.Unfold(d.pair(1, 3), d.pair(1, 2), d.pair(0, 2), d.pair(1, 2)),
     "PixelUnshuffle": lambda d, s: cn.PixelUnshuffle(d.pick([1, 2, 3])),
     "ChannelShuffle": lambda d, s: cn.ChannelShuffle(d.divisor(s[0])),
     "Border": lambda d, s: d.pick(

@@ -44,6 +44,7 @@ from colonnade.ops import (
     sequence_pooling,
     softmax,
     standardization,
+    unfolding,
 )
 from colonnade.ops.sequence import Stride1d
 from colonnade.ops.window import Window
@@ -96,6 +97,7 @@ def without(forward: Any, backward: Any, torch_: Any, x: Array) -> Case:
     return Case(forward, lambda x, y, g: [backward(g)], torch_, (x,))
 
 
+UNFOLDED = Window((3, 2), (2, 3), (1, 1, 2, 2), (1, 2))
 W, PADDED, STRIDED = Window((3, 2)), Window((3, 3), (1, 1), (1, 1, 1, 1)), Window((3, 3), (2, 2), (1, 1, 1, 1), (2, 1))
 S = Stride1d(3, 2, 1, 1, 2)
 KEPT, CHANNELS_KEPT = random.random((2, 3, 4, 5)) >= 0.4, random.random((2, 3)) >= 0.4
@@ -234,6 +236,18 @@ CASES = {
         lambda x, y, g: rms_norm.rms_norm_backward(x, g)[:1],
         lambda x: functional.rms_norm(x, (4,)),
         (numbers(2, 3, 4),),
+    ),
+    "unfold": without(
+        lambda x: unfolding.unfold_forward(x, UNFOLDED),
+        lambda g: unfolding.unfold_backward(g, UNFOLDED, (4, 5)),
+        lambda x: functional.unfold(x, (3, 2), (1, 2), (1, 2), (2, 3)),
+        images,
+    ),
+    "fold": without(
+        lambda x: unfolding.fold_forward(x, UNFOLDED, (4, 5)),
+        lambda g: unfolding.fold_backward(g, UNFOLDED),
+        lambda x: functional.fold(x, (4, 5), (3, 2), (1, 2), (1, 2), (2, 3)),
+        numbers(2, 18, 6),
     ),
     "channel_shuffle": without(
         lambda x: resampling.channel_shuffle_forward(x, 2),

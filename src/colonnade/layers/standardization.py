@@ -1,4 +1,4 @@
-"""Normalisations that see one image at a time: LayerNorm, LayerNorm2d, GroupNorm, InstanceNorm2d."""
+"""Normalisations that see one image at a time: LayerNorm, LayerNorm2d, GroupNorm, InstanceNorm1d, InstanceNorm2d."""
 
 from __future__ import annotations
 
@@ -283,34 +283,8 @@ class GroupNorm(ChannelStandardization):
         return shape
 
 
-class InstanceNorm2d(ChannelStandardization):
-    """y = γ · (x − μ) / √(σ² + ε) + β, with μ and σ² of each channel of each image over its rows and columns.
-
-    With `track_running_stats` the running statistics stand for μ and σ² outside training; after each training batch
-    running ← (1 − momentum) · running + momentum · the images' mean, of unbiased variances.
-
-    Shapes: x and y (n, num_features, h, w).
-
-    Args:
-        num_features: Channels.
-        eps: ε, added to the variance.
-        momentum: Weight of the new batch in the running statistics; None for zero, as in PyTorch.
-        affine: Whether to learn γ and β.
-        track_running_stats: Whether to keep running statistics.
-        device: None or "cpu".
-        dtype: None: a model has one type for all.
-        bias: False to learn γ alone.
-
-    Attributes:
-        weight: γ, (num_features,), or None.
-        bias: β, likewise.
-
-    Raises:
-        ArgumentError: An argument out of its range.
-        ShapeError: An input of other channels, or of a single pixel.
-
-    Ulyanov et al. 2016, Instance normalization, arXiv:1607.08022.
-    """
+class InstanceNorm(ChannelStandardization):
+    """What InstanceNorm1d and InstanceNorm2d share; each says what inputs it takes."""
 
     def __init__(
         self,
@@ -324,7 +298,7 @@ class InstanceNorm2d(ChannelStandardization):
         *,
         bias: bool = True,
     ) -> None:
-        name = "InstanceNorm2d"
+        name = type(self).__name__
         arguments.placeless(name, device, dtype)
         self.num_features = num_features = arguments.whole(name, "num_features", num_features, 1)
         self.groups = self.channels = num_features
@@ -338,14 +312,6 @@ class InstanceNorm2d(ChannelStandardization):
             self.running_var: Array = np.broadcast_to(np.float32(1), (num_features,))  # (c,), unbiased
             self.num_batches_tracked: Array = np.zeros((), np.int64)  # PyTorch saves it, and never counts
             self.buffers = ("running_mean", "running_var", "num_batches_tracked")
-
-    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(shape) != 3:
-            raise ShapeError(f"InstanceNorm2d: expected images (c, h, w), got an input of shape {shape}.")
-        _check_channels("InstanceNorm2d", self.num_features, shape)
-        if shape[1] * shape[2] == 1:
-            raise ShapeError(f"InstanceNorm2d: expected more than one pixel a channel, got an input of shape {shape}.")
-        return shape
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         spaces = super().scratch(shape, direction)
@@ -402,6 +368,84 @@ class InstanceNorm2d(ChannelStandardization):
     def _add_gradients(self, block: Block, of_weight: Array, of_bias: Array) -> None:
         if self.sums(block.training) is None:
             super()._add_gradients(block, of_weight, of_bias)
+
+
+class InstanceNorm2d(InstanceNorm):
+    """y = γ · (x − μ) / √(σ² + ε) + β, with μ and σ² of each channel of each image over its rows and columns.
+
+    With `track_running_stats` the running statistics stand for μ and σ² outside training; after each training batch
+    running ← (1 − momentum) · running + momentum · the images' mean, of unbiased variances.
+
+    Shapes: x and y (n, num_features, h, w).
+
+    Args:
+        num_features: Channels.
+        eps: ε, added to the variance.
+        momentum: Weight of the new batch in the running statistics; None for zero, as in PyTorch.
+        affine: Whether to learn γ and β.
+        track_running_stats: Whether to keep running statistics.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
+        bias: False to learn γ alone.
+
+    Attributes:
+        weight: γ, (num_features,), or None.
+        bias: β, likewise.
+
+    Raises:
+        ArgumentError: An argument out of its range.
+        ShapeError: An input of other channels, or of a single pixel.
+
+    Ulyanov et al. 2016, Instance normalization, arXiv:1607.08022.
+    """
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) != 3:
+            raise ShapeError(f"InstanceNorm2d: expected images (c, h, w), got an input of shape {shape}.")
+        _check_channels("InstanceNorm2d", self.num_features, shape)
+        if shape[1] * shape[2] == 1:
+            raise ShapeError(f"InstanceNorm2d: expected more than one pixel a channel, got an input of shape {shape}.")
+        return shape
+
+
+class InstanceNorm1d(InstanceNorm):
+    """y = γ · (x − μ) / √(σ² + ε) + β, with μ and σ² of each channel of each sequence over its positions.
+
+    With `track_running_stats` the running statistics stand for μ and σ² outside training; after each training batch
+    running ← (1 − momentum) · running + momentum · the sequences' mean, of unbiased variances.
+
+    Shapes: x and y (n, num_features, l).
+
+    Args:
+        num_features: Channels.
+        eps: ε, added to the variance.
+        momentum: Weight of the new batch in the running statistics; None for zero, as in PyTorch.
+        affine: Whether to learn γ and β.
+        track_running_stats: Whether to keep running statistics.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
+        bias: False to learn γ alone.
+
+    Attributes:
+        weight: γ, (num_features,), or None.
+        bias: β, likewise.
+
+    Raises:
+        ArgumentError: An argument out of its range.
+        ShapeError: An input of other channels, or of a single position.
+
+    Ulyanov et al. 2016, Instance normalization, arXiv:1607.08022.
+    """
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) != 2:
+            raise ShapeError(f"InstanceNorm1d: expected sequences (c, l), got an input of shape {shape}.")
+        _check_channels("InstanceNorm1d", self.num_features, shape)
+        if shape[1] == 1:
+            raise ShapeError(
+                f"InstanceNorm1d: expected more than one position a channel, got an input of shape {shape}."
+            )
+        return shape
 
 
 def _check_channels(layer: str, channels: int, shape: Shape) -> None:

@@ -97,7 +97,8 @@ def _mean_of_sequence(module: Any) -> Layer:
 
 
 SAME = (
-    *("ChannelShuffle", "CircularPad1d", "CircularPad2d", "PixelUnshuffle", "RMSNorm", "ReflectionPad1d"),
+    *("ChannelShuffle", "CircularPad1d", "CircularPad2d", "Fold", "InstanceNorm1d", "PixelUnshuffle", "RMSNorm"),
+    *("ReflectionPad1d", "Unfold"),
     *("ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d"),
     *("AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "CELU", "Conv1d", "Conv2d"),
     *("ConvTranspose2d", "Dropout", "Dropout2d", "ELU", "Flatten", "GELU", "GroupNorm", "Hardsigmoid", "Hardswish"),

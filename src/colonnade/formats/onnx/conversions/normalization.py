@@ -115,6 +115,8 @@ def instance_normalization(call: Call) -> Value:
     image = call.image_of(x)
     if len(image) == 3 and image[1] * image[2] > 1:
         layer: layers.Layer = layers.InstanceNorm2d(channels, eps, affine=True)
+    elif len(image) == 2 and image[1] > 1:
+        layer = layers.InstanceNorm1d(channels, eps, affine=True)
     else:
         layer = layers.GroupNorm(channels, channels, eps)
     return call.emit(layer, x, names=call.names(1, 2), weights={"weight": scale, "bias": bias})

@@ -8,11 +8,12 @@ import numpy as np
 
 from .... import layers
 from ....layers.normalization import BatchNorm
+from ....layers.standardization import InstanceNorm
 from ..writer import Expression, GraphWriter
 from .arithmetic import reduced
 
 
-def batch_norm(graph: GraphWriter, layer: BatchNorm | layers.InstanceNorm2d, x: str) -> str:
+def batch_norm(graph: GraphWriter, layer: BatchNorm | InstanceNorm, x: str) -> str:
     """By the running statistics; without them by those of the batch, as the layer does."""
     if layer.track_running_stats:
         scale, shift = _affine(graph, layer.num_features)
@@ -25,7 +26,7 @@ def batch_norm(graph: GraphWriter, layer: BatchNorm | layers.InstanceNorm2d, x: 
     return _scaled(graph, standard)
 
 
-def instance_norm(graph: GraphWriter, layer: layers.InstanceNorm2d, x: str) -> str:
+def instance_norm(graph: GraphWriter, layer: InstanceNorm, x: str) -> str:
     if layer.track_running_stats:
         return batch_norm(graph, layer, x)
     return graph.node("InstanceNormalization", x, *_affine(graph, layer.num_features), epsilon=float(layer.eps))
@@ -113,6 +114,7 @@ EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     layers.BatchNorm1d: batch_norm,
     layers.BatchNorm2d: batch_norm,
     layers.GroupNorm: group_norm,
+    layers.InstanceNorm1d: instance_norm,
     layers.InstanceNorm2d: instance_norm,
     layers.LayerNorm: layer_norm,
     layers.LayerNorm2d: layer_norm_2d,

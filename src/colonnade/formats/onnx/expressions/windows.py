@@ -37,6 +37,33 @@ def transposed_convolution(graph: GraphWriter, layer: layers.ConvTranspose2d, x:
     return graph.node("Add", kept, graph.by_channel("bias")) if bias else kept
 
 
+def unfold(graph: GraphWriter, layer: layers.Unfold, x: str) -> str:
+    """A convolution of each channel by itself, whose kernels pick one pixel of a window each."""
+    before, after = _padding(layer.window)
+    channels = graph.shape[0]
+    how = {"pads": [*before, *after], "group": channels, **_moves(layer.window)}
+    columns = graph.node("Conv", x, _picking(graph, layer.window, channels), **how)
+    return graph.node("Reshape", columns, graph.constant("columns", [0, *graph.output_shape]))
+
+
+def fold(graph: GraphWriter, layer: layers.Fold, x: str) -> str:
+    """The same the other way: a transposed convolution."""
+    channels, *size = graph.output_shape
+    outputs = layer.window.output_size(layer.size)
+    images = graph.node("Reshape", x, graph.constant("images", [0, graph.shape[0], *outputs]))
+    before, after = _padding(layer.window)
+    missing = [whole - made for whole, made in zip(size, layer.window.input_size(outputs), strict=True)]
+    how = {"pads": [*before, *after], "output_padding": missing, "group": channels, **_moves(layer.window)}
+    return graph.node("ConvTranspose", images, _picking(graph, layer.window, channels), **how)
+
+
+def _picking(graph: GraphWriter, window: Window, channels: int) -> str:
+    """For each channel the kernels (k_h · k_w, 1, k_h, k_w) of which each picks one pixel."""
+    count = math.prod(window.kernel)
+    kernels = np.eye(count).reshape(count, 1, *window.kernel)
+    return graph.constant("pick", np.tile(kernels, (channels, 1, 1, 1)))
+
+
 def max_pool(graph: GraphWriter, layer: layers.MaxPool1d | layers.MaxPool2d, x: str) -> str:
     moves = _moves(layer.window)
     before, after = _reached(graph, layer)
@@ -127,6 +154,8 @@ EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     layers.Conv1d: convolution,
     layers.Conv2d: convolution,
     layers.ConvTranspose2d: transposed_convolution,
+    layers.Fold: fold,
     layers.MaxPool1d: max_pool,
     layers.MaxPool2d: max_pool,
+    layers.Unfold: unfold,
 }
