@@ -15,7 +15,6 @@ from .errors import ArgumentError, StateError
 from .layers.base import Layer
 from .limits import Limits
 from .network import Remake
-from .ops.layout import Array
 from .passes import Runnable
 from .state import Alias
 
@@ -142,14 +141,17 @@ class Model(Runnable):
 
         return training.evaluate(self, x, y, **options)
 
-    def predict(self, x: Any, **options: Any) -> Array:
-        """The number of the likeliest class of each image, (n,)."""
+    def predict(self, x: Any, **options: Any) -> Any:
+        """The number of the likeliest class of each image, (n,); a tuple where there are several outputs."""
         from . import training
 
         return training.predict(self, x, **options)
 
-    def predict_proba(self, x: Any, **options: Any) -> Array:
-        """The probability of every class for each image, (n, classes): the softmax of the output."""
+    def predict_proba(self, x: Any, **options: Any) -> Any:
+        """The probability of every class for each image, (n, classes): the softmax of the output.
+
+        Where there are several outputs it is a tuple.
+        """
         from . import training
 
         return training.predict_proba(self, x, **options)

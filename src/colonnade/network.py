@@ -117,6 +117,11 @@ class Network(Composite):
         return self.body.inputs if isinstance(self.body, Graph) else ("input",)
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs; a chain has one."""
+        return tuple(self.body.outputs) if isinstance(self.body, Graph) else ("output",)
+
+    @property
     def layers(self) -> list[Node]:
         """The layers of a chain; for a model of a graph, the graph alone."""
         return self.body.layers if isinstance(self.body, Chain) else [self.body]

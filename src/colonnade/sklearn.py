@@ -211,7 +211,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ShapeError(
                 f"ImageClassifier: expected images of shape {self.image_shape_}, as in fit, got {images.shape[1:]}."
             )
-        return self.model_.predict_proba(self._arranged(images))[:, self._places]
+        probabilities: Array = self.model_.predict_proba(self._arranged(images))
+        return probabilities[:, self._places]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -27,14 +27,28 @@ class Batch(NamedTuple):
     """What a step is taken on.
 
     Attributes:
-        x: (n, c, h, w), numbers of the model's type; valid until the next batch is asked for.
-        targets: (n, ...).
+        x: (n, c, h, w), numbers of the model's type; valid until the next batch is asked for. A tuple of arrays where
+            a model has several inputs.
+        targets: (n, ...); a tuple where it has several outputs.
         waited: Seconds that the caller waited for it.
     """
 
-    x: Array
-    targets: Array
+    x: Any
+    targets: Any
     waited: float
+
+    @property
+    def images(self) -> int:
+        """n."""
+        return len(self.x[0] if isinstance(self.x, tuple) else self.x)
+
+    def part(self, start: int, stop: int) -> tuple[Any, Any]:
+        """x and targets of some of its images."""
+        x, targets = (
+            tuple(each[start:stop] for each in all_) if isinstance(all_, tuple) else all_[start:stop]
+            for all_ in (self.x, self.targets)
+        )
+        return x, targets
 
 
 class Loader:

@@ -2,6 +2,7 @@
 
 from .callbacks import Average, BestCheckpoint, Callback, EarlyStopping, Scheduler
 from .inference import evaluate, predict, predict_proba
+from .joint import JointLoss
 from .loggers import CSVLogger, JSONLines, TensorBoard
 from .loop import fit
 from .protocols import Criterion, Learner, Trainable
@@ -25,6 +26,7 @@ __all__ = [
     "Evaluation",
     "History",
     "JSONLines",
+    "JointLoss",
     "Learner",
     "Mean",
     "RangeTest",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
@@ -12,7 +12,8 @@ from .. import arguments
 from ..data.batches import Batches
 from ..data.dataset import Dataset
 from ..data.examples import Arrays
-from ..data.pairing import paired
+from ..data.pairing import listed, paired
+from ..data.parallel import Parallel
 from ..data.pixels import Scale, unit
 from ..data.stream import Stream
 from ..errors import ArgumentError, DivergenceError, ShapeError
@@ -20,9 +21,11 @@ from ..losses import CrossEntropyLoss, Loss
 from ..ops.layout import Array
 from ..optimizers import AdamW
 from ..schedules import ReduceLROnPlateau, Schedule
+from ..tensor import Shape
 from . import recipes
 from .callbacks import Callback
-from .protocols import Criterion, Learner, Trainable
+from .joint import JointLoss
+from .protocols import Criterion, Inputs, Learner, Objective, Targets, Trainable, Weights
 
 if TYPE_CHECKING:
     from ..data.examples import Examples
@@ -49,6 +52,97 @@ def images(who: str, x: ArrayLike | Examples) -> Examples:
     return x
 
 
+def ends(model: Trainable) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of a model's inputs and outputs; what does not tell has one of each."""
+    return tuple(getattr(model, "inputs", ("input",))), tuple(getattr(model, "outputs", ("output",)))
+
+
+def by_names(who: str, what: str, names: Sequence[str], given: Any) -> tuple[Any, ...]:
+    """What is given for each of these names: a dict by them, or a tuple or list in their order; one alone as it is.
+
+    Raises:
+        ArgumentError: A name that is missing or unknown, or another number.
+    """
+    if isinstance(given, Mapping):
+        if missing := [name for name in names if name not in given]:
+            raise ArgumentError(f"{who}: expected {what} for {', '.join(names)}, got none for {', '.join(missing)}.")
+        if unknown := [str(name) for name in given if name not in names]:
+            raise ArgumentError(
+                f"{who}: expected {what} for {', '.join(names)}, got one for {listed(unknown)} as well."
+            )
+        return tuple(given[name] for name in names)
+    if len(names) == 1:
+        return (given,)
+    if not isinstance(given, tuple | list) or len(given) != len(names):
+        got = f"{len(given)} in a {type(given).__name__}" if isinstance(given, tuple | list) else type(given).__name__
+        raise ArgumentError(
+            f"{who}: expected {what} for each of {', '.join(names)}, in a tuple or a dict by name, got {got}."
+        )
+    return tuple(given)
+
+
+def given(who: str, model: Trainable, x: Any, y: Any, classes: Sequence[str] | None = None) -> Examples | Parallel:
+    """What a model is trained or tested on; where it has one input and one output, paired by the classes' names.
+
+    Raises:
+        ArgumentError: No images, no targets, or targets twice; an input or output for which there is nothing.
+        ShapeError: Targets of another number.
+    """
+    inputs, outputs = ends(model)
+    if len(inputs) == len(outputs) == 1:
+        return paired(who, examples(who, x, y), classes)
+    if isinstance(x, Parallel) and y is None:
+        return x
+    arrays = _of_inputs(who, inputs, x)
+    if y is None:
+        raise ArgumentError(f"{who}: expected targets y for {', '.join(outputs)}, got none.")
+    count = len(next(iter(arrays.values())))
+    targets: dict[str, Array] = {}
+    for name, each in zip(outputs, by_names(who, "targets", outputs, y), strict=True):
+        targets[name] = np.empty((count, 0)) if each is None else arguments.array(who, f"y of {name!r}", each)
+        if not targets[name].ndim or len(targets[name]) != count:
+            raise ShapeError(
+                f"{who}: expected a target of {name!r} for each of {count} examples, got {targets[name].shape}."
+            )
+    return Parallel(arrays, targets)
+
+
+def asked(who: str, model: Trainable, x: Any) -> Examples | Parallel:
+    """What a model is asked with, whatever the targets.
+
+    Raises:
+        ArgumentError: No images, or an input for which there are none.
+    """
+    inputs, outputs = ends(model)
+    if len(inputs) == len(outputs) == 1:
+        return images(who, x)
+    found = Parallel(_of_inputs(who, inputs, x), {})
+    if model.input_shape != found.shape:
+        model.build(found.shape)
+    return found
+
+
+def _of_inputs(who: str, inputs: Sequence[str], x: Any) -> dict[str, Array]:
+    """The array of each input, all of one length."""
+    if is_examples(x) or isinstance(x, Stream):
+        raise ArgumentError(
+            f"{who}: expected arrays x and y for a model of several inputs or outputs, got {type(x).__name__}."
+        )
+    arrays = {
+        name: _array(who, each, "x" if len(inputs) == 1 else f"x of {name!r}")
+        for name, each in zip(inputs, by_names(who, "arrays", inputs, x), strict=True)
+    }
+    if len({len(each) for each in arrays.values()}) > 1:
+        sizes = ", ".join(f"{len(each)} of {name!r}" for name, each in arrays.items())
+        raise ShapeError(f"{who}: expected as many examples of each input, got {sizes}.")
+    for name, each in arrays.items():
+        if each.ndim < 2 or each.dtype.kind not in "buif":
+            raise ShapeError(
+                f"{who}: expected real numbers (n, ...) of {name!r}, got {each.dtype} of shape {each.shape}."
+            )
+    return arrays
+
+
 def examples(who: str, x: ArrayLike | Examples, y: ArrayLike | None) -> Examples:
     """Images and a target for each.
 
@@ -69,23 +163,23 @@ def examples(who: str, x: ArrayLike | Examples, y: ArrayLike | None) -> Examples
     return Arrays(array, targets)
 
 
-def _array(who: str, x: Any) -> Array:
+def _array(who: str, x: Any, name: str = "x") -> Array:
     if isinstance(x, Dataset):
         raise ArgumentError(f"{who}: expected one part of a data set, its train or its test, got {x!r}.")
-    array = arguments.array(who, "x", x)
+    array = arguments.array(who, name, x)
     if not array.ndim or not len(array):
-        raise ArgumentError(f"{who}: expected at least one image, got x of shape {array.shape}.")
+        raise ArgumentError(f"{who}: expected at least one image, got {name} of shape {array.shape}.")
     return array
 
 
 def held_out(
-    validation: tuple[ArrayLike, ArrayLike] | Examples,
+    validation: tuple[Inputs, Targets] | Examples,
     model: Trainable,
-    train: Examples | Stream,
+    train: Examples | Parallel | Stream,
     loss: Criterion,
     classes: Sequence[str] | None,
     scale: Scale,
-) -> Examples:
+) -> Examples | Parallel:
     """The validation part, held to all that `evaluate` will ask of it: an epoch is a dear way to find out.
 
     Raises:
@@ -96,12 +190,13 @@ def held_out(
     """
     who = "fit: validation"
     if is_examples(validation):
-        found = images(who, validation)
+        found = paired(who, images(who, validation), classes)
     elif isinstance(validation, tuple | list) and len(validation) == 2:
-        found = examples(who, *validation)
+        found = given(who, model, *validation, classes)
     else:
         raise ArgumentError(f"{who}: expected a pair (x, y), got {type(validation).__name__}.")
-    found = paired(who, found, classes)
+    if isinstance(train, Parallel) and not isinstance(found, Parallel):
+        raise ArgumentError(f"{who}: expected a pair (x, y), got {type(validation).__name__}.")
     if tuple(found.shape) != tuple(train.shape):
         raise ShapeError(
             f"{who}: expected images of shape {tuple(train.shape)}, as in training, got {tuple(found.shape)}."
@@ -112,6 +207,14 @@ def held_out(
         except DivergenceError as error:
             raise DivergenceError(f"{who}: {error}") from None
         unit(who, scale.known, found.x)
+    elif isinstance(found, Parallel):
+        for name, array in found.x.items():
+            try:
+                Batches(array, model.dtype).require_finite()
+            except DivergenceError as error:
+                raise DivergenceError(f"{who}: input {name!r}: {error}") from None
+        if len(found.x) == 1:
+            unit(who, scale.known, array)
     require_fit(who, model, found, loss)
     return found
 
@@ -129,6 +232,29 @@ def criterion(who: str, loss: str | Criterion | None) -> Criterion:
     if isinstance(loss, type) or not callable(loss):
         raise _wrong(who, "loss", "a name or a loss", loss)
     return loss
+
+
+def objective(who: str, model: Trainable, loss: Objective, weights: Weights = None) -> Criterion:
+    """The loss of a model: of several outputs the weighted sum of a loss of each, or of one for all of them.
+
+    Raises:
+        ArgumentError: Another name, what can't be called, weights that are no numbers from 0 on or all 0, weights of
+            one output, or an output that has no loss or weight.
+    """
+    outputs = ends(model)[1]
+    if len(outputs) == 1:
+        if weights is not None:
+            raise ArgumentError(f"{who}: loss_weights are of a model of several outputs, this one has one.")
+        return criterion(who, loss)  # type: ignore[arg-type]  # of a tuple it says that it is none
+    if isinstance(loss, JointLoss) and weights is None and loss.names == outputs:
+        return loss
+    several = isinstance(loss, Mapping | tuple | list)
+    each: Any = by_names(who, "a loss", outputs, loss) if several else (loss,) * len(outputs)
+    given = (1.0,) * len(outputs) if weights is None else by_names(who, "a weight", outputs, weights)
+    shares = [arguments.number(who, f"loss_weights of {name!r}", w, 0) for name, w in zip(outputs, given, strict=True)]
+    if not any(shares):
+        raise ArgumentError(f"{who}: loss_weights must not all be 0, got {arguments.shown(weights)}.")
+    return JointLoss(outputs, [criterion(who, one) for one in each], [float(share) for share in shares])
 
 
 def learner(who: str, optimizer: str | Learner | None, model: Trainable) -> Learner:
@@ -207,7 +333,7 @@ def _wrong(who: str, name: str, rule: str, value: Any) -> ArgumentError:
     return ArgumentError(f"{who}: {name} must be {rule}, got {arguments.shown(value)}{arguments.hint(value)}.")
 
 
-def require_fit(who: str, model: Trainable, given: Examples | Stream, loss: Criterion) -> None:
+def require_fit(who: str, model: Trainable, given: Examples | Parallel | Stream, loss: Criterion) -> None:
     """Have the images fit the model, and all targets the loss, not only those of the first batch; one must count.
 
     Of a loss of another kind nothing is known but what it does when called, of a stream's targets nothing at all.
@@ -219,14 +345,26 @@ def require_fit(who: str, model: Trainable, given: Examples | Stream, loss: Crit
     shape = tuple(given.shape)
     if model.input_shape != shape:
         model.build(shape)
-    if isinstance(loss, Loss) and model.output_shape is not None and not isinstance(given, Stream):
-        outputs, targets = (len(given), *model.output_shape), np.asarray(given.targets)
-        try:
-            loss.check(outputs, targets)
-        except ArgumentError as error:
-            raise type(error)(f"{who}: {error}") from None
-        if not loss.count(outputs, targets):
-            raise ArgumentError(f"{who}: a mean needs a target that counts, got none in {targets.size}.")
+    if model.output_shape is None or isinstance(given, Stream):
+        return
+    if isinstance(loss, JointLoss):
+        for name, *each in zip(loss.names, loss.losses, model.output_shape, given.targets, strict=True):
+            _require_targets(f"{who}: output {name!r}", len(given), *each)
+    else:
+        _require_targets(who, len(given), loss, model.output_shape, given.targets)
+
+
+def _require_targets(who: str, images: int, loss: Criterion, shape: Shape, given: Any) -> None:
+    """Have all targets of an output fit its loss."""
+    if not isinstance(loss, Loss):
+        return
+    outputs, targets = (images, *shape), np.asarray(given)
+    try:
+        loss.check(outputs, targets)
+    except ArgumentError as error:
+        raise type(error)(f"{who}: {error}") from None
+    if not loss.count(outputs, targets):
+        raise ArgumentError(f"{who}: a mean needs a target that counts, got none in {targets.size}.")
 
 
 def require_own(model: Trainable, optimizer: Learner) -> None:

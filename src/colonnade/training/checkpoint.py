@@ -132,7 +132,8 @@ def read(path: storage.StrPath) -> Checkpoint:
         settings, place, history = dict(run["settings"]), dict(run["place"]), list(run["history"])
     with refusing(f"{path}: a damaged checkpoint"):
         _require_kinds("its place", place, PLACE)
-        _require_kinds("the sums of its epoch", place["mean"], MEAN)
+        for sums in place["mean"].get("outputs", {"": place["mean"]}).values():  # of each of several outputs
+            _require_kinds("the sums of its epoch", sums, MEAN)
         for number, record in enumerate(history, 1):
             _require_kinds(f"epoch {number} of its history", record, EPOCH)
             if record["epoch"] != number:
@@ -291,9 +292,14 @@ def fingerprint(examples: Examples | Stream) -> dict[str, Any]:
     return {
         "images": len(examples),
         "shape": list(examples.shape),
-        "targets": digest(np.asarray(examples.targets)),
-        "pixels": digest(np.asarray(examples.take(few))),
+        "targets": _digests(examples.targets),
+        "pixels": _digests(examples.take(few)),
     }
+
+
+def _digests(arrays: Any) -> Any:
+    """The digest of an array, or those of a tuple of them."""
+    return [*map(_digests, arrays)] if isinstance(arrays, tuple) else digest(np.asarray(arrays))
 
 
 def digest(array: Array) -> str:

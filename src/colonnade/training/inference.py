@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..arguments import whole
 from ..data.batches import Normalization
-from ..data.loader import Batch, Loader
-from ..data.pairing import paired
+from ..data.loader import Batch
+from ..data.parallel import Parallel, loader_for
 from ..data.pixels import Scale
 from ..errors import DivergenceError
 from ..metrics import predicted
 from ..ops.layout import Array
 from ..ops.softmax import softmax_forward
 from . import arguments
-from .arguments import examples, images, require_fit
-from .protocols import Criterion, Trainable
-from .records import Evaluation, Mean, measure
+from .arguments import require_fit
+from .protocols import Inputs, Objective, Targets, Trainable, Weights
+from .records import Evaluation, mean_of, measure
 
 if TYPE_CHECKING:
     from ..data.examples import Examples
@@ -28,23 +27,25 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Trainable,
-    x: ArrayLike | Examples,
-    y: ArrayLike | None = None,
+    x: Inputs | Examples,
+    y: Targets | None = None,
     *,
     batch_size: int = 256,
-    loss: str | Criterion | None = None,
+    loss: Objective = None,
+    loss_weights: Weights = None,
     normalization: Normalization | None = None,
     workers: int | None = None,
 ) -> Evaluation:
-    """Mean loss and accuracy of a model.
+    """Mean loss and accuracy of a model; of several outputs also those of each.
 
     Args:
         model: Used as in inference.
         x: Images, prepared as by `fit`; or examples, which have their targets. Where these have names of classes, and
             the model has, too, both are paired by name.
-        y: Targets.
+        y: Targets. Of a model of several inputs x, of several outputs y is a tuple or a dict, as for `fit`.
         batch_size: Images at a time.
         loss: By default `CrossEntropyLoss()`; or by name, as for `fit`.
+        loss_weights: Of the losses of several outputs, as for `fit`.
         normalization: By default the model's own.
         workers: Threads that read the images; see `colonnade.data.Loader`.
 
@@ -53,28 +54,30 @@ def evaluate(
         ShapeError: Targets of another number than the images, or images that do not fit the model.
         DivergenceError: NaN or infinity in an image.
     """
-    given = paired("evaluate", examples("evaluate", x, y), model.classes)
-    criterion = arguments.criterion("evaluate", loss)
+    given = arguments.given("evaluate", model, x, y, model.classes)
+    criterion = arguments.objective("evaluate", model, loss, loss_weights)
     require_fit("evaluate", model, given, criterion)
-    mean = Mean(criterion)
+    mean = mean_of(criterion)
     for batch, outputs in _outputs("evaluate", model, given, batch_size, normalization, workers):
         mean.add(measure(criterion, outputs, batch.targets), outputs, batch.targets)
-    return {"loss": mean.loss, "accuracy": mean.accuracy, "n": mean.images}
+    return mean.evaluation()
 
 
 def predict(
     model: Trainable,
-    x: ArrayLike | Examples,
+    x: Inputs | Examples,
     *,
     batch_size: int = 256,
     normalization: Normalization | None = None,
     workers: int | None = None,
-) -> Array:
+) -> Any:
     """The class number of each image, (n,), int64: the greatest output, the first of equals.
+
+    Of a model of several outputs it is a tuple, an array of each.
 
     Args:
         model: Used as in inference.
-        x: Images, prepared as by `fit`; or examples.
+        x: Images, prepared as by `fit`; or examples. Of several inputs a tuple, or a dict by their names.
         batch_size: Images at a time.
         normalization: By default the model's own.
         workers: Threads that read the images; see `colonnade.data.Loader`.
@@ -84,25 +87,28 @@ def predict(
         ShapeError: Images that do not fit the model.
         DivergenceError: NaN or infinity in an image, or NaN among the outputs.
     """
-    made = _outputs("predict", model, images("predict", x), batch_size, normalization, workers)
-    numbers = np.concatenate([predicted(outputs) for _, outputs in made])
-    _require_answers("predict", numbers < 0)
-    return numbers
+    made = _outputs("predict", model, arguments.asked("predict", model, x), batch_size, normalization, workers)
+    numbers = _each(predicted, made)
+    for answers in numbers:
+        _require_answers("predict", answers < 0)
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def predict_proba(
     model: Trainable,
-    x: ArrayLike | Examples,
+    x: Inputs | Examples,
     *,
     batch_size: int = 256,
     normalization: Normalization | None = None,
     workers: int | None = None,
-) -> Array:
+) -> Any:
     """The probability of each class for each image, (n, classes): the softmax of the outputs.
+
+    Of a model of several outputs it is a tuple, an array of each.
 
     Args:
         model: Ends in logits, as for `CrossEntropyLoss`.
-        x: Images, prepared as by `fit`; or examples.
+        x: Images, prepared as by `fit`; or examples. Of several inputs a tuple, or a dict by their names.
         batch_size: Images at a time.
         normalization: By default the model's own.
         workers: Threads that read the images; see `colonnade.data.Loader`.
@@ -112,14 +118,23 @@ def predict_proba(
         ShapeError: Images that do not fit the model.
         DivergenceError: NaN or infinity in an image, or NaN among the probabilities.
     """
-    probabilities = []
-    made = _outputs("predict_proba", model, images("predict_proba", x), batch_size, normalization, workers)
-    for _, outputs in made:
-        softmax_forward(outputs, 1, out=outputs)
-        probabilities.append(outputs)
-    found = np.concatenate(probabilities)
-    _require_answers("predict_proba", np.isnan(found))
-    return found
+    who = "predict_proba"
+    made = _outputs(who, model, arguments.asked(who, model, x), batch_size, normalization, workers)
+    found = _each(_probabilities, made)
+    for probabilities in found:
+        _require_answers(who, np.isnan(probabilities))
+    return found if len(found) > 1 else found[0]
+
+
+def _probabilities(outputs: Array) -> Array:
+    softmax_forward(outputs, 1, out=outputs)
+    return outputs
+
+
+def _each(answer: Callable[[Array], Array], made: Iterator[tuple[Batch, Any]]) -> tuple[Array, ...]:
+    """The answers of all batches, of each output."""
+    batches = (outputs if isinstance(outputs, tuple) else (outputs,) for _, outputs in made)
+    return tuple(map(np.concatenate, zip(*([answer(each) for each in outputs] for outputs in batches), strict=True)))
 
 
 def _require_answers(who: str, missing: Array) -> None:
@@ -132,15 +147,15 @@ def _require_answers(who: str, missing: Array) -> None:
 def _outputs(
     who: str,
     model: Trainable,
-    given: Examples,
+    given: Examples | Parallel,
     batch_size: int,
     normalization: Normalization | None,
     workers: int | None,
-) -> Iterator[tuple[Batch, Array]]:
+) -> Iterator[tuple[Batch, Any]]:
     """The outputs of a model batch by batch, each with what it was made of."""
     batch_size = whole(who, "batch_size", batch_size, 1)
     workers = None if workers is None else whole(who, "workers", workers, 0)
-    loader = Loader(
+    loader = loader_for(given)(
         given,
         batch_size,
         dtype=model.dtype,

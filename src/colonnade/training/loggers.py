@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import arguments
 from ..errors import MissingExtraError
 from .callbacks import Callback, Run
-from .records import BatchRecord, EpochRecord, History
+from .records import BatchRecord, EpochRecord, History, columns
 
 if TYPE_CHECKING:
     from ..storage import StrPath
@@ -64,7 +64,7 @@ class CSVLogger(JSONLines):
 
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(EpochRecord.__annotations__)
+        writer.writerow(columns(self._history))
         writer.writerows(record.values() for record in self._history)
         return text.getvalue()
 

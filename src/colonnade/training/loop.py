@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import ArrayLike
-
 from ..arguments import flag, number, path, whole
 from ..data.batches import Normalization, are_alike
-from ..data.loader import Augmentation, Loader
-from ..data.pairing import class_names, paired
+from ..data.loader import Augmentation
+from ..data.pairing import class_names
+from ..data.parallel import loader_for
 from ..data.pixels import Scale
 from ..data.stream import Stream
 from ..errors import ArgumentError
@@ -19,7 +18,7 @@ from ..schedules import ReduceLROnPlateau, Schedule
 from . import arguments
 from .callbacks import Average, Callback, Scheduler
 from .memory import parts_within
-from .protocols import Criterion, Learner, Trainable
+from .protocols import Inputs, Learner, Objective, Targets, Trainable, Weights
 from .records import History
 from .run import CHECKPOINT, Run
 
@@ -30,14 +29,15 @@ if TYPE_CHECKING:
 
 def fit(
     model: Trainable,
-    x: ArrayLike | Examples | Stream,
-    y: ArrayLike | None = None,
+    x: Inputs | Examples | Stream,
+    y: Targets | None = None,
     *,
     epochs: int = 1,
     batch_size: int = 128,
     optimizer: str | Learner | None = None,
-    loss: str | Criterion | None = None,
-    validation: tuple[ArrayLike, ArrayLike] | Examples | None = None,
+    loss: Objective = None,
+    loss_weights: Weights = None,
+    validation: tuple[Inputs, Targets] | Examples | None = None,
     shuffle: bool = True,
     seed: int | None = None,
     normalization: Normalization | None = None,
@@ -65,14 +65,18 @@ def fit(
         model: Built from the shape of x if it is not yet.
         x: Images (n, c, h, w), or (n, ...), bytes or numbers. Or examples, such as `ImageFolder` and `Arrays`, or a
             `Stream`: they have their targets. Where they have names of classes, as photographs in folders do, and the
-            model has, too, both are paired by name; a model that has none takes theirs.
-        y: Targets (n, ...), as the loss wants them: class numbers (n,) for the default.
+            model has, too, both are paired by name; a model that has none takes theirs. Of a model of several inputs
+            a tuple of arrays, or a dict by the inputs' names.
+        y: Targets (n, ...), as the loss wants them: class numbers (n,) for the default. Of a model of several outputs
+            a tuple, or a dict by the outputs' names; None for an output whose loss needs none.
         epochs: How many times every image is seen.
         batch_size: Images in a step.
         optimizer: By default AdamW with a learning rate of 0.001. Or by name, with settings that suit the networks of
             the zoo: "sgd", "adam", "adamw", "nadam", "rmsprop", "adagrad", "lion"; see `training.OPTIMIZERS`.
         loss: By default `CrossEntropyLoss()`. Or by name: "cross_entropy", "nll", "bce_with_logits", "mse", "l1",
-            "smooth_l1", "huber", "kl_div".
+            "smooth_l1", "huber", "kl_div". Of a model of several outputs one for all, or a tuple or dict with one for
+            each; the loss is then their weighted sum.
+        loss_weights: Of the losses of several outputs, a tuple or dict of numbers; by default all 1.
         validation: Images and targets to evaluate after every epoch, or examples.
         shuffle: See the images of each epoch in another order, given by (seed, epoch) alone.
         seed: Of the order and the augmentation; by default the model's.
@@ -108,10 +112,10 @@ def fit(
         A record an epoch.
 
     Raises:
-        ArgumentError: Numbers out of range, no images, targets or names that are no class of the model, an optimizer of
-            another model, an output folder that can't be written to, that has no room or that another run holds, more
-            memory needed than given, a checkpoint of another run: all found before the first step, and the model is
-            then as it was.
+        ArgumentError: Numbers out of range, no images, targets or names that are no class of the model, an input or
+            output for which nothing is given, an optimizer of another model, an output folder that can't be written
+            to, that has no room or that another run holds, more memory needed than given, a checkpoint of another run:
+            all found before the first step, and the model is then as it was.
         ShapeError: Targets of another number than the images, or images that do not fit the model.
         FileFormatError: A checkpoint that is damaged, or none.
         DivergenceError: NaN or infinity in an image, the loss or the weights. The epoch and step are named, and the
@@ -120,7 +124,7 @@ def fit(
     """
     started = time.perf_counter()
     seed = model.seed if seed is None else seed
-    criterion = arguments.criterion("fit", loss)
+    criterion = arguments.objective("fit", model, loss, loss_weights)
     epochs, batch_size = whole("fit", "epochs", epochs, 1), whole("fit", "batch_size", batch_size, 1)
     accumulate, seed = whole("fit", "accumulate", accumulate, 1), whole("fit", "seed", seed, 0, long=True)
     workers = None if workers is None else whole("fit", "workers", workers, 0)
@@ -136,13 +140,14 @@ def fit(
     if not isinstance(resume, bool):
         resume = path("fit", "resume", resume)
     told = arguments.listeners(callbacks)
-    train = x if isinstance(x, Stream) else paired("fit", arguments.examples("fit", x, y), model.classes)
+    plain = max(map(len, arguments.ends(model))) == 1
+    train = x if isinstance(x, Stream) and plain else arguments.given("fit", model, x, y, model.classes)
     # Another normalization is for other images than those that the model may have been trained on before.
     same = normalization is None or are_alike(normalization, model.normalization)
     scale = Scale("fit", getattr(model, "pixels", None) if same else None, learns=True)
     if normalization is None:
         normalization = model.normalization
-    loader = Loader(
+    loader = loader_for(train)(
         train,
         batch_size,
         dtype=model.dtype,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..data.loader import Loader
+from ..data.parallel import ParallelLoader
 from ..errors import ArgumentError
 from .protocols import Learner, Trainable
 
@@ -12,7 +14,13 @@ LEAST_IMAGES = 2  # of a part: batch norm can't tell the spread of a single one
 
 
 def parts_within(
-    memory: float, model: Trainable, optimizer: Learner, loader: Loader, least: int, average: bool, validates: bool
+    memory: float,
+    model: Trainable,
+    optimizer: Learner,
+    loader: Loader | ParallelLoader,
+    least: int,
+    average: bool,
+    validates: bool,
 ) -> int:
     """Into how many parts a batch must be cut.
 
@@ -39,18 +47,19 @@ def parts_within(
     itemsize = model.dtype.itemsize
     parameters = sum(parameter.size for parameter in model.parameters())
     kept = sum(array.nbytes for array in optimizer.state_dict().values())
-    image = itemsize
-    for size in shape:
-        image *= size
+    several = bool(shape) and isinstance(shape[0], tuple)  # inputs
+    shapes: Any = shape if several else (shape,)
+    image = itemsize * sum(math.prod(each) for each in shapes)
     batch_size = loader.batch_size
     batches = 1 + (max(loader.workers, loader.ahead) if loader.workers else 0)
     fixed = (3 if average else 2) * parameters * itemsize + kept + batches * batch_size * image
     parts = least
     while True:
         images = -(-batch_size // parts)
-        needed = fixed + plan((images, *shape), training=True).bytes
+        batch = tuple((images, *each) for each in shapes) if several else (images, *shape)
+        needed = fixed + plan(batch, training=True).bytes
         if validates:
-            needed += plan((images, *shape)).bytes
+            needed += plan(batch).bytes
         if needed <= memory:
             return parts
         if images <= LEAST_IMAGES:

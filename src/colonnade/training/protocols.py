@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape
@@ -28,20 +29,20 @@ class Trainable(Protocol):
         """Of the parameters, the images and the outputs."""
 
     @property
-    def input_shape(self) -> Shape | None:
-        """Of one image; None before `build`."""
+    def input_shape(self) -> Any:
+        """Of one image; a tuple of shapes where there are several inputs; None before `build`."""
 
     @property
-    def output_shape(self) -> Shape | None:
-        """Of what is put out for one image; None before `build`."""
+    def output_shape(self) -> Any:
+        """Of what is put out for one image; a tuple of shapes where there are several outputs; None before `build`."""
 
     def build(self, input_shape: Shape) -> object:
         """Make the parameters."""
 
-    def __call__(self, x: Array, training: bool = False) -> Array:
+    def __call__(self, x: Any, training: bool = False) -> Any:
         """The outputs for a batch."""
 
-    def backward(self, gradient: Array, *, input_gradient: bool = True) -> Array | None:
+    def backward(self, gradient: Any, *, input_gradient: bool = True) -> Any:
         """Add to the parameters' gradients."""
 
     def zero_grad(self) -> None:
@@ -66,8 +67,16 @@ class Trainable(Protocol):
 class Criterion(Protocol):
     """A loss: the classes of `colonnade.losses`, or any function of outputs and targets."""
 
-    def __call__(self, y: Array, targets: Array, /) -> tuple[float, Array]:
+    def __call__(self, y: Any, targets: Any, /) -> tuple[float, Any]:
         """The loss and its gradient at `y`."""
+
+
+# What a model of several inputs or outputs is given: one for each of them, in their order or by their names.
+Inputs: TypeAlias = ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]
+Targets: TypeAlias = ArrayLike | Sequence[ArrayLike | None] | Mapping[str, ArrayLike | None]
+OneLoss: TypeAlias = str | Criterion | None
+Objective: TypeAlias = OneLoss | Sequence[OneLoss] | Mapping[str, OneLoss]
+Weights: TypeAlias = Sequence[float] | Mapping[str, float] | None
 
 
 class Learner(Protocol):

@@ -6,17 +6,16 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..arguments import number, whole
 from ..data.batches import Normalization
-from ..data.loader import Augmentation, Loader
-from ..data.pairing import paired
+from ..data.loader import Augmentation
+from ..data.parallel import loader_for
 from ..data.pixels import Scale
 from ..errors import ArgumentError
 from . import arguments
-from .protocols import Criterion, Learner, Trainable
-from .records import measure
+from .protocols import Inputs, Learner, Objective, Targets, Trainable, Weights
+from .records import mean_of, measure
 
 if TYPE_CHECKING:
     from ..data.examples import Examples
@@ -42,15 +41,16 @@ class RangeTest(NamedTuple):
 
 def learning_rate_range_test(
     model: Trainable,
-    x: ArrayLike | Examples,
-    y: ArrayLike | None = None,
+    x: Inputs | Examples,
+    y: Targets | None = None,
     *,
     low: float = 1e-6,
     high: float = 1.0,
     steps: int = 100,
     batch_size: int = 128,
     optimizer: str | Learner | None = None,
-    loss: str | Criterion | None = None,
+    loss: Objective = None,
+    loss_weights: Weights = None,
     seed: int | None = None,
     normalization: Normalization | None = None,
     augmentation: str | Augmentation | None = None,
@@ -64,13 +64,14 @@ def learning_rate_range_test(
     Args:
         model: Built from the shape of x if it is not yet.
         x: Images, as for `fit`.
-        y: Targets.
+        y: Targets, likewise.
         low: The first rate.
         high: The last.
         steps: How many.
         batch_size: Images in a step.
         optimizer: By default AdamW.
         loss: By default `CrossEntropyLoss()`.
+        loss_weights: Of the losses of several outputs, as for `fit`.
         seed: Of the order; by default the model's.
         normalization: By default the model's own.
         augmentation: As for `fit`.
@@ -87,9 +88,9 @@ def learning_rate_range_test(
     seed = model.seed if seed is None else whole(who, "seed", seed, 0, long=True)
     if not low < high or steps < 2:
         raise ArgumentError(f"{who}: expected low < high and at least 2 steps, got {low} to {high} in {steps}.")
-    criterion = arguments.criterion(who, loss)
-    given = paired(who, arguments.examples(who, x, y), model.classes)
-    loader = Loader(
+    criterion = arguments.objective(who, model, loss, loss_weights)
+    given = arguments.given(who, model, x, y, model.classes)
+    loader = loader_for(given)(
         given,
         batch_size,
         dtype=model.dtype,
@@ -111,10 +112,12 @@ def learning_rate_range_test(
                 learner.lr = low * (high / low) ** (len(rates) / (steps - 1))
                 model.position = (epoch, step)
                 with np.errstate(over="ignore", invalid="ignore"):
-                    measured = measure(criterion, model(batch.x, training=True), batch.targets)
+                    outputs, seen = model(batch.x, training=True), mean_of(criterion)
+                    measured = measure(criterion, outputs, batch.targets)
                     if not measured.weight:
                         continue
-                    value = measured.total / measured.weight
+                    seen.add(measured, outputs, batch.targets)
+                    value = seen.loss
                     if not math.isfinite(value) or value > BLOWN_UP * least:
                         return _found(rates, losses)
                     model.zero_grad()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..arguments import shown
 from ..errors import ArgumentError
 from ..losses import CrossEntropyLoss, Loss
 from ..ops.layout import Array
-from ..tensor import Shape
+from .joint import JointLoss
 from .protocols import Criterion
 
 
@@ -22,7 +23,8 @@ class EpochRecord(TypedDict):
 
     Losses are means over all that counts in the loss, whatever its reduction, accuracies shares of right answers.
     Those of the training part are taken while the model learns, before each step. None stands for what was not
-    measured: no validation, no class numbers.
+    measured: no validation, no class numbers. Of a model of several outputs there are further columns for each, such as
+    `train_loss_digit` of the output `digit`.
     """
 
     epoch: int
@@ -49,6 +51,7 @@ class BatchRecord(NamedTuple):
     seconds: float  # of this epoch so far
     waiting: float  # seconds of these in which a step waited for its images
     lr: float  # the learning rate of this step
+    losses: Mapping[str, float] = MappingProxyType({})  # of several outputs by their names, likewise
 
 
 class History(list[EpochRecord]):
@@ -61,13 +64,13 @@ class History(list[EpochRecord]):
     stopped: str | None = None
 
     def __getattr__(self, name: str) -> list[Any]:
-        if name not in EpochRecord.__annotations__:
-            raise AttributeError(f"History has no column {name!r}: it has {', '.join(EpochRecord.__annotations__)}.")
+        if name not in columns(self):
+            raise AttributeError(f"History has no column {name!r}: it has {', '.join(columns(self))}.")
         return [record[name] for record in self]  # type: ignore[literal-required]
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
-        columns = [name.replace("_", " ") for name in EpochRecord.__annotations__]
-        return columns, [["—" if value is None else f"{value:.6g}" for value in record.values()] for record in self]
+        heads = [name.replace("_", " ") for name in columns(self)]
+        return heads, [["—" if value is None else f"{value:.6g}" for value in record.values()] for record in self]
 
     def _repr_html_(self) -> str:
         """The epochs as a table, for notebooks."""
@@ -76,15 +79,23 @@ class History(list[EpochRecord]):
         return notebook.table(*self._cells())
 
     def __repr__(self) -> str:
-        columns, rows = self._cells()
-        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+        heads, rows = self._cells()
+        widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
         return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [columns, *rows]
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [heads, *rows]
         )
 
 
+def columns(history: Sequence[EpochRecord]) -> list[str]:
+    """The names of what is known of each epoch."""
+    return list(history[0] if history else EpochRecord.__annotations__)
+
+
 class Evaluation(TypedDict):
-    """What `evaluate` finds: mean loss, share of right answers (None without class numbers), number of images."""
+    """What `evaluate` finds: mean loss, share of right answers (None without class numbers), number of images.
+
+    Of a model of several outputs there are also the loss and the share of each, such as `loss_digit`.
+    """
 
     loss: float
     accuracy: float | None
@@ -136,6 +147,15 @@ class Mean:
         """The share of right answers, if there were class numbers to tell by."""
         return self._correct / self._labels if self._labels else None
 
+    @property
+    def losses(self) -> dict[str, float]:
+        """The mean loss of each of several outputs, by name."""
+        return {}
+
+    def evaluation(self) -> Evaluation:
+        """What `evaluate` finds."""
+        return {"loss": self.loss, "accuracy": self.accuracy, "n": self.images}
+
     def state_dict(self) -> dict[str, float]:
         """The sums so far, exact also in JSON."""
         return {
@@ -152,25 +172,98 @@ class Mean:
         self._correct, self._labels = int(state["correct"]), int(state["labels"])
 
 
+class JointMean:
+    """Losses and accuracies of several outputs over the batches seen so far.
+
+    Args:
+        joint: Their loss.
+
+    Attributes:
+        means: One of each output.
+    """
+
+    def __init__(self, joint: JointLoss) -> None:
+        self._joint = joint
+        self.means = {name: Mean(loss) for name, loss in zip(joint.names, joint.losses, strict=True)}
+
+    def add(self, measured: Measured, outputs: Any, targets: Any, labels: None = None) -> None:
+        """Count a batch: see :meth:`Mean.add`."""
+        for mean, part, output, wanted in zip(self.means.values(), measured.parts, outputs, targets, strict=True):
+            mean.add(part, output, wanted)
+
+    @property
+    def images(self) -> int:
+        """How many examples were counted."""
+        return next(iter(self.means.values())).images
+
+    @property
+    def loss(self) -> float:
+        """The weighted sum of the mean losses."""
+        return sum(weight * loss for weight, loss in zip(self._joint.weights, self.losses.values(), strict=True))
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of right answers of all outputs together."""
+        labels = sum(mean._labels for mean in self.means.values())
+        return sum(mean._correct for mean in self.means.values()) / labels if labels else None
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The mean loss of each output, by name."""
+        return {name: mean.loss for name, mean in self.means.items()}
+
+    def evaluation(self) -> Evaluation:
+        """What `evaluate` finds."""
+        found: dict[str, Any] = {"loss": self.loss, "accuracy": self.accuracy, "n": self.images}
+        for name, mean in self.means.items():
+            found |= {f"loss_{name}": mean.loss, f"accuracy_{name}": mean.accuracy}
+        return found  # type: ignore[return-value]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums of each output so far."""
+        return {"outputs": {name: mean.state_dict() for name, mean in self.means.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from sums of before."""
+        for name, mean in self.means.items():
+            mean.load_state_dict(state["outputs"][name])
+
+
+def mean_of(criterion: Criterion) -> Mean | JointMean:
+    """What takes the mean of a loss."""
+    return JointMean(criterion) if isinstance(criterion, JointLoss) else Mean(criterion)
+
+
 class Measured(NamedTuple):
     """The loss of a batch, or of a part of one, so that it can be added to others'.
 
     Attributes:
         total: The sum of what a mean would divide.
         weight: By what: with class weights that is not the number of images, and zero where no target counts.
-        gradient: Of the loss of the whole batch, at the outputs of this part.
+        gradient: Of the loss of the whole batch, at the outputs of this part; a tuple where there are several.
+        parts: The loss of each of several outputs, without its weight in the whole.
     """
 
     total: float
     weight: float
-    gradient: Array
+    gradient: Any
+    parts: tuple[Measured, ...] = ()
 
 
-def measure(criterion: Criterion, outputs: Array, targets: Array, whole: float | None = None) -> Measured:
+def measure(criterion: Criterion, outputs: Any, targets: Any, whole: Any = None) -> Measured:
     """The loss of a part of a batch that weighs `whole`; by default of a whole batch.
 
     A loss of another kind is taken to be a mean over images; raises ArgumentError where it returns something else.
+    Of several outputs all but the loss are tuples, `whole` too.
     """
+    if isinstance(criterion, JointLoss):
+        wholes = [None] * len(outputs) if whole is None else whole
+        parts = tuple(map(measure, criterion.losses, outputs, targets, wholes))
+        gradients = tuple(
+            part.gradient if weight == 1 else part.gradient * weight
+            for part, weight in zip(parts, criterion.weights, strict=True)
+        )
+        return Measured(sum(part.total for part in parts), sum(part.weight for part in parts), gradients, parts)
     if isinstance(criterion, Loss):
         total, weight, gradient = criterion.summed(outputs, targets)
         if criterion.reduction != "sum" and (whole := weight if whole is None else whole):
@@ -188,6 +281,12 @@ def measure(criterion: Criterion, outputs: Array, targets: Array, whole: float |
     return Measured(float(loss) * images, images, gradient if share == 1 else gradient * share)
 
 
-def weigh(criterion: Criterion, shape: Shape, targets: Array) -> float:
-    """What a batch weighs beside others: by what its loss is divided, for outputs of that shape."""
+def weigh(criterion: Criterion, images: int, shape: Any, targets: Any) -> Any:
+    """What a batch weighs beside others: by what its loss is divided, for outputs of that shape for one image.
+
+    Of several outputs shape and targets are tuples, and so is the weight.
+    """
+    if isinstance(criterion, JointLoss):
+        return tuple(weigh(loss, images, *each) for loss, *each in zip(criterion.losses, shape, targets, strict=True))
+    shape = (images, *shape)
     return criterion.count(shape, targets) if isinstance(criterion, Loss) else shape[0]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.loader import Batch, Loader
+from ..data.parallel import ParallelLoader
 from ..data.pixels import remembered
 from ..errors import ArgumentError, DivergenceError
 from ..ops.layout import Array
@@ -26,7 +27,7 @@ from .callbacks import Callback, tell
 from .inference import evaluate
 from .interrupts import Interrupts
 from .protocols import Criterion, Learner, Trainable
-from .records import BatchRecord, EpochRecord, Evaluation, History, Mean, measure, weigh
+from .records import BatchRecord, EpochRecord, Evaluation, History, mean_of, measure, weigh
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,7 @@ class Run:
         model: Trainable,
         optimizer: Learner,
         criterion: Criterion,
-        loader: Loader,
+        loader: Loader | ParallelLoader,
         held_out: Examples | None,
         *,
         epochs: int,
@@ -108,7 +109,7 @@ class Run:
         self._interrupts = Interrupts()
         self._whole = True  # whether no step is half done
         targets = getattr(loader.examples, "targets", None)
-        self._labelled = targets is not None and targets.dtype.kind in "iu"
+        self._labelled = isinstance(targets, np.ndarray) and targets.dtype.kind in "iu"
         self._begin_epoch()
 
     @property
@@ -178,7 +179,7 @@ class Run:
             self._whole = True
             record = BatchRecord(
                 *(self.epoch, self.epochs, self.step, self.steps, self._mean.images, self._mean.loss),
-                *(self._mean.accuracy, self._seconds, self._waiting, rate),
+                *(self._mean.accuracy, self._seconds, self._waiting, rate, self._mean.losses),
             )
             self._rate = rate
             tell(self.callbacks, "on_batch_end", record)
@@ -191,24 +192,25 @@ class Run:
 
         Returns whether any target counts: from a batch without, there is nothing to learn.
         """
-        x, targets = batch.x, batch.targets
-        scale = self.loader.scale
+        images, scale = batch.images, self.loader.scale
         if scale is not None and scale.known is not None:
             self.model.pixels = scale.known._asdict()
-        parts = max(1, min(self.accumulate, len(x) // 2))  # batch norm can't tell the spread of a single image
-        bounds = [len(x) * number // parts for number in range(parts + 1)]
+        parts = max(1, min(self.accumulate, images // 2))  # batch norm can't tell the spread of a single image
+        bounds = [images * number // parts for number in range(parts + 1)]
         # Of a batch in one part it is known with its outputs.
-        whole = None if parts == 1 else weigh(self.criterion, (len(x), *(self.model.output_shape or ())), targets)
+        shape = self.model.output_shape or ()
+        whole = None if parts == 1 else weigh(self.criterion, images, shape, batch.targets)
         counts = False
         self.model.zero_grad()
         for number, (start, stop) in enumerate(pairwise(bounds), 1):
             place = (self.epoch, self.step + 1)
             self.model.position = place if parts == 1 else (*place, number)
-            outputs, wanted = self.model(x[start:stop], training=True), targets[start:stop]
+            x, wanted = batch.part(start, stop)
+            outputs = self.model(x, training=True)
             measured = measure(self.criterion, outputs, wanted, whole)
             if not math.isfinite(measured.total):
                 raise self._diverged(self.step + 1, f"the loss became {measured.total}.")
-            if whole or (whole is None and measured.weight):
+            if np.any(measured.weight if whole is None else whole):
                 counts = True
                 self.model.backward(measured.gradient, input_gradient=False)
             # Where images were mixed, the answer is right that names the greater part.
@@ -262,7 +264,7 @@ class Run:
                 )
             if not math.isfinite(result["loss"]):
                 raise self._diverged(self.step, f"the validation loss became {result['loss']}.")
-        return {
+        record: EpochRecord = {
             "epoch": self.epoch,
             "train_loss": self._mean.loss,
             "train_accuracy": self._mean.accuracy,
@@ -273,6 +275,11 @@ class Run:
             "waiting": self._waiting,
             "lr": self._rate,
         }
+        tested: Any = {} if result is None else result
+        for name, value in self._mean.evaluation().items():  # of each of several outputs
+            if name not in Evaluation.__annotations__:
+                record |= {f"train_{name}": value, f"test_{name}": tested.get(name)}  # type: ignore[misc]
+        return record
 
     @contextmanager
     def _as_known(self) -> Iterator[None]:
@@ -293,7 +300,7 @@ class Run:
     def _begin_epoch(self) -> None:
         """Count from nothing again."""
         self.step = 0
-        self._mean = Mean(self.criterion)
+        self._mean = mean_of(self.criterion)
         self._seconds = 0.0
         self._waiting = 0.0
         self._rate = self.optimizer.lr
