@@ -9,6 +9,7 @@ import pytest
 
 import colonnade as cn
 from colonnade.errors import ShapeError
+from colonnade.limits import Limits
 
 
 class Shift(cn.Layer):
@@ -62,3 +63,16 @@ def test_products_of_tensors_are_right_at_each_size() -> None:
         np.testing.assert_allclose(y, x @ x.transpose(0, 1, 3, 2), rtol=1e-4, atol=1e-5)
         grad = model.backward(np.ones_like(y))
         np.testing.assert_allclose(grad, 2 * np.ones_like(y) @ x, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("memory", "kept"), [(1e3, 1), (2 * 8 * 2 * 4 * 112, 2), (1e12, 8)])
+def test_fewer_plans_wait_where_their_kernels_would_take_much_of_the_memory(memory: float, kept: int) -> None:
+    model = cn.Model([cn.Conv2d(3, 4, 3), cn.AdaptiveAvgPool2d(1)], seed=0)  # 112 parameters
+    outputs = [model(batch(height)) for height in (6, 9)]
+    model = cn.Model([cn.Conv2d(3, 4, 3), cn.AdaptiveAvgPool2d(1)], seed=0)
+    model.limits = Limits(memory, 1e12)
+    assert model._plans_kept() == kept
+    if memory > 1e5:
+        for _ in range(2):
+            for height, expected in zip((6, 9), outputs, strict=True):
+                np.testing.assert_array_equal(model(batch(height)), expected)

@@ -67,19 +67,19 @@ class Workspace:
     still write to that memory, so that none is made use of again.
     """
 
-    def __init__(self) -> None:
-        self.memory = Memory()
+    def __init__(self, kept: int = PLANS) -> None:
+        self.memory, self.kept = Memory(), kept
         self._executors: dict[Hashable, Executor] = {}
 
     def executor(self, key: Hashable, make: Callable[[Memory], Executor]) -> Executor:
-        """The executor that was made for `key`, or a new one; those of the last `PLANS` keys are kept."""
+        """The executor that was made for `key`, or a new one; those of the last `kept` keys stay."""
         executor = self._executors.pop(key, None) or make(self.memory)
         if self.memory.fit(executor.plan):
             for other in self._executors.values():
                 other.reset()
             executor.reset()
         self._executors[key] = executor  # the one used last stands last
-        while len(self._executors) > PLANS:
+        while len(self._executors) > self.kept:
             del self._executors[next(iter(self._executors))]
         return executor
 

@@ -13,7 +13,7 @@ from . import arguments
 from .compiled import usable, wanted
 from .composites import Graph, Node
 from .errors import ArgumentError, LimitError, ShapeError, StateError
-from .executor import Executor, Memory, Workspace
+from .executor import PLANS, Executor, Memory, Workspace
 from .limits import machine_memory
 from .network import Network
 from .ops.layout import Array
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Outside training a larger batch is run in runs of at most so many images, so that memory does not grow with it.
 CHUNK_IMAGES = 256
+# The part of the memory that plans which wait may take for themselves.
+KEPT_PART = 8
 
 
 class Runnable(Network):
@@ -122,6 +124,12 @@ class Runnable(Network):
         key = self._unrolled, self._unrolled.settings(), shapes, WORKERS.count, trained
         return workspace.executor(key, make)
 
+    def _plans_kept(self) -> int:
+        """How many plans stay: each may hold its kernels as it multiplies with them, about twice the parameters."""
+        numbers = 2 * sum(parameter.size for parameter in self._parameters.values())
+        most = machine_memory() if self.limits is None else self.limits.memory
+        return max(1, min(PLANS, int(most / KEPT_PART) // max(1, numbers * self.dtype.itemsize)))
+
     def _require_room(self, plan: Plan) -> None:
         """Raise LimitError where a plan takes more memory than there is."""
         most = machine_memory() if self.limits is None else self.limits.memory
@@ -162,7 +170,7 @@ class Runnable(Network):
         shapes = tuple(batch.shape for batch in batches)
         self._fit(self._one_image(shapes))
         self.pending = None  # its memory is written over, and a pass that fails half-way leaves none
-        workspace = self._workspaces.pop(True, None) or Workspace()
+        workspace = self._workspaces.pop(True, None) or Workspace(self._plans_kept())
         executor = self._executor(workspace, shapes, True)
         self._pending_trained = self._unrolled, self._unrolled.trained()
         self._weights_changed()  # the running statistics do
@@ -176,7 +184,7 @@ class Runnable(Network):
         self._fit(self._one_image(shapes))
         images = shapes[0][0]
         chunk = self._run_images(images)
-        workspace = self._workspaces.pop(False, None) or Workspace()
+        workspace = self._workspaces.pop(False, None) or Workspace(self._plans_kept())
         executor = self._executor(workspace, tuple((chunk, *shape[1:]) for shape in shapes), False)
         if chunk == images:
             outputs = self._forward(executor, batches)

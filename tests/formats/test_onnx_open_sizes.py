@@ -269,3 +269,25 @@ def test_summary_shows_a_file_that_leaves_sizes_open(path: Path) -> None:
     assert "input 3×20×30" in model.summary((3, 20, 30))
     model(weights(1, 3, 9, 8))
     assert "input 3×9×8" in model.summary()
+
+
+def test_sizes_that_nobody_has_memory_for_are_refused_at_once(path: Path) -> None:
+    model = cn.load(path)
+    with pytest.raises((LimitError, ShapeError), match=r"more than"):
+        model(np.broadcast_to(np.float32(0), (1, 3, 300_000, 300_000)))
+    with pytest.raises((LimitError, ShapeError), match=r"more than"):
+        model(np.broadcast_to(np.float32(0), (1, 3, 2**40, 1)))
+    nodes = [op("Shape", "x", "shape"), op("ConstantOfShape", "shape", "zeros"), op("Add", "x zeros")]
+    model = import_model(graph(nodes, ("N", "C", "H")))
+    with pytest.raises((LimitError, ShapeError), match=r"more than"):
+        model(np.broadcast_to(np.float32(0), (1, 2**30, 2**20)))
+    np.testing.assert_array_equal(model(weights(2, 3, 4)), weights(2, 3, 4))
+
+
+def test_minus_one_is_a_size_left_open() -> None:
+    content = graph(op("Relu", "x"), ("N", 3, "H"))
+    for axis in (0, 2):
+        content.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = -1
+    model = import_model(content)
+    assert model.open_shape == (3, None)
+    np.testing.assert_array_equal(model(-weights(2, 3, 4)), np.maximum(-weights(2, 3, 4), 0))

@@ -46,7 +46,15 @@ def recogniser(batch: int | str, state: list[int | str]) -> Any:
 
 @pytest.mark.parametrize(
     ("batch", "state", "streams"),
-    [("N", [1, 4], 1), ("N", [4], 1), (1, [4], 1), ("N", [2, "N", 4], 3), ("N", [2, 1, 4], 1), (1, [2, 1, 4], 1)],
+    [
+        ("N", [1, 4], 1),
+        ("N", [4], 1),
+        (1, [4], 1),
+        ("N", [2, "N", 4], 3),
+        ("N", [2, 1, 4], 1),
+        (1, [2, 1, 4], 1),
+        (1, [1, 1, 4], 1),
+    ],
 )
 def test_a_recogniser_is_called_chunk_by_chunk(batch: int | str, state: list[int | str], streams: int) -> None:
     content = recogniser(batch, state)

@@ -110,3 +110,33 @@ def test_an_input_without_a_shape_must_have_it_said() -> None:
         import_model(content)
     x = weights(2, 5, 6)
     np.testing.assert_array_equal(import_model(content, input_shape=(5, 6))(x), np.maximum(x, 0))
+
+
+@pytest.mark.parametrize("by_channel", [False, True])
+def test_a_network_on_a_grid_of_8_bits_is_what_its_file_says(by_channel: bool) -> None:
+    kernel = weights(4, 3, 3, 3)
+    scale = np.abs(kernel).max((1, 2, 3)) / 127 if by_channel else np.abs(kernel).max() / np.float32(127)
+    integers = np.round(kernel / scale.reshape(-1, 1, 1, 1)).astype(np.int8)
+    nodes = [
+        op("QuantizeLinear", "x sx zx", "qx"),
+        op("DequantizeLinear", "qx sx zx", "dx"),
+        op("DequantizeLinear", "w sw zw", "dw", axis=0),
+        op("Conv", "dx dw", "c", pads=[1, 1, 1, 1]),
+        op("Relu", "c", "r"),
+        op("QuantizeLinear", "r sy zy", "qy"),
+        op("DequantizeLinear", "qy sy zy", "y"),
+    ]
+    constants: dict[str, Any] = {"w": integers, "sw": scale.astype(np.float32), "zw": np.zeros(scale.shape, np.int8)}
+    constants |= {"sx": np.float32(0.03), "zx": np.uint8(120), "sy": np.float32(0.1), "zy": np.uint8(0)}
+    content = graph(nodes, ("N", 3, "H", "W"), **constants)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(content.SerializeToString(), options)
+    model = import_model(content)
+    for size in ((6, 7), (9, 5)):
+        x = weights(2, 3, *size)
+        y, expected = model(x), session.run(None, {"x": x})[0]
+        off = np.abs(y - expected)
+        assert off.max() < 0.11  # a number that is half-way between two of the grid may be either
+        assert (off > 1e-5).mean() < 0.01
+        assert np.unique(y).size > 20

@@ -17,7 +17,8 @@ UNNAMED = "?"
 def placed(source: Source) -> list[Source]:
     """The file with the batch in front of every input's shape, in the ways that may be meant, the likelier first."""
     ports = source.inputs
-    if any(port.shape is None for port in ports) or len(ports) < 2 or _alike(ports):
+    alike = _alike(ports)
+    if any(port.shape is None for port in ports) or len(ports) < 2 or (alike and (ports[0].shape or ())[0] != 1):
         return [source]
     lead = next((port for port in ports if len(port.shape or ()) > 1 and isinstance((port.shape or ())[0], str)), None)
     if lead is None:
@@ -25,7 +26,8 @@ def placed(source: Source) -> list[Source]:
     ways: list[list[int | None]] = [[None] * len(ports)]
     if lead is not None:
         ways.insert(0, [_axis(port, lead) for port in ports])
-    return [replace(source, inputs=_moved(ports, axes)) for axes in ways]
+    made = [replace(source, inputs=_moved(ports, axes)) for axes in ways]
+    return [source, *made] if alike else made
 
 
 def _alike(ports: Sequence[Port]) -> bool:

@@ -84,11 +84,15 @@ class Folding:
 
     def take(self, count: int) -> None:
         """Account for numbers that are made; raises UnsupportedError where they are too many."""
+        self.require(count)
+        self.left -= count
+
+    def require(self, count: int) -> None:
+        """Raise UnsupportedError where so many numbers are too many."""
         if count > self.left:
             raise UnsupportedError(
                 f"it makes {count:,} numbers out of nothing, more than the {self.left:,} that are allowed"
             )
-        self.left -= count
 
     def __call__(self, node: Node, inputs: list[Known | None]) -> list[Known]:
         """The node's outputs; raises UnsupportedError for what we cannot compute."""

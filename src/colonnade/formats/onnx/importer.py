@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections import Counter
@@ -25,7 +24,7 @@ from ..native import require_normalization
 from .call import Call
 from .conversions import CONVERSIONS
 from .folding import MOST_NUMBERS, Folding
-from .names import Names
+from .names import Names, digest
 from .numbering import Numbering, numbered, numbers_images
 from .reading import MOST_NODES, Body, Node, Port, Source
 from .values import Images, Known, Layout, UnsupportedError, Value
@@ -455,9 +454,10 @@ class Importer:
         learned = name is not None and array.dtype.kind == "f" and array.size > 1 and bool(np.isfinite(array).all())
         learned = learned and not re.match(r"onnx::|_?val_|\d+$", str(name))
         shape = layout.image or (1,)
+        self.fold.require(math.prod(shape))
         full = np.broadcast_to(array, layout.image).reshape(shape)
         # What is not learned is the same where its numbers are.
-        key = (shape, str(dtype), (name, _place(array)) if learned else hashlib.sha256(full.tobytes()).digest())
+        key = (shape, str(dtype), (name, _place(array)) if learned else digest(full))
         if key not in self._shared:
             flat = Layout((1, *shape), 0)
             layer = Constant(shape, learned)

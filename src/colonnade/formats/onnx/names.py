@@ -68,8 +68,13 @@ class Names:
         name = self._owners.get(id(_owner(array)))
         if name is not None:
             return name, _address(array) - _address(self.constants[name]), array.shape, array.strides, array.dtype.str
-        once = array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
-        return array.shape, array.dtype.str, hashlib.sha256(once.tobytes()).digest()
+        return array.dtype.str, digest(array)
+
+
+def digest(array: Array) -> Hashable:
+    """What is equal for equal numbers of one type, if they are repeated likewise: nothing of their size is made."""
+    once = array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
+    return array.shape, once.shape, hashlib.sha256(once.tobytes()).digest()
 
 
 def _names(constants: Mapping[str, Array], names: dict[Hashable, str]) -> Names:

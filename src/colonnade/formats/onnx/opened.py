@@ -31,13 +31,12 @@ def opened(source: Source, limits: Limits) -> Model:
             model = Importer(source, input_shape=remake.filled(size), limits=limits, names=remake.names).model()
         except (FileFormatError, LimitError) as error:
             reasons[str(error)] += 1
+            if max(reasons.values()) > len(SIZES) / 2:  # another size would not help
+                raise FileFormatError(str(error)) from None
             continue
         remake.inputs = model.inputs
         model.remake, model.input_shape = remake, None
         return model
-    (reason, times), *_ = reasons.most_common(1)
-    if times > len(SIZES) / 2:  # another size would not help
-        raise FileFormatError(reason)
     return Importer(source, limits=limits).model()  # which says what is open
 
 

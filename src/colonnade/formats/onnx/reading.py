@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.inliner
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, ValueInfoProto
 
 from ...documents import refusing
 from ...errors import FileFormatError
@@ -292,5 +292,10 @@ def _port(info: ValueInfoProto, shaped: bool) -> Port:
     kind_of(tensor.elem_type, repr(info.name))
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
     dtype = np.dtype(np.float32) if dtype.name in NARROW else dtype
-    shape = tuple(size.dim_value if size.HasField("dim_value") else size.dim_param or "?" for size in tensor.shape.dim)
+    shape = tuple(map(_size, tensor.shape.dim))
     return Port(info.name, dtype, shape if shaped else None)
+
+
+def _size(size: TensorShapeProto.Dimension) -> int | str:
+    """A size, or the name of one that is left open; some programs write −1 for that."""
+    return size.dim_value if size.HasField("dim_value") and size.dim_value != -1 else size.dim_param or "?"
