@@ -147,7 +147,7 @@ def _make(timm: Any, name: str, size: int | None) -> tuple[Any, int]:
     size = size or module.default_cfg["input_size"][1]
     generator = torch.Generator().manual_seed(1)
     for path, parameter in module.named_parameters():
-        if parameter.ndim <= 1 or "gamma" in path:
+        if parameter.ndim <= 1 or "gamma" in path or not parameter.any():  # a head of zeros would hide all below it
             parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     for path, buffer in module.named_buffers():
         if path.endswith("running_var"):
@@ -204,6 +204,7 @@ def main() -> int:
     timm = importlib.import_module("timm")
 
     torch.set_num_threads(1)
+    torch.Tensor.float = torch.Tensor.double  # some modules round to float32 on purpose, and would hide their errors
     warnings.simplefilter("ignore")
     agree = differ = 0
     for name in names:

@@ -298,6 +298,41 @@ class Windows(nn.Module):
         return x + torch.roll(y, shifts=(1, 1), dims=(1, 2))
 
 
+class Cells(nn.Module):
+    """Convolutions and batch norms of the cells of a grid, which stand in the axis of the batch as images do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.norm = nn.Conv2d(2, 4, 3, padding=(1, 2), dilation=(1, 2)), nn.BatchNorm2d(4)
+        self.deep = nn.Conv2d(4, 4, (2, 3), stride=(2, 1), padding=1, groups=4, bias=False)
+        self.same, self.flat = nn.Conv2d(4, 2, (3, 5), padding="same"), nn.BatchNorm1d(2)
+
+    def forward(self, x: Any) -> Any:
+        cells = x.unflatten(1, (3, 2)).flatten(0, 1)
+        cells = self.same(functional.relu(self.deep(self.norm(self.wide(cells)))))
+        return self.flat(cells.flatten(2)).unflatten(0, (x.shape[0], 3)).sum(1)
+
+
+class Positions(nn.Module):
+    """Embeddings of places that modules make of numbers, and of a table that is resized to the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.project, self.table = nn.Conv2d(1, 4, 1), nn.Linear(4, 4), nn.Parameter(torch.zeros(1, 4, 5, 3))
+        self.gain = nn.Parameter(torch.ones(4, 1, 1))
+
+    def forward(self, x: Any) -> Any:
+        n, _, height, width = x.shape
+        if height > 100:  # torch.fx can't follow this
+            return x
+        places = (~torch.zeros(n, height, width, dtype=torch.bool)).cumsum(1, dtype=x.dtype)
+        here = self.conv(places.unsqueeze(1)).reshape(n, 4, -1).permute(0, 2, 1)
+        table = functional.interpolate(self.table, (height, width), mode="bicubic", antialias=True)
+        with torch.autocast("cpu", enabled=False):
+            there = self.project(torch.tanh(table * self.gain.exp()).flatten(2).transpose(1, 2))
+        return x.flatten(2).transpose(1, 2) * here + there
+
+
 class NormAndAct(nn.BatchNorm2d):
     """Batch norm as a function, with the module's own buffers."""
 
@@ -361,6 +396,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], bool]] = {
     "unpooling": (Unpooling, (3, 8, 12), False),
     "windows": (Windows, (4, 4, 6), True),
     "windows, deciding": (lambda: Windows(decide=True), (4, 3, 6), True),
+    "cells": (Cells, (6, 4, 5), True),
+    "positions": (Positions, (4, 3, 6), True),
     "norm and act": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3), NormAndAct(4)), (3, 6, 5), True),
     "deciding": (Deciding, (3, 6, 5), True),
 }

@@ -85,6 +85,13 @@ def _resize(mode: str) -> Callable[..., Arguments]:
     return order
 
 
+def _antialiased(mode: str) -> Callable[..., Arguments]:
+    def order(x: Any, size: Any, align_corners: bool, scale: Any = None) -> Arguments:
+        return "interpolate", (x, size, scale, mode, align_corners), {"antialias": True}
+
+    return order
+
+
 def _expand(x: Any, size: Any, **options: Any) -> Arguments:
     return "expand", (x, size), {}
 
@@ -107,6 +114,8 @@ ORDERS: dict[str, Callable[..., Arguments]] = {
     "slice": _slice,
     "t": lambda x: ("transpose", (x, 0, 1), {}),
     "to": _to,
+    "_upsample_bicubic2d_aa": _antialiased("bicubic"),
+    "_upsample_bilinear2d_aa": _antialiased("bilinear"),
     "upsample_bicubic2d": _resize("bicubic"),
     "upsample_bilinear2d": _resize("bilinear"),
     "upsample_nearest2d": _resize("nearest"),

@@ -155,6 +155,9 @@ def cat(graph: Importer, tensors: Sequence[Any], dim: int = 0) -> Tensor:
 
 
 def stack(graph: Importer, tensors: Sequence[Any], dim: int = 0) -> Tensor:
+    if dim == 0:  # in front of the batch
+        y = cat(graph, [unsqueeze(graph, tensor, 1) for tensor in tensors], 1)
+        return transpose(graph, y, 0, 1)
     return cat(graph, [unsqueeze(graph, tensor, dim) for tensor in tensors], dim)
 
 

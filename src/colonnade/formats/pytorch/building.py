@@ -16,7 +16,7 @@ from ...tensor import Shape
 from .modules import over_channels
 from .tracing import warn
 from .values import CHANNELS_LAST, NOTHING, Array, Batch, Fixed, Tensor, Turned, Unconvertible, Value, Weights
-from .windows import channels_first, over_windows
+from .windows import as_images, over_windows
 
 
 class Building:
@@ -55,14 +55,18 @@ class Building:
             return Turned(made, CHANNELS_LAST, f"{made.name}_permute")
         values = [self.value(operand) for operand in operands]
         windows = _windows(values)
-        moved = channels_first(layer, values[0]) if windows else None
+        moved = as_images(layer, values[0]) if windows else None
         rank = values[0].rank if windows else 0
         if windows:
             values = [Value(each.name, each.whole) for each in values]
         if moved is not None:
-            first, layer, back = moved
-            made = self._node(layer, arrays, [self._node(first, {}, values, None)], name)
-            return _parted(self._node(back, {}, [made], None), windows)
+            before, layer, after = moved
+            for each in before:
+                values = [self._node(each, {}, values, None)]
+            made = self._node(layer, arrays, values, name)
+            for each in after:
+                made = self._node(each, {}, [made], None)
+            return _parted(made, windows)
         if windows:
             layer = over_windows(layer, windows, rank)
         if _are_rows(layer, values):

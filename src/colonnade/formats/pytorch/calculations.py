@@ -13,8 +13,8 @@ import torch
 
 from ... import layers
 from ...layers.base import Layer
-from .axes import dim, transpose
-from .values import Array, Fixed, Tensor, Unconvertible, Value, array_of
+from .axes import dim, permute, transpose
+from .values import Array, Fixed, Tensor, Turned, Unconvertible, Value, array_of
 
 if TYPE_CHECKING:
     from .importer import Importer
@@ -232,9 +232,9 @@ def interpolate(
     graph: Importer, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False,
 ) -> Tensor:  # fmt: skip
-    if antialias:
-        raise Unconvertible("antialias must be False, got True")
     x = graph.value(input)
+    if antialias:
+        return _resized(graph, x, size, scale_factor, mode, align_corners)
     if mode in ("nearest", "bilinear"):
         if isinstance(size, Sequence):
             size = tuple(size)
@@ -243,6 +243,23 @@ def interpolate(
         raise Unconvertible("mode must be 'nearest', 'bilinear' or, with a size, 'bicubic'")
     coordinates = "align_corners" if align_corners else "half_pixel"
     return graph.put(layers.Resize(size, mode="cubic", coordinates=coordinates), x)
+
+
+def _resized(graph: Importer, x: Value, size: Any, scale_factor: Any, mode: str, align_corners: bool | None) -> Tensor:
+    """V x Hᵀ of each channel, with the matrices that PyTorch resizes the axes with."""
+
+    def matrix(length: int, axis: int) -> torch.Tensor:
+        columns = torch.eye(length, dtype=torch.float64)[None, None]
+        given: dict[str, Any] = {}
+        if size is not None:
+            given["size"] = (size if isinstance(size, int) else int(size[axis]), length)
+        else:
+            given["scale_factor"] = (scale_factor if isinstance(scale_factor, int | float) else scale_factor[axis], 1.0)
+        made = torch.nn.functional.interpolate(columns, **given, mode=mode, align_corners=align_corners, antialias=True)
+        return made[0, 0]
+
+    vertical, horizontal = (matrix(length, axis) for axis, length in enumerate(x.known[-2:]))
+    return matmul(graph, Array("resizing", vertical), matmul(graph, x, Array("resizing", horizontal.T)))
 
 
 def pad(graph: Importer, input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
@@ -422,6 +439,10 @@ def reduction(kind: Callable[..., Layer]) -> Convert:
     def convert(graph: Importer, input: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
         if dim is None or dim == ():
             raise Unconvertible("the images of a batch would be mixed: dim must be given")
+        if isinstance(input, Turned) and isinstance(dim, int) and input.dims[dim] and not keepdim:
+            gone = input.dims[dim]
+            left = [axis - (axis > gone) for axis in input.dims if axis != gone]
+            return permute(graph, graph.put(kind(gone), input.value), left)
         return graph.put(kind(dim, keepdim), input)
 
     return convert
@@ -444,7 +465,9 @@ def norm(
     return graph.put(layers.Power(1 / p), total)
 
 
-def normalize(graph: Importer, input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+def normalize(
+    graph: Importer, input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None
+) -> Tensor:
     size = clamp(graph, norm(graph, input, p, dim, True), min=eps)
     return join(layers.Div)(graph, input, size)
 

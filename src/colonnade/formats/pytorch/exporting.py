@@ -36,6 +36,7 @@ def export(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[fx.G
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.export.export(module, images, strict=False, dynamic_shapes=[free] * len(images))
+        _inline(program)
         settle(program.graph, module)
     except ArgumentError:
         raise
@@ -49,6 +50,22 @@ def export(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[fx.G
         for each, mode in modes:
             each.training = mode
     return program.graph, dict(_held(module, program))
+
+
+def _inline(program: Any) -> None:
+    """Put what stands in a block without autocast where the block is called: the numbers are not of half precision."""
+    graph = program.graph
+    for node in list(graph.nodes):
+        if getattr(node.target, "__name__", "") != "wrap_with_autocast" or node.args[2]:
+            continue
+        within = program.graph_module.get_submodule(str(node.args[4].target)).graph
+        inputs = [each for each in within.nodes if each.op == "placeholder"]
+        with graph.inserting_before(node):
+            outputs = graph.graph_copy(within, dict(zip(inputs, node.args[5:], strict=True)))
+        for user in list(node.users):
+            user.replace_all_uses_with(outputs[user.args[1]])
+            graph.erase_node(user)
+        graph.erase_node(node)
 
 
 def _held(module: nn.Module, program: Any) -> Iterator[tuple[str, Array]]:

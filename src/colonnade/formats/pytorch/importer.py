@@ -29,6 +29,7 @@ from .structure import structure
 from .tracing import compare_training, defaults, needed, trace, warn
 from .values import (
     BATCH,
+    NOTHING,
     Array,
     Batch,
     Fixed,
@@ -323,7 +324,9 @@ class Importer(Building):
         if node.op == "get_attr":
             tensor: Any = self.tensors.get(str(node.target), self.module)
             for part in str(node.target).split(".") if tensor is self.module else ():
-                tensor = getattr(tensor, part)
+                tensor = getattr(tensor, part, None)
+            if not isinstance(tensor, torch.Tensor):
+                return NOTHING
             return Array(str(node.target), tensor, tensor if isinstance(tensor, nn.Parameter) else None)
         if node.op == "call_module":
             return self.call_module(str(node.target), *args, **kwargs)
@@ -356,6 +359,8 @@ class Importer(Building):
 
     def _of_fixed(self, path: str, value: Fixed | Array) -> Any:
         """What a module makes of a tensor that is the same for every image."""
+        if isinstance(value, Array) and value.images:
+            return self.call_module(path, self.value(value))
         x = fixed.opened(fixed.fixed(self, value))
         if len(x.known) != 4 or x.known[0] != 1:
             return fixed.closed(self.value(self.call_module(path, x)))
@@ -383,6 +388,9 @@ class Importer(Building):
             raise Unconvertible("it uses what Colonnade's layer does not put out")
         if _of_any_batch(tensors) and not (name in ("expand", "repeat") and _is_plain(args[0])):
             return self._of_images(function, name, args, kwargs)
+        if any(isinstance(each, Array) and each.images for each in tensors):
+            args, kwargs = (_mapped(each, self._of_each_image) for each in (args, kwargs))
+            tensors = list(_tensors((args, kwargs)))
         if all(isinstance(each, Array) for each in tensors):
             learned = any(each.parameter is not None for each in tensors)
             if learned and args[1:] == ("data",):
@@ -418,6 +426,9 @@ class Importer(Building):
         if name not in self.nodes:
             raise Unconvertible("its mask is an input, which may be of numbers or of True and False: add it yourself")
         return isinstance(self.nodes[name][0], TRUTHS)
+
+    def _of_each_image(self, x: Any) -> Any:
+        return self.value(x) if isinstance(x, Array) and x.images else x
 
     def _of_shape(self, shape: Shape, name: str, key: Any = None) -> Any:
         """What a function that asks for a shape says of a tensor that is the same for every image."""

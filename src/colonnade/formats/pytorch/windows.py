@@ -5,7 +5,10 @@ The axis of the windows is one more axis of an image, so a layer that names axes
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from ... import layers
 from ...layers.base import Layer
@@ -59,14 +62,58 @@ def _next(dim: Any, rank: int) -> Any:
     return dim % rank + 1
 
 
-def channels_first(layer: Layer, x: Value) -> tuple[Layer, Layer, Layer] | None:
-    """For batch norm of windows (c, ...): how they become images, the layer over those, and the way back."""
+def as_images(layer: Layer, x: Value) -> tuple[list[Layer], Layer, list[Layer]] | None:
+    """For windows (c, ...) that a layer must have as images: how they become so, the layer, and the way back.
+
+    The windows of an image stand below each other. A convolution then goes over them with their padding between.
+    """
+    if isinstance(layer, layers.Conv2d) and len(x.known) == 3:
+        return _convolved(layer, x)
     if not isinstance(layer, layers.BatchNorm1d | layers.BatchNorm2d):
         return None
-    rest = x.known[1:]
+    channels, *rest = x.known
+    turn: list[Layer] = [layers.Permute((0, 2, 1, *range(3, len(rest) + 3)))]
     if not rest:
-        return layers.Permute((0, 2, 1)), layers.BatchNorm1d(**layer.config()), layers.Permute((0, 2, 1))
+        return turn, layers.BatchNorm1d(**layer.config()), turn
     if len(rest) == 1:
-        turn = (0, 2, 1, 3)
-        return layers.Permute(turn), layers.BatchNorm2d(**layer.config()), layers.Permute(turn)
-    raise Unconvertible(f"{type(layer).__name__} does not go over windows that stand in the axis of the batch")
+        return turn, layers.BatchNorm2d(**layer.config()), turn
+    shape = (channels, x.windows * rest[0], math.prod(rest[1:]))
+    below, apart = layers.Reshape(shape), layers.Reshape((channels, x.windows, *rest))
+    return [*turn, below], layers.BatchNorm2d(**layer.config()), [apart, *turn]
+
+
+def _convolved(layer: layers.Conv2d, x: Value) -> tuple[list[Layer], Layer, list[Layer]]:
+    channels, height, width = x.known
+    (outputs, rows, columns), (top, bottom, left, right) = layer.build(x.known, np.random.default_rng(0)), _sides(layer)
+    stride = layer.stride if isinstance(layer.stride, int) else layer.stride[0]
+    whole = -(-(top + height + bottom) // stride) * stride  # so that the next window begins at a step
+    turn = layers.Permute((0, 2, 1, 3, 4))
+    before: list[Layer] = [
+        turn,
+        layers.Pad((left, right, top, whole - height - top)),
+        layers.Reshape((channels, x.windows * whole, width + left + right)),
+    ]
+    index = [number * (whole // stride) + row for number in range(x.windows) for row in range(rows)]
+    after: list[Layer] = [
+        layers.IndexSelect(2, index),
+        layers.Reshape((outputs, x.windows, rows, columns)),
+        turn,
+    ]
+    return before, layers.Conv2d(**layer.config() | {"padding": 0}), after
+
+
+def _sides(layer: layers.Conv2d) -> tuple[int, int, int, int]:
+    """The padding above, below, left and right."""
+    if isinstance(layer.padding, str):
+        kernel, dilation = _pair(layer.kernel_size), _pair(layer.dilation)
+        across = [
+            0 if layer.padding == "valid" else far * (size - 1) for size, far in zip(kernel, dilation, strict=True)
+        ]
+        (top, left), (height, width) = (across[0] // 2, across[1] // 2), across
+        return top, height - top, left, width - left
+    vertical, horizontal = _pair(layer.padding)
+    return vertical, vertical, horizontal, horizontal
+
+
+def _pair(x: Any) -> tuple[int, int]:
+    return (x, x) if isinstance(x, int) else tuple(x)
