@@ -420,6 +420,20 @@ GRAPHS: dict[str, tuple[cn.Graph, tuple[int, ...]]] = {
     "LSTM with its first states": (with_states(cn.LSTM(3, 2, bidirectional=True, return_states=True)), (6, 3)),
     "GRU with its first state": (with_states(cn.GRU(3, 2, bidirectional=True)), (6, 3)),
     "GRU as first published with its first state": (with_states(cn.GRU(3, 4, reset_after=False)), (6, 3)),
+    "Bilinear": (
+        cn.Graph(
+            {
+                "left": (cn.Sin(), "input"),
+                "right": (cn.Slice(1, 0, 3), "input"),
+                "y": (cn.Bilinear(5, 3, 4), "left", "right"),
+            }
+        ),
+        (5,),
+    ),
+    "Bilinear of sequences": (
+        cn.Graph({"left": (cn.Sin(), "input"), "y": (cn.Bilinear(3, 3, 2, bias=False), "left", "input")}),
+        (4, 3),
+    ),
     "MatMul": (product(cn.Permute((0, 2, 1))), (3, 4)),
     "MatMul of stacks": (product(cn.Permute((0, 1, 3, 2))), (2, 3, 4)),
     "MatMul stretched": (
@@ -475,7 +489,7 @@ IN_NUMPY = {
     "LogicalNot", "LogicalOr", "LogicalXor", "Maximum", "Mean", "Minimum", "OneHot", "Pow", "Power", "Prod", "RNN",
     "Remainder", "RoiAlign", "Round", "ScatterAlongDim", "Sign", "Sin", "Sub", "Sum", "TakeAlongDim", "Tril", "Triu",
     "Trunc", "Where",
-    "Fold", "InstanceNorm1d", "RMSNorm", "Unfold",
+    "Bilinear", "Fold", "InstanceNorm1d", "RMSNorm", "Unfold",
 }
 # fmt: on
 # and those that do so as they are made or on some shapes alone.

@@ -11,7 +11,7 @@ PUBLIC = {
     "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Block",
     "Conv1d", "Conv2d", "ConvTranspose2d", "Dense", "Dropout", "Dropout2d", "ELU", "Embedding", "Flatten", "GELU",
     "ChannelShuffle", "CircularPad1d", "CircularPad2d", "PixelUnshuffle", "RMSNorm", "ReflectionPad1d",
-    "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "Fold", "InstanceNorm1d", "Unfold",
+    "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "Bilinear", "Fold", "InstanceNorm1d", "Unfold",
     "GRU", "GroupNorm", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "InstanceNorm2d", "Layer", "LayerNorm",
     "LSTM", "LayerNorm2d", "LeakyReLU", "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish", "MultiheadAttention", "PReLU",
     "Permute", "PixelShuffle", "RNN", "ReLU", "ReLU6", "SELU", "Scratch", "Select", "SiLU", "Sigmoid", "Softmax",

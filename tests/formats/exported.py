@@ -100,6 +100,8 @@ MORE: list[tuple[Any, Shape]] = [
     (cn.Upsample(size=(7, 21)), (2, 21, 7)),
     (cn.Upsample(size=(7, 21), mode="bilinear"), (2, 21, 7)),
     (cn.Embedding(7, 3), (4,)),
+    (of_two(cn.Bilinear(5, 5, 3)), (5,)),
+    (of_two(cn.Bilinear(5, 5, 3, bias=False)), (4, 5)),
     (cn.Permute((0, -1, 1, 2)), (2, 3, 4)),
     (cn.Select(2, -1), (2, 3, 4)),
     (cn.LayerNorm2d(3), (3, 4, 5)),

@@ -73,6 +73,7 @@ ROWS: list[tuple[Any, Shape]] = [
     (cn.Permute((0, 2, 1)), (2, 3)),
     (cn.PixelShuffle(2), (8, 2, 3)),
     (cn.PixelUnshuffle(2), (2, 4, 6)),
+    (cn.Bilinear(4, 4, 3, False), ()),
     (cn.Unfold((3, 2), (1, 2), (2, 1), (2, 3)), (2, 5, 6)),
     (cn.Fold((6, 7), (3, 2), (1, 2), (2, 1), (2, 3)), (12, 12)),
     (cn.InstanceNorm1d(3, 1e-3, 0.37, True, True), (3, 4)),

@@ -95,6 +95,7 @@ from colonnade.errors import ArgumentError, ShapeError
             lambda: cn.Upsample(2, recompute_scale_factor=True),
             r"Upsample: recompute_scale_factor needs a scale_factor, got size\.",
         ),
+        (lambda: cn.Bilinear(2, 0, 3), r"Bilinear: in2_features must be positive, got 0\."),
         (lambda: cn.Unfold(0), r"Unfold: kernel_size must be positive, got 0\."),
         (lambda: cn.Fold(0, 2), r"Fold: output_size must be positive, got 0\."),
         (lambda: cn.InstanceNorm1d(0), r"InstanceNorm1d: num_features must be positive, got 0\."),

@@ -18,6 +18,7 @@ from colonnade.ops import (
     adaptive,
     arithmetic,
     attention,
+    bilinear,
     convolution,
     cumulative,
     dense,
@@ -236,6 +237,16 @@ CASES = {
         lambda x, y, g: rms_norm.rms_norm_backward(x, g)[:1],
         lambda x: functional.rms_norm(x, (4,)),
         (numbers(2, 3, 4),),
+    ),
+    "bilinear": Case(
+        bilinear.bilinear_forward,
+        lambda x, z, w, b, y, g: [
+            bilinear.bilinear_backward_left(g, z, w),
+            bilinear.bilinear_backward_right(x, g, w),
+            bilinear.bilinear_backward_weight(x, z, g),
+        ],
+        functional.bilinear,
+        (numbers(2, 3, 4), numbers(2, 3, 5), numbers(6, 4, 5), numbers(6)),
     ),
     "unfold": without(
         lambda x: unfolding.unfold_forward(x, UNFOLDED),

@@ -5,6 +5,7 @@ from .adaptive import AdaptiveMaxPool2d
 from .arithmetic import Div, Fmod, Maximum, Minimum, Pow, Remainder, Sub, Where
 from .attention import MultiheadAttention
 from .base import Block, Layer, Scratch
+from .bilinear import Bilinear
 from .borders import CircularPad1d, CircularPad2d, ReflectionPad1d, ReflectionPad2d, ReplicationPad1d, ReplicationPad2d
 from .channel_dropout import Dropout2d
 from .comparison import Equal, Greater, GreaterEqual, Less, LessEqual, LogicalAnd, LogicalOr, LogicalXor
@@ -72,6 +73,7 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Bilinear",
     "Block",
     "CELU",
     "Ceil",

@@ -305,7 +305,7 @@ def _resize(x: Any, **arguments: Any) -> Any:
     return y.masked_fill((rows[:, None] | columns).to(x.device), layer.extrapolation_value)
 
 
-OF_SEVERAL = (Operation, GRU, LSTM, RNN)  # what may take more than one tensor
+OF_SEVERAL = (Operation, GRU, LSTM, RNN, nn.Bilinear)  # what may take more than one tensor
 
 
 # What each Operation does, by the name of the layer that it is in Colonnade.

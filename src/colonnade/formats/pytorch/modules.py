@@ -97,6 +97,7 @@ def _mean_of_sequence(module: Any) -> Layer:
 
 
 SAME = (
+    "Bilinear",
     *("ChannelShuffle", "CircularPad1d", "CircularPad2d", "Fold", "InstanceNorm1d", "PixelUnshuffle", "RMSNorm"),
     *("ReflectionPad1d", "Unfold"),
     *("ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d"),

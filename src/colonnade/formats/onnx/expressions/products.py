@@ -23,6 +23,19 @@ def _linear(graph: GraphWriter, x: str, axes: int, weight: str, bias: str) -> st
     return graph.node("Add", product, vector) if vector else product
 
 
+def bilinear(graph: GraphWriter, layer: layers.Bilinear, x1: str, x2: str) -> str:
+    """x₁ times all matrices side by side, and each product with x₂."""
+    left, right, outputs = layer.in1_features, layer.in2_features, layer.out_features
+    turned = graph.node("Transpose", graph.parameter("weight"), perm=[1, 0, 2])
+    matrices = graph.node("Reshape", turned, graph.constant("matrices", [left, outputs * right]))
+    sizes = [0, *graph.output_shape, right]
+    parted = graph.node("Reshape", graph.node("MatMul", x1, matrices), graph.constant("parted", sizes))
+    column = graph.node("Unsqueeze", x2, graph.constant("axis", [-1]))
+    y = graph.node("Reshape", graph.node("MatMul", parted, column), graph.constant("shape", [0, *graph.output_shape]))
+    bias = graph.parameter("bias")
+    return graph.node("Add", y, bias) if bias else y
+
+
 def attention(graph: GraphWriter, layer: layers.MultiheadAttention, x: str) -> str:
     """softmax(Q Kᵀ / √d) V of all heads at once."""
     length, width = graph.shape
@@ -45,6 +58,7 @@ def embedding(graph: GraphWriter, layer: layers.Embedding, x: str) -> str:
 
 
 EXPRESSIONS: dict[type[layers.Layer], Expression] = {
+    layers.Bilinear: bilinear,
     layers.Dense: dense,
     layers.Embedding: embedding,
     layers.MultiheadAttention: attention,
