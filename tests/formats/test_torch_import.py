@@ -131,6 +131,22 @@ def test_an_error_says_where_the_shape_is_needed(name: str) -> None:
         cn.from_torch(networks.NETWORKS[name][0]())
 
 
+@pytest.mark.parametrize("within", [False, True])
+def test_bilinear_reads_two_inputs(within: bool) -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pair = nn.Bilinear(3, 4, 2, dtype=torch.float64)
+
+        def forward(self, a: Any, b: Any) -> Any:
+            return self.pair(a, torch.tanh(b))
+
+    module = Both() if within else nn.Bilinear(3, 4, 2, dtype=torch.float64)
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(5, 3)), rng.normal(size=(5, 4))]
+    agree(cn.from_torch(module)(x), module(*map(torch.from_numpy, x)), 1e-12, "output")
+
+
 def test_several_inputs_and_outputs() -> None:
     module = stirred(networks.TwoInputsTwoOutputs(), "float64")
     model = cn.from_torch(module, ((5,), (3,)))

@@ -95,24 +95,26 @@ def compare_layer(name: str, module: Any, sample: Any, training: bool) -> None:
     if any(value is not None for key, value in call.kwargs.items() if key != "input"):
         raise InexpressibleError("masks")
     layer = getattr(cn, NAMES.get(name, name))(*plain(given.args), **plain(given.kwargs))
-    states = first_states(call.args[1]) if name in RECURRENT and len(call.args) > 1 else []
-    names = ["x", "h0", "c0"][: 1 + len(states)]
-    model = cn.Model(cn.Graph({"0": (layer, *names)}, names) if states else [layer], dtype="float64")
+    more = first_states(call.args[1]) if name in RECURRENT and len(call.args) > 1 else []
+    if name == "Bilinear":
+        more = [with_batch(name, call.args[1].detach()).requires_grad_()]
+    names = ["x", "h0", "c0"][: 1 + len(more)]
+    model = cn.Model(cn.Graph({"0": (layer, *names)}, names) if more else [layer], dtype="float64")
     model.load_state_dict({f"0.{key}": plain(value) for key, value in module.state_dict().items()})
-    outputs = model([plain(each) for each in (x, *states)] if states else plain(x), training=training)
+    outputs = model([plain(each) for each in (x, *more)] if more else plain(x), training=training)
     if name == "MultiheadAttention":
         theirs = module(x, x, x, need_weights=False)[0]
     elif name in RECURRENT:
-        given_states = [each.transpose(0, 1).contiguous() for each in states]
-        theirs = module(x, *([tuple(given_states)] if len(states) > 1 else given_states))[0]
+        first = [each.transpose(0, 1).contiguous() for each in more]
+        theirs = module(x, *([tuple(first)] if len(more) > 1 else first))[0]
     else:
-        theirs = module(x)
+        theirs = module(x, *more)
     agree(outputs, theirs, "output")
     if training:
         gradient = np.random.default_rng(0).normal(size=outputs.shape)
         at_input = model.backward(gradient)
         theirs.backward(torch.tensor(gradient.reshape(theirs.shape)))
-        for ours, tensor in zip(at_input if states else [at_input], (x, *states), strict=True):
+        for ours, tensor in zip(at_input if more else [at_input], (x, *more), strict=True):
             if tensor.requires_grad:
                 agree(ours, tensor.grad, "gradient at an input")
         grads = {parameter.name: parameter.grad for parameter in model.parameters()}

@@ -82,6 +82,8 @@ def convert(module: Any, input_shape: Sequence[Any] | None) -> Model:
     input_shape = kept.get("input_shape") if input_shape is None else input_shape
     weights: Weights = {}
     body = structure(module, weights)
+    if isinstance(body, layers.Bilinear):  # by itself it is a model of two inputs
+        body = Graph({"0": (body, "input1", "input2")}, ["input1", "input2"])
     model = None if body is None else _model(body, dtype, input_shape)
     if model is None:
         body, weights = _followed(module, input_shape, dtype)
