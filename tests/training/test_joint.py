@@ -254,6 +254,19 @@ def test_every_loss_has_a_column_in_history_and_logs(arrays, tmp_path):
     assert "train loss size" in repr(history)
 
 
+def test_a_run_may_be_judged_by_one_output(arrays, tmp_path):
+    x, y = both(arrays, "image", "row"), both(arrays, "digit", "size")
+    best = cn.training.BestCheckpoint(tmp_path / "best.safetensors", "test_accuracy_digit")
+    stopping = cn.training.EarlyStopping("train_loss_size", patience=9)
+    history = fitted(two_by_two(), arrays, epochs=4, validation=(x, y), callbacks=[best, stopping])
+    assert best.best == max(history.test_accuracy_digit)
+    assert stopping.best == min(history.train_loss_size)
+    with pytest.raises(
+        ArgumentError, match="monitor must be one of train_loss, train_loss_digit, train_loss_size, got"
+    ):
+        fitted(two_by_two(), arrays, callbacks=[cn.training.EarlyStopping("train_loss_sise")])
+
+
 def test_evaluation_is_that_of_one_batch(arrays):
     model = two_by_two("float64")
     x, y = (arrays["image"], arrays["row"]), (arrays["digit"], arrays["size"])

@@ -25,7 +25,7 @@ from ..tensor import Shape
 from . import recipes
 from .callbacks import Callback
 from .joint import JointLoss
-from .protocols import Criterion, Inputs, Learner, Objective, Targets, Trainable, Weights
+from .protocols import Criterion, Inputs, Learner, Objective, Targets, Trainable, Weights, ends
 
 if TYPE_CHECKING:
     from ..data.examples import Examples
@@ -50,11 +50,6 @@ def images(who: str, x: ArrayLike | Examples) -> Examples:
     if not len(x):
         raise ArgumentError(f"{who}: expected at least one image, got none.")
     return x
-
-
-def ends(model: Trainable) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of a model's inputs and outputs; what does not tell has one of each."""
-    return tuple(getattr(model, "inputs", ("input",))), tuple(getattr(model, "outputs", ("output",)))
 
 
 def by_names(who: str, what: str, names: Sequence[str], given: Any) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from ..errors import ArgumentError
 from ..ops.layout import Array
 from ..optimizers import ExponentialMovingAverage
 from ..schedules import ReduceLROnPlateau, Schedule
-from .protocols import Learner, Trainable
+from .protocols import Learner, Trainable, ends
 from .records import BatchRecord, EpochRecord, History
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ class Best(Callback):
     """Knows the best epoch so far, by one of the measures of its record.
 
     Args:
-        monitor: "test_loss", "test_accuracy", "train_loss" or "train_accuracy".
+        monitor: "test_loss", "test_accuracy", "train_loss" or "train_accuracy"; with an output of several after it,
+            such as "test_loss_digit", the one of that output.
         min_delta: By how much a measure must be better to count.
 
     Attributes:
@@ -212,7 +213,9 @@ class Best(Callback):
     """
 
     def __init__(self, monitor: str = "test_loss", min_delta: float = 0.0) -> None:
-        self.monitor = arguments.choice(self._name, "monitor", monitor, MEASURES)
+        ahead = [name for name in MEASURES if isinstance(monitor, str) and monitor.startswith(f"{name}_")]
+        self._measure = ahead[0] if ahead else arguments.choice(self._name, "monitor", monitor, MEASURES)
+        self.monitor = monitor
         self.min_delta = arguments.number(self._name, "min_delta", min_delta, 0)
         self.best: float | None = None
         self.epoch = 0
@@ -221,6 +224,10 @@ class Best(Callback):
         """Forget other runs, and see that the measure will be there."""
         if self.monitor.startswith("test") and not run.validates:
             raise ArgumentError(f"{self._name}: {self.monitor} needs fit(validation=...), got none.")
+        outputs = ends(run.model)[1]
+        known = [self._measure, *(f"{self._measure}_{name}" for name in outputs if len(outputs) > 1)]
+        if self.monitor not in known:
+            raise ArgumentError(f"{self._name}: monitor must be one of {', '.join(known)}, got {self.monitor!r}.")
         self.best, self.epoch = None, 0
 
     def better(self, record: EpochRecord) -> bool:
@@ -228,7 +235,7 @@ class Best(Callback):
         measure: float | None = record[self.monitor]  # type: ignore[literal-required]
         if measure is None:
             raise ArgumentError(f"{self._name}: {self.monitor} needs class numbers as targets, got others.")
-        sign = 1 if MEASURES[self.monitor] == "max" else -1
+        sign = 1 if MEASURES[self._measure] == "max" else -1
         if self.best is not None and not sign * (measure - self.best) > self.min_delta:
             return False
         self.best, self.epoch = measure, record["epoch"]
@@ -253,7 +260,8 @@ class EarlyStopping(Best):
     """Ends a run when `patience` epochs in a row brought nothing better, and gives the model its best weights.
 
     Args:
-        monitor: "test_loss", "test_accuracy", "train_loss" or "train_accuracy".
+        monitor: "test_loss", "test_accuracy", "train_loss" or "train_accuracy"; with an output of several after it,
+            such as "test_loss_digit", the one of that output.
         patience: Epochs without anything better that are borne.
         min_delta: By how much a measure must be better to count.
         restore_best: Whether the model ends with the weights of the best epoch, rather than the last.
@@ -306,7 +314,8 @@ class BestCheckpoint(Best):
 
     Args:
         path: The model file.
-        monitor: "test_loss", "test_accuracy", "train_loss" or "train_accuracy".
+        monitor: "test_loss", "test_accuracy", "train_loss" or "train_accuracy"; with an output of several after it,
+            such as "test_loss_digit", the one of that output.
         min_delta: By how much a measure must be better to count.
 
     Raises:

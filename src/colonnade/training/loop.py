@@ -18,7 +18,7 @@ from ..schedules import ReduceLROnPlateau, Schedule
 from . import arguments
 from .callbacks import Average, Callback, Scheduler
 from .memory import parts_within
-from .protocols import Inputs, Learner, Objective, Targets, Trainable, Weights
+from .protocols import Inputs, Learner, Objective, Targets, Trainable, Weights, ends
 from .records import History
 from .run import CHECKPOINT, Run
 
@@ -140,7 +140,7 @@ def fit(
     if not isinstance(resume, bool):
         resume = path("fit", "resume", resume)
     told = arguments.listeners(callbacks)
-    plain = max(map(len, arguments.ends(model))) == 1
+    plain = max(map(len, ends(model))) == 1
     train = x if isinstance(x, Stream) and plain else arguments.given("fit", model, x, y, model.classes)
     # Another normalization is for other images than those that the model may have been trained on before.
     same = normalization is None or are_alike(normalization, model.normalization)

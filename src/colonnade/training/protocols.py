@@ -93,3 +93,8 @@ class Learner(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Array], /) -> None:
         """Take over what `state_dict` gave."""
+
+
+def ends(model: Trainable) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of a model's inputs and outputs; what does not tell has one of each."""
+    return tuple(getattr(model, "inputs", ("input",))), tuple(getattr(model, "outputs", ("output",)))
