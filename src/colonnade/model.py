@@ -94,7 +94,9 @@ class Model(Runnable):
 
         Raises:
             ArgumentError: No such place, nothing after it, or a graph that has other paths past it.
+            StateError: The sizes of its images are open, and the model has seen none: the parts are for one size.
         """
+        self._require_size()
         bodies: tuple[Any, Any]
         if isinstance(self.body, Graph):
             bodies = self.body.split(str(place))
@@ -196,12 +198,15 @@ class Model(Runnable):
 
     def description(self) -> dict[str, Any]:
         """Everything but the weights, as JSON-able data; raises StateError where it depends on sizes yet unknown."""
+        self._require_size()
+        return self._description(self.input_shape)
+
+    def _require_size(self) -> None:
         if self.remake is not None and self.input_shape is None:
             raise StateError(
                 "Model: the sizes of its images are open, and what is saved or copied is for one: call "
                 "model.build((c, h, w)) first."
             )
-        return self._description(self.input_shape)
 
     def _description(self, input_shape: Any) -> dict[str, Any]:
         return {

@@ -83,6 +83,9 @@ def test_sizes_can_be_said(path: Path, tmp_path: Path) -> None:
 def test_what_is_saved_is_for_one_size(path: Path, tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"the sizes of its images are open.*call model.build\(\(c, h, w\)\) first"):
         cn.load(path).save(tmp_path / "model.safetensors")
+    with pytest.raises(StateError, match="the sizes of its images are open"):
+        cn.load(path).cut("conv")
+    assert cn.load(path).build((3, 8, 6)).cut("conv").output_shape == (4, 4, 3)
 
 
 def test_images_that_do_not_fit_are_refused_and_others_run_on() -> None:

@@ -18,7 +18,7 @@ ort = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 from onnx import helper, numpy_helper  # noqa: E402  # needs the packages above
 
 from colonnade.formats.onnx import import_model  # noqa: E402
-from tests.formats.onnx_graphs import op  # noqa: E402
+from tests.formats.onnx_graphs import graph, op  # noqa: E402
 
 
 def weights(*shape: int, seed: int = 0) -> Any:
@@ -82,6 +82,15 @@ def test_gradients_have_the_shapes_of_the_file() -> None:
     np.testing.assert_allclose(at_s, (1 - t**2) @ (weights(4, 4).T / 2), rtol=1e-4, atol=1e-5)
     with pytest.raises(ShapeError, match="expected as many images of each input, got 3, 2"):
         model((x, s[:, :2]))
+
+
+def test_steps_may_come_before_the_batch_in_an_output() -> None:
+    x = weights(2, 4, 3)
+    model = import_model(graph(op("Transpose", "x", perm=[1, 0, 2]), ("N", "T", 3)))
+    for length in (4, 2):
+        y = model(x[:, :length], training=True)
+        np.testing.assert_array_equal(y, x[:, :length].transpose(1, 0, 2))
+        np.testing.assert_array_equal(model.backward(y), x[:, :length])
 
 
 def test_where_the_batch_is_is_saved_and_copied(tmp_path: Path) -> None:

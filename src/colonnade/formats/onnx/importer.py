@@ -232,7 +232,10 @@ class Importer:
         if value is None or isinstance(value, Known):
             raise FileFormatError(f"output {port.name!r} does not depend on an input.")
         layout = value.layout
-        moved = any(each.axis != 0 for each in self.source.inputs) and layout.outer == layout.inner == 1
+        # (steps, batch, channels) is what recurrent networks put out.
+        steps = layout.batch == 1 and layout.rank == 3 and layout.sizes[0] > 1
+        moved = steps or any(each.axis != 0 for each in self.source.inputs)
+        moved &= layout.outer == layout.inner == 1
         if not self.whole and not layout.plain and not moved:
             raise FileFormatError(
                 f"output {port.name!r}: its first axis is not the batch (that is axis {layout.batch} of {layout.rank})."
