@@ -35,7 +35,6 @@ EXCLUDED = {
     r"test_equal_string|strnorm": "text",
     r"identity_(sequence|opt)|if_(seq|opt)|loop1[36]_seq": "sequences of tensors, tensors that may be missing",
     r"lstm_with_peepholes": "gates that look at the cell",
-    r"einsum_batch_diagonal": "diagonals",
     r"^test_range_.*_expanded": "a loop over numbers that are known: nothing is left for layers to run",
     r"^test_scan_sum$": "Scan of opset 8, whose batch is an axis of its own",
     r"roialign_mode_max": "the greatest in each part of a box",

@@ -316,6 +316,26 @@ CASES: dict[str, Any] = {
     "DepthToSpace, DCR": graph(op("DepthToSpace", "x", blocksize=2), ("N", 8, 3, 2)),
     "DepthToSpace, CRD": graph(op("DepthToSpace", "x", blocksize=2, mode="CRD"), ("N", 8, 3, 2)),
     "SpaceToDepth": graph(op("SpaceToDepth", "x", blocksize=2), ("N", 2, 6, 4)),
+    # Einsum of every kind, and images of other sizes along any axis
+    "Einsum of three": graph(
+        op("Einsum", "x u v", equation="bij,jk,ki->bik"), ("N", 3, 4), u=weights(4, 5), v=weights(5, 3)
+    ),
+    "Einsum with dots": graph(op("Einsum", "x u", equation="...ij,jk->...ik"), IMAGE, u=weights(6, 2)),
+    "Einsum without a result": graph(op("Einsum", "x u", equation="bij,jk"), ("N", 3, 4), u=weights(4, 2)),
+    "Einsum of a diagonal": graph(op("Einsum", "x", equation="bijj->bji"), ("N", 3, 4, 4)),
+    **{
+        f"Resize of three axes, {mode}": graph(
+            op("Resize", "x - s", mode=mode, coordinate_transformation_mode=how),
+            ("N", 2, 3, 4, 5),
+            s=np.array([1, 1, 2, 1.5, 0.8], np.float32),
+        )
+        for mode, how in (("nearest", "asymmetric"), ("linear", "half_pixel"), ("linear", "align_corners"))
+    },
+    "Resize of channels too": graph(
+        op("Resize", "x - - s", coordinate_transformation_mode="asymmetric", nearest_mode="floor", axes=[1, 2, 3]),
+        IMAGE,
+        s=[6, 5, 9],
+    ),
     # Products of whole numbers
     "MatMulInteger on a grid of each image": graph(
         [op("DynamicQuantizeLinear", "x", "q s z"), op("MatMulInteger", "q w z u", "m"), op("Cast", "m", "f", to=1)]

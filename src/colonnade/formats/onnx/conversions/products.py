@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from .... import layers
 from ....ops.layout import Array
 from ..values import Images, Known, Layout, UnsupportedError, Value
 from .elementwise import Conversion
+from .parts import cut
 
 if TYPE_CHECKING:
     from ..call import Call
@@ -143,40 +145,92 @@ def _row(bias: Value | None, count: int, beta: float) -> Array | None:
 
 
 def einsum(call: Call) -> Value:
-    """Sums of products of one or two tensors, as a product of matrices."""
+    """Sums of products of tensors, as products of matrices: of the first two, of that and the third, and so on."""
     terms, result = _equation(call)
-    values = [_summed(call, call.value(place), terms, place, result) for place in range(len(terms))]
-    if len(values) == 1:
-        return _ordered(call, *values[0], result)
-    (left, one), (right, other) = _stacked(*values[0], *values[1])
-    both = [each for each in one if each in other and each in result]
-    inner = [each for each in one if each in other and each not in result]
-    rows = [each for each in one if each not in other]
-    columns = [each for each in other if each not in one]
+    values = [_diagonal(call, call.value(place), term) for place, term in enumerate(terms)]
+    (value, term), *others = values
+    for place, (other, letters) in enumerate(others, 2):
+        later = result + "".join(each for _, each in values[place:])
+        value, term = _contracted(call, value, term, other, letters, later)
+    return _ordered(call, *_summed(call, value, term, result), result)
+
+
+def _contracted(call: Call, value: Value, term: str, other: Value, letters: str, later: str) -> tuple[Value, str]:
+    """The product of two tensors, summed over what nobody needs later, and the letters of its axes."""
+    if isinstance(value, Known) and isinstance(other, Known):
+        kept = "".join(dict.fromkeys(each for each in term + letters if each in later))
+        return Known(np.einsum(f"{term},{letters}->{kept}", value.array, other.array)), kept
+    first, second = (
+        _summed(call, value, term, letters + later),
+        _summed(call, other, letters, term + later),
+    )
+    (left, one), (right, two) = _stacked(*first, *second)
+    both = [each for each in one if each in two and each in later]
+    inner = [each for each in one if each in two and each not in later]
+    rows = [each for each in one if each not in two]
+    columns = [each for each in two if each not in one]
     y = product(
         call,
         _as_matrices(call, left, one, both, rows, inner),
-        _as_matrices(call, right, other, both, inner, columns),
+        _as_matrices(call, right, two, both, inner, columns),
     )
-    lengths = dict(zip(other, _sizes(right), strict=True)) | dict(zip(one, _sizes(left), strict=True))
+    lengths = dict(zip(two, _sizes(right), strict=True)) | dict(zip(one, _sizes(left), strict=True))
     lengths |= dict(zip(both, y.layout.sizes, strict=False))
     order = [*both, *rows, *columns]
     layout = Layout(tuple(lengths[each] for each in order), y.layout.batch, y.layout.outer, y.layout.inner)
-    return _ordered(call, call.importer.reshaped(y, layout), "".join(order), result)
+    return call.importer.reshaped(y, layout), "".join(order)
 
 
 def _equation(call: Call) -> tuple[list[str], str]:
-    """The letters of each tensor's axes and of the result's; no diagonals, no dots."""
+    """The letters of each tensor's axes and of the result's; those that dots stand for have letters of their own."""
     equation = call.attribute("equation", "").replace(" ", "")
     left, arrow, result = equation.partition("->")
     terms = left.split(",")
+    if len(terms) != len(call.inputs):
+        raise UnsupportedError(f"the equation {equation!r} is of {len(terms)} tensors")
+    free = [each for each in string.ascii_letters if each not in equation]
+    dots = []
+    for place, term in enumerate(terms):
+        count = len(_sizes(call.value(place))) - len(term.replace("...", "")) if "..." in term else 0
+        if not 0 <= count <= len(free):
+            raise UnsupportedError(f"the equation {equation!r}")
+        dots.append("".join(free[:count][::-1]))  # the last axes are the same ones
+    longest = max(dots, key=len)
+    terms = [term.replace("...", each) for term, each in zip(terms, dots, strict=True)]
     letters = "".join(terms)
-    if not arrow:
-        result = "".join(sorted(each for each in set(letters) if letters.count(each) == 1))
-    fits = len(terms) == len(call.inputs) <= 2 and "." not in equation and set(result) <= set(letters)
-    if not fits or any(len(set(term)) < len(term) for term in (*terms, result)):
+    if arrow:
+        result = result.replace("...", longest)
+    else:
+        result = longest + "".join(sorted(each for each in set(letters) - set(longest) if letters.count(each) == 1))
+    if (
+        not set(result) <= set(letters)
+        or len(set(result)) < len(result)
+        or not set(letters) <= set(string.ascii_letters)
+    ):
         raise UnsupportedError(f"the equation {equation!r}")
     return terms, result
+
+
+def _diagonal(call: Call, value: Value, term: str) -> tuple[Value, str]:
+    """A tensor in which each letter has one axis: of two with the same letter the diagonal."""
+    if len(term) != len(_sizes(value)):
+        raise UnsupportedError(f"it calls the axes of a tensor of {len(_sizes(value))} {term!r}")
+    kept = "".join(dict.fromkeys(term))
+    if isinstance(value, Known):
+        return (Known(np.einsum(f"{term}->{kept}", value.array)), kept) if kept != term else (value, term)
+    while twice := next((each for each in term if term.count(each) > 1), None):
+        first, second = term.index(twice), term.rindex(twice)
+        for axis in (first, second):
+            value.layout.dim(axis)
+        size = value.layout.sizes[first]
+        if value.layout.sizes[second] != size:
+            raise UnsupportedError(f"it takes the diagonal of {size} rows and {value.layout.sizes[second]} columns")
+        others = [axis for axis in range(len(term)) if axis not in (first, second)]
+        turned = call.importer.transposed(value, [*others, first, second])
+        layout = turned.layout.without([len(term) - 1]).resized({len(term) - 2: size * size})
+        value = cut(call, call.importer.reshaped(turned, layout), len(term) - 2, slice(0, None, size + 1))
+        term = "".join(term[axis] for axis in others) + twice
+    return value, term
 
 
 def _stacked(left: Value, one: str, right: Value, other: str) -> tuple[tuple[Value, str], tuple[Value, str]]:
@@ -195,12 +249,9 @@ def _sizes(value: Value) -> tuple[int, ...]:
     return value.array.shape if isinstance(value, Known) else value.layout.sizes
 
 
-def _summed(call: Call, value: Value, terms: list[str], place: int, result: str) -> tuple[Value, str]:
+def _summed(call: Call, value: Value, term: str, kept: str) -> tuple[Value, str]:
     """A tensor without the axes that nobody else has, which are summed over, and the letters of those left."""
-    term, kept = terms[place], result + "".join(terms[:place] + terms[place + 1 :])
     alone = [axis for axis, each in enumerate(term) if each not in kept]
-    if len(term) != len(_sizes(value)):
-        raise UnsupportedError(f"it calls the axes of a tensor of {len(_sizes(value))} {term!r}")
     if not alone:
         return value, term
     left = "".join(each for each in term if each in kept)

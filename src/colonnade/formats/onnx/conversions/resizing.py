@@ -90,12 +90,12 @@ def _resized(
     if len(scales) != len(own) or not all(0 < scale < math.inf for scale in scales):
         raise UnsupportedError(f"it makes images of {own[1:]} larger by {scales}")
     made = sizes or _sizes(own, scales)
-    if len(own) not in (3, 4) or made[1] != own[1] or scales[0] != 1:
-        raise UnsupportedError(
-            f"it makes a tensor of {own[1:]} one of {made[1:]}: the pixels of images only have other sizes"
-        )
+    if scales[0] != 1 or made[0] != own[0]:
+        raise UnsupportedError("it makes the batch another")
     if min(made) < 1 or max(wanted * size for wanted, size in zip(made, own, strict=True)) > MOST_NUMBERS:
         raise UnsupportedError(f"it makes a tensor of {own[1:]} one of {made[1:]}")
+    if len(own) not in (3, 4) or made[1] != own[1]:
+        return _axis_by_axis(call, x, scales, made, coordinates, rounding, region)
     rows = len(own) == 4
     high, wide = (made[2], made[3]) if rows else (1, made[2])
     ratio = (scales[2], scales[3]) if rows else (1.0, scales[2])
@@ -105,6 +105,34 @@ def _resized(
     layer = _layer(call, (high, wide), ratio, coordinates, rounding, region, by_size)
     y = call.emit(layer, image, layout=Layout((*own[:2], high, wide), 0))
     return y if rows else call.importer.reshaped(y, Layout((*own[:2], wide), 0))
+
+
+def _axis_by_axis(
+    call: Call,
+    x: Images,
+    scales: list[float],
+    sizes: list[int],
+    coordinates: str,
+    rounding: str,
+    region: list[float] | None,
+) -> Images:
+    """One axis after the other, as the rows of an image whose columns stay."""
+    if coordinates == "tf_half_pixel_for_nn":
+        raise UnsupportedError(f"other axes than the two of images, with {coordinates}")
+    rank = len(sizes)
+    for axis in range(1, rank):
+        size, outputs, scale = x.layout.sizes[axis], sizes[axis], scales[axis]
+        ends = (0.0, 1.0) if region is None else (region[axis], region[axis + rank])
+        if size == outputs and ends == (0.0, 1.0):
+            continue
+        ahead, behind = math.prod(x.layout.sizes[1:axis]), math.prod(x.layout.sizes[axis + 1 :])
+        image = call.importer.reshaped(x, Layout((1, ahead, size, behind), 0))
+        part = None if region is None else [0.0, 0.0, ends[0], 0.0, 1.0, 1.0, ends[1], 1.0]
+        by_size = math.isclose(outputs / size, scale, rel_tol=1e-6)
+        layer = _layer(call, (outputs, behind), (scale, 1.0), coordinates, rounding, part, by_size)
+        y = call.emit(layer, image, layout=Layout((1, ahead, outputs, behind), 0))
+        x = call.importer.reshaped(y, x.layout.resized({axis: outputs}))
+    return x
 
 
 def _layer(
