@@ -66,7 +66,7 @@ class Prepared(BackendRep):
             value = importer.values[port.name]
             output = next(made) if isinstance(value, Images) else _numbers(value.array, importer.images)
             with np.errstate(invalid="ignore", over="ignore"):
-                results.append(output.astype(port.dtype))
+                results.append(output.astype(port.dtype if port.stored is None else port.stored))
         return tuple(results)
 
 

@@ -100,15 +100,17 @@ class Port:
 
     Attributes:
         name: Of the value.
-        dtype: Of its numbers.
+        dtype: Of its numbers, as they are computed.
         shape: Sizes, or the names of unknown ones, the batch first; None where the file says nothing.
         axis: Where the batch is in the file; None where it is not there.
+        stored: Of its numbers in the file, where that is another; None where it is not.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | str, ...] | None
     axis: int | None = field(default=0, repr=False)
+    stored: np.dtype[Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -291,9 +293,10 @@ def _port(info: ValueInfoProto, shaped: bool) -> Port:
     tensor = info.type.tensor_type
     kind_of(tensor.elem_type, repr(info.name))
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    dtype = np.dtype(np.float32) if dtype.name in NARROW else dtype
-    shape = tuple(map(_size, tensor.shape.dim))
-    return Port(info.name, dtype, shape if shaped else None)
+    sizes = tuple(map(_size, tensor.shape.dim)) if shaped else None
+    if dtype.name in NARROW:
+        return Port(info.name, np.dtype(np.float32), sizes, stored=dtype)
+    return Port(info.name, dtype, sizes)
 
 
 def _size(size: TensorShapeProto.Dimension) -> int | str:
