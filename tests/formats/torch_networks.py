@@ -246,6 +246,20 @@ class EncoderAndDecoder(nn.Module):
         return y
 
 
+class FirstStates(nn.Module):
+    """States before the first step: zeros of the batch's size, and learned ones that are expanded to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 6, 2, batch_first=True)
+        self.first = nn.Parameter(torch.randn(2, 1, 6))
+
+    def forward(self, x: Any) -> Any:
+        zeros = torch.zeros(2, x.size(0), 6, dtype=x.dtype)
+        y, _ = self.lstm(x, (self.first.expand(-1, x.shape[0], -1), zeros))
+        return y
+
+
 class Anything(nn.Module):
     def forward(self, *x: Any) -> Any:
         return x[0]
@@ -389,6 +403,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], bool]] = {
         False,
     ),
     "last step": (LastStep, (5, 4), False),
+    "first states": (FirstStates, (5, 4), False),
     "last states": (LastStates, (5, 4), False),
     "steps first": (StepsFirst, (5, 4), True),
     "encoder and decoder": (EncoderAndDecoder, (5, 4), False),

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ... import layers
-from .values import BATCH, Array, Batch, Fixed, Tensor, Turned, Unconvertible, UnknownSizes, Value, array_of
+from .values import (
+    BATCH,
+    STEPS_FIRST,
+    Array,
+    Batch,
+    Fixed,
+    Tensor,
+    Turned,
+    Unconvertible,
+    UnknownSizes,
+    Value,
+    array_of,
+)
 
 if TYPE_CHECKING:
     from .importer import Importer
@@ -113,6 +125,12 @@ def unsqueeze(graph: Importer, input: Any, dim: int) -> Tensor:
 
 def expand(graph: Importer, input: Any, *sizes: Any) -> Tensor:
     images, *rest = _sizes(sizes)
+    if isinstance(input, Array) and len(rest) == 2 and isinstance(rest[0], Batch) and input.tensor.ndim == 3:
+        # First states of a recurrent layer, (layers, n, k).
+        if (images, rest[1]) not in (tuple(input.tensor.shape[::2]), (-1, -1)) or input.tensor.shape[1] != 1:
+            raise Unconvertible("a parameter must be expanded along the batch alone")
+        states = Array(input.path, input.tensor.transpose(0, 1), input.parameter)
+        return Turned(graph.constant(states, 3), STEPS_FIRST, graph.name)
     if isinstance(input, Array | Fixed):
         if not isinstance(images, Batch):
             raise Unconvertible("a parameter must be expanded to the number of images, x.shape[0]")

@@ -30,6 +30,7 @@ from .tracing import compare_training, defaults, needed, trace, warn
 from .values import (
     BATCH,
     NOTHING,
+    STEPS_FIRST,
     Array,
     Batch,
     Fixed,
@@ -467,6 +468,9 @@ class Importer(Building):
             return Array("constant", one, images=True)
         if one.shape == several.shape and torch.equal(one, several):
             return Array("constant", one)
+        along = one.ndim == 3 and several.shape == (len(one), 3, one.shape[2])
+        if along and torch.equal(several, one.expand_as(several)):  # as the first states of recurrent layers are
+            return Turned(self.constant(Array("constant", one.transpose(0, 1)), 3), STEPS_FIRST, self.name)
         raise Unconvertible("it depends on the number of images")
 
     def _of_arrays(self, function: Any, first: Array, learned: bool, args: Any, kwargs: Any) -> Any:
