@@ -184,12 +184,13 @@ def _compare(module: Any, size: int) -> tuple[float, float, float]:
     model.backward(cn.CrossEntropyLoss()(ours, target)[1])
     held = {path: each for path, each in module.named_parameters() if each.grad is not None}
     scale = max(float(each.grad.abs().max()) for each in held.values())
-    learned = {
-        each.name if each.name in held else each.name.removesuffix(".weight"): each for each in model.parameters()
-    }
+    learned = {each.name: each.grad for each in model.parameters()}
+    for path, alias in model.aliases.items():  # a parameter with another name here, perhaps with its axes moved
+        if path not in learned and alias.name in learned:
+            learned[path] = learned[alias.name].transpose(np.argsort(alias.axes))
     if held.keys() - learned.keys():
         raise AssertionError(f"without a gradient: {sorted(held.keys() - learned.keys())[:5]}")
-    gradients = max(_error(learned[path].grad, each.grad, 1e-6 * scale) for path, each in held.items())
+    gradients = max(_error(learned[path], each.grad, 1e-6 * scale) for path, each in held.items())
     return outside, _error(ours, theirs), gradients
 
 

@@ -332,8 +332,10 @@ class Positions(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.mix = nn.Linear(4, 4, bias=False)
         self.conv, self.project, self.table = nn.Conv2d(1, 4, 1), nn.Linear(4, 4), nn.Parameter(torch.zeros(1, 4, 5, 3))
         self.gain = nn.Parameter(torch.ones(4, 1, 1))
+        self.q_bias, self.k_bias = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
 
     def forward(self, x: Any) -> Any:
         n, _, height, width = x.shape
@@ -344,7 +346,11 @@ class Positions(nn.Module):
         table = functional.interpolate(self.table, (height, width), mode="bicubic", antialias=True)
         with torch.autocast("cpu", enabled=False):
             there = self.project(torch.tanh(table * self.gain.exp()).flatten(2).transpose(1, 2))
-        return x.flatten(2).transpose(1, 2) * here + there
+        there = torch.stack([there, there.sin()]).mean(0)
+        return x.flatten(2).transpose(1, 2) * here + self.mixed(there)
+
+    def mixed(self, x: Any) -> Any:
+        return functional.linear(x, self.mix.weight, torch.cat((self.q_bias, self.k_bias)))
 
 
 class NormAndAct(nn.BatchNorm2d):

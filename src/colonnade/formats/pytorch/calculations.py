@@ -281,6 +281,10 @@ def weights_of(**arrays: Any) -> dict[str, Array]:
 
 def linear(graph: Importer, input: Any, weight: Any, bias: Any = None) -> Tensor:
     outputs, inputs = array_of(weight).tensor.shape
+    if isinstance(bias, Value) and bias.shape == (outputs,):  # of a call whose tensors are all the same for every image
+        bias = Fixed(bias)
+    if isinstance(bias, Fixed):
+        return add(graph, linear(graph, input, weight), bias)
     return graph.weighed(layers.Dense(inputs, outputs, bias is not None), weights_of(weight=weight, bias=bias), input)
 
 
@@ -439,6 +443,8 @@ def reduction(kind: Callable[..., Layer]) -> Convert:
     def convert(graph: Importer, input: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
         if dim is None or dim == ():
             raise Unconvertible("the images of a batch would be mixed: dim must be given")
+        if isinstance(input, Turned) and isinstance(dim, tuple) and len(dim) == 1:
+            (dim,) = dim
         if isinstance(input, Turned) and isinstance(dim, int) and input.dims[dim] and not keepdim:
             gone = input.dims[dim]
             left = [axis - (axis > gone) for axis in input.dims if axis != gone]

@@ -25,6 +25,8 @@ SIZES: dict[str, Any] = {"expand": BATCH, "permute": 0, "repeat": 1, "reshape": 
 
 def fixed(graph: Importer, x: Any) -> Any:
     """An array as a tensor that calculations can begin with; anything else as it is."""
+    if isinstance(x, tuple | list):
+        return tuple(fixed(graph, each) for each in x)
     if not isinstance(x, Array):
         return x
     return Fixed(graph.constant(x, x.tensor.ndim + 1))
@@ -42,6 +44,7 @@ def call(graph: Importer, name: str, convert: Convert, args: tuple[Any, ...], kw
             x = reshape(graph, x, BATCH, *[1] * (len(sizes) - x.rank + 1), *x.known)
         return closed(convert(graph, x, SIZES[name], *sizes))
     given = inspect.signature(convert).bind(graph, x, *rest, **{key: opened(each) for key, each in kwargs.items()})
+    given.apply_defaults()
     for key, value in given.arguments.items():
         if key in AXES:
             given.arguments[key] = _next_of_all(value)
