@@ -651,9 +651,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "no module": (lambda: [nn.Linear(2, 2)], None, "expected a torch.nn.Module, got list"),
     "unknown layer": (lambda: nn.Sequential(nn.Linear(4, 4), nn.LSTM(4, 4)), None, r"1 \(torch.nn.LSTM\) can't be"),
     "unknown layer, nested": (
-        lambda: nn.Sequential(nn.Sequential(nn.Bilinear(2, 2, 2))),
+        lambda: nn.Sequential(nn.Sequential(nn.LPPool2d(2, 2))),
         None,
-        r"0.0 \(torch.nn.Bilinear\) can't be converted: Colonnade has no such layer",
+        r"0.0 \(torch.nn.LPPool2d\) can't be converted: Colonnade has no such layer",
     ),
     "unknown argument": (
         lambda: nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")),
