@@ -68,11 +68,10 @@ class Process:
 
     Args:
         contender: Who is to run in it, of `CONTENDERS`, or "before".
-        source: Where Colonnade is.
-        cache: Where Numba keeps its machine code; by default where it always does.
+        source: Where Colonnade is, with its machine code.
     """
 
-    def __init__(self, contender: str = "", source: Path = SOURCE, cache: str = "") -> None:
+    def __init__(self, contender: str = "", source: Path = SOURCE) -> None:
         self.contender = contender.partition(", ")[0]
         own = {"COLONNADE_COMPILED": str(int(contender.startswith("compiled"))), "PYTHONPATH": str(source)}
         self.process = subprocess.Popen(
@@ -80,7 +79,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | own | ({"NUMBA_CACHE_DIR": cache} if cache else {}),
+            env=os.environ | own,
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -105,9 +104,9 @@ class Process:
         self.answers.close()
 
 
-def ask_alone(contender: str, command: str, cache: str = "", **request: Any) -> Record:
+def ask_alone(contender: str, command: str, source: Path = SOURCE, **request: Any) -> Record:
     """The answer of a fresh process to one request."""
-    with Process(contender, cache=cache) as process:
+    with Process(contender, source) as process:
         return process.ask(command, **request)
 
 
@@ -237,8 +236,10 @@ def first_steps(threads: int) -> Record:
     """The seconds of the first training step of cnn: where nothing was ever compiled, and in the next process."""
     (shape, images, _), network = NETWORKS["cnn"], "cnn"
     task = {"network": network, "kind": "training", "shape": (images, *shape), "threads": threads}
-    with tempfile.TemporaryDirectory() as cache:
-        cold, warm = (ask_alone("compiled", "prepare", cache, **task) for _ in range(2))
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "src")  # which has no machine code
+        shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        cold, warm = (ask_alone("compiled", "prepare", copy, **task) for _ in range(2))
     return {"cold": cold["first_seconds"], "warm": warm["first_seconds"]}
 
 
