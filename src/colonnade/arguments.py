@@ -221,7 +221,8 @@ def unsupported(owner: str, reason: str, **given: tuple[Any, Any]) -> None:
         **given: By name, what was received and what asks for nothing.
     """
     for name, (value, nothing) in given.items():
-        if not (value is nothing or (isinstance(value, bool | np.bool) and value == nothing)):
+        number = isinstance(value, bool | int | float | np.bool | np.number) and not isinstance(nothing, str | None)
+        if not (value is nothing or (number and value == nothing)):
             raise ArgumentError(f"{owner}: {name} is not supported ({reason}), got {shown(value)}.")
 
 

@@ -276,7 +276,7 @@ def test_the_command_line_comes_before_the_file_and_the_file_before_what_suits(r
         ("epochs = 0", "fit: epochs must be positive, got 0."),
         (
             'optimizer = "newton"',
-            "optimizer: expected one of sgd, adam, adamw, nadam, rmsprop, adagrad, lion, got 'new",
+            "optimizer: expected one of sgd, adam, adamw, nadam, rmsprop, adagrad, adadelta, adamax, radam, lion, got",
         ),
         ('schedule = "steps"', "schedule: expected one of constant, cosine, one-cycle, got 'steps'."),
         ("epochs = = 3", "not a TOML file"),

@@ -69,7 +69,10 @@ class HasNothing:
 
 
 CASES: list[tuple[dict[str, Any], str]] = [
-    ({"optimizer": "newton"}, "fit: optimizer: expected one of sgd, adam, adamw, nadam, rmsprop, adagrad, lion, got '"),
+    (
+        {"optimizer": "newton"},
+        "fit: optimizer: expected one of sgd, adam, adamw, nadam, rmsprop, adagrad, adadelta, adamax, radam, lion, got",
+    ),
     ({"optimizer": cn.SGD}, "fit: optimizer must be a name or an optimizer, got <class 'colonnade.optimizers.sgd.SGD'"),
     ({"optimizer": 0.1}, "fit: optimizer must be a name or an optimizer, got 0.1."),
     ({"loss": "hinge"}, "fit: loss: expected one of cross_entropy, nll, bce_with_logits, mse, l1, smooth_l1, huber, k"),
