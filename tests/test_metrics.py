@@ -177,3 +177,37 @@ def test_wrong_input_is_one_line(call, error, message) -> None:
 
 def test_no_images_make_an_empty_matrix() -> None:
     assert metrics.confusion_matrix([], [], 2).tolist() == [[0, 0], [0, 0]]
+
+
+def test_intersection_over_union_is_counted_by_hand() -> None:
+    labels = np.array([[[0, 0, 1], [1, 255, 1]]])  # a picture of two rows, a pixel of which does not count
+    answers = np.array([[[0, 1, 1], [3, 0, 1]]])
+    confusion = metrics.confusion_matrix(answers, labels, 4, ignore_index=255)
+    assert confusion.sum() == 5
+    ious = metrics.class_ious(confusion)
+    np.testing.assert_allclose(ious, [1 / 2, 2 / 4, math.nan, 0])  # nothing is or is said to be of class 2
+    assert metrics.mean_iou(confusion) == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
+
+
+def test_intersection_over_union_agrees_with_scikit_learn(scores: tuple[np.ndarray, np.ndarray]) -> None:
+    reference = pytest.importorskip("sklearn.metrics", reason="scikit-learn is what the metrics are compared with")
+    probabilities, labels = scores
+    predicted = probabilities.argmax(axis=1)
+    confusion = metrics.confusion_matrix(predicted, labels, classes=7)
+    expected = reference.jaccard_score(labels, predicted, labels=range(7), average=None)
+    np.testing.assert_allclose(metrics.class_ious(confusion), expected)
+    assert metrics.mean_iou(confusion) == pytest.approx(expected.mean())
+
+
+def test_intersection_over_union_of_nothing_is_refused() -> None:
+    for metric in (metrics.class_ious, metrics.mean_iou):
+        with pytest.raises(
+            ShapeError, match=r"^class_ious: expected a matrix \(classes, classes\), got shape \(2, 3\)"
+        ):
+            metric(np.ones((2, 3)))
+        with pytest.raises(ArgumentError, match=r"^class_ious: expected whole numbers that are not negative, got "):
+            metric([[1, -1], [0, 1]])
+    with pytest.raises(ArgumentError, match=r"^mean_iou: expected at least one count, got none"):
+        metrics.mean_iou(np.zeros((3, 3), int))
+    with pytest.raises(ArgumentError, match=r"^confusion_matrix: ignore_index must be a whole number, got 0\.5"):
+        metrics.confusion_matrix([0, 1], [0, 1], ignore_index=0.5)  # type: ignore[arg-type]

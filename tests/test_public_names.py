@@ -34,7 +34,7 @@ PUBLIC = {
     "ChainedScheduler", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "OneCycleLR",
     "ReduceLROnPlateau", "SequentialLR", "StepLR",
     # Training
-    "cached_features", "evaluate", "fit", "predict", "predict_proba",
+    "cached_features", "evaluate", "fit", "predict", "predict_outputs", "predict_proba",
     # Tensors, threads, errors
     "Parameter", "Tensor", "get_threads", "set_threads", "ColonnadeError",
     # Modules

@@ -17,9 +17,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "convnext_tiny": {"depths": (1, 1), "widths": (8, 16)},
     "densenet": {"depth": 10, "growth": 4},
     "mobilenet_v2": {"width": 0.25},
+    "unet": {"width": 4, "depth": 2},
     "vit_tiny": {"width": 12, "depth": 1},
 }
-NAMES = [name for name in cn.zoo.__all__ if name not in ("autoencoder", "name_model")]
+NAMES = [name for name in cn.zoo.__all__ if name != "autoencoder" and not name.startswith("name_")]
 
 
 def outline(model: cn.Model) -> list[str]:
@@ -75,9 +76,10 @@ def test_resnet20_has_twenty_layers_and_the_papers_parameters() -> None:
 def test_image_size_classes_and_the_models_options_are_arguments(name: str) -> None:
     options: dict[str, Any] = {"seed": 5, "dtype": "float64", "share_memory": False, **SMALL.get(name, {})}
     model = getattr(cn.zoo, name)(input_shape=(2, 16, 20), classes=7, **options)
-    assert (model.input_shape, model.output_shape) == ((2, 16, 20), (7,))
+    made = (7, 16, 20) if name == "unet" else (7,)
+    assert (model.input_shape, model.output_shape) == ((2, 16, 20), made)
     assert (model.seed, model.dtype, model.share_memory) == (5, np.float64, False)
-    assert model(np.ones((3, 2, 16, 20))).shape == (3, 7)
+    assert model(np.ones((3, 2, 16, 20))).shape == (3, *made)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,11 +102,12 @@ def test_arguments_out_of_range_are_named(
     [
         *(("lenet5", 12), ("cnn", 4), ("vgg", 8), ("photo_cnn", 16), ("densenet", 4), ("squeezenet", 8)),
         ("convnext_tiny", 8),
+        ("unet", 16),
     ],
 )
 def test_the_least_image_is_taken_and_a_smaller_one_named(name: str, least: int) -> None:
     make = getattr(cn.zoo, name)
-    assert make(input_shape=(1, least, least), classes=3).output_shape == (3,)
+    assert make(input_shape=(1, least, least), classes=3).output_shape[0] == 3
     with pytest.raises(ShapeError, match=f"{name}: images must be at least {least}×{least}, got {least}×{least - 1}"):
         make(input_shape=(1, least, least - 1))
 
@@ -122,6 +125,8 @@ def test_the_least_image_is_taken_and_a_smaller_one_named(name: str, least: int)
         ("densenet", {"depth": 100}, 769_162, 0.29),  # 0.8 million: Huang et al. 2017, table 2
         ("autoencoder", {}, 5_257, 0.00),
         ("name_model", {}, 27 * 10 + 30 * 200 + 200 + 200 * 27 + 27, 0.00),
+        ("name_lstm", {}, 27 * 64 + 4 * 64 * (64 + 64 + 2) + 64 * 27 + 27, 0.00),
+        ("unet", {}, 31_037_698, 12.05),
     ],
     ids=str,
 )
@@ -136,7 +141,7 @@ def test_parameters_and_operations_are_as_many_as_published(
 
 @pytest.mark.parametrize("name", cn.zoo.__all__)
 def test_what_is_saved_and_loaded_is_the_same_network(name: str, tmp_path: Path) -> None:
-    shape = {"name_model": (3,)}.get(name, (3, 16, 16))
+    shape = (3,) if name.startswith("name_") else (3, 16, 16)
     model = getattr(cn.zoo, name)(input_shape=shape, **SMALL.get(name, {}))
     x = np.random.default_rng(0).integers(0, 27, (2, *shape))
     model(x, training=True)  # moves the running statistics
@@ -214,6 +219,22 @@ def test_the_stem_is_an_argument_and_by_default_that_of_the_images_size(name: st
             r"name_model: expected the length of the context, \(k,\), got \(3, 4\)\.",
         ),
         (
+            lambda: cn.zoo.name_lstm((3, 4)),
+            r"name_lstm: expected the length of the context, \(t,\), got \(3, 4\)\.",
+        ),
+        (
+            lambda: cn.zoo.name_lstm(layers=0),
+            r"name_lstm: layers must be positive, got 0\.",
+        ),
+        (
+            lambda: cn.zoo.unet(depth=0),
+            r"unet: depth must be positive, got 0\.",
+        ),
+        (
+            lambda: cn.zoo.unet(width=0),
+            r"unet: width must be positive, got 0\.",
+        ),
+        (
             lambda: cn.zoo.name_model(hidden=0),
             r"name_model: hidden must be positive, got 0\.",
         ),
@@ -246,3 +267,31 @@ def test_convnext_begins_with_layer_scales_that_make_its_blocks_nearly_the_ident
     scales = [array for name, array in state.items() if name.endswith("layer_scale.weight")]
     assert len(scales) == 2
     assert all((array == np.float32(1e-6)).all() for array in scales)
+
+
+@pytest.mark.parametrize("name", ["name_lstm"])
+def test_a_model_of_names_does_not_look_ahead(name: str) -> None:
+    model = getattr(cn.zoo, name)((6,), 27, seed=1)
+    x = np.random.default_rng(0).integers(0, 27, (4, 6))
+    y = model(x)
+    assert y.shape == (4, 27, 6)
+    for place in range(6):
+        other = x.copy()
+        other[:, place] = (other[:, place] + 1) % 27
+        before, behind = np.split(model(other) - y, [place], axis=2)
+        assert not before.any()
+        assert (np.abs(behind).max(axis=1) > 0).all()  # the character and all that follows see it
+
+
+def test_an_lstm_of_names_has_the_weights_of_any_length() -> None:
+    short, long = cn.zoo.name_lstm((4,)), cn.zoo.name_lstm((9,))
+    long.load_state_dict(short.state_dict())
+    x = np.random.default_rng(0).integers(0, 27, (3, 9))
+    np.testing.assert_allclose(long(x)[:, :, :4], short(x[:, :4]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("bilinear", [False, True])
+@pytest.mark.parametrize("size", [(8, 8), (15, 21), (10, 13)], ids=str)
+def test_the_unet_puts_out_an_image_of_the_inputs_size(size: tuple[int, int], bilinear: bool) -> None:
+    model = cn.zoo.unet((2, *size), 5, width=2, depth=3, bilinear=bilinear)
+    assert model.output_shape == (5, *size)

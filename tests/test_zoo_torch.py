@@ -78,6 +78,14 @@ CASES = {
     "autoencoder-even": Case(cn.zoo.autoencoder, lambda: zoo_torch.autoencoder(2, 8, False), (2, 12, 20), {}),
     "autoencoder-odd": Case(cn.zoo.autoencoder, lambda: zoo_torch.autoencoder(1, 4, True), (1, 11, 15), {"code": 4}),
     "name_model": Case(cn.zoo.name_model, lambda: zoo_torch.NameModel(4, CLASSES, 5, 11), (4,), {}),
+    "name_lstm": Case(cn.zoo.name_lstm, lambda: zoo_torch.NameLSTM(CLASSES, 10, 2), (5,), {"width": 10, "layers": 2}),
+    "unet": Case(cn.zoo.unet, lambda: zoo_torch.UNet(3, CLASSES, 4, 2, False), (3, 13, 18), {"width": 4, "depth": 2}),
+    "unet-bilinear": Case(
+        cn.zoo.unet,
+        lambda: zoo_torch.UNet(2, CLASSES, 4, 3, True),
+        (2, 16, 25),
+        {"width": 4, "depth": 3, "bilinear": True},
+    ),
 }
 CASES["name_model"] = CASES["name_model"]._replace(options={"embedding": 5, "hidden": 11})
 
@@ -92,7 +100,7 @@ def make(case: Case, **options: Any) -> cn.Model:
 
 
 def inputs(case: Case, images: int, rng: np.random.Generator) -> Array:
-    if case.ours is cn.zoo.name_model:
+    if len(case.input_shape) == 1:
         return rng.integers(0, CLASSES, (images, *case.input_shape)).astype(np.float64)
     return rng.normal(size=(images, *case.input_shape))
 

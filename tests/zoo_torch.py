@@ -263,3 +263,93 @@ class NameModel(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return self.output(torch.tanh(self.hidden(self.embedding(x.long()).flatten(1))))
+
+
+class NameLSTM(nn.Module):
+    def __init__(self, classes: int, width: int, layers: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(classes, width)
+        self.lstm = nn.LSTM(width, width, layers, batch_first=True)
+        self.output = nn.Linear(width, classes)
+
+    def forward(self, x: Any) -> Any:
+        return self.output(self.lstm(self.embedding(x.long()))[0]).transpose(1, 2)
+
+
+class CausalLayer(EncoderLayer):
+    def forward(self, x: Any) -> Any:
+        y = self.ln_1(x)
+        ahead = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(1)
+        x = x + self.self_attention(y, y, y, attn_mask=ahead, need_weights=False)[0]
+        return x + self.mlp(self.ln_2(x))
+
+
+class NameTransformer(nn.Module):
+    def __init__(self, length: int, classes: int, width: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(classes, width)
+        self.pos_embedding = nn.Parameter(torch.zeros(1, length, width))
+        self.layers = named(**{f"layer_{n}": CausalLayer(width, heads) for n in range(depth)})
+        self.ln = nn.LayerNorm(width)
+        self.output = nn.Linear(width, classes)
+
+    def forward(self, x: Any) -> Any:
+        x = self.embedding(x.long()) + self.pos_embedding
+        return self.output(self.ln(self.layers(x))).transpose(1, 2)
+
+
+class DoubleConv(nn.Module):
+    def __init__(self, channels: int, filters: int, inside: int | None = None) -> None:
+        super().__init__()
+        inside = inside or filters
+        self.double_conv = nn.Sequential(
+            *(nn.Conv2d(channels, inside, 3, padding=1, bias=False), nn.BatchNorm2d(inside), nn.ReLU()),
+            *(nn.Conv2d(inside, filters, 3, padding=1, bias=False), nn.BatchNorm2d(filters), nn.ReLU()),
+        )
+
+    def forward(self, x: Any) -> Any:
+        return self.double_conv(x)
+
+
+class Up(nn.Module):
+    def __init__(self, channels: int, filters: int, bilinear: bool) -> None:
+        super().__init__()
+        self.up: nn.Module
+        if bilinear:
+            self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+            self.conv = DoubleConv(channels, filters, channels // 2)
+        else:
+            self.up = nn.ConvTranspose2d(channels, channels // 2, kernel_size=2, stride=2)
+            self.conv = DoubleConv(channels, filters)
+
+    def forward(self, x: Any, beside: Any) -> Any:
+        x = self.up(x)
+        rows, columns = beside.shape[2] - x.shape[2], beside.shape[3] - x.shape[3]
+        x = nn.functional.pad(x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2])
+        return self.conv(torch.cat([beside, x], dim=1))
+
+
+class UNet(nn.Module):
+    """After github.com/milesial/Pytorch-UNet, for any width and depth."""
+
+    def __init__(self, channels: int, classes: int, width: int, depth: int, bilinear: bool) -> None:
+        super().__init__()
+        factor = 2 if bilinear else 1
+        self.depth, self.inc = depth, DoubleConv(channels, width)
+        for level in range(1, depth + 1):
+            filters = width * 2**level // (factor if level == depth else 1)
+            down = nn.Module()
+            down.maxpool_conv = nn.Sequential(nn.MaxPool2d(2), DoubleConv(width * 2 ** (level - 1), filters))
+            setattr(self, f"down{level}", down)
+            wide = width * 2 ** (depth - level + 1)
+            setattr(self, f"up{level}", Up(wide, wide // 2 // (factor if level < depth else 1), bilinear))
+        self.outc = named(conv=nn.Conv2d(width, classes, 1))
+
+    def forward(self, x: Any) -> Any:
+        levels = [self.inc(x)]
+        for level in range(1, self.depth + 1):
+            levels.append(getattr(self, f"down{level}").maxpool_conv(levels[-1]))
+        x = levels.pop()
+        for level in range(1, self.depth + 1):
+            x = getattr(self, f"up{level}")(x, levels.pop())
+        return self.outc(x)

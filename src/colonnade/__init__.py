@@ -193,7 +193,7 @@ from .workers import get_threads, set_threads
 if TYPE_CHECKING:
     from . import explain, plot, zoo
     from . import training as training
-    from .training import evaluate, fit, predict, predict_proba
+    from .training import evaluate, fit, predict, predict_outputs, predict_proba
 
 __version__ = "0.1.0"
 
@@ -381,6 +381,7 @@ __all__ = [
     "load_torch",
     "plot",
     "predict",
+    "predict_outputs",
     "predict_proba",
     "set_threads",
     "testing",
@@ -393,6 +394,6 @@ def __getattr__(name: str) -> Any:
     # Imported when first asked for: who runs a network of their own needs none of it.
     if name in ("explain", "plot", "training", "zoo"):
         return import_module(f".{name}", __name__)
-    if name in ("evaluate", "fit", "predict", "predict_proba"):
+    if name in ("evaluate", "fit", "predict", "predict_outputs", "predict_proba"):
         return getattr(import_module(".training", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -113,13 +113,16 @@ def top_k(outputs: ArrayLike, labels: ArrayLike, k: int = 5) -> float:
     return float(np.mean((rank < k) & (predicted(outputs) >= 0)))
 
 
-def confusion_matrix(predicted: ArrayLike, labels: ArrayLike, classes: int | None = None) -> Array:
-    """How many images of each class were taken for which, (classes, classes), int64: rows are what they are.
+def confusion_matrix(
+    predicted: ArrayLike, labels: ArrayLike, classes: int | None = None, *, ignore_index: int | None = None
+) -> Array:
+    """How many images, or pixels, of each class were taken for which, (classes, classes), int64; a row a true class.
 
     Args:
-        predicted: (n,), class numbers that were answered.
-        labels: (n,), class numbers that are right.
+        predicted: (n, ...), class numbers that were answered.
+        labels: (n, ...), class numbers that are right.
         classes: How many there are; by default as many as the greatest number needs.
+        ignore_index: A label that says: leave this one out, as in `CrossEntropyLoss`.
 
     Raises:
         ShapeError: Not an answer for each label.
@@ -133,6 +136,8 @@ def confusion_matrix(predicted: ArrayLike, labels: ArrayLike, classes: int | Non
             f"confusion_matrix: expected an answer for each of {labels.shape} labels, got {predicted.shape}."
         )
     both = np.stack([labels.ravel(), predicted.ravel()])
+    if ignore_index is not None:
+        both = both[:, both[0] != arguments.whole("confusion_matrix", "ignore_index", ignore_index)]
     if both.dtype.kind not in "iu" and both.size:
         raise ArgumentError(f"confusion_matrix: class numbers must be integers, got {both.dtype}.")
     both = both.astype(np.int64)
@@ -153,14 +158,7 @@ def class_reports(confusion: ArrayLike) -> list[ClassReport]:
         ShapeError: No square.
         ArgumentError: Numbers that count nothing.
     """
-    counts = arguments.array("class_reports", "confusion", confusion)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
-        raise ShapeError(f"class_reports: expected a matrix (classes, classes), got shape {counts.shape}.")
-    if (
-        counts.dtype.kind not in "buif"
-        or not ((counts >= 0) & (counts == np.floor(counts)) & np.isfinite(counts)).all()
-    ):
-        raise ArgumentError(f"class_reports: expected whole numbers that are not negative, got {counts.tolist()}.")
+    counts = _counts("class_reports", confusion)
     reports: list[ClassReport] = []
     for number in range(len(counts)):
         hits, said, support = (
@@ -175,6 +173,43 @@ def class_reports(confusion: ArrayLike) -> list[ClassReport]:
             }
         )
     return reports
+
+
+def class_ious(confusion: ArrayLike) -> Array:
+    """Intersection over union of each class, from the confusion matrix, (classes,), float64.
+
+        IoU = images that are of the class and are said to be / images that are or are said to be
+
+    Where there is none that is or is said to be, it is NaN. It is also known as the Jaccard index.
+
+    Args:
+        confusion: (classes, classes), rows are what the images, or the pixels, are.
+
+    Raises:
+        ShapeError: No square.
+        ArgumentError: Numbers that count nothing.
+    """
+    counts = _counts("class_ious", confusion)
+    hits = counts.diagonal()
+    union = counts.sum(axis=0) + counts.sum(axis=1) - hits
+    ious: Array = np.divide(hits, union, out=np.full(len(counts), math.nan), where=union > 0)
+    return ious
+
+
+def mean_iou(confusion: ArrayLike) -> float:
+    """The mean of `class_ious`, of the classes that are there or are said to be.
+
+    Args:
+        confusion: (classes, classes), rows are what the images, or the pixels, are.
+
+    Raises:
+        ShapeError: No square.
+        ArgumentError: Numbers that count nothing, or no count at all.
+    """
+    ious = class_ious(confusion)
+    if np.isnan(ious).all():
+        raise ArgumentError("mean_iou: expected at least one count, got none.")
+    return float(np.nanmean(ious))
 
 
 def calibration(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> Calibration:
@@ -245,6 +280,19 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float
     # The bounds at no and at all successes are 0 and 1; the root misses them by a rounding.
     low = 0.0 if successes == 0 else (middle - reach) / scale
     return low, 1.0 if successes == trials else (middle + reach) / scale
+
+
+def _counts(who: str, confusion: ArrayLike) -> Array:
+    """A confusion matrix, checked."""
+    counts = arguments.array(who, "confusion", confusion)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        raise ShapeError(f"{who}: expected a matrix (classes, classes), got shape {counts.shape}.")
+    if (
+        counts.dtype.kind not in "buif"
+        or not ((counts >= 0) & (counts == np.floor(counts)) & np.isfinite(counts)).all()
+    ):
+        raise ArgumentError(f"{who}: expected whole numbers that are not negative, got {counts.tolist()}.")
+    return counts
 
 
 def _scores(who: str, outputs: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:

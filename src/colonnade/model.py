@@ -158,6 +158,12 @@ class Model(Runnable):
 
         return training.predict_proba(self, x, **options)
 
+    def predict_outputs(self, x: Any, **options: Any) -> Any:
+        """The outputs as they are, (n, ...), for images prepared as in training; a tuple where there are several."""
+        from . import training
+
+        return training.predict_outputs(self, x, **options)
+
     def profile(self, x: ArrayLike, targets: ArrayLike | None = None, **options: Any) -> Profile:
         """Where the time of a training step on the batch `x` goes; see :func:`colonnade.profiling.profile`.
 

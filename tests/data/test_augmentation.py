@@ -124,6 +124,64 @@ def test_targets_of_any_kind_are_left_alone(augment):
         assert augment(x, targets, draws(5))[1] is targets
 
 
+@pytest.mark.parametrize("augment", SINGLE, ids=repr)
+def test_targets_of_pixels_move_with_the_pixels(augment):
+    """Places, told by numbers of their own in the image and in the targets, are the same in both afterwards."""
+    x, _ = batch()
+    classes = np.arange(x[:, 0].size).reshape(x[:, 0].shape)
+    y, moved = augment(x, classes, draws(5))
+    np.testing.assert_array_equal(y, augment(x, np.arange(5), draws(5))[0])
+    assert moved.shape == (5, *y.shape[2:])
+    if not any(each.moves for each in flat(augment)):
+        assert moved is classes
+        return
+    here, inside = moved, moved >= 0
+    assert set(np.unique(here[~inside])) <= {-100}
+    image = np.broadcast_to(np.arange(5)[:, None, None], here.shape)
+    np.testing.assert_array_equal(here[inside] // (classes[0].size), image[inside])  # of its own image
+    plain = not any(
+        isinstance(each, RandAugment | RandomErasing | RandomResizedCrop)
+        or getattr(each, "interpolation", "") == "bilinear"
+        for each in flat(augment)
+    )
+    if plain:  # the image's pixels go from place to place as they are
+        expected = x.transpose(0, 2, 3, 1).reshape(-1, x.shape[1])[here[inside]]
+        np.testing.assert_array_equal(y.transpose(0, 2, 3, 1)[inside], expected)
+    both, in_two = augment(x, np.stack([classes, classes], axis=1), draws(5))
+    np.testing.assert_array_equal(both, y)
+    np.testing.assert_array_equal(in_two, np.stack([moved, moved], axis=1))
+
+
+def flat(augment):
+    """The augmentations that one is put together from."""
+    return [part for each in augment.transforms for part in flat(each)] if isinstance(augment, Compose) else [augment]
+
+
+def test_classes_go_where_a_smooth_image_goes():
+    """The class is that of a pixel no further than those that the image is made of."""
+    x = np.stack([np.linspace(0, 1, 40)[:, None] * np.ones((40, 30)), np.ones((40, 30))])
+    x, classes = np.stack([x] * 5), np.broadcast_to(np.arange(40)[:, None], (5, 40, 30)) + 7
+    for augment in (
+        RandomAffine(0, translate=(0, 0.2), scale=(0.8, 1.5), interpolation="bilinear"),
+        RandomResizedCrop(antialias=False),
+        RandomRotation(20, "bilinear"),
+    ):
+        y, moved = augment(x, classes, draws(5))
+        whole = y[:, 1] > 1 - 1e-9  # of pixels that are all inside
+        assert whole.mean() > 0.5
+        assert np.abs(39 * y[:, 0] + 7 - moved)[whole].max() <= 1
+
+
+def test_images_as_targets_change_as_the_images_do():
+    x, _ = batch()
+    for augment in (RandomHorizontalFlip(), RandomAffine(20, scale=(0.7, 1.4), interpolation="bilinear", fill=0.5)):
+        y, moved = augment(x, x.astype(np.float64), draws(5))
+        assert moved.dtype == np.float64
+        np.testing.assert_array_equal(moved, y)
+        depth = augment(x, x[:, 0], draws(5))[1]
+        np.testing.assert_array_equal(depth, y[:, 0])
+
+
 @pytest.mark.parametrize("augment", CONFIGURED, ids=repr)
 def test_configuration_makes_the_augmentation_again(augment):
     again = from_config(json.loads(json.dumps(augment.config())))

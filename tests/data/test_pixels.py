@@ -78,7 +78,7 @@ def test_the_maps_of_a_photograph_are_the_same_in_whatever_way_it_comes(asked: s
 def test_what_cannot_be_meant_is_refused(on: str, asked: str) -> None:
     model, given = trained(SAME[on](BYTES)), STRANGE[asked](BYTES)
     told = r"expected pixels like those in training, (bytes|numbers) from 0 to (255|1), got (whole )?numbers from "
-    for ask in (model.predict, model.predict_proba):
+    for ask in (model.predict, model.predict_outputs, model.predict_proba):
         with pytest.raises(ArgumentError, match=f"^{ask.__name__}: {told}"):
             ask(given)
     with pytest.raises(ArgumentError, match=f"^evaluate: {told}"):

@@ -157,11 +157,13 @@ ZOO: dict[str, tuple[Shape, dict[str, Any]]] = {
     "lenet5": ((1, 14, 14), {}),
     "mlp": ((2, 9, 8), {"hidden": (30, 20)}),
     "mobilenet_v2": ((3, 32, 40), {"width": 0.25, "stem": "imagenet"}),
+    "name_lstm": ((5,), {"width": 8, "layers": 2}),
     "name_model": ((4,), {"embedding": 5, "hidden": 11}),
     "photo_cnn": ((3, 48, 40), {}),
     "resnet18": ((3, 40, 33), {"stem": "imagenet"}),
     "resnet20": ((3, 12, 12), {}),
     "squeezenet": ((3, 24, 31), {"stem": "imagenet"}),
+    "unet": ((2, 13, 16), {"width": 4, "depth": 2}),
     "vgg": ((3, 8, 8), {}),
     "vit_tiny": ((3, 12, 16), {"width": 24, "depth": 2}),
 }

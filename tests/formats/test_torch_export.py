@@ -101,6 +101,8 @@ NETWORKS: dict[str, Any] = {
     "convnext_tiny": ((3, 16, 16), {"depths": (1, 1), "widths": (8, 12), "patch_size": 2}),
     "vit_tiny": ((3, 8, 8), {"width": 12, "depth": 2}),
     "name_model": ((3,), {"embedding": 4, "hidden": 5}),
+    "name_lstm": ((5,), {"width": 6}),
+    "unet": ((2, 9, 12), {"width": 4, "depth": 2}),
 }
 
 
@@ -110,7 +112,7 @@ def test_network_of_the_zoo_goes_there_and_back(name: str) -> None:
     model = getattr(cn.zoo, name)(input_shape=shape, classes=6, dtype="float64", **options)
     module = model.to_torch().eval()
     rng = np.random.default_rng(0)
-    x = rng.integers(0, 6, (2, *shape)) if name == "name_model" else rng.normal(size=(2, *shape))
+    x = rng.integers(0, 6, (2, *shape)) if name.startswith("name_") else rng.normal(size=(2, *shape))
     expected = module(torch.from_numpy(x)).detach().numpy()
     assert np.abs(model(x) - expected).max() <= 1e-9 * np.abs(expected).max()
     again = cn.from_torch(module)

@@ -173,6 +173,8 @@ def test_one_loss_serves_all_outputs(arrays):
     left, right = model.predict_proba(arrays["row"])
     assert (left.shape, right.shape) == ((N, 2), (N, 3))
     np.testing.assert_allclose(right.sum(axis=1), 1, rtol=1e-5)
+    for made, expected in zip(model.predict_outputs(arrays["row"], batch_size=5), model(arrays["row"]), strict=True):
+        np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_an_output_whose_loss_needs_no_target_is_given_none(arrays):

@@ -17,7 +17,7 @@ from colonnade.data import Arrays, Stream, load
 from colonnade.errors import ArgumentError, DivergenceError, ShapeError
 from colonnade.losses import CrossEntropyLoss, MSELoss
 from colonnade.optimizers import SGD, AdamW
-from colonnade.training import BatchRecord, Callback, evaluate, fit, predict, predict_proba
+from colonnade.training import BatchRecord, Callback, evaluate, fit, predict, predict_outputs, predict_proba
 from tests.training.softmax_regression import At, SoftmaxRegression, checkpoint, interrupt, rows_seen
 
 # The loop
@@ -179,6 +179,7 @@ def test_batch_size_changes_no_result(data, model, batch_size):
     assert result["loss"] == pytest.approx(-np.log(p[np.arange(20), y]).mean())
     assert result["accuracy"] == np.mean(p.argmax(axis=1) == y)
     np.testing.assert_allclose(predict_proba(model, x, batch_size=batch_size), p, rtol=1e-12)
+    np.testing.assert_allclose(predict_outputs(model, x, batch_size=batch_size), logits, rtol=1e-12)
     np.testing.assert_array_equal(predict(model, x, batch_size=batch_size), p.argmax(axis=1))
 
 
@@ -292,7 +293,7 @@ def test_a_model_that_puts_out_nan_gives_no_class(data, model):
     model.build((4,)).weight.value[3, 0] = -np.inf  # times zero it is NaN
     with np.errstate(invalid="ignore"):
         assert np.all(predict(model, x[:7]) > 0)
-        for ask in (predict, predict_proba):
+        for ask in (predict, predict_outputs, predict_proba):
             with pytest.raises(DivergenceError, match=rf"^{ask.__name__}: the model puts out NaN for image 7\.$"):
                 ask(model, x, batch_size=3)
 
@@ -545,7 +546,7 @@ def test_a_run_that_is_refused_leaves_no_trace(data, model, tmp_path):
 
 def test_predicting_nothing_is_refused(data, model):
     fit(model, *data)
-    for ask in (predict, predict_proba):
+    for ask in (predict, predict_outputs, predict_proba):
         with pytest.raises(
             ArgumentError, match=rf"{ask.__name__}: expected at least one image, got x of shape \(0, 4\)"
         ):

@@ -1,7 +1,7 @@
 """Training: the loop, what is told of it and done beside it, and what is asked of a model afterwards."""
 
 from .callbacks import Average, BestCheckpoint, Callback, EarlyStopping, Scheduler
-from .inference import evaluate, predict, predict_proba
+from .inference import evaluate, predict, predict_outputs, predict_proba
 from .joint import JointLoss
 from .loggers import CSVLogger, JSONLines, TensorBoard
 from .loop import fit
@@ -39,6 +39,7 @@ __all__ = [
     "learning_rate_range_test",
     "optimizer",
     "predict",
+    "predict_outputs",
     "predict_proba",
     "recipe",
     "schedule",

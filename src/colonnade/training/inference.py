@@ -126,6 +126,39 @@ def predict_proba(
     return found if len(found) > 1 else found[0]
 
 
+def predict_outputs(
+    model: Trainable,
+    x: Inputs | Examples,
+    *,
+    batch_size: int = 256,
+    normalization: Normalization | None = None,
+    workers: int | None = None,
+) -> Any:
+    """What the model puts out for each image, (n, ...), as it is: for models whose outputs are no classes.
+
+    It is `model(x)` but for what is done to x: the images are prepared as in training, and go through in batches. Of a
+    model of several outputs it is a tuple, an array of each.
+
+    Args:
+        model: Used as in inference.
+        x: Images, prepared as by `fit`; or examples. Of several inputs a tuple, or a dict by their names.
+        batch_size: Images at a time.
+        normalization: By default the model's own.
+        workers: Threads that read the images; see `colonnade.data.Loader`.
+
+    Raises:
+        ArgumentError: No images.
+        ShapeError: Images that do not fit the model.
+        DivergenceError: NaN or infinity in an image, or NaN among the outputs.
+    """
+    who = "predict_outputs"
+    made = _outputs(who, model, arguments.asked(who, model, x), batch_size, normalization, workers)
+    found = _each(np.asarray, made)
+    for outputs in found:
+        _require_answers(who, np.isnan(outputs))
+    return found if len(found) > 1 else found[0]
+
+
 def _probabilities(outputs: Array) -> Array:
     softmax_forward(outputs, 1, out=outputs)
     return outputs

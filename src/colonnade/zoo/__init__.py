@@ -6,10 +6,11 @@ Where PyTorch's torchvision has the same network, the parameters have its names.
 from .autoencoder import autoencoder
 from .convnext import convnext_tiny
 from .densenet import densenet
-from .language import name_model
+from .language import name_lstm, name_model
 from .mobile import mobilenet_v2, squeezenet
 from .plain import cnn, lenet5, mlp, photo_cnn, vgg
 from .residual import resnet18, resnet20
+from .segmentation import unet
 from .transformer import vit_tiny
 
 __all__ = [
@@ -20,11 +21,13 @@ __all__ = [
     "lenet5",
     "mlp",
     "mobilenet_v2",
+    "name_lstm",
     "name_model",
     "photo_cnn",
     "resnet18",
     "resnet20",
     "squeezenet",
+    "unet",
     "vgg",
     "vit_tiny",
 ]

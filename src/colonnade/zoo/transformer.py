@@ -79,7 +79,7 @@ def vit_tiny(
     if rows % patch or columns % patch:
         raise ShapeError(f"vit_tiny: images must part into patches of {patch}×{patch}, got {rows}×{columns}.")
     tokens = 1 + (rows // patch) * (columns // patch)
-    layers = {f"encoder_layer_{number}": _encoder_layer(width, heads, dropout) for number in range(depth)}
+    layers = {f"encoder_layer_{number}": encoder_layer(width, heads, dropout) for number in range(depth)}
     encoder = Graph(
         {
             "pos_embedding": (Constant((tokens, width)),),
@@ -103,7 +103,8 @@ def vit_tiny(
     return Model(net, **options).build(input_shape)
 
 
-def _encoder_layer(width: int, heads: int, dropout: float) -> Graph:
+def encoder_layer(width: int, heads: int, dropout: float) -> Graph:
+    """Attention and a mlp, each behind a layer norm and added to what it read."""
     mlp = [Dense(width, 4 * width), GELU(), Dropout(dropout), Dense(4 * width, width), Dropout(dropout)]
     return Graph(
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from ...ops.layout import Array, channels_first, channels_last
 if TYPE_CHECKING:
     from ..draws import Draws
 
+OUTSIDE = -100  # the class of a pixel that came in from outside: by default losses leave it out
+MOVING = {"interpolation": "nearest", "fill": 0}  # of those arguments that there are
+
 
 class Augmentation:
     """A random change of the images of a training batch: `x, targets = augmentation(x, targets, draws)`.
@@ -25,21 +29,50 @@ class Augmentation:
 
     A subclass keeps its constructor's arguments as attributes of the same names, and writes :meth:`images`; one that
     changes targets too writes `__call__` instead. It draws the same number of times whatever the images are.
+
+    Class attributes:
+        moves: Whether pixels change places. Targets of each pixel then move along.
     """
+
+    moves = False
 
     def __call__(self, x: Array, targets: Array, draws: Draws) -> tuple[Array, Array]:
         """The changed batch. The arrays handed in are only read; what is unchanged may be handed back as it is.
 
         Args:
             x: (n, c, h, w), float32 or float64, pixels in [0, 1].
-            targets: Class numbers (n,), or distributions (n, classes).
+            targets: Class numbers (n,), or distributions (n, classes). Where pixels change places also
+                targets of each pixel (n, ..., h, w), which move along: classes are those of the nearest pixel, and −100
+                of what came in from outside; numbers that are no whole ones are treated as the image is.
             draws: The random numbers of these n images.
 
         Raises:
             ShapeError: No batch of images, or images of a size or channel count that can't be changed so.
             ArgumentError: Pixels that are not floating point.
         """
-        return channels_first(self.images(self.laid_out(x), draws)), targets
+        pixels, drawn = self.laid_out(x), copy(draws)
+        y = channels_first(self.images(pixels, draws))
+        size = x.shape[2:]
+        if not self.moves or targets.ndim < 3 or targets.shape[-2:] != size:
+            return y, targets
+        planes = self._moved(np.asarray(targets).reshape(len(x), -1, *size), x.dtype, drawn)
+        return y, planes.reshape(*targets.shape[:-2], *planes.shape[2:])
+
+    def _moved(self, planes: Array, dtype: np.dtype[Any], draws: Draws) -> Array:
+        """What goes with the pixels, (n, planes, h, w), where they are now: whole numbers name classes."""
+        if planes.dtype.kind == "f":
+            moved = self.images(self.laid_out(planes.astype(dtype, copy=False)), draws)
+            return channels_first(moved).astype(planes.dtype, copy=False)
+        least = int(planes.min())
+        marks = (planes.astype(np.int64) - (least - 1)).astype(dtype)  # 0 is outside
+        moved = channels_first(self.mover().images(self.laid_out(marks), draws)).astype(np.int64)
+        return np.where(moved == 0, OUTSIDE, moved + (least - 1))
+
+    def mover(self) -> Augmentation:
+        """The same change of places and nothing else: pixels go from place to place as they are, or are 0 outside."""
+        twin = copy(self)
+        vars(twin).update({name: value for name, value in MOVING.items() if hasattr(twin, name)})
+        return twin
 
     def images(self, x: Array, draws: Draws) -> Array:
         """The changed images.

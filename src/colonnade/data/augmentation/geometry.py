@@ -43,6 +43,8 @@ class RandomHorizontalFlip(Augmentation):
         ArgumentError: A probability out of range.
     """
 
+    moves = True
+
     def __init__(self, p: float = 0.5) -> None:
         self.p = number(type(self).__name__, "p", p, 0, 1)
 
@@ -60,6 +62,8 @@ class RandomVerticalFlip(Augmentation):
     Raises:
         ArgumentError: A probability out of range.
     """
+
+    moves = True
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = number(type(self).__name__, "p", p, 0, 1)
@@ -93,6 +97,8 @@ class RandomCrop(Augmentation):
 
     With a padding of 4 the augmentation of He et al. 2015 (arXiv:1512.03385, section 4.2).
     """
+
+    moves = True
 
     def __init__(
         self,
@@ -164,6 +170,8 @@ class RandomResizedCrop(Augmentation):
     Szegedy et al. 2015 (arXiv:1409.4842, section 6).
     """
 
+    moves = True
+
     def __init__(
         self,
         size: Size = None,
@@ -219,6 +227,8 @@ class RandomRotation(Augmentation):
         ShapeError: In use: images of another channel count than `fill`.
     """
 
+    moves = True
+
     def __init__(
         self,
         degrees: float | Sequence[float],
@@ -257,6 +267,8 @@ class RandomAffine(Augmentation):
         ArgumentError: An argument out of range.
         ShapeError: In use: images of another channel count than `fill`.
     """
+
+    moves = True
 
     def __init__(
         self,

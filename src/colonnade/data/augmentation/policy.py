@@ -68,6 +68,9 @@ class RandAugment(Augmentation):
     Cubuk et al. 2019 (arXiv:1909.13719).
     """
 
+    moves = True
+    recolors = True
+
     def __init__(
         self,
         num_ops: int = 2,
@@ -83,6 +86,12 @@ class RandAugment(Augmentation):
             raise ArgumentError(f"RandAugment: magnitude must be under {self.num_magnitude_bins}, got {magnitude}.")
         self.interpolation = interpolation_mode("RandAugment", interpolation)
         self.fill = fill_value("RandAugment", "fill", fill)
+
+    def mover(self) -> Augmentation:
+        """Only those of the operations that are maps."""
+        twin = super().mover()
+        vars(twin)["recolors"] = False
+        return twin
 
     def images(self, x: Array, draws: Draws) -> Array:
         """The changed images."""
@@ -106,7 +115,7 @@ class RandAugment(Augmentation):
             x[moved] = self._move(x[moved], operation[moved], sign[moved])
         for number, name in enumerate(OPERATIONS):
             chosen = np.flatnonzero(operation == number)
-            if name in MOVES or name == "Identity" or not len(chosen):
+            if name in MOVES or name == "Identity" or not (self.recolors and len(chosen)):
                 continue
             part = x[chosen]
             for tile in tiles(part):
