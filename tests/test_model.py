@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -534,3 +535,15 @@ def test_settings_of_layers_that_are_changed_by_hand_hold_from_the_next_call_on(
         np.testing.assert_array_equal(model(x), fresh(x))
         np.testing.assert_array_equal(y := model(x, training=True), fresh(x, training=True))
         np.testing.assert_array_equal(model.backward(y), fresh.backward(y))
+
+
+@pytest.mark.parametrize("name", ["fit", "evaluate", "predict", "predict_proba"])
+def test_a_method_takes_what_the_function_takes_and_says_what_each_argument_is(name):
+    method, function = (inspect.signature(getattr(place, name)).parameters for place in (cn.Model, cn))
+    assert [*method.values()][1:] == [*function.values()][1:]
+    for argument in [*method][1:]:
+        for place in (cn.Model, cn):
+            if (place, argument) != (cn.Model, "model"):
+                assert f"\n            {argument}: " in inspect.getdoc(getattr(place, name)).replace(
+                    "\n    ", "\n            "
+                )

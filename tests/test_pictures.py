@@ -108,3 +108,13 @@ def test_png_and_data_uri_give_the_pixels_back(shape):
 def test_png_refuses_what_is_no_picture():
     with pytest.raises(ArgumentError, match="float64"):
         pictures.png(np.zeros((2, 2)))
+
+
+def test_pictures_side_by_side_have_one_height_and_their_titles():
+    red, grey = np.full((20, 30, 3), (255, 0, 0), np.uint8), np.full((40, 10), 90, np.uint8)
+    whole = pictures.side_by_side([red, grey], ["a red one", "g"], height=60, gap=5)
+    assert whole.shape[2] == 3
+    assert (whole[5:65] == (255, 0, 0)).all(axis=2).sum() == 60 * 90
+    assert (whole[5:65] == 90).all(axis=2).sum() == 60 * 15
+    assert whole[66:].min() < 100  # letters
+    assert (whole[:5] == 255).all()

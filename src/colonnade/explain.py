@@ -5,13 +5,14 @@ All three are about a model as it is outside training, batch norm with its runni
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from . import arguments
 from .data.batches import Batches
+from .data.pairing import listed
 from .data.pixels import remembered, unit
 from .errors import ArgumentError, ShapeError
 from .layers import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d, ZeroPad2d
@@ -23,6 +24,7 @@ from .ops.softmax import softmax_forward
 from .steps import Step
 from .tensor import Shape
 
+LISTED = 100  # layers in a message
 AT_ONCE = 128  # occluded copies of the image that are run together
 # What only summarises or moves the maps of the layer before it.
 POOLS = (AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d, ZeroPad2d)
@@ -169,13 +171,21 @@ def _find(who: str, model: Model, name: str | None) -> int:
         import difflib  # few mistype a name
 
         near = difflib.get_close_matches(name, [step.name for step in steps], n=1, cutoff=0)
-        raise ArgumentError(f"{who}: expected the name of a layer, such as {near[0]!r}, got {name!r}.")
+        raise ArgumentError(
+            f"{who}: expected the name of a layer, such as {near[0]!r}, got {name!r}: {_those_with_maps(steps)}."
+        )
     number, last = found[-1]
     if not _puts_out_maps(last):
         raise ShapeError(
-            f"{who}: layer {name} puts out no maps of more than one position, but {last.outputs[0].shape}."
+            f"{who}: layer {name} puts out no maps of more than one position, but {last.outputs[0].shape}: "
+            f"{_those_with_maps(steps)}."
         )
     return number
+
+
+def _those_with_maps(steps: Sequence[Step]) -> str:
+    names = [step.name for step in steps if _puts_out_maps(step) and not isinstance(step.layer, Fork)]
+    return f"those that put out maps are {listed(names, LISTED)}" if names else "no layer puts out maps"
 
 
 def _puts_out_maps(step: Step) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     import torch
 
     from . import training
+    from .classification import Classification, Classifications
+    from .data.batches import Normalization
+    from .data.examples import Examples
+    from .data.loader import Augmentation
+    from .data.stream import Stream
     from .profiling import Profile
+    from .schedules import ReduceLROnPlateau, Schedule
+    from .storage import StrPath
+    from .training.callbacks import Callback
+    from .training.protocols import Inputs, Learner, Objective, Targets, Weights
 
 FORMAT_VERSION = 1
 
@@ -131,32 +140,164 @@ class Model(Runnable):
 
     # Training and using it
 
-    def fit(self, x: Any, y: Any = None, **options: Any) -> training.History:
-        """Train; see :func:`colonnade.training.fit` for the options and what comes back."""
+    def fit(
+        self,
+        x: Inputs | Examples | Stream,
+        y: Targets | None = None,
+        *,
+        epochs: int = 1,
+        batch_size: int = 128,
+        optimizer: str | Learner | None = None,
+        loss: Objective = None,
+        loss_weights: Weights = None,
+        validation: tuple[Inputs, Targets] | Examples | None = None,
+        shuffle: bool = True,
+        seed: int | None = None,
+        normalization: Normalization | None = None,
+        augmentation: str | Augmentation | None = None,
+        schedule: str | Schedule | ReduceLROnPlateau | Callable[[Any, int], Schedule] | None = None,
+        average: float | None = None,
+        clip: float | None = None,
+        accumulate: int = 1,
+        memory: float | None = None,
+        max_time: float | None = None,
+        workers: int | None = None,
+        out: StrPath | None = None,
+        checkpoint_seconds: float | None = 60.0,
+        resume: bool | StrPath = False,
+        callbacks: Sequence[Callback] = (),
+        progress: bool | None = None,
+    ) -> training.History:
+        """Train; returns a record an epoch. :func:`colonnade.training.fit` says all about each argument.
+
+        Args:
+            x: Images (n, c, h, w), bytes or numbers; or examples with targets of their own, such as an `ImageFolder`.
+            y: Class numbers (n,), or the names of classes; or what the loss takes.
+            epochs: How many times every image is seen.
+            batch_size: Images in a step.
+            optimizer: By name ("sgd", "adam", "adamw", ...), or made; by default AdamW with a rate of 0.001.
+            loss: By name ("cross_entropy", "mse", ...), or made; by default cross-entropy.
+            loss_weights: Of the losses of several outputs; by default all 1.
+            validation: Images and targets to evaluate after every epoch, (x, y), or examples.
+            shuffle: See the images of each epoch in another order.
+            seed: Of the order and the augmentation; by default the model's.
+            normalization: `mean` and `std` of each channel, which the model keeps.
+            augmentation: By name ("flip", "light", "photographs", ...), or made.
+            schedule: Of the learning rate: "constant", "cosine" or "one-cycle", or made.
+            average: The decay of a moving average of the weights, which is tested and kept.
+            clip: The greatest norm of the gradients.
+            accumulate: In how many parts a step is computed, to save memory.
+            memory: Bytes that the run may take; the parts of a step are chosen so.
+            max_time: Seconds after which the run ends, and is tested and saved.
+            workers: Threads that read and augment images.
+            out: A folder for the model, its checkpoint and the metrics.
+            checkpoint_seconds: How often the checkpoint is written within an epoch.
+            resume: Go on from the checkpoint in `out`, or in another place.
+            callbacks: Told after every step and every epoch.
+            progress: Show how it goes; by default on a terminal and in a notebook.
+        """
+        options = dict(locals())
         from . import training  # who only predicts by calling the model needs none of it
 
-        return training.fit(self, x, y, **options)
+        return training.fit(options.pop("self"), **options)
 
-    def evaluate(self, x: Any, y: Any = None, **options: Any) -> training.Evaluation:
-        """Loss and accuracy on a labelled set; see :func:`colonnade.training.evaluate`."""
+    def evaluate(
+        self,
+        x: Inputs | Examples,
+        y: Targets | None = None,
+        *,
+        batch_size: int = 256,
+        loss: Objective = None,
+        loss_weights: Weights = None,
+        normalization: Normalization | None = None,
+        workers: int | None = None,
+    ) -> training.Evaluation:
+        """Loss and accuracy on a labelled set; :func:`colonnade.training.evaluate` says all about each argument.
+
+        Args:
+            x: Images, or examples with targets of their own.
+            y: Class numbers (n,), or the names of classes.
+            batch_size: Images at a time.
+            loss: By default cross-entropy; as for `fit`.
+            loss_weights: As for `fit`.
+            normalization: By default the model's own.
+            workers: Threads that read the images.
+        """
+        options = dict(locals())
         from . import training
 
-        return training.evaluate(self, x, y, **options)
+        return training.evaluate(options.pop("self"), **options)
 
-    def predict(self, x: Any, **options: Any) -> Any:
-        """The number of the likeliest class of each image, (n,); a tuple where there are several outputs."""
+    def predict(
+        self,
+        x: Inputs | Examples,
+        *,
+        batch_size: int = 256,
+        normalization: Normalization | None = None,
+        workers: int | None = None,
+        names: bool = False,
+    ) -> Any:
+        """The number of the likeliest class of each image, (n,), or its name; a tuple where there are several outputs.
+
+        Args:
+            x: Images (n, c, h, w), or examples. :meth:`classify` takes photographs as they are.
+            batch_size: Images at a time.
+            normalization: By default the model's own.
+            workers: Threads that read the images.
+            names: Give the names of the classes in place of their numbers.
+        """
+        options = dict(locals())
         from . import training
 
-        return training.predict(self, x, **options)
+        return training.predict(options.pop("self"), **options)
 
-    def predict_proba(self, x: Any, **options: Any) -> Any:
+    def predict_proba(
+        self,
+        x: Inputs | Examples,
+        *,
+        batch_size: int = 256,
+        normalization: Normalization | None = None,
+        workers: int | None = None,
+    ) -> Any:
         """The probability of every class for each image, (n, classes): the softmax of the output.
 
         Where there are several outputs it is a tuple.
+
+        Args:
+            x: Images (n, c, h, w), or examples.
+            batch_size: Images at a time.
+            normalization: By default the model's own.
+            workers: Threads that read the images.
         """
+        options = dict(locals())
         from . import training
 
-        return training.predict_proba(self, x, **options)
+        return training.predict_proba(options.pop("self"), **options)
+
+    def classify(self, what: Any, top: int = 5) -> Classification | Classifications:
+        """The likeliest classes of a photograph by name, or of each of several: printed or in a notebook, as one reads.
+
+            answer = model.classify("photo.jpg")
+            answer.name, answer.probability  # of the likeliest; `answer` is a list of such pairs, the likeliest first
+
+        Images are turned as their EXIF says, made grey or coloured, resized and normalised as in training.
+
+        Args:
+            what: The path of an image, or of a folder, whose images are found at any depth; an image of Pillow; the
+                bytes of a file; an array (h, w), (h, w, c) or (c, h, w), or a batch of such; or a list of these.
+            top: How many classes are named.
+
+        Returns:
+            A list of names and probabilities of one image; of a folder, a batch or a list a list of these.
+
+        Raises:
+            ArgumentError: Something else, or a model that has seen no image yet.
+            ShapeError: An array that can't be an image of the model's, or a model that takes no images.
+            DataError: A file that is no image; of a folder such are left out, and warned of.
+        """
+        from .classification import classify  # and with it what reads photographs
+
+        return classify(self, what, top)
 
     def predict_outputs(self, x: Any, **options: Any) -> Any:
         """The outputs as they are, (n, ...), for images prepared as in training; a tuple where there are several."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +25,8 @@ HEAT = np.array(
         (252, 255, 164),
     ]
 )
+LETTERS = 16  # the size of titles, in pixels
+OPTIMIZED = 1 << 20  # bytes of a picture whose file is made as small as can be
 HEAT_WEIGHT = 0.55  # of the heat in a picture that it is laid over
 
 
@@ -100,6 +103,30 @@ def laid_over(heat: Array, image: Array, least: int = 0) -> Array:
     return np.rint((1 - HEAT_WEIGHT) * grey + HEAT_WEIGHT * heat_picture(heat)).astype(np.uint8)
 
 
+def side_by_side(pictures: Sequence[Array], titles: Sequence[str], height: int = 320, gap: int = 12) -> Array:
+    """Pictures in a row on white, all of one height, each with its title below.
+
+    Args:
+        pictures: (h, w) or (h, w, 3) bytes.
+        titles: One for each.
+        height: To which they are resized; what is of another colour depth becomes coloured.
+        gap: Pixels around them.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(LETTERS)
+    images = [Image.fromarray(np.ascontiguousarray(each)).convert("RGB") for each in pictures]
+    images = [each.resize((max(1, round(each.width * height / each.height)), height)) for each in images]
+    widths = [max(each.width, round(font.getlength(title))) for each, title in zip(images, titles, strict=True)]
+    whole = Image.new("RGB", (sum(widths) + gap * (len(widths) + 1), height + 2 * LETTERS + 2 * gap), "white")
+    draw, left = ImageDraw.Draw(whole), gap
+    for each, title, width in zip(images, titles, widths, strict=True):
+        whole.paste(each, (left + (width - each.width) // 2, gap))
+        draw.text((left + width / 2, height + 2 * gap), title, "black", font, anchor="mt")
+        left += width + gap
+    return np.asarray(whole)
+
+
 def sheet(pictures: Array, columns: int | None = None, gap: int = 1) -> Array:
     """Pictures (n, h, w, ...) of one size on one sheet, row by row, with `gap` pixels of white between them."""
     count, height, width = pictures.shape[:3]
@@ -134,7 +161,8 @@ def png(pixels: Array) -> bytes:
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
         raise ArgumentError(f"png: expected bytes (h, w) or (h, w, 3), got {pixels.dtype} of shape {pixels.shape}.")
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG", optimize=True)
+    # Of large ones it takes seconds and gains little.
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG", optimize=pixels.size <= OPTIMIZED)
     return file.getvalue()
 
 

@@ -194,6 +194,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             normalization=normalization,
             augmentation=self._augmentation(),
             callbacks=self._callbacks(epochs),
+            progress=False,
         )
         self.model_ = model
         return self

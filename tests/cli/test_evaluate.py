@@ -212,3 +212,61 @@ def test_names_of_folders_and_classes_are_shown_without_their_control_characters
     assert "\x1b" not in result.stdout + result.stderr
     assert len(result.stderr.splitlines()) == 3
     assert r"have no images here: \x1b[31mtulips." in result.stderr.replace("has", "have")
+
+
+# A run knows its data
+
+
+def test_a_run_is_tested_on_what_it_held_out(here, trained, tmp_path):
+    told = here("evaluate", trained / "model.safetensors")
+    assert here("evaluate", trained).stdout == told.stdout
+    shaded(tmp_path / "photographs", daisy=10, roses=10)
+    run = tmp_path / "run"
+    options = ("--epochs", 1, "--size", 16, "--model", "mlp")
+    assert here("train", "--data", tmp_path / "photographs", "--out", run, *options).returncode == 0
+    record = json.loads((run / "metrics.jsonl").read_text())
+    result = here("evaluate", run)
+    assert result.stdout.splitlines()[-1] == f"test accuracy {record['test_accuracy']:.4f}"
+    assert result.stderr.startswith(f"{tmp_path / 'photographs'}: the share held out when it is split, 4 photographs")
+    answer = json.loads(here("evaluate", run, "--json", "--part", "all").stdout)
+    assert (answer["n"], answer["data"], answer["part"]) == (20, str(tmp_path / "photographs"), "all")
+
+
+def test_images_that_a_run_left_out_are_left_out_again(here, tmp_path):
+    shaded(tmp_path / "photographs", daisy=10, roses=10)
+    (tmp_path / "photographs" / "daisy" / "003.png").write_bytes(b"no image")
+    options = ("--data", tmp_path / "photographs", "--epochs", 1, "--model", "mlp", "--size", 16)
+    failed = here("train", *options, "--out", tmp_path / "run")
+    assert failed.returncode == 2
+    assert "003.png: expected an image" in failed.stderr
+    result = here("train", *options, "--out", tmp_path / "run", "--on-error", "skip")
+    assert result.returncode == 0, result.stderr
+    record = json.loads((tmp_path / "run" / "metrics.jsonl").read_text())
+    evaluated = here("evaluate", tmp_path / "run")
+    assert evaluated.stdout.splitlines()[-1] == f"test accuracy {record['test_accuracy']:.4f}"
+    assert len([line for line in evaluated.stderr.splitlines() if "an image is left out" in line]) == 1
+
+
+def test_a_folder_that_is_said_is_tested_whole_even_if_it_is_the_runs_own(here, tmp_path, model):
+    shaded(tmp_path / "photographs", daisy=5, roses=6, tulips=7)
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(model, run)
+    (run / "config.toml").write_text('data = "../photographs"')
+    evaluated(here("evaluate", run), f"{run}/../photographs: the share held out", 3)
+    evaluated(here("evaluate", run, "--data", tmp_path / "photographs"), f"{tmp_path / 'photographs'}: all that", 18)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_lines_are_as_wide_as_the_window(here, tmp_path, monkeypatch, columns):
+    names = ["daisy with a very long name that goes on and on and on, and then on", "roses", "tulips"]
+    model = expert("daisy", "roses", "tulips")
+    model.classes = names
+    model.save(tmp_path / "model.safetensors")
+    place = shaded(tmp_path / "photographs", roses=1)
+    monkeypatch.setattr("colonnade.cli.evaluate.width", lambda: columns)
+    lines = here("evaluate", tmp_path / "model.safetensors", "--data", place).stdout.splitlines()[:4]
+    assert len({len(line) for line in lines}) == 1
+    assert max(map(len, lines)) <= columns
+    assert lines[1].startswith(names[0][:10])
+    assert ("…" in lines[1]) == (columns < 120)

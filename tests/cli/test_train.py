@@ -13,6 +13,7 @@ import pytest
 import safetensors
 
 import colonnade as cn
+from tests.data import pictures
 
 
 def test_train_ends_with_the_test_accuracy(run, tmp_path):
@@ -87,8 +88,8 @@ def test_options_reach_the_training(run, tmp_path):
     [
         (["--data", "digit"], "did you mean digits"),
         (["--model", "cnm"], "did you mean cnn"),
-        (["--epochs", "0"], "'--epochs': Input should be greater than or equal to 1, got '0'."),
-        (["--batch-size", "none"], "'--batch-size': Input should be a valid integer"),
+        (["--epochs", "0"], "'--epochs' must be at least 1, got '0'."),
+        (["--batch-size", "none"], "'--batch-size' must be a whole number"),
         (["--batch-size", "none"], "got 'none'."),
         (["--optimizer", "rmsprop"], "'--optimizer': 'rmsprop' is not one of 'sgd', 'adam', 'adamw'."),
         (["--lr", "-1"], "lr must"),
@@ -97,7 +98,7 @@ def test_options_reach_the_training(run, tmp_path):
         (["--data", "mnist", "--data-dir", "nowhere"], "nowhere"),
         (["--schedule", "cycle"], "'--schedule': 'cycle' is not one of 'constant', 'cosine', 'one-cycle'."),
         (["--augmentation", "lite"], "There is no augmentation 'lite': did you mean 'light'?"),
-        (["--average", "2"], "'--average': Input should be less than or equal to 1, got '2'."),
+        (["--average", "2"], "'--average' must be at most 1, got '2'."),
         (["--clip", "0"], "fit: clip must be positive, got 0.0."),
         (["--patience", "0"], "'--patience'"),
         (["--max-time", "soon"], "--max-time: expected a number, alone or with one of s, m, h, got 'soon'."),
@@ -315,7 +316,7 @@ def test_patience_ends_a_run_and_keeps_its_best_epoch(run, tmp_path):
 
 def test_a_model_of_before_stays_where_a_new_run_diverges(run, trained, tmp_path):
     (tmp_path / "model.safetensors").write_bytes((trained / "model.safetensors").read_bytes())
-    assert run("train", "--optimizer", "sgd", "--lr", 1e30, "--out", tmp_path).returncode == 2
+    assert run("train", "--optimizer", "sgd", "--lr", 1e30, "--out", tmp_path, "--overwrite").returncode == 2
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
 
@@ -337,3 +338,116 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_stays(trained, tmp_path):
     for path in trained.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
     assert len(list(tmp_path.iterdir())) == 4
+
+
+# No run overwrites another
+
+QUICK = ["--epochs", 1, "--model", "mlp", "--quiet"]
+
+
+def test_runs_by_default_lie_side_by_side(here, tmp_path):
+    for number, folder in enumerate(["digits-mlp", "digits-mlp-2", "digits-mlp-3"]):
+        result = here("train", *QUICK, "--seed", number, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.splitlines()[0] == f"model {Path('runs', folder, 'model.safetensors')}"
+    models = {
+        (tmp_path / "runs" / folder / "model.safetensors").read_bytes()
+        for folder in ("digits-mlp", "digits-mlp-2", "digits-mlp-3")
+    }
+    assert len(models) == 3
+    resumed = here("train", "--resume", "--model", "mlp", "--quiet", cwd=tmp_path)
+    assert resumed.stdout.splitlines()[0] == f"model {Path('runs', 'digits-mlp-3', 'model.safetensors')}"
+
+
+def test_a_run_that_is_named_is_replaced_only_where_that_is_said(here, tmp_path):
+    run = tmp_path / "run"
+    assert here("train", *QUICK, "--out", run).returncode == 0
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    result = here("train", *QUICK, "--out", run, "--seed", 1)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"error: {run} holds a run: go on with it (--resume), have it replaced (--overwrite), or name another --out.\n"
+    )
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert here("train", *QUICK, "--out", run, "--seed", 1, "--overwrite").returncode == 0
+    assert (run / "model.safetensors").read_bytes() != before["model.safetensors"]
+    both = here("train", "--resume", "--overwrite", "--out", run)
+    assert both.returncode == 2
+    assert "'--overwrite': a run is either replaced or gone on with." in both.stderr
+
+
+def test_a_run_repeated_from_its_configuration_lies_beside_it(here, tmp_path):
+    run = tmp_path / "run"
+    assert here("train", *QUICK, "--out", run).returncode == 0
+    assert here("train", "--config", run / "config.toml", "--quiet").returncode == 0
+    assert (tmp_path / "run-2" / "model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+
+
+def test_a_run_that_came_meanwhile_is_not_overwritten(here, tmp_path, monkeypatch):
+    from colonnade import data
+
+    load = data.load
+
+    def slow(*arguments, **options):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "metrics.jsonl").write_text("another's\n")
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(data, "load", slow)
+    result = here("train", *QUICK, "--out", tmp_path / "run")
+    assert result.returncode == 2
+    assert "holds a run" in result.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["metrics.jsonl"]
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == "another's\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--batch-size", 32], "batch_size was 64, is now 32"),
+        (["--epochs", 9], "epochs was 2, is now 9"),
+        (["--optimizer", "sgd"], "optimizer was adamw, is now sgd"),
+        (["--lr", 0.5], "lr was 0.005, is now 0.5"),
+        (["--model", "mlp"], "model was cnn, is now mlp"),
+        (["--average", 0.9], "average was 0.0, is now 0.9"),
+        (["--patience", 2], "patience was None, is now 2"),
+        (["--augmentation", "none", "--seed", 4], "augmentation was characters, is now none; seed was 0, is now 4"),
+    ],
+)
+def test_a_resume_with_other_options_names_those_that_were_said_and_no_others(here, trained, options, named):
+    result = here("train", "--resume", "--out", trained, *options)
+    assert result.returncode == 2
+    assert sorted(result.stderr.split("as it began: ")[1].split(". Leave")[0].split("; ")) == sorted(named.split("; "))
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_resume_with_other_data_says_only_that(here, tmp_path):
+    options = ("--epochs", 1, "--model", "mlp", "--size", 8)
+    for seed, place in enumerate(("one", "other")):
+        pictures.folder(tmp_path / place, 3 + seed, daisy=8, roses=8)
+    assert here("train", "--data", tmp_path / "one", "--out", tmp_path / "run", *options).returncode == 0
+    moved = (tmp_path / "one").rename(tmp_path / "moved")
+    assert here("train", "--resume", "--out", tmp_path / "run", "--data", moved).returncode == 0
+    result = here("train", "--resume", "--out", tmp_path / "run", "--data", tmp_path / "other")
+    assert result.returncode == 2
+    assert result.stderr.endswith("is of another run: data.pixels differs.\n")
+
+
+def test_words_of_libraries_and_names_of_parts_are_not_for_people(here, trained, tmp_path):
+    wrong = [["--epochs", "-1"], ["--lr", "fast"], ["--seed", "1.5"], ["--average", "7"], ["--size", "0"]]
+    for options in [*wrong, ["--resume", "--out", trained, "--epochs", 3], ["--on-error", "ask"]]:
+        result = here("train", *options, cwd=tmp_path)
+        assert result.returncode == 2
+        for word in ("Input should", "pydantic", "callbacks", "total_steps", "Traceback", "Invalid value for '--e"):
+            assert word not in result.stderr
+
+
+def test_a_size_is_of_photographs(here, tmp_path):
+    result = here("train", "--size", 9, "--out", tmp_path / "run")
+    assert result.returncode == 2
+    assert "'--size': the images of digits have their size." in result.stderr
+    pictures.folder(tmp_path / "photographs", 3, daisy=8, roses=8)
+    options = ("--data", tmp_path / "photographs", "--epochs", 1, "--model", "mlp", "--size", 9)
+    assert here("train", *options, "--out", tmp_path / "run").returncode == 0
+    assert cn.load(tmp_path / "run").input_shape == (3, 9, 9)

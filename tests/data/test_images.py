@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import colonnade as cn
 from colonnade.data.images import FORMATS, SUFFIXES, known_formats, read_images
 from colonnade.errors import ArgumentError, DataError
 
@@ -347,3 +348,34 @@ def test_whatever_pillows_readers_raise_is_one_line(tmp_path):
     with pytest.raises(DataError, match=r"a\.dds: the image can't be read") as caught:
         read_images([path], (3, 8, 8))
     assert isinstance(caught.value.__cause__, NotImplementedError)
+
+
+# One image, for a person
+
+
+def test_read_image_is_what_pillow_reads(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
+    path = save(tmp_path / "a.png", pixels)
+    for what in (path, str(path), path.read_bytes(), Image.open(path)):
+        image = cn.data.read_image(what)
+        np.testing.assert_array_equal(image, np.asarray(Image.open(path)).transpose(2, 0, 1))
+        assert image.flags.c_contiguous
+        assert image.flags.writeable
+    resized = np.asarray(Image.open(path).convert("L").resize((4, 3), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(cn.data.read_image(path, (3, 4), channels=1)[0], resized)
+    assert cn.data.read_image(path, 5).shape == (3, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": 0}, "read_image: size must be positive, got 0"),
+        ({"size": (2, 3, 4)}, "read_image: size must be a whole number or a pair of them"),
+        ({"channels": 4}, "read_image: channels must be 1 or 3, got 4"),
+        ({"what": 3}, "read_image: expected the path of an image, .* got 3"),
+        ({"what": ""}, "read_image: the image must be a path, got ''"),
+    ],
+)
+def test_what_read_image_can_not_do_is_said(tmp_path, arguments, message):
+    with pytest.raises(cn.errors.ArgumentError, match=message):
+        cn.data.read_image(**{"what": tmp_path / "a.png"} | arguments)

@@ -141,3 +141,31 @@ def test_without_jinja2_the_extra_is_named(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingExtraError, match=r'pip install "colonnade\[report\]"'):
         reports.write(run, steps=0)
+
+
+def test_a_beginner_reads_what_matters_first_and_memory_and_time_last(page):
+    places = [
+        page.index(f'<section id="{name}">') for name in ("curves", "errors", "mistakes", "calibration", "filters")
+    ]
+    places += [page.index(f'<section id="{name}">') for name in ("configuration", "memory", "time")]
+    assert places == sorted(places)
+    assert page.index("chart-accuracy") < page.index("chart-loss") < page.index("chart-rate")
+    links = re.findall(r'href="#(\w+)"', page[: page.index("</nav>")])
+    assert links == re.findall(r'<section id="(\w+)">', page)
+
+
+@pytest.mark.parametrize(("threads", "said"), [(1, ", 1 thread<"), (3, ", 3 threads<")])
+def test_it_says_how_many_threads_were_used(run, threads, said):
+    with (run / "config.toml").open("a") as file:
+        file.write(f"[ran]\nthreads = {threads}\n")
+    page = reports.render(reports.collect(run, steps=0))
+    assert f"of training{said}" in page
+    assert "<dt>ran</dt>" not in page
+
+
+@pytest.mark.parametrize("ran", ["ran = 3", '[ran]\nthreads = "many"', "[ran]\nthreads = -1", ""])
+def test_threads_that_nobody_knows_are_not_spoken_of(run, ran):
+    with (run / "config.toml").open("a") as file:
+        file.write(ran)
+    page = reports.render(reports.collect(run, steps=0))
+    assert re.search(r"of training</dd>", page)

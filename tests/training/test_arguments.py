@@ -107,12 +107,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"max_time": "20m"}, "fit: max_time must be a finite number, got '20m'."),
     ({"checkpoint_seconds": "often"}, "fit: checkpoint_seconds must be a finite number, got 'often'."),
     ({"validation": (X,)}, "fit: validation: expected a pair (x, y), got tuple."),
-    ({"validation": (X, ["a"] * 12)}, "fit: validation: y must hold numbers in a regular array, got an array of <U1."),
+    ({"validation": (X, ["a"] * 12)}, "fit: validation: y holds names, a, and the model's classes have none"),
     ({"x": [[1.0, 2.0], [3.0]]}, "fit: x must hold numbers in a regular array, got lists of different lengths."),
     ({"x": HasNothing()}, "fit: x must hold numbers in a regular array, got an array of object."),
     ({"x": cn.data.digits()}, "fit: expected one part of a data set, its train or its test, got Dataset('digits', "),
     ({"y": [[0], [1, 2]]}, "fit: y must hold numbers in a regular array, got lists of different lengths."),
-    ({"y": ["a"] * 12}, "fit: y must hold numbers in a regular array, got an array of <U1."),
+    ({"y": ["a"] * 12}, "fit: expected a name for each of the outputs (3,), got 1 in y: a."),
 ]  # fmt: skip
 
 

@@ -501,7 +501,7 @@ def test_labels_that_the_loss_ignores_are_allowed(data, model):
         ({"seed": -1}, ArgumentError, "fit: seed must be zero or more, got -1"),
         ({"y": np.zeros(20)}, ArgumentError, "fit: CrossEntropyLoss: class numbers must be integers, got float64"),
         ({"y": np.zeros((20, 1), int)}, ShapeError, r"fit: CrossEntropyLoss: targets for y of shape \(20, 3\)"),
-        ({"y": ["a"] * 20}, ArgumentError, "fit: y must hold numbers in a regular array, got an array of <U1"),
+        ({"y": ["a"] * 20}, ArgumentError, r"fit: expected a name for each of the outputs \(3,\), got 1 in y: a\."),
         ({"y": np.zeros(19, int)}, ShapeError, r"a target for each of 20 images, got y of shape \(19,\)"),
         ({"y": 3}, ShapeError, "a target for each"),
         ({"x": np.zeros((0, 4)), "y": np.zeros(0, int)}, ArgumentError, "at least one image"),

@@ -250,22 +250,25 @@ def test_every_optimizer_goes_on_bit_for_bit(tmp_path, make):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"batch_size": 25}, "batch_size was 24, is now 25"),
+        ({"batch_size": 25}, r"run: batch_size was 24, is now 25\.$"),
         ({"seed": 3}, "seed was 1, is now 3"),
         ({"shuffle": False}, "shuffle was True, is now False"),
         ({"clip": None}, "clip was 1.0, is now None"),
         ({"accumulate": 1}, "accumulate was 2, is now 1"),
-        ({"average": 0.5}, "callbacks.Average.decay was 0.8, is now 0.5"),
-        ({"average": None}, "callbacks.Average was 'Average', is now None"),
-        ({"epochs": 4}, "callbacks.Scheduler.schedule.total_steps was 15, is now 20"),
-        ({"callbacks": [EarlyStopping(patience=3)]}, "callbacks.EarlyStopping.patience was 2, is now 3"),
+        ({"average": 0.5}, r"run: average\.decay was 0\.8, is now 0\.5\.$"),
+        ({"average": None}, r"run: average was 'Average', is now None\.$"),
+        ({"epochs": 4}, r"run: epochs was 3, is now 4\.$"),
+        ({"callbacks": [EarlyStopping(patience=3)]}, r"run: EarlyStopping\.patience was 2, is now 3\.$"),
         ({"augmentation": None}, "augmentation was 'Compose', is now None"),
         ({"augmentation": augmentation.preset("light")}, "augmentation.transforms differs"),
         ({"loss": cn.CrossEntropyLoss(label_smoothing=0.1)}, "loss.label_smoothing was 0.0, is now 0.1"),
         ({"normalization": {"mean": [0.5], "std": [0.5]}}, "normalization.mean"),
-        ({"x": 255 - DIGITS.train.x[FEW]}, r"data.pixels differs\."),
+        ({"x": 255 - DIGITS.train.x[FEW]}, r"run: data\.pixels differs\.$"),
         ({"y": 9 - DIGITS.train.y[FEW]}, r"data.targets differs\."),
-        ({"x": DIGITS.train.x[:90], "y": DIGITS.train.y[:90]}, "data.images was 100, is now 90; data.targets differs"),
+        (
+            {"x": DIGITS.train.x[:90], "y": DIGITS.train.y[:90]},
+            r"run: data\.images was 100, is now 90; data\.targets differs(; data\.pixels differs)?\.$",
+        ),
         ({"validation": None, "callbacks": [EarlyStopping("train_loss", 2)]}, "validation differs"),
         ({"model": network(seed=2)}, "seed was 1, is now 2; .*model_seed was 1, is now 2"),
         ({"model": network(dtype="float64")}, "dtype was 'float32', is now 'float64'"),
@@ -290,7 +293,7 @@ def test_a_resume_with_anything_else_names_what_differs(undisturbed, tmp_path_fa
     [
         (lambda p: cn.SGD(p, lr=0.01), "optimizer.*was 'AdamW', is now 'SGD'"),
         (lambda p: cn.AdamW(p, lr=0.01, weight_decay=0.1), "optimizer.weight_decay was 0.01, is now 0.1"),
-        (lambda p: cn.AdamW(p, lr=0.02), "callbacks.Scheduler.schedule.* was .*, is now"),
+        (lambda p: cn.AdamW(p, lr=0.02), r"run: schedule\.\w+ was .*, is now"),
     ],
 )
 def test_a_resume_with_another_optimizer_names_it(undisturbed, tmp_path_factory, make, named):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from .. import claims, runs
 from ..compiled import wanted
 from ..documents import is_folder, parse_toml, read_bytes
 from ..errors import ArgumentError, FileFormatError
@@ -14,7 +15,8 @@ from ..limits import BYTES, amount
 
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 AUTO = "auto"
-FILE = "config.toml"
+# What a run that is resumed may have otherwise: how it runs, and where. Data that moved are told by what they hold.
+FREE = {"out", "data", "data_dir", "threads", "compiled", "workers", "memory", "max_time"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Settings:
     threads: int | None
     compiled: bool
     workers: int | None
+    size: int | None
+    on_error: str
     out: str
 
 
@@ -54,16 +58,17 @@ KINDS: dict[str, tuple[type, ...]] = {
 SAID = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def decide(given: Mapping[str, Any], file: Path | None, resume: bool) -> Settings:
+def decide(given: Mapping[str, Any], file: Path | None, resume: bool = False, overwrite: bool = False) -> Settings:
     """The settings of a run.
 
     Args:
         given: What the command line said, by the names of its options; None where one was left out.
         file: Of `--config`. A resumed run takes the one that it wrote itself, where there is one.
-        resume: Whether to go on with a run.
+        resume: Whether to go on with a run: where none is named, the last that these options have made.
+        overwrite: Whether a run may be replaced; else one that names no folder gets one of its own.
 
     Raises:
-        ArgumentError: A key that is no option, or a value of another kind.
+        ArgumentError: A key that is no option, a value of another kind, or of a resumed run another than it had.
         FileFormatError: A file that is no TOML.
         OSError: No such file.
     """
@@ -71,10 +76,30 @@ def decide(given: Mapping[str, Any], file: Path | None, resume: bool) -> Setting
     said |= {name: str(value) for name, value in said.items() if isinstance(value, Path)}
     read = {} if file is None else load(file)
     if resume and file is None:
-        place = Path(_decided(said, {})["out"], FILE)
-        read = load(place) if place.exists() else {}
+        folder = Path(_decided(said, {})["out"])
+        folder = folder if "out" in said else runs.last(folder)
+        read = load(folder / runs.CONFIG) if (folder / runs.CONFIG).exists() else {}
         read.pop("max_time", None)  # is that of a call, not of the run
-    return Settings(**_decided(said, read))
+        said["out"] = str(folder)
+        if read:
+            with claims.held(folder):  # of a run that is still under way, that is the first thing to say
+                pass
+            _require_as_begun(folder, _decided(said, read), _decided({"out": str(folder)}, read), said)
+    settings = _decided(said, read)
+    if not (resume or overwrite or "out" in said):
+        settings["out"] = str(runs.free(Path(settings["out"])))
+    return Settings(**settings)
+
+
+def _require_as_begun(folder: Path, now: Mapping[str, Any], before: Mapping[str, Any], said: Iterable[str]) -> None:
+    """Have a run go on with the options that it began with; those that nobody named only follow from others."""
+    free = FREE | ({"epochs"} if before["schedule"] == "constant" else set())
+    changed = [name for name in said if name not in free and now[name] != before[name]]
+    if changed:
+        found = "; ".join(f"{name} was {before[name]}, is now {now[name]}" for name in changed)
+        raise ArgumentError(
+            f"{folder}: a run goes on as it began: {found}. Leave that out, or begin another run, with another --out."
+        )
 
 
 def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +108,8 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
     chosen = dict(read) | dict(said)
     data = chosen.get("data", "digits")
     suited = recipe(data)
-    settings: dict[str, Any] = dict.fromkeys(KINDS) | {"data": data, "seed": 0, "accumulate": 1} | suited._asdict()
+    settings: dict[str, Any] = dict.fromkeys(KINDS) | {"data": data, "seed": 0, "accumulate": 1, "on_error": "raise"}
+    settings |= suited._asdict()
     if chosen.get("model") == AUTO:
         del chosen["model"]
     optimizer = chosen.get("optimizer", suited.optimizer)
@@ -113,6 +139,7 @@ def load(file: Path) -> dict[str, Any]:
         read = parse_toml(content)
     except FileFormatError as error:
         raise FileFormatError(f"{file}: {error}") from None
+    read.pop(runs.RAN, None)
     for name, value in read.items():
         if name not in KINDS:
             import difflib
@@ -131,12 +158,12 @@ def load(file: Path) -> dict[str, Any]:
     return read
 
 
-def text(settings: Settings) -> str:
-    """The settings as a TOML file that lies in their `out` folder."""
+def text(settings: Settings, threads: int) -> str:
+    """The settings as a TOML file that lies in their `out` folder, and how many threads they run on."""
     import tomli_w
 
     options = {name: value for name, value in asdict(settings).items() if value is not None}
     for name in ("data", "data_dir"):
         if name in options and is_folder(options[name]):
             options[name] = str(Path(options[name]).resolve())
-    return tomli_w.dumps(options | {"out": "."})
+    return tomli_w.dumps(options | {"out": ".", runs.RAN: {"threads": threads}})

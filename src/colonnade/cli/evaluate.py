@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.cells import cell_len
 
 from ..printable import LONGEST_MESSAGE, printable
 from .options import (
     AsJson,
     BatchSize,
     Compiled,
-    Data,
     DataDir,
     Image,
     ModelFile,
     Threads,
+    fitted,
     image_shape,
     say,
     set_compiled,
     set_threads,
+    width,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +32,15 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: ModelFile,
-    data: Data = "digits",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME|FOLDER",
+            show_default="the run's own, or digits",
+            help="A data set by name, or a folder with a folder for each class.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     part: Annotated[
         Literal["val", "train", "all"] | None,
@@ -43,18 +54,25 @@ def evaluate(
 ) -> None:
     """Loss and accuracy of a model on a data set, class by class, and how sure both are.
 
-    The classes of a model that has their names are paired with those of the data by name.
+    A run is tested on what it held out. Where the model's classes have names, they are paired with the data's by name.
     """
     from .. import metrics, training
     from ..data.datasets import NAMES, load_part
     from ..data.pairing import paired
     from ..formats import load as load_model
+    from ..runs import data_of_run
 
     set_threads(threads)
     set_compiled(compiled)
     net = load_model(model, image_shape(image))
-    tested = load_part(data, part, data_dir, **_size(net.input_shape or net.open_shape))
-    images = paired(str(data), tested.examples, net.classes, tested.classes)
+    reading = _size(net.input_shape or net.open_shape)
+    if data is None and (own := data_of_run(model, NAMES)) is not None:
+        data, part = own.name, part or "val"
+        data_dir = data_dir or (None if own.data_dir is None else Path(own.data_dir))
+        reading["on_error"] = own.on_error
+    data = data or "digits"
+    tested = load_part(data, part, data_dir, **reading)
+    images = paired(data, tested.examples, net.classes, tested.classes)
     result = training.evaluate(net, images, batch_size=batch_size)
     probabilities = training.predict_proba(net, images, batch_size=batch_size)
     labels, predicted = images.targets, probabilities.argmax(axis=1)
@@ -85,7 +103,7 @@ def evaluate(
         }
         typer.echo(json.dumps(found))
         return
-    for line in _table(classes, reports):
+    for line in _table(classes, reports, width()):
         say(line)
     typer.echo(f"expected calibration error {calibration.ece:.4f}")
     typer.echo(f"test loss {result['loss']:.4f}")
@@ -101,16 +119,21 @@ def _size(shape: Any) -> dict[str, Any]:
     return sizes if shape[0] is None else {"channels": shape[0], **sizes}
 
 
-def _table(classes: list[str], reports: list[ClassReport]) -> list[str]:
-    """A line a class."""
-    classes = [printable(name) for name in classes]
-    width = max(map(len, ["class", *classes]))
-    lines = [f"{'class'.ljust(width)}  precision  recall      F1  images"]
-    for name, report in zip(classes, reports, strict=True):
+NUMBERS = "  precision  recall      F1  images"
+
+
+def _table(classes: list[str], reports: list[ClassReport], most: int) -> list[str]:
+    """A line a class, of at most so many letters: names that are longer are cut."""
+    room = max(most - len(NUMBERS), len("class"))
+    names = [fitted(printable(name), room) for name in classes]
+    widest = max(map(cell_len, ["class", *names]))
+    lines = [f"{'class'.ljust(widest)}{NUMBERS}"]
+    for name, report in zip(names, reports, strict=True):
         shares = f"{report['precision']:9.4f}  {report['recall']:.4f}  {report['f1']:.4f}"
         if not report["support"]:  # none of it could be found
             shares = f"{report['precision']:9.4f}  {'–':>6}  {'–':>6}"
-        lines.append(f"{name.ljust(width)}  {shares}  {report['support']:6,}")
+        padding = " " * (widest - cell_len(name))
+        lines.append(f"{name}{padding}  {shares}  {report['support']:6,}")
     return lines
 
 

@@ -13,8 +13,11 @@ from .options import AsJson, Compiled, Image, ModelFile, Threads, image_shape, s
 if TYPE_CHECKING:
     from ..model import Model
 
-SIDE = 224  # the least one of a picture: smaller images are enlarged
+SMALL = 32  # pixels of a side: photographs of no more are enlarged, all others stay as large as they are
+SIDE = 224  # to which they are
 SHOWN = 64  # of a layer's maps
+LONGEST_TITLE = 24
+LISTED = 100  # classes
 
 
 def explain(
@@ -38,13 +41,14 @@ def explain(
 ) -> None:
     """Show in pictures where a model looks: Grad-CAM, occlusion, and a layer's feature maps.
 
-    Prints the class, the layer and the files.
+    The first two are laid over the photograph at its own size, and one picture has all of them side by side. Prints
+    the class, the layer and the files.
     """
     import numpy as np
 
     from .. import explain as explaining
     from .. import pictures, storage
-    from ..data.images import read_images
+    from ..data.images import read_image, read_images
     from ..errors import ArgumentError
     from ..formats import load
     from ..printable import printable
@@ -60,17 +64,24 @@ def explain(
     number = int(probabilities.argmax()) if of_class is None else class_number(net, of_class)
     layer = layer or explaining.default_layer(net)
     lost = explaining.occlusion(net, pixels, number)
+    lost = np.maximum(lost, 0) / (lost.max() if lost.max() > 0 else 1.0)
+    heat = explaining.grad_cam(net, pixels, number, layer)
     maps = explaining.feature_maps(net, pixels, layer)[:SHOWN]
+    photograph = read_image(image)
+    side = SIDE if min(photograph.shape[1:]) <= SMALL else 0
     made = {
-        "image": pictures.picture(pixels),
-        "grad-cam": pictures.laid_over(explaining.grad_cam(net, pixels, number, layer), pixels, SIDE),
-        "occlusion": pictures.laid_over(np.maximum(lost, 0) / (lost.max() if lost.max() > 0 else 1.0), pixels, SIDE),
-        "features": pictures.sheet(np.stack([pictures.picture(each) for each in maps])),
+        "image": pictures.enlarged(pictures.picture(photograph), side),
+        "grad-cam": pictures.laid_over(heat, photograph, side),
+        "occlusion": pictures.laid_over(lost, photograph, side),
+        "features": pictures.enlarged(pictures.sheet(np.stack([pictures.picture(each) for each in maps])), SIDE),
     }
+    titled = f"{printable(names[number], LONGEST_TITLE)} {probabilities[number]:.2f}"
+    titles = (titled, "Grad-CAM", "occlusion", f"layer {layer}")
+    made["combined"] = pictures.side_by_side([*made.values()], titles)
     folder = storage.check_writable(out)
     files = {name: folder / f"{image.stem}-{name}.png" for name in made}
     for name, picture in made.items():
-        storage.replace(files[name], pictures.png(pictures.enlarged(picture, SIDE)))
+        storage.replace(files[name], pictures.png(picture))
     if as_json:
         answer = {"class": names[number], "number": number, "probability": float(probabilities[number]), "layer": layer}
         typer.echo(json.dumps(answer | {"files": {name: str(file) for name, file in files.items()}}))
@@ -89,6 +100,7 @@ def class_number(net: Model, wanted: str) -> int:
     """
     import difflib
 
+    from ..data.pairing import listed
     from ..errors import ArgumentError
 
     names, count = net.classes or [], int(net.output_shape[0])
@@ -98,4 +110,5 @@ def class_number(net: Model, wanted: str) -> int:
         return int(wanted)
     near = [] if wanted.isdecimal() else difflib.get_close_matches(wanted, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"expected a name, or a number from 0 to {count - 1}."
-    raise ArgumentError(f"There is no class {wanted!r}: {hint}")
+    known = f" The classes are {listed(names, LISTED)}." if names else ""
+    raise ArgumentError(f"There is no class {wanted!r}: {hint}{known}")

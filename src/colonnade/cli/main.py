@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import warnings
@@ -18,6 +19,16 @@ from ..printable import LONGEST_MESSAGE, printable
 from . import convert, evaluate, explain, predict, profile, report, summary, train
 from .progress import CompilingLine
 
+# What Pydantic says of the value of an option, in words for a person.
+RULES = {
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a whole number of fewer digits",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+}
 GOT_WRONG = 2  # the exit status for what the user got wrong
 
 app = typer.Typer(
@@ -56,12 +67,15 @@ def _colonnade(
         typer.echo(context.get_help())
 
 
-def _with_what_was_received(error: typer.TyperException) -> str:
-    """What Typer says, and of what: it hands on the words of Pydantic, which leave out what was received."""
+def _in_plain_words(error: typer.TyperException) -> str:
+    """What Typer says, and of what. It hands on the words of Pydantic, for programmers, without what was received."""
     message = error.format_message().replace("Value error, ", "")
     for cause in getattr(error.__cause__, "errors", list)():
+        if (rule := RULES.get(cause["type"])) is not None:
+            message = message.replace(cause["msg"], rule.format(**cause.get("ctx", {})))
+            message = re.sub(r"^Invalid value for ('.*?'): must", r"\1 must", message)
         if repr(cause["input"]) not in message:
-            message += f", got {cause['input']!r}."
+            message = f"{message.removesuffix('.')}, got {cause['input']!r}."
     return message
 
 
@@ -116,7 +130,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except train.InterruptedRunError as interrupt:
         raise KeyboardInterrupt(str(interrupt)) from None
     except typer.TyperException as error:
-        message = _with_what_was_received(error)
+        message = _in_plain_words(error)
     except ColonnadeError as error:
         message = str(error)
     except OSError as error:

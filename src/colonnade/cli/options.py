@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.cells import cell_len, set_cell_size
 
 from ..printable import printable
 
-Data = Annotated[
-    str,
-    typer.Option("--data", metavar="NAME|FOLDER", help="A data set by name, or a folder with a folder for each class."),
-]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Where its files lie; else $COLONNADE_DATA.")
 ]
@@ -38,15 +36,35 @@ Image = Annotated[
 ModelOrName = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL|NAME", show_default=False, help="A model.safetensors or .onnx, or a network of the zoo."
+        metavar="MODEL|RUN|NAME",
+        show_default=False,
+        help="A model.safetensors or .onnx, the folder of a run, or a network of the zoo.",
     ),
 ]
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A model.safetensors or .onnx.")]
+ModelFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL|RUN", show_default=False, help="A model.safetensors or .onnx, or the folder of a run."
+    ),
+]
 
 
 def say(line: object) -> None:
     """Print a line for a person: what a terminal would obey in it is shown escaped."""
     typer.echo(printable(line, sys.maxsize))
+
+
+def width() -> int:
+    """Letters in a line of standard output: as many as there are in a terminal, and no end of them elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+
+
+def fitted(text: str, room: int) -> str:
+    """A text cut to so many letters, with its end, by which names often differ."""
+    if cell_len(text) <= room:
+        return text
+    end = text[-(room // 3) :] if room >= 12 else ""
+    return set_cell_size(text, room - 1 - cell_len(end)).rstrip() + "…" + end
 
 
 def image_shape(image: str | None) -> tuple[int, ...] | None:

@@ -16,8 +16,8 @@ from .options import Compiled, DataDir, Threads, say, set_compiled, set_threads
 if TYPE_CHECKING:
     from ..data import Dataset
     from ..model import Model
+    from ..training.progress import Progress
     from .config import Settings
-    from .progress import Progress
 
 
 class InterruptedRunError(ColonnadeError):
@@ -95,11 +95,26 @@ def train(
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", min=0, help="Threads that read images ahead.")
     ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size", metavar="N", min=1, show_default="64", help="Pixels of a side, of a folder's photographs."
+        ),
+    ] = None,
+    on_error: Annotated[
+        Literal["raise", "skip"] | None,
+        typer.Option(
+            "--on-error", show_default="raise", help="End at a photograph that can't be read, or leave it out."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where all files go; by default runs/DATA-MODEL."),
+        typer.Option("--out", metavar="DIR", help="Where all files go; by default a new folder, runs/DATA-MODEL."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its options.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run in --out; else one that is there is left alone.")
+    ] = False,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="Options from a TOML file, as each run writes one.")
     ] = None,
@@ -115,18 +130,27 @@ def train(
     given = dict(locals())  # every option by its name
     from dataclasses import replace
 
-    from ..data import load
+    from ..data import NAMES, load
+    from ..training.progress import Progress
     from .config import decide
     from .networks import network
-    from .progress import Progress
 
     if resume and find_lr:
         raise typer.BadParameter("a run that is resumed has its learning rate.", param_hint="'--find-lr'")
-    settings = decide(given, config, resume)
+    if resume and overwrite:
+        raise typer.BadParameter("a run is either replaced or gone on with.", param_hint="'--overwrite'")
+    settings = decide(given, config, resume, overwrite)
+    if not (resume or overwrite):
+        _require_free(Path(settings.out))
+    if settings.size is not None and settings.data in NAMES:
+        raise typer.BadParameter(f"the images of {settings.data} have their size.", param_hint="'--size'")
+    reading = {
+        name: value for name in ("size", "on_error") if (value := getattr(settings, name)) not in (None, "raise")
+    }
     set_threads(settings.threads)
     set_compiled(settings.compiled)
     make = network(settings.model)
-    dataset = load(settings.data, settings.data_dir)
+    dataset = load(settings.data, settings.data_dir, **reading)
     net = make(input_shape=dataset.input_shape, classes=len(dataset.classes), seed=settings.seed)
     net.classes = dataset.classes
     images = f"{len(dataset.train):,} images to learn from, {len(dataset.test):,} held out"
@@ -134,14 +158,23 @@ def train(
         if find_lr:
             settings = replace(settings, lr=_find_rate(net, dataset, settings))
             progress.say(f"learning rate {settings.lr:.2g}, found by a range test")
-        accuracy = _fit(net, dataset, settings, resume, progress)
+        accuracy = _fit(net, dataset, settings, resume, overwrite, progress)
     low, high = wilson(round(accuracy * len(dataset.test)), len(dataset.test))
     say(f"model {Path(settings.out, 'model.safetensors')}")
     typer.echo(f"test accuracy from {low:.4f} to {high:.4f} (95 % Wilson interval, {len(dataset.test):,} images)")
     typer.echo(f"test accuracy {accuracy:.4f}")
 
 
-def _fit(net: Model, dataset: Dataset, settings: Settings, resume: bool, progress: Progress) -> float:
+def _require_free(folder: Path) -> None:
+    """See that a folder holds no run, before the data are looked at; of one that is still running, say so."""
+    from .. import claims, runs
+
+    if runs.holds(folder):
+        with claims.held(folder):
+            runs.require_free(folder)
+
+
+def _fit(net: Model, dataset: Dataset, settings: Settings, resume: bool, overwrite: bool, progress: Progress) -> float:
     """Train; returns the test accuracy of the weights that are kept."""
     from .. import training
     from ..data import augmentation
@@ -149,7 +182,7 @@ def _fit(net: Model, dataset: Dataset, settings: Settings, resume: bool, progres
     from ..training.run import TIME_IS_UP
 
     stopper = training.EarlyStopping(patience=settings.patience) if settings.patience else None
-    callbacks = [*([stopper] if stopper else []), _WriteConfig(settings), progress]
+    callbacks = [*([stopper] if stopper else []), _WriteConfig(settings, resume or overwrite), progress]
     go_on = f"go on with: colonnade train --resume --out {quote(settings.out)}"
     try:
         history = training.fit(
@@ -172,6 +205,7 @@ def _fit(net: Model, dataset: Dataset, settings: Settings, resume: bool, progres
             out=settings.out,
             resume=resume,
             callbacks=callbacks,
+            progress=False,  # it is among the callbacks
         )
     except KeyboardInterrupt:
         raise InterruptedRunError(f"interrupted{_where(progress, go_on)}") from None
@@ -203,16 +237,25 @@ def _find_rate(net: Model, dataset: Dataset, settings: Settings) -> float:
 
 
 class _WriteConfig(Callback):
-    """Leaves the options of a run in its folder, once they are known to be right."""
+    """Leaves the options of a run in its folder, once they are known to be right.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: The options.
+        may_hold: Whether the folder may hold a run.
+    """
+
+    def __init__(self, settings: Settings, may_hold: bool) -> None:
         self._settings = settings
+        self._may_hold = may_hold
 
     def on_train_begin(self, run: Run) -> None:
         from dataclasses import replace
 
-        from .. import storage
+        from .. import runs, storage
+        from ..workers import get_threads
         from . import config
 
         settings = replace(self._settings, accumulate=run.accumulate)  # a budget of memory may have asked for more
-        storage.replace(Path(settings.out, config.FILE), config.text(settings).encode())
+        if not self._may_hold:  # another run may have come and gone since
+            runs.require_free(Path(settings.out))
+        storage.replace(Path(settings.out, runs.CONFIG), config.text(settings, get_threads()).encode())

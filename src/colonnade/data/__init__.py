@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .draws import Draws
     from .examples import Arrays, Examples
     from .image_folder import ImageFolder
+    from .images import read_image
     from .loader import Batch, Loader
     from .official import cifar10, cifar100, digits, fashion_mnist, kmnist, mnist
     from .stream import Stream
@@ -24,6 +25,7 @@ _PLACES = {
     "draws": ["Draws"],
     "examples": ["Arrays", "Examples"],
     "image_folder": ["ImageFolder"],
+    "images": ["read_image"],
     "loader": ["Batch", "Loader"],
     "official": ["cifar10", "cifar100", "digits", "fashion_mnist", "kmnist", "mnist"],
     "stream": ["Stream"],
@@ -48,6 +50,7 @@ __all__ = [
     "kmnist",
     "load",
     "mnist",
+    "read_image",
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..documents import is_folder
 from ..errors import ArgumentError, DataError
@@ -35,6 +35,7 @@ def load(
     download: bool = True,
     size: int | tuple[int, int] = 64,
     channels: int = 3,
+    on_error: str = "raise",
 ) -> Dataset:
     """The data set of that name, in memory, or the images in a folder, on disk.
 
@@ -47,6 +48,7 @@ def load(
         download: Fetch official files that are not there.
         size: Of the images of a folder.
         channels: Theirs, too.
+        on_error: What is done about an image of a folder that can't be read: `raise` or `skip`.
 
     Raises:
         DataError: An unknown name; files that are missing, truncated or not what they claim to be; a download that
@@ -59,7 +61,7 @@ def load(
         return official.digits()
     if known in READERS:
         return READERS[known](data_dir, download)
-    return folder(_find(known, data_dir), size, channels=channels)
+    return folder(_find(known, data_dir), size, channels=channels, on_error=on_error)
 
 
 class Part(NamedTuple):
@@ -86,11 +88,12 @@ def load_part(
     download: bool = True,
     size: int | tuple[int, int] = 64,
     channels: int = 3,
+    on_error: str = "raise",
 ) -> Part:
     """One part of a data set, to test on.
 
     Args:
-        name: As `load` takes it, like `data_dir`, `download`, `size` and `channels`.
+        name: As `load` takes it, like `data_dir`, `download`, `size`, `channels` and `on_error`.
         part: `val`, what is held out; `train`, what is learned from; or `all`. By default what is held out, and all
             of a folder that is not divided into parts. Of such a folder `val` is the share that training holds out.
 
@@ -106,16 +109,17 @@ def load_part(
         examples = {"val": [dataset.test], "train": [dataset.train], "all": [dataset.train, dataset.test]}[part]
         title = "all that is there" if part == "all" else f"the part {PARTS[part]}"
         return Part(f"{dataset.name}: {title}", part, _joined(examples, dataset.classes), dataset.classes)
-    return _part_of_folder(_find(os.fspath(name), data_dir), part, size, channels)
+    reading = {"size": size, "channels": channels, "on_error": on_error, "cache": True}
+    return _part_of_folder(_find(os.fspath(name), data_dir), part, reading)
 
 
-def _part_of_folder(path: Path, part: str | None, size: int | tuple[int, int], channels: int) -> Part:
+def _part_of_folder(path: Path, part: str | None, reading: dict[str, Any]) -> Part:
     found = divided(path)
     train, held_out = first(found, TRAIN), first(found, HELD_OUT)
     part = part or ("val" if held_out else "all")
 
     def whole(place: Path) -> ImageFolder:  # however few classes it has
-        return ImageFolder(place, size, channels=channels, classes=list(class_folders(place)), cache=True)
+        return ImageFolder(place, classes=list(class_folders(place)), **reading)
 
     if part == "all":
         opened = [whole(place) for place in found.values()] or [whole(path)]
@@ -126,7 +130,7 @@ def _part_of_folder(path: Path, part: str | None, size: int | tuple[int, int], c
     if place := held_out if part == "val" else held_out and train:
         images = whole(place)
         return Part(f"{place}: the part {PARTS[part]}", part, images, images.classes)
-    learned, tested = ImageFolder.load(path, size, channels=channels, cache=True)
+    learned, tested = ImageFolder.load(path, **reading)
     images = tested if part == "val" else learned
     return Part(f"{path}: the share {PARTS[part]} when it is split", part, images, images.classes)
 

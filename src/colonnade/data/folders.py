@@ -163,6 +163,20 @@ def first(found: Mapping[str, Path], names: Iterable[str]) -> Path | None:
     return next((found[name] for name in names if name in found), None)
 
 
+def images_in(folder: Path) -> list[Path]:
+    """The images in a folder at any depth, whatever they show, in an order that is the same on every system.
+
+    What is hidden, or a system's own, is passed over, and so are files of other kinds.
+
+    Raises:
+        DataError: There are none.
+    """
+    found = sorted(filter(is_image, _files(folder)), key=lambda path: path.parts)
+    if not found:
+        raise DataError(f"{folder}: expected images ({KINDS}) in this folder, got none.")
+    return found
+
+
 def is_image(path: Path) -> bool:
     """Whether a file's name ends as those of images do."""
     return path.name.lower().endswith(SUFFIXES)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
+import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import arguments
 from ..documents import reason
 from ..errors import ArgumentError, DataError
 from ..ops.layout import Array, channels_first
@@ -79,11 +83,8 @@ def read_images(paths: Sequence[str | os.PathLike[str]], input_shape: Sequence[i
         raise ArgumentError(f"read_images: the model must take images of 1 or 3 channels, got {tuple(input_shape)}.")
     if not paths:
         raise ArgumentError("read_images: expected at least one image, got none.")
-    from PIL.Image import DecompressionBombWarning  # whoever trains on arrays needs no Pillow
-
     c, h, w = input_shape
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DecompressionBombWarning)  # what it warns of is refused, in one line
+    with without_bomb_warnings():
         for number, path in enumerate(map(Path, paths)):
             image = decode(path, h, w, c or 3)
             if number == 0:
@@ -95,6 +96,16 @@ def read_images(paths: Sequence[str | os.PathLike[str]], input_shape: Sequence[i
                 )
             batch[number] = image
     return channels_first(batch)
+
+
+@contextmanager
+def without_bomb_warnings() -> Iterator[None]:
+    """Images too large to open are refused, in one line: Pillow need not warn of them. Not for several threads."""
+    from PIL.Image import DecompressionBombWarning  # whoever trains on arrays needs no Pillow
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DecompressionBombWarning)
+        yield
 
 
 @functools.cache
@@ -110,8 +121,54 @@ def known_formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def decode(path: Path, height: int | None, width: int | None, channels: int) -> Array:
-    """One image file as bytes, (height, width, channels), as `read_images` makes them; may be called by any thread.
+def read_image(
+    what: str | os.PathLike[str] | bytes | Image, size: int | Sequence[int] | None = None, channels: int = 3
+) -> Array:
+    """One image as bytes, (c, h, w), as models see it.
+
+    It is turned as its EXIF says, brought to 8 bits, laid on white where it is transparent, made grey or coloured, and
+    resized, as the images in a folder are.
+
+    Args:
+        what: The path of a file, the content of one, or an image of Pillow.
+        size: To which it is resized: a number of pixels for both sides, or (h, w); by default as large as it is.
+        channels: 3 (red, green, blue) or 1 (grey).
+
+    Raises:
+        ArgumentError: No such thing, a size that is not positive, or other channels.
+        DataError: What is no image, or can't be read; see `decode`.
+    """
+    h, w = (None, None) if size is None else arguments.pair("read_image", "size", size, 1)
+    if arguments.whole("read_image", "channels", channels) not in MODES:
+        raise ArgumentError(f"read_image: channels must be 1 or 3, got {channels!r}.")
+    with without_bomb_warnings():
+        return decode(readable("read_image", what), h, w, channels).transpose(2, 0, 1).copy()
+
+
+def readable(who: str, what: Any) -> Path | bytes | Image:
+    """What `decode` takes, of what a person gives; raises ArgumentError where that is something else."""
+    if isinstance(what, bytes | bytearray | memoryview):
+        return bytes(what)
+    if isinstance(what, str | os.PathLike):
+        return Path(arguments.path(who, "the image", what))
+    if is_picture(what):
+        return what  # type: ignore[no-any-return]
+    raise ArgumentError(
+        f"{who}: expected the path of an image, the bytes of its file or an image of Pillow, "
+        f"got {arguments.shown(what)}{arguments.hint(what)}."
+    )
+
+
+def is_picture(what: Any) -> bool:
+    """Whether it is an image of Pillow; who has none needs no Pillow to ask."""
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(what, module.Image)
+
+
+def decode(source: Path | bytes | Image, height: int | None, width: int | None, channels: int) -> Array:
+    """One image as bytes, (height, width, channels), as `read_images` makes them; may be called by any thread.
+
+    A file is named by its path, or its content is given; an image of Pillow stays as it is.
 
     More than 8 bits a pixel are scaled, black to 0 and white to 255, rounded. White is the greatest number of so many
     bits. Of 32 bits few programs use all: there it is the least of 1 (floating point alone), 255 and 65,535 that is not
@@ -123,14 +180,12 @@ def decode(path: Path, height: int | None, width: int | None, channels: int) -> 
     """
     from PIL import Image, UnidentifiedImageError
 
+    name = source if isinstance(source, Path) else "the image"
     try:
-        if not path.is_file():  # a named pipe would keep us waiting
-            raise DataError(f"{path}: {_no_file(path)}.")
-        # A file whose name Pillow knows is mapped, and a TIFF that is turned on its side then comes out scrambled.
-        with path.open("rb") as file, Image.open(file, formats=known_formats()) as opened:
+        with _opened(source) as opened:
             if Image.MAX_IMAGE_PIXELS is not None and opened.width * opened.height > Image.MAX_IMAGE_PIXELS:
                 raise Image.DecompressionBombError
-            if height and width:
+            if height and width and opened is not source:  # another's image is not made smaller
                 side = REDUCING_GAP * max(height, width)  # it may yet be turned
                 opened.draft(None, (side, side))
             image = _opaque(opened).convert(MODES[channels])
@@ -140,11 +195,33 @@ def decode(path: Path, height: int | None, width: int | None, channels: int) -> 
     except DataError:
         raise
     except UnidentifiedImageError:
-        raise DataError(f"{path}: expected an image, got a file of another kind.") from None
+        raise DataError(f"{name}: expected an image, got {_another_kind(source)}.") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):  # the first where warnings are errors
-        raise DataError(f"{path}: expected a photograph, got an image of more pixels than is safe to open.") from None
+        raise DataError(f"{name}: expected a photograph, got an image of more pixels than is safe to open.") from None
     except Exception as error:  # whatever Pillow's readers make of broken files
-        raise DataError(f"{path}: the image can't be read ({reason(error)}).") from error
+        raise DataError(f"{name}: the image can't be read ({reason(error)}).") from error
+
+
+@contextmanager
+def _opened(source: Path | bytes | Image) -> Iterator[Image]:
+    """The image, opened and not yet unpacked; another's stays open."""
+    from PIL import Image
+
+    if isinstance(source, bytes):
+        with Image.open(io.BytesIO(source), formats=known_formats()) as opened:
+            yield opened
+    elif isinstance(source, Path):
+        if not source.is_file():  # a named pipe would keep us waiting
+            raise DataError(f"{source}: {_no_file(source)}.")
+        # A file whose name Pillow knows is mapped, and a TIFF that is turned on its side then comes out scrambled.
+        with source.open("rb") as file, Image.open(file, formats=known_formats()) as opened:
+            yield opened
+    else:
+        yield source
+
+
+def _another_kind(source: Path | bytes | Image) -> str:
+    return f"{len(source):,} bytes of something else" if isinstance(source, bytes) else "a file of another kind"
 
 
 def _filled(height: int | None, width: int | None, own_height: int, own_width: int) -> tuple[int, int]:

@@ -103,7 +103,7 @@ class _Renumbered:
         return len(self.targets)
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], most: int = SHOWN) -> str:
     """Names for a message, the first of many."""
-    rest = f" and {len(names) - SHOWN} others" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + rest
+    rest = f" and {len(names) - most} others" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

@@ -28,7 +28,7 @@ def load(
     """The model in a file: one that :meth:`Model.save` wrote, or ONNX.
 
     Args:
-        path: A safetensors file, or one whose name ends in `.onnx`.
+        path: A safetensors file, one whose name ends in `.onnx`, or the folder of a training run.
         input_shape: One image's, (c, h, w), or one of each input, that the model is built for; by default what the
             file says. Sizes that an ONNX file leaves open are taken from each batch otherwise.
         custom: Layer classes of your own that the model uses. Nothing in the file can name any other code.
@@ -48,6 +48,10 @@ def load(
         ArgumentError: A limit that is no positive number, or no path.
     """
     arguments.path("load", "path", path)
+    if os.path.isdir(path):  # noqa: PTH112 - pathlib is slow to import
+        from ..runs import model_file
+
+        path = model_file(path)
     limits, allow_links = of_files(memory, work), arguments.flag("load", "allow_links", allow_links)
     if os.fspath(path).lower().endswith(".onnx"):
         from . import onnx  # and with it a package that most do without

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .. import metrics
+from .. import metrics, runs
 from ..data.pairing import paired
-from ..documents import is_folder, parse_json, parse_toml, read_bytes
+from ..documents import parse_json, parse_toml, read_bytes
 from ..errors import ColonnadeError, DataError
 from ..memory_map import MemoryMap, memory_map
 from ..ops.layout import Array
@@ -87,6 +87,7 @@ class Report:
         made: When the report was made.
         version: The version of Colonnade that made it.
         configuration: The options of the run.
+        threads: How many it used.
         history: A record an epoch, as in metrics.jsonl.
         parameters: How many numbers the model learned.
         judgement: What it makes of the images held out.
@@ -101,6 +102,7 @@ class Report:
     made: datetime.datetime
     version: str
     configuration: dict[str, Any] = field(default_factory=dict)
+    threads: int | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     parameters: int | None = None
     judgement: Judgement | None = None
@@ -127,13 +129,13 @@ def collect(
     """
     if not run.is_dir():
         raise DataError(f"{run}: expected the folder of a run, got {'a file' if run.exists() else 'nothing there'}.")
-    if not any((run / name).is_file() for name in ("metrics.jsonl", "model.safetensors", "config.toml")):
+    if not any((run / name).is_file() for name in (runs.METRICS, runs.MODEL, runs.CONFIG)):
         raise DataError(f"{run}: expected a run's metrics.jsonl, model.safetensors or config.toml, got none of them.")
     name, folder = printable(run.resolve().name), printable(run, LONGEST_MESSAGE)
     report = Report(name, folder, datetime.datetime.now().astimezone(), version)
-    _read_configuration(report, run / "config.toml")
-    _read_history(report, run / "metrics.jsonl")
-    net = _read_model(report, run / "model.safetensors")
+    _read_configuration(report, run / runs.CONFIG)
+    _read_history(report, run / runs.METRICS)
+    net = _read_model(report, run / runs.MODEL)
     if net is None:
         return report
     report.parameters = sum(parameter.size for parameter in net.parameters())
@@ -148,6 +150,9 @@ def collect(
 def _read_configuration(report: Report, path: Path) -> None:
     try:
         report.configuration = parse_toml(read_bytes(path))
+        ran = report.configuration.pop(runs.RAN, {})
+        threads = ran.get("threads") if isinstance(ran, dict) else None
+        report.threads = threads if isinstance(threads, int) and threads > 0 else None
     except FileNotFoundError:
         report.missing["configuration"] = "The run has no config.toml."
     except (OSError, ColonnadeError) as error:
@@ -212,15 +217,16 @@ def _load(net: Model, run: Path, options: dict[str, Any], data_dir: str | Path |
     """The data set that the options name; paths in them are relative to the run's folder."""
     from ..data import NAMES, load
 
-    name, folder = options.get("data"), options.get("data_dir")
-    if not isinstance(name, str) or not isinstance(folder, str | None):
-        raise DataError("the run does not say of which data set they are: name it with --data.")
-    if name not in NAMES and is_folder(run / name):
-        name = str(run / name)
-    if data_dir is None and folder is not None:
-        data_dir = run / folder
+    found = runs.data_of(run, options, NAMES)
     channels, *sides = net.input_shape
-    return load(name, data_dir, download=False, size=(sides[0], sides[1]), channels=channels)
+    return load(
+        found.name,
+        data_dir or found.data_dir,
+        download=False,
+        size=(sides[0], sides[1]),
+        channels=channels,
+        on_error=found.on_error,
+    )
 
 
 def judge(net: Model, dataset: Dataset) -> Judgement:

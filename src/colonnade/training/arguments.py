@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from .. import arguments
 from ..data.batches import Batches
 from ..data.dataset import Dataset
 from ..data.examples import Arrays
-from ..data.pairing import listed, paired
+from ..data.pairing import class_names, listed, paired
 from ..data.parallel import Parallel
 from ..data.pixels import Scale, unit
 from ..data.stream import Stream
@@ -25,6 +26,7 @@ from ..tensor import Shape
 from . import recipes
 from .callbacks import Callback
 from .joint import JointLoss
+from .layout import require_shape
 from .protocols import Criterion, Inputs, Learner, Objective, Targets, Trainable, Weights, ends
 
 if TYPE_CHECKING:
@@ -76,8 +78,18 @@ def by_names(who: str, what: str, names: Sequence[str], given: Any) -> tuple[Any
     return tuple(given)
 
 
-def given(who: str, model: Trainable, x: Any, y: Any, classes: Sequence[str] | None = None) -> Examples | Parallel:
+def given(
+    who: str, model: Trainable, x: Any, y: Any, classes: Sequence[str] | None = None, learns: bool = False
+) -> Examples | Parallel:
     """What a model is trained or tested on; where it has one input and one output, paired by the classes' names.
+
+    Args:
+        who: For messages.
+        model: Says what its inputs and outputs are.
+        x: As `fit` takes it.
+        y: Likewise.
+        classes: The names of the model's classes, if they have any.
+        learns: Whether it may learn names.
 
     Raises:
         ArgumentError: No images, no targets, or targets twice; an input or output for which there is nothing.
@@ -85,7 +97,12 @@ def given(who: str, model: Trainable, x: Any, y: Any, classes: Sequence[str] | N
     """
     inputs, outputs = ends(model)
     if len(inputs) == len(outputs) == 1:
-        return paired(who, examples(who, x, y), classes)
+        found = examples(who, x, y)
+        if y is not None and classes is None and not learns and (names := class_names(found)):
+            raise ArgumentError(
+                f"{who}: y holds names, {listed(names)}, and the model's classes have none: set model.classes."
+            )
+        return paired(who, found, classes)
     if isinstance(x, Parallel) and y is None:
         return x
     arrays = _of_inputs(who, inputs, x)
@@ -107,10 +124,14 @@ def asked(who: str, model: Trainable, x: Any) -> Examples | Parallel:
 
     Raises:
         ArgumentError: No images, or an input for which there are none.
+        ShapeError: Images that do not fit the model.
     """
     inputs, outputs = ends(model)
     if len(inputs) == len(outputs) == 1:
-        return images(who, x)
+        plain = images(who, x)
+        if getattr(model, "input_axes", (0,)) == (0,):
+            require_shape(who, model, len(plain), plain.shape)
+        return plain
     found = Parallel(_of_inputs(who, inputs, x), {})
     if model.input_shape != found.shape:
         model.build(found.shape)
@@ -139,7 +160,7 @@ def _of_inputs(who: str, inputs: Sequence[str], x: Any) -> dict[str, Array]:
 
 
 def examples(who: str, x: ArrayLike | Examples, y: ArrayLike | None) -> Examples:
-    """Images and a target for each.
+    """Images and a target for each; labels that are text become numbers, with the names for classes.
 
     Raises:
         ArgumentError: No images, no targets, or targets twice.
@@ -152,10 +173,25 @@ def examples(who: str, x: ArrayLike | Examples, y: ArrayLike | None) -> Examples
     array = _array(who, x)
     if y is None:
         raise ArgumentError(f"{who}: expected targets y, or x with targets of its own, got {type(x).__name__}.")
-    targets = arguments.array(who, "y", y)
+    names, targets = _text(y)
+    if names is None:
+        targets = arguments.array(who, "y", y)
     if not targets.ndim or len(array) != len(targets):
         raise ShapeError(f"{who}: expected a target for each of {len(array)} images, got y of shape {targets.shape}.")
-    return Arrays(array, targets)
+    return Arrays(array, targets, names)
+
+
+def _text(y: Any) -> tuple[list[str] | None, Array]:
+    """The names that labels are, sorted, and the number of each label; no names of labels that are no text."""
+    labels = np.empty(0)
+    with suppress(ValueError, TypeError):  # rows of different lengths
+        labels = np.asarray(y)
+    texts: list[Any] = labels.ravel().tolist() if labels.dtype.kind in "OUT" else []
+    if not texts or not all(isinstance(text, str) for text in texts):
+        return None, labels
+    names: list[str] = sorted(set(texts))
+    numbers = {name: number for number, name in enumerate(names)}
+    return names, np.array([numbers[text] for text in texts], np.int64).reshape(labels.shape)
 
 
 def _array(who: str, x: Any, name: str = "x") -> Array:
@@ -338,8 +374,11 @@ def require_fit(who: str, model: Trainable, given: Examples | Parallel | Stream,
         ShapeError: Images or targets that do not fit.
     """
     shape = tuple(given.shape)
-    if model.input_shape != shape:
-        model.build(shape)
+    if isinstance(given, Parallel | Stream):
+        if model.input_shape != shape:
+            model.build(shape)
+    else:
+        require_shape(who, model, len(given), shape)
     if model.output_shape is None or isinstance(given, Stream):
         return
     if isinstance(loss, JointLoss):

@@ -31,8 +31,15 @@ VERSION = 2
 FORMAT = "colonnade checkpoint"
 # Images that are looked at to tell one data set from another.
 SAMPLE = 8
-# What may differ between a run and its continuation.
-FREE = {"epochs"}
+# What only follows from another setting, where that differs: it is not named beside it.
+FOLLOWS = {
+    "schedule": {"epochs", "batch_size", "optimizer", "data", "classes"},
+    "data": {"classes"},
+    "validation": {"data", "classes"},
+    "normalization": {"data", "classes"},
+    "input_shape": {"data"},
+    "architecture": {"classes"},
+}
 LONGEST_SHOWN = 40
 MOST_SHOWN = 8  # classes
 # What its metadata must be, so that a run can go on from there.
@@ -193,18 +200,41 @@ def readable(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 def require_same(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> None:
-    """Have a run be the one whose checkpoint this is.
+    """Have a run be the one whose checkpoint this is; only `epochs` may be others, where no schedule depends on them.
 
     Raises:
-        ArgumentError: It is another; everything that differs is named.
+        ArgumentError: It is another; everything that differs is named, but for what only follows from it.
     """
     import json
 
-    now = json.loads(json.dumps(settings))
-    before = {name: value for name, value in checkpoint.settings.items() if name not in FREE}
-    now = {name: value for name, value in now.items() if name not in FREE}
-    if found := list(_differences(before, now, "")):
-        raise ArgumentError(f"fit: {checkpoint.path} is of another run: {'; '.join(found)}.")
+    now = _parts(json.loads(json.dumps(settings)))
+    with readable(checkpoint):
+        before = _parts(checkpoint.settings)
+    found = {name: _differences(before.get(name), now.get(name), name) for name in [*before, *now]}
+    found = {name: texts for name, texts in found.items() if texts}
+    if "schedule" not in found:
+        found.pop("epochs", None)
+    follow = {name for name, others in FOLLOWS.items() if others & found.keys()}
+    if _type(before.get("schedule")) != _type(now.get("schedule")):
+        follow.discard("schedule")
+    if named := [text for name, texts in found.items() if name not in follow for text in texts]:
+        raise ArgumentError(f"fit: {checkpoint.path} is of another run: {'; '.join(named)}.")
+
+
+def _parts(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names of `fit`'s arguments, where it has such: those of its own callbacks among them."""
+    parts = dict(settings)
+    for name, callback in parts.pop("callbacks").items():
+        kind, number, rest = name.partition(" ")
+        if kind == "Scheduler":
+            parts[f"schedule{number}{rest}"] = callback["schedule"] | {"each": callback["each"]}
+        else:
+            parts["average" if name == "Average" else name] = callback
+    return parts
+
+
+def _type(described: Any) -> Any:
+    return described.get("type") if isinstance(described, dict) else None
 
 
 def _differences(before: Any, now: Any, name: str) -> list[str]:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import whole
+from ..arguments import flag, whole
 from ..data.batches import Normalization
 from ..data.loader import Batch
 from ..data.parallel import Parallel, loader_for
 from ..data.pixels import Scale
-from ..errors import DivergenceError
+from ..errors import ArgumentError, DivergenceError
 from ..metrics import predicted
 from ..ops.layout import Array
 from ..ops.softmax import softmax_forward
 from . import arguments
 from .arguments import require_fit
-from .protocols import Inputs, Objective, Targets, Trainable, Weights
+from .protocols import Inputs, Objective, Targets, Trainable, Weights, ends
 from .records import Evaluation, mean_of, measure
 
 if TYPE_CHECKING:
@@ -70,8 +70,9 @@ def predict(
     batch_size: int = 256,
     normalization: Normalization | None = None,
     workers: int | None = None,
+    names: bool = False,
 ) -> Any:
-    """The class number of each image, (n,), int64: the greatest output, the first of equals.
+    """The class number of each image, (n,), int64: the greatest output, the first of equals; or its name.
 
     Of a model of several outputs it is a tuple, an array of each.
 
@@ -81,16 +82,27 @@ def predict(
         batch_size: Images at a time.
         normalization: By default the model's own.
         workers: Threads that read the images; see `colonnade.data.Loader`.
+        names: Give the names of the classes, text, in place of their numbers.
 
     Raises:
-        ArgumentError: No images.
+        ArgumentError: No images, or names of a model that has none.
         ShapeError: Images that do not fit the model.
         DivergenceError: NaN or infinity in an image, or NaN among the outputs.
     """
+    classes = model.classes
+    if names := flag("predict", "names", names):
+        if classes is None:
+            raise ArgumentError(
+                "predict: names=True needs the names of the classes, model.classes, and there are none."
+            )
+        if len(ends(model)[1]) > 1:
+            raise ArgumentError("predict: names=True is of a model of one output, this one has several.")
     made = _outputs("predict", model, arguments.asked("predict", model, x), batch_size, normalization, workers)
     numbers = _each(predicted, made)
     for answers in numbers:
         _require_answers("predict", answers < 0)
+    if names:
+        return np.array(classes)[numbers[0]]
     return numbers if len(numbers) > 1 else numbers[0]
 
 
@@ -118,11 +130,22 @@ def predict_proba(
         ShapeError: Images that do not fit the model.
         DivergenceError: NaN or infinity in an image, or NaN among the probabilities.
     """
-    who = "predict_proba"
+    return probabilities("predict_proba", model, x, batch_size, normalization, workers)
+
+
+def probabilities(
+    who: str,
+    model: Trainable,
+    x: Inputs | Examples,
+    batch_size: int = 256,
+    normalization: Normalization | None = None,
+    workers: int | None = None,
+) -> Any:
+    """What `predict_proba` gives, to whoever asks in its place."""
     made = _outputs(who, model, arguments.asked(who, model, x), batch_size, normalization, workers)
     found = _each(_probabilities, made)
-    for probabilities in found:
-        _require_answers(who, np.isnan(probabilities))
+    for each in found:
+        _require_answers(who, np.isnan(each))
     return found if len(found) > 1 else found[0]
 
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import flag, number, path, whole
 from ..data.batches import Normalization, are_alike
 from ..data.loader import Augmentation
-from ..data.pairing import class_names
+from ..data.pairing import class_names, listed
 from ..data.parallel import loader_for
 from ..data.pixels import Scale
 from ..data.stream import Stream
 from ..errors import ArgumentError
+from ..runs import CHECKPOINT
 from ..schedules import ReduceLROnPlateau, Schedule
 from . import arguments
 from .callbacks import Average, Callback, Scheduler
 from .memory import parts_within
 from .protocols import Inputs, Learner, Objective, Targets, Trainable, Weights, ends
 from .records import History
-from .run import CHECKPOINT, Run
+from .run import Run
 
 if TYPE_CHECKING:
     from ..data.examples import Examples
@@ -53,6 +55,7 @@ def fit(
     checkpoint_seconds: float | None = 60.0,
     resume: bool | StrPath = False,
     callbacks: Sequence[Callback] = (),
+    progress: bool | None = None,
 ) -> History:
     """Train a model.
 
@@ -67,8 +70,9 @@ def fit(
             `Stream`: they have their targets. Where they have names of classes, as photographs in folders do, and the
             model has, too, both are paired by name; a model that has none takes theirs. Of a model of several inputs
             a tuple of arrays, or a dict by the inputs' names.
-        y: Targets (n, ...), as the loss wants them: class numbers (n,) for the default. Of a model of several outputs
-            a tuple, or a dict by the outputs' names; None for an output whose loss needs none.
+        y: Targets (n, ...), as the loss wants them: class numbers (n,) for the default, or names of classes, text: a
+            model that has no names then takes these, sorted. Of a model of several outputs a tuple, or a dict by the
+            outputs' names; None for an output whose loss needs none.
         epochs: How many times every image is seen.
         batch_size: Images in a step.
         optimizer: By default AdamW with a learning rate of 0.001. Or by name, with settings that suit the networks of
@@ -107,6 +111,8 @@ def fit(
         resume: True to go on from the checkpoint in `out`, or its path. What comes out is bit for bit what the run
             would have given had it never been stopped. Only `epochs` may be another.
         callbacks: Told after every step and every epoch; see `colonnade.training.Callback`.
+        progress: Show on standard error how it goes, in bars and a line an epoch. By default where somebody looks: on
+            a terminal and in a notebook.
 
     Returns:
         A record an epoch.
@@ -140,8 +146,14 @@ def fit(
     if not isinstance(resume, bool):
         resume = path("fit", "resume", resume)
     told = arguments.listeners(callbacks)
+    shows = None if progress is None else flag("fit", "progress", progress)
     plain = max(map(len, ends(model))) == 1
-    train = x if isinstance(x, Stream) and plain else arguments.given("fit", model, x, y, model.classes)
+    train = x if isinstance(x, Stream) and plain else arguments.given("fit", model, x, y, model.classes, learns=True)
+    arguments.require_fit("fit", model, train, criterion)
+    known = model.classes or class_names(train)
+    if y is not None and known and model.classes is None and model.output_shape != (len(known),):
+        got = f"{len(known)} in y: {listed(known)}"
+        raise ArgumentError(f"fit: expected a name for each of the outputs {model.output_shape}, got {got}.")
     # Another normalization is for other images than those that the model may have been trained on before.
     same = normalization is None or are_alike(normalization, model.normalization)
     scale = Scale("fit", getattr(model, "pixels", None) if same else None, learns=True)
@@ -158,8 +170,6 @@ def fit(
         workers=workers,
         scale=scale,
     )
-    arguments.require_fit("fit", model, train, criterion)
-    known = model.classes or class_names(train)
     held_out = None if validation is None else arguments.held_out(validation, model, train, criterion, known, scale)
     optimizer = arguments.learner("fit", optimizer, model)
     if memory is not None:
@@ -184,11 +194,28 @@ def fit(
         evaluated_at_once=256 if memory is None else -(-batch_size // accumulate),
     )
     try:
-        _train(run, None if max_time is None else started + max_time, out, checkpoint_seconds, resume)
+        with _shown(run, shows):
+            _train(run, None if max_time is None else started + max_time, out, checkpoint_seconds, resume)
     finally:
         if made is not schedule:
             optimizer.lr, optimizer.initial_lr = rates
     return run.history
+
+
+@contextmanager
+def _shown(run: Run, progress: bool | None) -> Iterator[None]:
+    """Show a run, where that is wanted, or where somebody looks."""
+    if progress is False:
+        yield
+        return
+    from .progress import Progress, is_watched  # who trains unseen needs no Rich
+
+    if not (progress or is_watched()):
+        yield
+        return
+    with Progress() as bars:
+        run.callbacks.append(bars)
+        yield
 
 
 def _train(

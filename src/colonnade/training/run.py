@@ -23,6 +23,7 @@ from ..data.pixels import remembered
 from ..errors import ArgumentError, DivergenceError
 from ..ops.layout import Array
 from ..optimizers import clip_grad_norm
+from ..runs import CHECKPOINT, METRICS, MODEL
 from .callbacks import Callback, tell
 from .inference import evaluate
 from .interrupts import Interrupts
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoint
 
 TIME_IS_UP = "the time was up"
-CHECKPOINT, METRICS, MODEL = "checkpoint.safetensors", "metrics.jsonl", "model.safetensors"
 # What a file takes beside its arrays, in bytes: settings, history, names.
 HEADER = 1 << 16
 
