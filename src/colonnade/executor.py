@@ -23,7 +23,7 @@ from .ops.layout import Array, channels_first, empty
 from .plan import Call, Kind, Plan, Segment
 from .plan.cutting import even
 from .steps import Edge, Step
-from .tensor import Shape, Tensor
+from .tensor import Shape, Tensor, contiguous_runs
 from .workers import WORKERS
 
 # So many numbers of each lane's gradients are folded at a time: they fit the cache together. Less than that of
@@ -275,20 +275,13 @@ class Executor:
                 assert lane.gradients is not None
                 lane.gradients[parameter].fill(0)
         copies = self._copies(segment, segment.gradients)
-        slices = even(0, segment.gradient_size, -(-segment.gradient_size // FOLDED))
-
-        def work(worker: int, number: int) -> None:
-            start, stop = slices[number]
-            first = 0  # of a parameter, among the segment's
-            for parameter in segment.parameters:
-                low, high = max(start, first), min(stop, first + parameter.size)
-                if low < high:
-                    assert parameter.buffer is not None
-                    begin = parameter.start - first
-                    self._add_parts(copies, low, parameter.buffer.grad[begin + low : begin + high])
-                first += parameter.size
-
-        self._share_out(work, len(slices))
+        pieces: list[tuple[int, Array]] = []  # where one begins in the copies, and what it is added to
+        begin = 0
+        for buffer, run in contiguous_runs(segment.parameters):
+            for start, stop in even(run.start, run.stop, -(-(run.stop - run.start) // FOLDED)):
+                pieces.append((begin + start - run.start, buffer.grad[start:stop]))
+            begin += run.stop - run.start
+        self._share_out(lambda worker, number: self._add_parts(copies, *pieces[number]), len(pieces))
 
     def _run_lane(self, index: int, worker: int, number: int) -> None:
         for block in range(len(self.plan.segments[index].cut.lanes[number])):

@@ -205,7 +205,7 @@ def as_images(steps: Sequence[Step]) -> list[Step]:
 
 
 # The longest run of layers that a compiled leaf takes the place of.
-LONGEST_RUN = 3
+LONGEST_RUN = 4
 
 
 def with_leaves(steps: Sequence[Step]) -> list[Step]:

@@ -47,6 +47,9 @@ RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
     ([C(3, 18, 3), BN(18), cn.GELU()], (3, 8, 7), "Conv2d, BatchNorm2d + GELU"),
     ([cn.Flatten(), cn.Dense(60, 33), cn.Tanh(), cn.Dense(33, 7)], (5, 4, 3), "Flatten, Dense + Tanh, Dense"),
     ([cn.LayerNorm(12), cn.Dense(12, 20), cn.GELU(), cn.Softmax(-1)], (7, 12), "LayerNorm, Dense, GELU, Softmax"),
+    ([cn.Softmax(2), cn.Tanh(), cn.LogSoftmax(-1), cn.Softmax(1)], (3, 17, 5), "Softmax, Tanh, LogSoftmax, Softmax"),
+    ([cn.Tanh(), cn.LogSoftmax(1), cn.Softmax(2)], (19, 33), "Tanh, LogSoftmax, Softmax"),
+    ([cn.Tanh(), cn.Softmax(3)], (2, 3, 5, 18), "Tanh, Softmax"),
     (
         [cn.ConvTranspose2d(24, 30, 3, 1, 1), cn.ReLU(), cn.ConvTranspose2d(30, 4, 4, 2, 1, 1, groups=2)],
         (24, 7, 9),
@@ -185,3 +188,34 @@ def test_products_of_stacks_are_compiled(shape: tuple[int, ...]) -> None:
     }
     assert leaves([cn.Graph(nodes)], shape).count("MatMul") == 2
     holds_to_numpy([cn.Graph(nodes)], shape)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("shape", [(5, 18), (17, 33), (3, 5, 18), (2, 17, 20), (2, 3, 6, 17)], ids=str)
+@pytest.mark.parametrize("factor", [None, 0.25])
+def test_attention_that_is_spelled_out_is_one_leaf(shape: tuple[int, ...], factor: float | None) -> None:
+    turned = (*range(len(shape) - 1), len(shape), len(shape) - 1)
+    nodes = {
+        "queries": (cn.Tanh(), "input"),
+        "keys": (cn.Permute(turned), "input"),
+        "values": (cn.Sigmoid(), "input"),
+        "scores": (cn.MatMul(), "queries", "keys"),
+        **({} if factor is None else {"scaled": (cn.Affine(factor), "scores")}),
+        "weights": (cn.Softmax(-1), "scores" if factor is None else "scaled"),
+        "means": (cn.MatMul(), "weights", "values"),
+    }
+    scaling = "" if factor is None else "Affine + "
+    assert f"MatMul + {scaling}Softmax + MatMul" in leaves([cn.Graph(nodes)], shape)
+    holds_to_numpy([cn.Graph(nodes)], shape)
+
+
+def test_scores_that_are_shifted_or_summed_otherwise_are_not_attention() -> None:
+    for between in (cn.Affine(0.5, 1.0), cn.Softmax(1)):
+        nodes = {
+            "keys": (cn.Permute((0, 1, 3, 2)), "input"),
+            "scores": (cn.MatMul(), "input", "keys"),
+            "between": (between, "scores"),
+            "weights": (cn.Softmax(-1), "between"),
+            "means": (cn.MatMul(), "weights", "input"),
+        }
+        assert "MatMul" in leaves([cn.Graph(nodes)], (3, 5, 5))

@@ -26,8 +26,11 @@ def transpose(x, y):
             for i in range(0, whole_rows, WIDTH):
                 square = load(WIDTH, 1, source, at + i * columns + j, columns)
                 store(transposed(square), target, at + j * rows + i, rows)
-        for i in range(rows):
-            for j in range(whole_columns if i < whole_rows else 0, columns):
+        for i in range(whole_rows, rows):
+            for j in range(whole_columns):
+                target[at + j * rows + i] = source[at + i * columns + j]
+        for j in range(whole_columns, columns):
+            for i in range(rows):
                 target[at + j * rows + i] = source[at + i * columns + j]
 
 

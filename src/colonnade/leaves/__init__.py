@@ -12,7 +12,7 @@ from .. import layers
 from ..layers.base import Layer
 from ..layers.wiring import Wiring
 from ..tensor import Shape
-from . import dropout, local_response, matmul, prelu, rearrangement, resampling, wiring
+from . import dot_product_attention, dropout, local_response, matmul, prelu, rearrangement, resampling, wiring
 from .activation import NONE, CompiledActivation, activation_of
 from .attention import attention_leaves
 from .base import Leaf
@@ -47,6 +47,8 @@ def leaves_for(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, tra
         return attention_leaves(run[0], output)
     if rearranging := inputs and rearrangement.leaf_for(run, inputs[0]):
         return [rearranging]
+    if attention := dot_product_attention.leaf_for(run, inputs):
+        return [attention]
     leaf = _joined(run, inputs, output, training) or (_alone(run[0], inputs, output) if len(run) == 1 else None)
     return [leaf] if leaf else []
 
@@ -117,8 +119,8 @@ def _alone(layer: Layer, inputs: Sequence[Shape], output: Shape) -> Leaf | None:
         isinstance(layer, layers.InstanceNorm2d) and not layer.track_running_stats
     ):
         return CompiledGroupNorm(layer, shape[0]) if len(shape) in (1, 3) else None
-    if isinstance(layer, layers.Softmax | layers.LogSoftmax) and CompiledSoftmax.suits(layer, shape):
-        return CompiledSoftmax(layer)
+    if isinstance(layer, layers.Softmax | layers.LogSoftmax):
+        return CompiledSoftmax(layer, shape)
     return (
         dropout.leaf_for(layer)
         or prelu.leaf_for(layer, shape)

@@ -1,40 +1,76 @@
-"""Softmax and its logarithm over the channels, which lie last in memory."""
+"""Softmax and its logarithm along an axis."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import ClassVar
 
+from ..compiled.packing import transpose
 from ..compiled.softmax import log_softmax_backward, log_softmax_forward, softmax_backward, softmax_forward
 from ..layers.activation import Softmax
-from ..layers.base import Block, Bound, Layer
+from ..layers.base import Block, Bound, Direction, Scratch
 from ..layers.log_softmax import LogSoftmax
+from ..ops.layout import Array
 from ..tensor import Shape, Tensor
-from .base import Leaf, rows
+from .base import Leaf, plain
 
 
 class CompiledSoftmax(Leaf):
-    """Softmax, or its logarithm, over the axis that lies last in memory."""
+    """Softmax, or its logarithm, along an axis.
+
+    Rows that do not lie side by side, as those of an image do where the axis is not that of its channels, are turned
+    first, and turned back.
+
+    Args:
+        layer: The layer.
+        shape: One image's.
+    """
 
     reads: ClassVar[set[str]] = {"output"}
     in_place = True
 
-    def __init__(self, layer: Softmax | LogSoftmax) -> None:
+    def __init__(self, layer: Softmax | LogSoftmax, shape: Shape) -> None:
         self.stands_for = (layer,)
         logarithm = isinstance(layer, LogSoftmax)
         self.run = log_softmax_forward if logarithm else softmax_forward
         self.run_back = log_softmax_backward if logarithm else softmax_backward
+        axis = layer.dim % (len(shape) + 1) - 1
+        if len(shape) == 3:  # an image lies channels-last
+            shape, axis = (*shape[1:], shape[0]), (axis - 1) % 3
+        self.length, self.inner = shape[axis], math.prod(shape[axis + 1 :])
 
-    @staticmethod
-    def suits(layer: Layer, shape: Shape) -> bool:
-        """Whether the layer goes along the axis that lies last in memory, for one input of `shape`."""
-        if not isinstance(layer, Softmax | LogSoftmax):
-            return False
-        last = 1 if len(shape) == 3 else len(shape)
-        return layer.dim % (len(shape) + 1) == last
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        if self.inner == 1:
+            return {}
+        names = ("turned",) if direction == "forward" else ("turned", "grad")
+        return {name: Scratch((math.prod(shape) // self.length, self.length)) for name in names}
+
+    def _rows(self, x: Array) -> Array:
+        return plain(x).reshape(-1, self.length)
+
+    def _turn(self, x: Array, rows: Array) -> Bound:
+        """What writes the rows of a block's array side by side."""
+        return transpose, (plain(x).reshape(-1, self.length, self.inner), rows.reshape(-1, self.inner, self.length))
+
+    def _turn_back(self, rows: Array, x: Array) -> Bound:
+        return transpose, (rows.reshape(-1, self.inner, self.length), plain(x).reshape(-1, self.length, self.inner))
 
     def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
-        yield self.run, (rows(x.value), rows(y.value))
+        if self.inner == 1:
+            yield self.run, (self._rows(x.value), self._rows(y.value))
+            return
+        rows = block.scratch["turned"]
+        yield self._turn(x.value, rows)
+        yield self.run, (rows, rows)
+        yield self._turn_back(rows, y.value)
 
     def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
-        yield self.run_back, (rows(y.value), rows(y.grad), rows(x.grad))
+        if self.inner == 1:
+            yield self.run_back, (self._rows(y.value), self._rows(y.grad), self._rows(x.grad))
+            return
+        rows, grad = block.scratch["turned"], block.scratch["grad"]
+        yield self._turn(y.value, rows)
+        yield self._turn(y.grad, grad)
+        yield self.run_back, (rows, grad, grad)
+        yield self._turn_back(grad, x.grad)

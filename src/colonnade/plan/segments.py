@@ -195,6 +195,9 @@ def _first_wish(outline: Outline) -> Sequence[bool]:
 
 
 def _learning(calls: Sequence[Call]) -> list[Parameter]:
-    """The parameters whose gradients are added up block by block; a step with sums adds its own when they are in."""
-    steps = (call.step for call in calls if call.action == "backward" and not sums_of(call.step))
+    """The parameters whose gradients are added up block by block; a step with sums adds its own when they are in.
+
+    In the order of the steps, in which they mostly lie: what is folded is then few runs of numbers.
+    """
+    steps = (call.step for call in reversed(calls) if call.action == "backward" and not sums_of(call.step))
     return list(dict.fromkeys(parameter for step in steps for parameter in step.parameters if parameter.trainable))
