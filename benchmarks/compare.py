@@ -118,7 +118,12 @@ def furthest(a: Any, b: Any) -> float:
 
 
 def share_weights(task: Record, contenders: list[str], folder: str) -> Record:
-    """Write the weights that all will begin with, and the ONNX model if one is wanted; return where they are."""
+    """Write the weights that all will begin with, and the ONNX model if one is wanted; return where they are.
+
+    A file that is given has its own.
+    """
+    if "onnx" in task:
+        return {}
     files = {"weights": str(Path(folder, "weights.npz")), "onnx": str(Path(folder, "model.onnx"))}
     ours = "NumPy alone"  # their names are what the others know how to read
     ask_alone(ours, "prepare", **task, save=files["weights"], until="weights")

@@ -132,8 +132,16 @@ def amount(value: float, digits: int = 0) -> str:
 
 def parts(found: Record) -> dict[str, str]:
     """The parts of the page, as Markdown, by name."""
+    made = {"shipped": shipped_table(found)}
+    if "results" in found:
+        made |= measured_parts(found)
+    return {name: part for name, part in made.items() if part}
+
+
+def measured_parts(found: Record) -> dict[str, str]:
+    """Those of a run of compare.py."""
     results, others = Results(found["results"]), Results(found["others"])
-    made = {
+    return {
         "machine": introduction(found),
         "goals": goals_table(results),
         "training": speeds_table(results, "training", [*NAMES][:-1], "training, images/s"),
@@ -144,7 +152,6 @@ def parts(found: Record) -> dict[str, str]:
         "layers": layers_tables(found["layers"], found["speeds"]["peak_flops"]),
         "first minute": first_table(found),
     }
-    return {name: part for name, part in made.items() if part}
 
 
 def page(found: Record) -> str:
@@ -264,6 +271,25 @@ def layers_tables(layers: list[Record], peak: float) -> str:
     if times:
         made.append(table(["forward and backward, ms", "NumPy", "compiled", "PyTorch", "÷ PyTorch"], times))
     return "\n\n".join(made)
+
+
+def shipped_table(found: Record) -> str:
+    """Files that others made: milliseconds of one image, line or sound."""
+    results, rows = Results(found.get("shipped", [])), []
+    for net in results.networks:
+        record = results.records[net, "one image", "compiled"]
+        sizes = ", ".join("×".join(map(str, shape)) for shape, _ in record["feeds"].values())
+        ours, theirs = (results.seconds(net, "one image", name) for name in ("compiled", "onnxruntime"))
+        rows.append(
+            [f"{record['from']}: {net}", sizes, amount(ours * 1e3, 2), amount(theirs * 1e3, 2), ratio(ours / theirs)]
+        )
+    if not rows:
+        return ""
+    header = ["one image, ms", "inputs", "compiled", "ONNX Runtime", "ratio"]
+    return (
+        f"{found['date']}, {found['machine']['processor']}, {found['threads']} threads each. Load before: "
+        f"{found['load']:.1f}. `{found['command']}`\n\n{table(header, rows)}"
+    )
 
 
 def first_table(found: Record) -> str:

@@ -49,6 +49,11 @@ def found() -> dict[str, Any]:
         "results": results,
         "others": [record("resnet18", kind, name, 2.0) for kind in ("training", "inference") for name in contenders],
         "layers": [layer, other],
+        "shipped": [
+            record("net", "one image", name, seconds, 1)
+            | {"from": "package", "feeds": {"x": [[1, 3, 8, 8], "float32"]}}
+            for name, seconds in (("compiled", 0.003), ("onnxruntime", 0.002))
+        ],
         "imports": {"numpy": {"seconds": 0.1, "bytes": 1}, "colonnade": {"seconds": 0.02, "bytes": 1}},
         "installed_bytes": {"colonnade": 1e6},
         "first_steps": {"cold": 12.0, "warm": 0.5},
@@ -82,3 +87,17 @@ def test_a_layer_s_speed_stands_beside_the_peak(report: Any) -> None:
         *("0", "50", "–", "2", "0.25"),
     ]
     assert text.splitlines()[-1].split("|")[-2].strip() == "0.50"
+
+
+def test_shipped_files_fill_their_place_and_leave_the_others(report: Any) -> None:
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    alone = {key: value for key, value in found().items() if key not in ("results", "others", "layers", "first_steps")}
+    assert list(report.parts(alone)) == ["shipped"]
+    filled = report.fill(page, alone)
+    (row,) = [line for line in filled.splitlines() if line.startswith("| package: net ")]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["1×3×8×8", "3.00", "2.00", "1.50"]
+    others = "<!-- measured: goals -->"
+    assert (
+        filled.partition(others)[2].partition("<!-- end -->")[0]
+        == page.partition(others)[2].partition("<!-- end -->")[0]
+    )

@@ -162,6 +162,10 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.Erf(), (2, 3, 4)),
     (cn.Sin(), (2, 3)),
     (cn.Cos(), (2, 3)),
+    (cn.Atan(), (2, 3, 4)),
+    (cn.Sinh(), (2, 3)),
+    (cn.Cosh(), (7,)),
+    (cn.Asinh(), (2, 3, 4)),
     (cn.Softsign(), (2, 3, 4)),
     (cn.Power(2), (2, 3, 4)),
     (cn.Power(3), (7,)),
@@ -411,6 +415,24 @@ GRAPHS: dict[str, tuple[cn.Graph, tuple[int, ...]]] = {
         for layer in (cn.Equal, cn.Less, cn.LessEqual, cn.Greater, cn.GreaterEqual)
     },
     **{layer.__name__: (of_two(layer()), (2, 3)) for layer in (cn.LogicalAnd, cn.LogicalOr, cn.LogicalXor)},
+    "Tan": (cn.Graph({"small": (cn.Affine(0.4), "input"), "tan": (cn.Tan(), "small")}), (2, 3, 4)),
+    "Asin, Acos and Atanh": (
+        cn.Graph(
+            {
+                "tanh": (cn.Tanh(), "input"),
+                "inside": (cn.Affine(0.9), "tanh"),
+                "asin": (cn.Asin(), "inside"),
+                "acos": (cn.Acos(), "inside"),
+                "atanh": (cn.Atanh(), "inside"),
+                "y": (cn.Add(), "asin", "acos", "atanh"),
+            }
+        ),
+        (2, 3, 4),
+    ),
+    "Acosh": (
+        cn.Graph({"exp": (cn.Exp(), "input"), "above": (cn.Affine(1.0, 1.1), "exp"), "acosh": (cn.Acosh(), "above")}),
+        (2, 3),
+    ),
     "Log and Sqrt": (
         cn.Graph({"exp": (cn.Exp(), "input"), "sqrt": (cn.Sqrt(), "exp"), "log": (cn.Log(), "sqrt")}),
         (2, 3, 4),
@@ -484,11 +506,12 @@ def test_layer_keeps_the_contract_compiled(name: str) -> None:
 # Layers that run in NumPy between the compiled ones, wherever they stand in the table;
 # fmt: off
 IN_NUMPY = {
-    "AdaptiveMaxPool2d", "Amax", "Amin", "Bilinear", "Ceil", "Constant", "Cos", "CumSum", "Dequantize", "Div", "Equal",
+    "Acos", "Acosh", "AdaptiveMaxPool2d", "Amax", "Amin", "Asin", "Asinh", "Atan", "Atanh", "Bilinear", "Ceil",
+    "Constant", "Cos", "Cosh", "CumSum", "Dequantize", "Div", "Equal",
     "Floor", "Fmod", "Fold", "GRU", "Greater", "GreaterEqual", "GridSample", "Identity", "InstanceNorm1d", "LSTM",
     "Less", "LessEqual", "LogSumExp", "LogicalAnd", "LogicalNot", "LogicalOr", "LogicalXor", "Maximum", "Mean",
     "Minimum", "OneHot", "Pow", "Power", "Prod", "RMSNorm", "RNN", "Remainder", "RoiAlign", "Round", "ScatterAlongDim",
-    "Sign", "Sin", "Sub", "Sum", "TakeAlongDim", "Tril", "Triu", "Trunc", "Unfold", "Where",
+    "Sign", "Sin", "Sinh", "Sub", "Sum", "TakeAlongDim", "Tan", "Tril", "Triu", "Trunc", "Unfold", "Where",
 }
 # fmt: on
 # and those that do so as they are made or on some shapes alone.

@@ -19,9 +19,10 @@ PUBLIC = {
     # Layers of several inputs, and what wires them
     "Add", "Concat", "Constant", "Div", "Equal", "Graph", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
     "LogicalOr", "LogicalXor", "MatMul", "Maximum", "Minimum", "Mul", "Pow", "Sub", "Where", "Fmod", "GridSample",
-    "Remainder", "RoiAlign", "ScatterAlongDim", "TakeAlongDim",
+    "NonMaxSuppression", "Remainder", "RoiAlign", "ScatterAlongDim", "TakeAlongDim",
     # Layers that networks from elsewhere are put together from
-    "Abs", "Affine", "Amax", "Amin", "Argmax", "Argmin", "CELU", "Ceil", "Cos", "Dequantize", "Erf", "Exp", "Expand",
+    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cosh", "Sinh", "Tan",
+    "Affine", "Amax", "Amin", "Argmax", "Argmin", "CELU", "Ceil", "Cos", "Dequantize", "Erf", "Exp", "Expand",
     "Floor", "IndexSelect", "LocalResponseNorm", "Log", "LogSumExp", "LogicalNot", "Mean", "Pad", "Power", "Prod",
     "Quantize", "Reciprocal", "Reshape", "Resize", "Round", "Sign", "Sin", "Slice", "Softsign", "Sqrt", "Sum",
     "Threshold", "Tile", "Trunc", "CumSum", "OneHot", "TopKIndices", "Tril", "Triu",

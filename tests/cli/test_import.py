@@ -11,6 +11,7 @@ from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import colonnade as cn
 from colonnade.cli.main import main
@@ -183,3 +184,36 @@ def test_summary_profile_explain_and_evaluate_take_a_file_that_leaves_sizes_open
     assert main(["evaluate", str(path), "--json"]) == 0
     out = ["--out", str(tmp_path / "out")]
     assert main(["explain", str(path), str(tmp_path / "a.png"), *out]) == 0
+
+
+@pytest.mark.parametrize("command", ["summary", "profile", "import", "export", "predict", "explain", "evaluate"])
+def test_every_command_follows_links_to_the_data_of_a_file_where_it_is_asked_to(
+    here: Run, files: tuple[Path, Path], tmp_path: Path, command: str
+) -> None:
+    import onnx
+
+    stored = tmp_path / "stored"
+    stored.mkdir()
+    onnx.save_model(
+        onnx.load(files[1]), stored / "model.onnx", save_as_external_data=True, location="model.data", size_threshold=0
+    )
+    model = tmp_path / "model.onnx"
+    model.write_bytes((stored / "model.onnx").read_bytes())
+    (tmp_path / "model.data").symlink_to(stored / "model.data")
+    picture = tmp_path / "picture.png"
+    Image.new("L", (28, 28)).save(picture)
+    more: dict[str, list[object]] = {
+        "import": [tmp_path / "out.safetensors"],
+        "export": [tmp_path / "out.onnx"],
+        "predict": [picture],
+        "explain": [picture, "--out", tmp_path / "explained"],
+        "profile": ["--batch-size", 1, "--steps", 1],
+        "evaluate": ["--input", "1,28,28"],
+    }
+    words = [command, model, *more.get(command, [])]
+    refused = here(*words)
+    assert refused.returncode == 2
+    assert "is a link: allow_links=True follows it" in refused.stderr
+    done = here(*words, "--allow-links")
+    assert "is a link" not in done.stderr
+    assert done.returncode == 0 or command == "evaluate", done.stderr  # whose data are of other classes

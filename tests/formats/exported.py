@@ -76,6 +76,18 @@ def sampled(layer: Any) -> cn.Graph:
     return cn.Graph({**nodes, "y": (layer, "input", "grid")})
 
 
+def detecting(layer: Any) -> cn.Graph:
+    """A layer of boxes and scores, made of rows of four numbers and two scores."""
+    return cn.Graph(
+        {
+            "boxes": (cn.Slice(2, 0, 4), "input"),
+            "cut": (cn.Slice(2, 4, 6), "input"),
+            "scores": (cn.Permute((0, 2, 1)), "cut"),
+            "y": (layer, "boxes", "scores"),
+        }
+    )
+
+
 GRIDS = [
     *(("linear", padding, align) for padding in ("zeros", "border", "reflection") for align in (False, True)),
     ("nearest", "zeros", False),
@@ -133,11 +145,15 @@ MORE: list[tuple[Any, Shape]] = [
     (cn.Triu(), (3, 4)),
     *((of_two(layer), (2, 3)) for layer in (cn.Remainder(), cn.Fmod())),
     *((sampled(cn.GridSample(*how)), (3, 4, 5)) for how in GRIDS),
+    (detecting(cn.NonMaxSuppression(3, 0.2, -0.5)), (7, 6)),
+    (detecting(cn.NonMaxSuppression(9, 0.1)), (5, 6)),
     (with_places(cn.TakeAlongDim(2)), (2, 3, 4)),
     *((with_places(cn.ScatterAlongDim(2, reduce)), (2, 3, 4)) for reduce in ("none", "add", "mul", "max", "min")),
     (cn.Graph({"box": (cn.Constant((2, 4)),), "y": (cn.RoiAlign((2, 3), 0.5, 2, False), "input", "box")}), (3, 4, 5)),
     (cn.Graph({"box": (cn.Constant((2, 4)),), "y": (cn.RoiAlign(2), "input", "box")}), (3, 4, 5)),
     (Chain([cn.Abs(), cn.Log(), cn.Sqrt()]), (2, 3)),  # NaN where the logarithm is negative
+    (Chain([cn.Tanh(), cn.Asin(), cn.Sin(), cn.Acos(), cn.Affine(0.3), cn.Atanh(), cn.Tan()]), (2, 3)),
+    (Chain([cn.Cosh(), cn.Affine(1.0, 0.5), cn.Acosh(), cn.Sinh(), cn.Asinh(), cn.Atan()]), (2, 3)),
     *((of_two(layer), (2, 3)) for layer in (cn.Sub(), cn.Div(), cn.Pow(), cn.Maximum(), cn.Minimum(), cn.Concat(-1))),
     *((of_two(layer), (2, 3)) for layer in (cn.Equal(), cn.Less(), cn.LessEqual(), cn.Greater(), cn.GreaterEqual())),
     *((of_two(layer), (2, 3)) for layer in (cn.LogicalAnd(), cn.LogicalOr(), cn.LogicalXor())),

@@ -12,7 +12,17 @@ import pytest
 import colonnade as cn
 from colonnade.composites import describe
 from colonnade.composites.construction import KNOWN
-from tests.formats.exported import Shape, batch, named, numbers, of_two, sampled, with_other_numbers, with_places
+from tests.formats.exported import (
+    Shape,
+    batch,
+    detecting,
+    named,
+    numbers,
+    of_two,
+    sampled,
+    with_other_numbers,
+    with_places,
+)
 
 # Each layer with arguments that are none of its defaults; together the rows of a layer cover all that it keeps.
 ROWS: list[tuple[Any, Shape]] = [
@@ -120,6 +130,7 @@ ROWS: list[tuple[Any, Shape]] = [
     (cn.ScatterAlongDim(2, "add"), ()),
     (cn.GridSample("cubic", "border", True), (3, 4, 5)),
     (cn.RoiAlign((2, 3), 0.5, 2, False), (3, 4, 5)),
+    (cn.NonMaxSuppression(3, 0.4, 0.2, True), (5, 6)),
     *((getattr(cn, kind)(stretch=True), ()) for kind in ("Equal", "Less", "LessEqual", "Greater", "GreaterEqual")),
     *((getattr(cn, kind)(stretch=True), ()) for kind in ("LogicalAnd", "LogicalOr", "LogicalXor")),
     (cn.Where(stretch=True), ()),
@@ -139,6 +150,8 @@ def model_of(layer: Any, shape: Shape) -> cn.Model:
         body = sampled(layer)
     elif isinstance(layer, cn.RoiAlign):
         body = cn.Graph({"box": (cn.Constant((2, 4)),), "both": (layer, "input", "box")})
+    elif isinstance(layer, cn.NonMaxSuppression):
+        body = detecting(layer)
     elif isinstance(layer, cn.OneHot):
         body = [cn.Sign(), layer]
     elif isinstance(layer, cn.Where):

@@ -24,6 +24,12 @@ def weights(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
+def branch(operator: str) -> Any:
+    """A graph within the graph, of one operator on x."""
+    made = onnx.helper.make_tensor_value_info(f"{operator}_out", 1, None)
+    return onnx.helper.make_graph([op(operator, "x", f"{operator}_out")], operator, [], [made])
+
+
 WHOLE = [np.random.default_rng(0).integers(-100, 100, shape).astype(np.int8) for shape in ((6, 4), (3, 4, 3, 2))]
 W, B = weights(6, 4, 3, 2), weights(6)
 GROUPED = weights(4, 1, 3, 3)
@@ -440,6 +446,97 @@ CASES: dict[str, Any] = {
     ),
     "Tile": graph(op("Tile", "x t"), ("N", 4, 3), t=[1, 2, 3]),
     "Expand": graph(op("Expand", "x t"), ("N", 1, 3), t=[1, 4, 3]),
+    # Functions
+    **{
+        kind: graph([op("Tanh", "x", "t"), op("Mul", "t c", "s"), op(kind, "s")], ("N", 5), c=0.9)
+        for kind in ("Acos", "Asin", "Asinh", "Atan", "Atanh", "Cosh", "Sinh", "Tan")
+    },
+    "Acosh": graph([op("Exp", "x", "e"), op("Add", "e c", "s"), op("Acosh", "s")], ("N", 5), c=1.0),
+    "Shrink": graph(op("Shrink", "x", bias=0.2, lambd=0.4), ("N", 5)),
+    "IsNaN": graph([op("Log", "x", "l"), op("IsNaN", "l", "n"), op("Cast", "n", to=1)], ("N", 5)),
+    **{
+        f"IsInf, {low} and {high}": graph(
+            [
+                op("Floor", "x", "f"),
+                op("Div", "x f", "d"),
+                op("IsInf", "d", "i", detect_negative=low, detect_positive=high),
+            ]
+            + [op("Cast", "i", to=1)],
+            ("N", 7),
+        )
+        for low, high in ((1, 1), (0, 1), (1, 0), (0, 0))
+    },
+    "CumProd": graph(op("CumProd", "x a", exclusive=1), ("N", 4, 3), opset=26, a=np.array(1)),
+    # Norms of windows
+    "LpPool": graph(op("LpPool", "x", kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 0, 1]), IMAGE),
+    "LpPool of third powers": graph(op("LpPool", "x", kernel_shape=[3, 2], p=3), IMAGE),
+    "LpPool with gaps": graph(op("LpPool", "x", kernel_shape=[2, 2], dilations=[2, 3], p=1), IMAGE),
+    "LpPool along sequences": graph(op("LpPool", "x", kernel_shape=[3], auto_pad="SAME_LOWER"), ("N", 4, 9)),
+    "GlobalLpPool": graph(op("GlobalLpPool", "x", p=3), IMAGE),
+    # Spectra
+    "DFT": graph(op("DFT", "x - a"), ("N", 4, 7, 1), a=np.array(2)),
+    "DFT of complex numbers, longer": graph(op("DFT", "x n a"), ("N", 7, 3, 2), n=np.array(9), a=np.array(1)),
+    "DFT, shorter and half": graph(op("DFT", "x n a", onesided=1), ("N", 9, 1), n=np.array(6), a=np.array(1)),
+    "DFT back": graph(op("DFT", "x - a", inverse=1), ("N", 6, 2), a=np.array(1)),
+    "DFT of opset 17": graph(op("DFT", "x", axis=1, onesided=1), ("N", 8, 1), opset=17),
+    "STFT": graph(op("STFT", "x s w l"), ("N", 20, 1), s=np.array(4), w=weights(8), l=np.array(8)),
+    "STFT without a window": graph(op("STFT", "x s - l", onesided=0), ("N", 19, 1), s=np.array(5), l=np.array(7)),
+    "STFT with a window that is made": graph(
+        [op("HannWindow", "n", "w"), op("STFT", "x s w n")], ("N", 40, 1), n=np.array(16), s=np.array(8)
+    ),
+    **{
+        f"{kind}, periodic {periodic}": graph(
+            [op(kind, "n", "w", periodic=periodic), op("Mul", "x w")], ("N", 9), n=np.array(9)
+        )
+        for kind in ("HannWindow", "HammingWindow", "BlackmanWindow")
+        for periodic in (0, 1)
+    },
+    "Bands of the mel scale": graph(
+        [op("MelWeightMatrix", "b n r low high", "m"), op("MatMul", "x m")],
+        ("N", 3, 33),
+        b=np.array(8),
+        n=np.array(64),
+        r=np.array(8000),
+        low=50.0,
+        high=3500.0,
+    ),
+    # Images and their columns
+    "CenterCropPad": graph(op("CenterCropPad", "x s", axes=[-2, 3]), IMAGE, s=[4, 9]),
+    "CenterCropPad by the shape of images": graph(
+        [op("Shape", "x", "a"), op("Slice", "a z e", "n"), op("Concat", "n s", "sizes", axis=0)]
+        + [op("CenterCropPad", "x sizes")],
+        IMAGE,
+        z=[0],
+        e=[1],
+        s=[6, 3, 9],
+    ),
+    "Col2Im": graph(op("Col2Im", "x s k", pads=[1, 0, 1, 0], strides=[2, 1]), ("N", 8, 15), s=[5, 5], k=[2, 1]),
+    "Col2Im with unequal borders": graph(
+        op("Col2Im", "x s k", pads=[1, 0, 0, 2], dilations=[1, 2]), ("N", 12, 20), s=[5, 5], k=[3, 2]
+    ),
+    "AffineGrid": graph(op("AffineGrid", "x s"), (1, 2, 3), s=[1, 3, 4, 5]),
+    "AffineGrid from corner to corner": graph(op("AffineGrid", "x s", align_corners=1), (1, 2, 3), s=[1, 3, 4, 5]),
+    "ReverseSequence": graph(
+        [op("ReduceMax", "x a", "m", keepdims=0), op("Abs", "m", "p"), op("Ceil", "p", "c"), op("Cast", "c", "l", to=7)]
+        + [op("ReverseSequence", "x l", batch_axis=0, time_axis=1)],
+        ("N", 7, 2),
+        a=[1, 2],
+    ),
+    "BitShift": graph(
+        [op("Mul", "x c", "m"), op("Abs", "m", "p"), op("Cast", "p", "i", to=13)]
+        + [op("BitShift", "i two", "r", direction="RIGHT"), op("BitShift", "r two", "l", direction="LEFT")]
+        + [op("Cast", "l", to=1)],
+        ("N", 5),
+        c=100.0,
+        two=np.array(2, np.uint64),
+    ),
+    # What each image decides
+    "If of the images": graph(
+        [op("ReduceMax", "x", "m", keepdims=0), op("Greater", "m c", "g")]
+        + [op("If", "g", then_branch=branch("Exp"), else_branch=branch("Neg"))],
+        (1, 5),
+        c=0.9,
+    ),
     # Norms
     "LayerNormalization": graph(op("LayerNormalization", "x s b"), ("N", 4, 6), s=weights(6), b=weights(6)),
     "LayerNormalization of pixels' channels": graph(
@@ -547,7 +644,25 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "unknown": (
         graph(op("NonZero", "x"), ("N", 5)),
-        r"node 'NonZero_y', operator NonZero of opset 20 can't be run: there is no layer for it\.",
+        r"node 'NonZero_y', operator NonZero of opset 20 can't be run: how much it puts out depends on the numbers",
+    ),
+    "a number of places": (graph(op("Unique", "x"), ("N", 5)), "Unique of opset 20 can't be run: how much it puts out"),
+    "places that are computed": (
+        graph([op("Greater", "x c", "g"), op("Compress", "x g", axis=1)], ("N", 5), c=0.1),
+        "Compress of opset 20 can't be run: how much it keeps depends on the numbers of an image",
+    ),
+    "an operator unknown": (
+        graph(op("Det", "x"), ("N", 3, 3)),
+        "Det of opset 20 can't be run: there is no layer for it",
+    ),
+    "branches of other shapes": (
+        graph(
+            [op("ReduceMax", "x", "m", keepdims=0), op("Greater", "m c", "g")]
+            + [op("If", "g", then_branch=branch("Exp"), else_branch=branch("Flatten"))],
+            (1, 5, 2),
+            c=0.9,
+        ),
+        r"which branch it takes is computed from the images, and they make \(1 · batch, 5, 2\) and \(1 · batch, 10\)\.",
     ),
     "domain": (
         graph(

@@ -222,6 +222,14 @@ CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
         (2, 3, 4),
     ),
     "threshold": (lambda x: functional.threshold(x, 0.1, -2.0), (3, 4)),
+    "of a circle": (
+        lambda x: torch.tan(x) + torch.atan(x) + (x.tanh() * 0.9).asin() + torch.arccos(x.sin() * 0.9),
+        (3, 4),
+    ),
+    "of a hyperbola": (
+        lambda x: x.sinh() + torch.cosh(x) + x.arcsinh() + torch.acosh(x.cosh() + 0.5) + (x.tanh() * 0.9).atanh(),
+        (3, 4),
+    ),
     "softmax": (lambda x: functional.softmax(x, dim=1) + torch.log_softmax(x, -1) + x.softmax(2), (3, 4)),
     "max pool": (
         lambda x: functional.max_pool2d(x, 2, padding=1) + functional.max_pool2d(x, 3, 2, 1, ceil_mode=True),

@@ -91,6 +91,8 @@ ELEMENTWISE: dict[str, Draw] = {
     "Erf": lambda d, s: cn.Erf(),
     "Sin": lambda d, s: cn.Sin(),
     "Cos": lambda d, s: cn.Cos(),
+    "Atan": lambda d, s: cn.Atan(),
+    "Asinh": lambda d, s: cn.Asinh(),
     "Threshold": lambda d, s: cn.Threshold(d.real(-0.5, 0.5), d.real(-1, 1)),
     "Dropout": lambda d, s: cn.Dropout(d.pick([0.0, 0.0, 0.0, 0.4, 1.0])),
     "PReLU": lambda d, s: cn.PReLU(d.pick([1, s[0]])),

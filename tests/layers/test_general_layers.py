@@ -15,6 +15,7 @@ from colonnade.errors import ArgumentError, ShapeError, StateError
 Array = np.ndarray[Any, Any]
 X = np.random.default_rng(0).normal(size=(3, 4, 5, 6))  # (n, c, h, w)
 POSITIVE = np.abs(X) + 0.1
+INSIDE = np.tanh(X)
 
 
 def run(layer: Any, x: Array) -> Array:
@@ -38,6 +39,15 @@ FUNCTIONS: list[tuple[Any, Callable[[Array], Array], Array]] = [
     (cn.Erf(), erf, 3 * X),
     (cn.Sin(), np.sin, X),
     (cn.Cos(), np.cos, X),
+    (cn.Tan(), np.tan, X),
+    (cn.Asin(), np.arcsin, INSIDE),
+    (cn.Acos(), np.arccos, INSIDE),
+    (cn.Atan(), np.arctan, 3 * X),
+    (cn.Sinh(), np.sinh, X),
+    (cn.Cosh(), np.cosh, X),
+    (cn.Asinh(), np.arcsinh, 3 * X),
+    (cn.Acosh(), np.arccosh, 1 + POSITIVE),
+    (cn.Atanh(), np.arctanh, INSIDE),
     (cn.Softsign(), lambda x: x / (1 + np.abs(x)), X),
     (cn.Power(2), lambda x: x**2, X),
     (cn.Power(0.5), np.sqrt, POSITIVE),

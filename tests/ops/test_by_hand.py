@@ -45,6 +45,7 @@ from colonnade.ops import (
     sequence_pooling,
     softmax,
     standardization,
+    trigonometric,
     unfolding,
 )
 from colonnade.ops.sequence import Stride1d
@@ -98,6 +99,7 @@ def without(forward: Any, backward: Any, torch_: Any, x: Array) -> Case:
     return Case(forward, lambda x, y, g: [backward(g)], torch_, (x,))
 
 
+INSIDE = np.linspace(-0.9, 0.9, 12).reshape(3, 4)  # of what asin, acos and atanh take
 UNFOLDED = Window((3, 2), (2, 3), (1, 1, 2, 2), (1, 2))
 W, PADDED, STRIDED = Window((3, 2)), Window((3, 3), (1, 1), (1, 1, 1, 1)), Window((3, 3), (2, 2), (1, 1, 1, 1), (2, 1))
 S = Stride1d(3, 2, 1, 1, 2)
@@ -339,8 +341,17 @@ CASES = {
         functions.power_forward, functions.power_backward, lambda x: x**2.5, numbers(3, 4, least=0.1), 2.5
     ),
     "erf": of_input(functions.erf_forward, functions.erf_backward, torch.erf),
-    "sin": of_input(functions.sin_forward, functions.sin_backward, torch.sin),
-    "cos": of_input(functions.cos_forward, functions.cos_backward, torch.cos),
+    "sin": of_input(trigonometric.sin_forward, trigonometric.sin_backward, torch.sin),
+    "cos": of_input(trigonometric.cos_forward, trigonometric.cos_backward, torch.cos),
+    "tan": of_output(trigonometric.tan_forward, trigonometric.tan_backward, torch.tan),
+    "asin": of_input(trigonometric.asin_forward, trigonometric.asin_backward, torch.asin, INSIDE),
+    "acos": of_input(trigonometric.acos_forward, trigonometric.acos_backward, torch.acos, INSIDE),
+    "atan": of_input(trigonometric.atan_forward, trigonometric.atan_backward, torch.atan),
+    "sinh": of_input(trigonometric.sinh_forward, trigonometric.sinh_backward, torch.sinh),
+    "cosh": of_input(trigonometric.cosh_forward, trigonometric.cosh_backward, torch.cosh),
+    "asinh": of_input(trigonometric.asinh_forward, trigonometric.asinh_backward, torch.asinh),
+    "acosh": of_input(trigonometric.acosh_forward, trigonometric.acosh_backward, torch.acosh, numbers(3, 4, least=1.1)),
+    "atanh": of_input(trigonometric.atanh_forward, trigonometric.atanh_backward, torch.atanh, INSIDE),
     "softsign": of_output(functions.softsign_forward, functions.softsign_backward, functional.softsign),
     "softmax": of_output(softmax.softmax_forward, softmax.softmax_backward, lambda x: torch.softmax(x, 1)),
     "log_softmax": of_output(

@@ -229,6 +229,7 @@ CASES: dict[str, Callable[[Any], Case]] = {
     **{
         name: elementwise(getattr(cn, name.title()))
         for name in ("abs", "exp", "log", "sqrt", "reciprocal", "erf", "sin", "cos", "sign", "floor", "ceil", "trunc")
+        + ("tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh")
     },
     "round": rounded,
     "sigmoid": elementwise(cn.Sigmoid),
@@ -351,7 +352,7 @@ REFUSED: dict[str, str] = {
     "add": "empty option",
     "mul": "empty",
     "sub": "empty option",
-    "cos": "empty",
+    **dict.fromkeys(("cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh"), "empty"),
     "div no_rounding_mode": "empty",
     "div trunc_rounding": "option",
     "div floor_rounding": "option",

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from .options import Image, ModelFile, image_shape, say
+from .options import AllowLinks, Image, ModelFile, image_shape, say
 
 
 def export(
     model: ModelFile,
     out: Annotated[Path, typer.Argument(metavar="OUT.onnx", show_default=False, help="The file to write.")],
     image: Image = None,
+    allow_links: AllowLinks = False,
     opset: Annotated[int, typer.Option("--opset", metavar="N", help="The version of ONNX's operators.")] = 18,
     normalization: Annotated[
         bool, typer.Option("--normalization", help="Let the graph normalise: it then takes pixels divided by 255.")
@@ -23,7 +24,7 @@ def export(
     from ..errors import ArgumentError
     from ..formats import export_onnx, load
 
-    net = load(model, image_shape(image))
+    net = load(model, image_shape(image), allow_links=allow_links)
     if net.input_shape is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
     export_onnx(net, out, opset=opset, normalization=normalization)
@@ -34,6 +35,7 @@ def import_(
     source: Annotated[Path, typer.Argument(metavar="IN.onnx", show_default=False, help="An ONNX file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.safetensors", show_default=False, help="The file to write.")],
     image: Image = None,
+    allow_links: AllowLinks = False,
 ) -> None:
     """Write the network of an ONNX file as a model of ours, which needs no ONNX any more."""
     from ..errors import ArgumentError
@@ -41,7 +43,7 @@ def import_(
 
     if out.suffix.lower() != ".safetensors":
         raise ArgumentError(f"{out}: the name of a model must end in .safetensors.")
-    net = load(source, input_shape=image_shape(image))
+    net = load(source, input_shape=image_shape(image), allow_links=allow_links)
     if net.input_shape is None:
         raise ArgumentError(f"{source}: the file leaves sizes open: say how large an image is, --input C,H,W.")
     net.save(out)

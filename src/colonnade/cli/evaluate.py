@@ -11,6 +11,7 @@ from rich.cells import cell_len
 
 from ..printable import LONGEST_MESSAGE, printable
 from .options import (
+    AllowLinks,
     AsJson,
     BatchSize,
     Compiled,
@@ -47,6 +48,7 @@ def evaluate(
         typer.Option("--part", show_default="held out; all of a folder without parts", help="What is tested on."),
     ] = None,
     image: Image = None,
+    allow_links: AllowLinks = False,
     batch_size: BatchSize = 256,
     threads: Threads = None,
     compiled: Compiled = None,
@@ -64,7 +66,7 @@ def evaluate(
 
     set_threads(threads)
     set_compiled(compiled)
-    net = load_model(model, image_shape(image))
+    net = load_model(model, image_shape(image), allow_links=allow_links)
     reading = _size(net.input_shape or net.open_shape)
     if data is None and (own := data_of_run(model, NAMES)) is not None:
         data, part = own.name, part or "val"

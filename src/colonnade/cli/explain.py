@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, Compiled, Image, ModelFile, Threads, image_shape, say, set_compiled, set_threads
+from .options import (
+    AllowLinks,
+    AsJson,
+    Compiled,
+    Image,
+    ModelFile,
+    Threads,
+    image_shape,
+    say,
+    set_compiled,
+    set_threads,
+)
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -35,6 +46,7 @@ def explain(
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the pictures go.")] = Path("explained"),
     size: Image = None,
+    allow_links: AllowLinks = False,
     threads: Threads = None,
     compiled: Compiled = None,
     as_json: AsJson = False,
@@ -55,7 +67,7 @@ def explain(
 
     set_threads(threads)
     set_compiled(compiled)
-    net = load(model, image_shape(size))
+    net = load(model, image_shape(size), allow_links=allow_links)
     if (shape := net.input_shape or net.open_shape) is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
     batch = read_images([image], shape)

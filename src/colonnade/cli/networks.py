@@ -36,8 +36,10 @@ def network(name: str) -> Maker:
     raise ArgumentError(f"There is no model {name!r}: {hint}")
 
 
-def model_or_network(name: str, input_shape: tuple[int, ...] | None) -> Model:
+def model_or_network(name: str, input_shape: tuple[int, ...] | None, allow_links: bool = False) -> Model:
     """The model in a file of that name, or else the network of the zoo, made for images of that shape.
+
+    Data of an ONNX file may lie behind links with `allow_links` alone.
 
     Raises:
         ArgumentError: There is neither.
@@ -45,5 +47,5 @@ def model_or_network(name: str, input_shape: tuple[int, ...] | None) -> Model:
     from ..formats import load
 
     if name not in networks() and Path(name).exists():
-        return load(name, input_shape)
+        return load(name, input_shape, allow_links=allow_links)
     return network(name)(**({} if input_shape is None else {"input_shape": input_shape}))

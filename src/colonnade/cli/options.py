@@ -33,6 +33,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 Image = Annotated[
     str | None, typer.Option("--input", metavar="C,H,W", help="The size of an image; by default the model's.")
 ]
+AllowLinks = Annotated[
+    bool,
+    typer.Option("--allow-links", help="Follow links from an ONNX file to its data, as in the cache of a download."),
+]
 ModelOrName = Annotated[
     str,
     typer.Argument(

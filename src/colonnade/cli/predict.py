@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import AsJson, Compiled, Image, ModelFile, Threads, image_shape, say, set_compiled, set_threads
+from .options import (
+    AllowLinks,
+    AsJson,
+    Compiled,
+    Image,
+    ModelFile,
+    Threads,
+    image_shape,
+    say,
+    set_compiled,
+    set_threads,
+)
 
 if TYPE_CHECKING:
     from ..classification import Classification
@@ -36,6 +47,7 @@ def predict(
         typer.Option("--jsonl", metavar="FILE", help="Write a JSON object in a line for each image; - likewise."),
     ] = None,
     image: Image = None,
+    allow_links: AllowLinks = False,
     threads: Threads = None,
     compiled: Compiled = None,
     as_json: AsJson = False,
@@ -52,7 +64,7 @@ def predict(
         raise typer.BadParameter("expected one of --csv, --jsonl and --json.", param_hint="'--csv'")
     set_threads(threads)
     set_compiled(compiled)
-    net = load(model, image_shape(image))
+    net = load(model, image_shape(image), allow_links=allow_links)
     shape = classification.taken("predict", net)
     sources, named = _sources(images)
     broken = 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, BatchSize, Compiled, DataDir, Image, ModelOrName, image_shape, set_compiled
+from .options import AllowLinks, AsJson, BatchSize, Compiled, DataDir, Image, ModelOrName, image_shape, set_compiled
 
 if TYPE_CHECKING:
     from ..profiling import Profile
@@ -21,6 +21,7 @@ BOLD = 3  # so many of the slowest layers stand out
 def profile(
     model: ModelOrName,
     image: Image = None,
+    allow_links: AllowLinks = False,
     batch_size: BatchSize = 128,
     data: Annotated[
         str | None,
@@ -52,7 +53,7 @@ def profile(
     shape = image_shape(image)
     if images is not None:
         shape = shape or images.input_shape
-    net = model_or_network(model, shape)
+    net = model_or_network(model, shape, allow_links)
     shape = shape or net.built_shape
     if shape is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")

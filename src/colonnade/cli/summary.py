@@ -6,12 +6,13 @@ import json
 
 import typer
 
-from .options import AsJson, BatchSize, Compiled, Image, ModelOrName, image_shape, set_compiled
+from .options import AllowLinks, AsJson, BatchSize, Compiled, Image, ModelOrName, image_shape, set_compiled
 
 
 def summary(
     model: ModelOrName,
     image: Image = None,
+    allow_links: AllowLinks = False,
     batch_size: BatchSize = 1,
     compiled: Compiled = None,
     as_json: AsJson = False,
@@ -21,7 +22,7 @@ def summary(
 
     set_compiled(compiled)
     shape = image_shape(image)
-    net = model_or_network(model, shape)
+    net = model_or_network(model, shape, allow_links)
     if as_json:
         typer.echo(json.dumps({"model": model, **net.table(shape, batch_size)}))
     else:

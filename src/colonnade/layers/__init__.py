@@ -12,6 +12,7 @@ from .comparison import Equal, Greater, GreaterEqual, Less, LessEqual, LogicalAn
 from .convolution import Conv2d
 from .cumulative import CumSum
 from .dense import Dense
+from .detection import NonMaxSuppression
 from .dropout import Dropout
 from .embedding import Embedding
 from .functions import (
@@ -19,7 +20,6 @@ from .functions import (
     Abs,
     Affine,
     Ceil,
-    Cos,
     Erf,
     Exp,
     Floor,
@@ -29,7 +29,6 @@ from .functions import (
     Reciprocal,
     Round,
     Sign,
-    Sin,
     Softsign,
     Sqrt,
     Threshold,
@@ -56,11 +55,14 @@ from .sequence_pooling import AvgPool1d, MaxPool1d
 from .shape import Flatten, Identity, Permute, Reshape, Select, Unflatten
 from .standardization import GroupNorm, InstanceNorm1d, InstanceNorm2d, LayerNorm, LayerNorm2d
 from .transposed_convolution import ConvTranspose2d
+from .trigonometric import Acos, Acosh, Asin, Asinh, Atan, Atanh, Cos, Cosh, Sin, Sinh, Tan
 from .unfolding import Fold, Unfold
 from .wiring import Add, Concat, Constant, Mul
 
 __all__ = [
     "Abs",
+    "Acos",
+    "Acosh",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
     "Add",
@@ -69,6 +71,10 @@ __all__ = [
     "Amin",
     "Argmax",
     "Argmin",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
     "AvgPool1d",
     "AvgPool2d",
     "BatchNorm1d",
@@ -86,6 +92,7 @@ __all__ = [
     "Conv2d",
     "ConvTranspose2d",
     "Cos",
+    "Cosh",
     "CumSum",
     "Dense",
     "Dequantize",
@@ -139,6 +146,7 @@ __all__ = [
     "Mish",
     "Mul",
     "MultiheadAttention",
+    "NonMaxSuppression",
     "OneHot",
     "PReLU",
     "Pad",
@@ -171,6 +179,7 @@ __all__ = [
     "Sigmoid",
     "Sign",
     "Sin",
+    "Sinh",
     "Slice",
     "Softmax",
     "Softplus",
@@ -179,6 +188,7 @@ __all__ = [
     "Sub",
     "Sum",
     "TakeAlongDim",
+    "Tan",
     "Tanh",
     "Threshold",
     "Tile",

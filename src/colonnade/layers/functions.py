@@ -121,26 +121,6 @@ class Erf(Function):
     apply, derive = staticmethod(functions.erf_forward), staticmethod(functions.erf_backward)
 
 
-class Sin(Function):
-    """y = sin x, elementwise.
-
-    Shapes: any (n, ...), the output as the input.
-    """
-
-    arrays: ClassVar[dict[Direction, int]] = {"backward": 1}
-    apply, derive = staticmethod(functions.sin_forward), staticmethod(functions.sin_backward)
-
-
-class Cos(Function):
-    """y = cos x, elementwise.
-
-    Shapes: any (n, ...), the output as the input.
-    """
-
-    arrays: ClassVar[dict[Direction, int]] = {"backward": 1}
-    apply, derive = staticmethod(functions.cos_forward), staticmethod(functions.cos_backward)
-
-
 class Softsign(Function):
     """y = x / (1 + |x|), elementwise.
 

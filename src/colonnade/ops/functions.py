@@ -178,37 +178,6 @@ def erf_backward(x: Array, grad_y: Array, out: Array | None = None, density: Arr
     return np.multiply(grad_y, density, out=out)
 
 
-@silent
-def sin_forward(x: Array, out: Array | None = None) -> Array:
-    """y = sin x."""
-    (out,) = made(x, out)
-    return np.sin(x, out=out)
-
-
-@silent
-def sin_backward(x: Array, grad_y: Array, out: Array | None = None, slope: Array | None = None) -> Array:
-    """grad_x = cos x · grad_y. `slope` is scratch."""
-    out, slope = made(x, out, slope)
-    np.cos(x, out=slope)
-    return np.multiply(grad_y, slope, out=out)
-
-
-@silent
-def cos_forward(x: Array, out: Array | None = None) -> Array:
-    """y = cos x."""
-    (out,) = made(x, out)
-    return np.cos(x, out=out)
-
-
-@silent
-def cos_backward(x: Array, grad_y: Array, out: Array | None = None, slope: Array | None = None) -> Array:
-    """grad_x = −sin x · grad_y. `slope` is scratch."""
-    out, slope = made(x, out, slope)
-    np.sin(x, out=slope)
-    np.multiply(grad_y, slope, out=out)
-    return np.negative(out, out=out)
-
-
 def softsign_forward(x: Array, out: Array | None = None, size: Array | None = None) -> Array:
     """y = x / (1 + |x|). `size` is scratch."""
     out, size = made(x, out, size)

@@ -64,7 +64,10 @@ class Prepared(BackendRep):
         results = []
         for port in self.source.outputs:
             value = importer.values[port.name]
-            output = next(made) if isinstance(value, Images) else _numbers(value.array, importer.images)
+            if isinstance(value, Images):
+                output = _rows(next(made), value, value.node in importer.selections)
+            else:
+                output = _numbers(value.array, importer.images)
             with np.errstate(invalid="ignore", over="ignore"):
                 results.append(output.astype(port.dtype if port.stored is None else port.stored))
         return tuple(results)
@@ -80,6 +83,18 @@ def _outputs(model: Model, given: dict[str, Array], whole: bool) -> list[Array]:
     outputs = model(tuple(batches) if len(batches) > 1 else batches[0])
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     return [output[0] if whole else output for output in outputs]
+
+
+def _rows(output: Array, value: Images, selection: bool) -> Array:
+    """What has rows of each image, with those of all images in one list; of a selection those that there are."""
+    layout = value.layout
+    if layout.batch != 0 or output.ndim == layout.rank:
+        return output
+    rows = output.reshape(-1, *layout.sizes[1:])
+    if not selection:
+        return rows
+    rows[:, 0] = np.repeat(np.arange(len(output)), layout.sizes[0])
+    return rows[rows[:, 2] >= 0]
 
 
 def _numbers(array: Array, images: int | None) -> Array:

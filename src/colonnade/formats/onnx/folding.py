@@ -26,45 +26,22 @@ NUMBER_BYTES = 4
 
 BROADCASTING = {
     *("Add", "Sub", "Mul", "Div", "Pow", "Mod", "Max", "Min", "Mean", "Sum", "And", "Or", "Xor", "Where", "PRelu"),
-    *("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "BitwiseAnd", "BitwiseOr"),
+    *("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"),
+    *("BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor"),
 }
 # Operators whose outputs are no larger than their inputs together.
 SHRINKING = {
-    *("Abs", "Acos", "Asin", "Atan", "Cast", "CastLike", "Ceil", "Clip", "Cos", "CumSum", "Elu", "Erf", "Exp", "Floor"),
-    *(
-        "Gelu",
-        "HardSigmoid",
-        "HardSwish",
-        "IsInf",
-        "IsNaN",
-        "LeakyRelu",
-        "Log",
-        "LogSoftmax",
-        "Neg",
-        "Not",
-        "Reciprocal",
-    ),
-    *(
-        "Relu",
-        "Round",
-        "Selu",
-        "Sigmoid",
-        "Sign",
-        "Sin",
-        "Sinh",
-        "Softmax",
-        "Softplus",
-        "Softsign",
-        "Sqrt",
-        "Tan",
-        "Tanh",
-    ),
-    *("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd"),
-    *("ReduceSum", "ReduceSumSquare", "ArgMax", "ArgMin", "Trilu", "EyeLike", "Dropout", "Slice", "Split", "Transpose"),
-    *("DepthToSpace", "SpaceToDepth", "DequantizeLinear", "QuantizeLinear", "ScatterND", "ScatterElements", "Concat"),
-    *("LayerNormalization", "BatchNormalization", "InstanceNormalization", "GatherElements", "Size"),
+    *("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "CastLike", "Ceil", "Clip"),
+    *("Compress", "Cos", "Cosh", "CumProd", "CumSum", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish"),
+    *("IsInf", "IsNaN", "LeakyRelu", "Log", "LogSoftmax", "Neg", "Not", "Reciprocal", "Relu", "ReverseSequence"),
+    *("Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt", "Tan"),
+    *("Tanh", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin"),
+    *("ReduceProd", "ReduceSum", "ReduceSumSquare", "ArgMax", "ArgMin", "Trilu", "EyeLike", "Dropout", "Slice"),
+    *("Split", "Transpose", "DepthToSpace", "SpaceToDepth", "DequantizeLinear", "QuantizeLinear", "ScatterND"),
+    *("ScatterElements", "Concat", "LayerNormalization", "BatchNormalization", "InstanceNormalization"),
+    "GatherElements",
 }
-SIZED = {"Gather", "MatMul", "Gemm", "OneHot", "Pad", "Range", "Tile"}
+SIZED = {"Gather", "MatMul", "Gemm", "NonZero", "OneHot", "Pad", "Range", "Tile"}
 
 
 class Folding:
@@ -155,6 +132,8 @@ def _count(node: Node, arrays: list[Array | None]) -> int:
             return int(first.size // rows * given[1].size)
         case "MatMul" | "Gemm":
             return max(total, math.prod(shapes[0][:-1]) * math.prod(shapes[1])) if all(shapes) else total
+        case "NonZero":
+            return first.size * first.ndim
         case "OneHot":
             return first.size * int(given[1].ravel()[0])
         case "Range":
@@ -339,6 +318,7 @@ VIEWS: dict[str, Callable[..., Any]] = {
     "Identity": lambda node, x: x,
     "Reshape": _reshape,
     "Shape": lambda node, x: np.array(x.shape, np.int64)[node.attributes.get("start", 0) : node.attributes.get("end")],
+    "Size": lambda node, x: np.array(x.size, np.int64),
     "Slice": _slice,
     "Squeeze": _squeeze,
     "Transpose": _transpose,

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ...errors import ArgumentError
 from ...layers import Resize
+from ...ops.detection import non_max_suppression
 from ...ops.sampling import box_matrices
 
 
@@ -359,17 +360,31 @@ def _roi_align(x: Any, boxes: Any, output_size: Any, spatial_scale: float, sampl
     return torch.stack(images)
 
 
+def _non_max(x: Any, scores: Any, max_output: int, iou_threshold: float, score_threshold: float, centers: bool) -> Any:
+    """As torchvision's, which need not be there."""
+    kept = min(max_output, x.shape[1])
+    how = (kept, iou_threshold, score_threshold, centers)
+    return torch.as_tensor(non_max_suppression(x.detach().numpy(), scores.detach().numpy(), *how))
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "Abs": torch.abs,
+    "Acos": torch.acos,
+    "Acosh": torch.acosh,
     "Add": _several(torch.add),
     "Affine": lambda x, scale, shift: scale * x + shift,
     "Amax": lambda x, dim, keepdim: x.amax(_axes(x, dim), keepdim),
     "Amin": lambda x, dim, keepdim: x.amin(_axes(x, dim), keepdim),
     "Argmax": lambda x, dim, keepdim, select_last: _place_of(torch.argmax, x, dim, keepdim, select_last),
     "Argmin": lambda x, dim, keepdim, select_last: _place_of(torch.argmin, x, dim, keepdim, select_last),
+    "Asin": torch.asin,
+    "Asinh": torch.asinh,
+    "Atan": torch.atan,
+    "Atanh": torch.atanh,
     "Ceil": torch.ceil,
     "Concat": lambda *x, dim: torch.cat(x, dim),
     "Cos": torch.cos,
+    "Cosh": torch.cosh,
     "CumSum": _cumsum,
     "Dequantize": _dequantize,
     "Div": _several(torch.div),
@@ -396,6 +411,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Mean": lambda x, dim, keepdim: x.mean(_axes(x, dim), keepdim),
     "Minimum": _several(torch.minimum),
     "Mul": _several(torch.mul),
+    "NonMaxSuppression": _non_max,
     "OneHot": _one_hot,
     "Pad": lambda x, padding, mode, value: functional.pad(x, padding, mode, value if mode == "constant" else None),
     "Permute": lambda x, dims: x.permute(dims),
@@ -413,11 +429,13 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Select": lambda x, dim, index: x.select(dim, index),
     "Sign": torch.sign,
     "Sin": torch.sin,
+    "Sinh": torch.sinh,
     "Slice": lambda x, dim, start, end, step: _places(x, dim, range(x.shape[dim])[start:end:step]),
     "Sqrt": torch.sqrt,
     "Sub": _several(torch.sub),
     "Sum": lambda x, dim, keepdim: x.sum(_axes(x, dim), keepdim),
     "TakeAlongDim": lambda x, index, dim: torch.take_along_dim(x, _from_front(index, x.shape[dim]), dim),
+    "Tan": torch.tan,
     "Tile": lambda x, repeats: x.tile((1, *repeats)),
     "TopKIndices": lambda x, k, dim, largest: (-x if largest else x).argsort(dim, stable=True).narrow(dim, 0, k).to(x),
     "Tril": torch.tril,

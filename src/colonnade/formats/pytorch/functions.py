@@ -41,6 +41,11 @@ FUNCTIONS: dict[str, Convert] = {
     "_threshold": activation(layers.Threshold),
     "abs": alike(layers.Abs),
     "absolute": alike(layers.Abs),
+    **{
+        name: alike(layer)
+        for layer in (layers.Acos, layers.Acosh, layers.Asin, layers.Asinh, layers.Atan, layers.Atanh)
+        for name in (layer.__name__.lower(), layer.__name__.lower().replace("a", "arc", 1))
+    },
     "adaptive_avg_pool1d": calculations.adaptive_avg_pool1d,
     "adaptive_avg_pool2d": alike(layers.AdaptiveAvgPool2d),
     "adaptive_max_pool2d": calculations.adaptive_max_pool2d,
@@ -72,6 +77,7 @@ FUNCTIONS: dict[str, Convert] = {
     "conv2d": calculations.convolution(layers.Conv2d),
     "conv_transpose2d": calculations.conv_transpose2d,
     "cos": alike(layers.Cos),
+    "cosh": alike(layers.Cosh),
     "detach": axes.detach,
     "dim": axes.dim,
     "div": calculations.div,
@@ -171,6 +177,7 @@ FUNCTIONS: dict[str, Convert] = {
     "sign": alike(layers.Sign),
     "silu": activation(layers.SiLU),
     "sin": alike(layers.Sin),
+    "sinh": alike(layers.Sinh),
     "size": axes.size,
     "softmax": calculations.softmax,
     "softplus": alike(layers.Softplus),
@@ -187,6 +194,7 @@ FUNCTIONS: dict[str, Convert] = {
     "sum": calculations.reduction(layers.Sum),
     "swapaxes": axes.transpose,
     "swapdims": axes.transpose,
+    "tan": alike(layers.Tan),
     "tanh": alike(layers.Tanh),
     "threshold": activation(layers.Threshold),
     "tile": axes.repeat,

@@ -2,11 +2,14 @@
 
 from . import (
     axes,
+    columns,
     control,
+    detection,
     elementwise,
     indexing,
     integers,
     normalization,
+    norms,
     parts,
     products,
     quantization,
@@ -15,17 +18,21 @@ from . import (
     repetition,
     resizing,
     sampling,
+    signals,
     windows,
 )
 from .elementwise import Conversion
 
 CONVERSIONS: dict[str, Conversion] = {
     **axes.CONVERSIONS,
+    **columns.CONVERSIONS,
     **control.CONVERSIONS,
+    **detection.CONVERSIONS,
     **elementwise.CONVERSIONS,
     **indexing.CONVERSIONS,
     **integers.CONVERSIONS,
     **normalization.CONVERSIONS,
+    **norms.CONVERSIONS,
     **parts.CONVERSIONS,
     **products.CONVERSIONS,
     **quantization.CONVERSIONS,
@@ -34,7 +41,14 @@ CONVERSIONS: dict[str, Conversion] = {
     **repetition.CONVERSIONS,
     **resizing.CONVERSIONS,
     **sampling.CONVERSIONS,
+    **signals.CONVERSIONS,
     **windows.CONVERSIONS,
 }
+# Operators that there is no layer for, and why.
+SIZED_BY_NUMBERS = "how much it puts out depends on the numbers of an image, and a plan has sizes that are known"
+REFUSED: dict[str, str] = dict.fromkeys(("NonZero", "Unique"), SIZED_BY_NUMBERS)
 
-__all__ = ["CONVERSIONS"]
+# Operators that make an array of known numbers by themselves.
+MADE = {"BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix"}
+
+__all__ = ["CONVERSIONS", "MADE", "REFUSED", "Conversion"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -125,6 +125,62 @@ def _number(value: Value | None) -> float | None:
     if isinstance(value, Known) and value.array.size == 1 and value.array.dtype != object:
         return float(value.array.reshape(()))
     return None
+
+
+def shrink(call: Call) -> Value:
+    """x − bias above lambd, x + bias below −lambd, zero between."""
+    x, bias, lambd = call.data(), call.attribute("bias", 0.0), call.attribute("lambd", 0.5)
+    sides = []
+    for sign in (1.0, -1.0):
+        turned = x if sign > 0 else call.emit(layers.Affine(-1.0), x)
+        kept = call.emit(layers.Threshold(lambd, bias), turned)
+        sides.append(call.emit(layers.Affine(sign, -sign * bias), kept))
+    return call.emit(layers.Add(), *sides)
+
+
+def is_nan(call: Call) -> Value:
+    """Only what is no number differs from itself."""
+    x = call.data()
+    return call.emit(layers.LogicalNot(), call.emit(layers.Equal(), x, x), dtype=BOOL)
+
+
+def is_inf(call: Call) -> Value:
+    x = call.data()
+    ways = [call.attribute(name, 1) for name in ("detect_negative", "detect_positive")]
+    if not any(ways):
+        return call.emit(layers.Less(), x, x, dtype=BOOL)
+    sized = call.emit(layers.Abs(), x) if all(ways) else x if ways[1] else call.emit(layers.Affine(-1.0), x)
+    parts, layout = call.importer.aligned([sized, Known(np.array(math.inf, np.float32))])
+    return call.emit(layers.Equal(stretch=True), *parts, layout=layout, dtype=BOOL)
+
+
+def bit_shift(call: Call) -> Value:
+    """Times a power of two, or divided by one and rounded down. What leaves the type on the left is not cut off."""
+    count, dtype = call.value(1), np.dtype(call.value(0).dtype)
+    right, bits = call.attribute("direction") == "RIGHT", 8 * dtype.itemsize
+    base, gone = (0.5, float(bits)) if right else (2.0, math.inf)  # by fewer bits than none, or more than there are
+    if isinstance(count, Known):
+        kept = (count.array >= 0) & (count.array < bits)
+        factor: Value = Known(np.float32(base) ** np.where(kept, count.array, gone if right else -gone))
+    else:
+        ends = [Known(np.array(end, np.float32)) for end in (0.0, bits, gone if right else -gone, base)]
+        from_zero = _joined(call, layers.GreaterEqual(stretch=True), count, ends[0])
+        below = _joined(call, layers.Less(stretch=True), count, ends[1])
+        kept_ones = _joined(call, layers.LogicalAnd(stretch=True), from_zero, below)
+        factor = _joined(
+            call,
+            layers.Pow(stretch=True),
+            ends[3],
+            _joined(call, layers.Where(stretch=True), kept_ones, count, ends[2]),
+        )
+    y = _joined(call, layers.Mul(stretch=True), call.value(0), factor, dtype=dtype)
+    return call.emit(layers.Floor(), y, dtype=dtype) if right else y
+
+
+def _joined(call: Call, layer: Layer, *values: Value, dtype: Any = None) -> Images:
+    """A layer of several values, stretched to each other."""
+    parts, layout = call.importer.aligned(values)
+    return call.emit(layer, *parts, layout=layout, dtype=dtype)
 
 
 # Types. All numbers are the model's own; what a cast does to a value is kept.
@@ -254,14 +310,22 @@ def where(call: Call) -> Value:
 
 CONVERSIONS: dict[str, Conversion] = {
     "Abs": layer(layers.Abs),
+    "Acos": layer(layers.Acos),
+    "Acosh": layer(layers.Acosh),
     "Add": add,
     "And": join(lambda: layers.LogicalAnd(stretch=True), BOOL),
+    "Asin": layer(layers.Asin),
+    "Asinh": layer(layers.Asinh),
+    "Atan": layer(layers.Atan),
+    "Atanh": layer(layers.Atanh),
+    "BitShift": bit_shift,
     "Cast": cast,
     "CastLike": cast_like,
     "Ceil": layer(layers.Ceil),
     "Celu": lambda call: call.emit(layers.CELU(call.attribute("alpha", 1.0)), call.data()),
     "Clip": clip,
     "Cos": layer(layers.Cos),
+    "Cosh": layer(layers.Cosh),
     "Div": div,
     "Dropout": dropout,
     "Elu": lambda call: call.emit(layers.ELU(call.attribute("alpha", 1.0)), call.data()),
@@ -275,6 +339,8 @@ CONVERSIONS: dict[str, Conversion] = {
     "HardSigmoid": hard_sigmoid,
     "HardSwish": layer(layers.Hardswish),
     "Identity": identity,
+    "IsInf": is_inf,
+    "IsNaN": is_nan,
     "LeakyRelu": leaky_relu,
     "Less": join(lambda: layers.Less(stretch=True), BOOL),
     "LessOrEqual": join(lambda: layers.LessEqual(stretch=True), BOOL),
@@ -294,15 +360,18 @@ CONVERSIONS: dict[str, Conversion] = {
     "Relu": layer(layers.ReLU),
     "Round": layer(layers.Round),
     "Selu": selu,
+    "Shrink": shrink,
     "Sigmoid": layer(layers.Sigmoid),
     "Sign": layer(layers.Sign),
     "Sin": layer(layers.Sin),
+    "Sinh": layer(layers.Sinh),
     "Softplus": layer(layers.Softplus),
     "Softsign": layer(layers.Softsign),
     "Sqrt": layer(layers.Sqrt),
     "Sub": sub,
     "Sum": _sum,
     "Swish": swish,
+    "Tan": layer(layers.Tan),
     "Tanh": layer(layers.Tanh),
     "ThresholdedRelu": lambda call: call.emit(layers.Threshold(call.attribute("alpha", 1.0), 0.0), call.data()),
     "Where": where,

@@ -12,6 +12,7 @@ from .... import layers
 from ....ops.layout import Array
 from ..values import Images, Known, Layout, UnsupportedError, Value
 from .axes import in_words
+from .detection import selected, taken_by_pairs, taken_by_rows
 from .elementwise import Conversion
 from .parts import beside, cut
 
@@ -51,6 +52,8 @@ def gather(call: Call) -> Value:
         table = Known(table.content) if index.content is None else table
     if isinstance(table, Known):
         return _look_up(call, table)
+    if isinstance(index, Images) and selected(call.importer, index):
+        return taken_by_rows(call, table, index, table.layout.axis(call.attribute("axis", 0)))
     if isinstance(index, Images) and index.content is None:
         return _gather_computed(call, table, index)
     x, places = table, call.known(1)
@@ -121,7 +124,10 @@ def _shaped(call: Call, x: Images, sizes: Sequence[int], batch: int | None) -> I
 
 def gather_nd(call: Call) -> Value:
     lead = call.attribute("batch_dims", 0)
-    x, index, layout, lead = _by_image(call, call.value(0), call.value(1), lead)
+    x, index = call.value(0), call.value(1)
+    if isinstance(x, Images) and isinstance(index, Images) and selected(call.importer, index):
+        return taken_by_pairs(call, x, index)
+    x, index, layout, lead = _by_image(call, x, index, lead)
     values, places, shape = _flattened(call, x, index, layout, lead)
     dim, count = values.layout.dim(lead), math.prod(shape)
     made = values.layout.resized({lead: count})
@@ -260,6 +266,10 @@ def hardmax(call: Call) -> Value:
 
 def compress(call: Call) -> Value:
     """Places that a known condition is true at."""
+    if isinstance(call.value(1), Images) and call.data(1).content is None:
+        raise UnsupportedError(
+            "how much it keeps depends on the numbers of an image, and a plan has sizes that are known"
+        )
     x, kept = call.data(), np.flatnonzero(call.known(1))
     axis = call.attribute("axis")
     if axis is None:
@@ -288,6 +298,33 @@ def cumsum(call: Call) -> Value:
     return call.emit(layers.CumSum(x.layout.dim(axis), *flags), x)
 
 
+def reverse_sequence(call: Call) -> Value:
+    """The first numbers along an axis in reverse, as many as each sequence has; the rest stays."""
+    x, lengths = call.data(), call.value(1)
+    along, by = x.layout.axis(call.attribute("time_axis", 0)), x.layout.axis(call.attribute("batch_axis", 1))
+    steps = x.layout.sizes[along]
+    x.layout.dim(along)
+    shape = [1] * x.layout.rank
+    if isinstance(lengths, Known) or lengths.content is not None:
+        shape[by] = -1
+        count = call.known(1).reshape(shape)
+        places = np.arange(steps).reshape([-1 if axis == along else 1 for axis in range(x.layout.rank)])
+        index: Images = beside(call, Known(np.where(places < count, count - 1 - places, places)), x.layout)
+    elif lengths.layout.batch == 0 and by == x.layout.batch and x.layout.outer == x.layout.inner == 1:
+        count_of = call.importer.reshaped(lengths, Layout(tuple(shape), x.layout.batch))
+        numbers = [each if axis == along else 1 for axis, each in enumerate([steps] * x.layout.rank)]
+        given = Known(np.arange(steps, dtype=np.float32).reshape(numbers))
+        (count_of, place), layout = call.importer.aligned([count_of, given])
+        inside = call.emit(layers.Less(stretch=True), place, count_of, layout=layout)
+        turned = call.emit(layers.Sub(stretch=True), count_of, place, layout=layout)
+        turned = call.emit(layers.Affine(1.0, -1.0), turned)
+        (inside, turned, place), layout = call.importer.aligned([inside, turned, given])
+        index = call.emit(layers.Where(stretch=True), inside, turned, place, layout=layout)
+    else:
+        raise UnsupportedError("its lengths are not one for each image")
+    return call.emit(layers.TakeAlongDim(x.layout.dim(along)), x, index, layout=x.layout, dtype=x.dtype)
+
+
 CONVERSIONS: dict[str, Conversion] = {
     "Compress": compress,
     "CumSum": cumsum,
@@ -296,6 +333,7 @@ CONVERSIONS: dict[str, Conversion] = {
     "GatherND": gather_nd,
     "Hardmax": hardmax,
     "OneHot": one_hot,
+    "ReverseSequence": reverse_sequence,
     "Scatter": scatter_elements,
     "ScatterElements": scatter_elements,
     "ScatterND": scatter_nd,

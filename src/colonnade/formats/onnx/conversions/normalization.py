@@ -130,26 +130,11 @@ def local_response(call: Call) -> Value:
     return call.emit(layers.LocalResponseNorm(size, *numbers), call.plain())
 
 
-def lp_normalization(call: Call) -> Value:
-    x, p = call.data(), call.attribute("p", 2)
-    axis = x.layout.axis(call.attribute("axis", -1))
-    if p == 1:
-        norm = reduced(call, call.emit(layers.Abs(), x), [axis], True, layers.Sum)
-    else:
-        norm = call.emit(layers.Sqrt(), reduced(call, call.emit(layers.Power(2.0), x), [axis], True, layers.Sum))
-    # Where all is zero, zero is left: it is divided by the least number there is.
-    parts, layout = call.importer.aligned([norm, Known(np.array(np.finfo(np.float32).tiny))])
-    norm = call.emit(layers.Maximum(stretch=True), *parts, layout=layout)
-    parts, layout = call.importer.aligned([x, norm])
-    return call.emit(layers.Div(stretch=True), *parts, layout=layout)
-
-
 CONVERSIONS: dict[str, Conversion] = {
     "BatchNormalization": batch_normalization,
     "GroupNormalization": group_normalization,
     "InstanceNormalization": instance_normalization,
     "LRN": local_response,
     "LayerNormalization": layer_normalization,
-    "LpNormalization": lp_normalization,
     "RMSNormalization": rms_normalization,
 }

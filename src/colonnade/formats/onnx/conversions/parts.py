@@ -165,6 +165,26 @@ def pad(call: Call) -> Value:
     return padded(call, x, borders, MODES[call.attribute("mode", "constant")], value)
 
 
+def center_crop_pad(call: Call) -> Value:
+    x, sizes = call.data(), whole(call.known(1))
+    axes = [x.layout.axis(axis) for axis in call.attribute("axes") or range(x.layout.rank)]
+    if len(sizes) != len(axes):
+        raise UnsupportedError(f"it names {len(sizes)} sizes of {len(axes)} axes")
+    borders = {}
+    for axis, size in zip(axes, sizes, strict=True):
+        own = x.layout.shape[axis] if call.importer.images is None else x.layout.sizes[axis] * call.importer.images
+        if axis == x.layout.batch and size == own:
+            continue
+        if isinstance(size, Batch):
+            raise UnsupportedError(f"it makes axis {axis} as large as the batch")
+        x.layout.dim(axis)
+        more = size - x.layout.sizes[axis]
+        # Half of what is missing before, rounded down; half of what is too much likewise.
+        before = more // 2 if more > 0 else -(-more // 2)
+        borders[axis] = (before, more - before)
+    return padded(call, x, borders)
+
+
 def padded(
     call: Call, x: Images, borders: dict[int, tuple[int, int]], mode: str = "constant", value: float = 0.0
 ) -> Images:
@@ -189,6 +209,7 @@ def padded(
 
 
 CONVERSIONS: dict[str, Conversion] = {
+    "CenterCropPad": center_crop_pad,
     "Concat": concat,
     "Pad": pad,
     "Slice": slice_,

@@ -46,6 +46,11 @@ def reduction(
 
 def reduced(call: Call, x: Images, axes: Sequence[int], keepdims: bool, make: Make) -> Images:
     """A reduction over axes as ONNX sees them."""
+    if x.layout.batch in axes and x.layout.plain and call.importer.images == 1:
+        # In a file for one image the batch is an axis of length 1: each image is reduced by itself.
+        x = call.importer.reshaped(x, Layout(x.layout.sizes, None))
+        y = reduced(call, x, axes, keepdims, make)
+        return call.importer.reshaped(y, Layout(y.layout.sizes, 0)) if keepdims else y
     layout = x.layout.resized(dict.fromkeys(axes, 1)) if keepdims else x.layout.without(axes)
     dims = tuple(sorted(x.layout.dim(axis) for axis in axes))
     if not dims:

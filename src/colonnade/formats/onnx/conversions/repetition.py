@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 
 from .... import layers
 from ....ops.layout import Array
@@ -72,6 +73,18 @@ def range_(call: Call) -> Value:
     return Known((start + np.arange(count) * delta).astype(start.dtype))
 
 
+def eye_like(call: Call) -> Value:
+    """Ones on a diagonal, of a shape that is known."""
+    value = call.value(0)
+    if isinstance(value, Images) and value.layout.batch is not None:
+        raise UnsupportedError("it makes a matrix as large as the batch")
+    rows, columns = value.array.shape if isinstance(value, Known) else value.layout.sizes
+    call.importer.fold.take(rows * columns)
+    to = call.attribute("dtype")
+    dtype = value.dtype if to is None else onnx.helper.tensor_dtype_to_np_dtype(to)
+    return Known(np.eye(rows, columns, call.attribute("k", 0), dtype))
+
+
 def tile(call: Call) -> Value:
     x = call.data()
     repeats = whole(call.known(1))
@@ -97,6 +110,7 @@ def tile(call: Call) -> Value:
 CONVERSIONS: dict[str, Conversion] = {
     "ConstantOfShape": constant_of_shape,
     "Expand": expand,
+    "EyeLike": eye_like,
     "Range": range_,
     "Tile": tile,
 }

@@ -1,13 +1,18 @@
-"""Images looked at where another tensor says: GridSample, RoiAlign."""
+"""Images looked at where another tensor says: AffineGrid, GridSample, RoiAlign."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .... import layers
+from ..folding import whole
 from ..values import Images, Known, Layout, UnsupportedError, Value
 from .elementwise import Conversion
 from .parts import beside
+from .products import product
 
 if TYPE_CHECKING:
     from ..call import Call
@@ -23,6 +28,22 @@ def grid_sample(call: Call) -> Value:
     layer = layers.GridSample(mode, call.attribute("padding_mode", "zeros"), bool(call.attribute("align_corners", 0)))
     layout = Layout((*x.layout.sizes[:2], *grid.layout.sizes[1:-1]), 0)
     return call.emit(layer, x, grid, layout=layout)
+
+
+def affine_grid(call: Call) -> Value:
+    """The places of all pixels, −1 to 1, each moved by the matrix of its image."""
+    theta, sizes = call.data(), whole(call.known(1))[2:]
+    if theta.layout.rank != 3 or min(sizes, default=0) < 1 or theta.layout.sizes[1:] != (len(sizes), len(sizes) + 1):
+        raise UnsupportedError(f"matrices of {theta.layout.sizes[1:]} for images of {sizes}")
+    call.importer.fold.take(math.prod(sizes) * (len(sizes) + 1))
+    corners = bool(call.attribute("align_corners", 0))
+    ends = [1.0 if corners else 1 - 1 / size for size in sizes]
+    along = [np.linspace(-end, end, size) for end, size in zip(ends, sizes, strict=True)]
+    grid = np.stack([*np.meshgrid(*along, indexing="ij")[::-1], np.ones(sizes)], -1)  # x first, and 1 for the shift
+    turned = call.importer.transposed(theta, (0, 2, 1))
+    base = Known(grid.reshape(1, -1, len(sizes) + 1).astype(np.float32))
+    made = product(call, base, turned)
+    return call.importer.reshaped(made, Layout((made.layout.sizes[0], *sizes, len(sizes)), made.layout.batch))
 
 
 def roi_align(call: Call) -> Value:
@@ -55,4 +76,4 @@ def roi_align(call: Call) -> Value:
     return call.importer.reshaped(y, Layout((count, sizes[1], *size), x.layout.batch, 1, inner))
 
 
-CONVERSIONS: dict[str, Conversion] = {"GridSample": grid_sample, "RoiAlign": roi_align}
+CONVERSIONS: dict[str, Conversion] = {"AffineGrid": affine_grid, "GridSample": grid_sample, "RoiAlign": roi_align}

@@ -103,9 +103,40 @@ def roi_align(graph: GraphWriter, layer: layers.RoiAlign, x: str, boxes: str) ->
     return graph.node("Reshape", y, graph.constant("shape", [-1, count, *rest]))
 
 
+def non_max_suppression(graph: GraphWriter, layer: layers.NonMaxSuppression, x: str, scores: str) -> str:
+    """The list of the boxes that are kept of all images, each put where its image, its class and its rank say."""
+    classes, most = graph.output_shape
+    found = graph.node(
+        "NonMaxSuppression",
+        graph.cast(x, np.float32),
+        graph.cast(scores, np.float32),
+        graph.constant("most", [most]),
+        graph.constant("overlap", [layer.iou_threshold], np.float32),
+        *([graph.constant("score", [layer.score_threshold], np.float32)] if np.isfinite(layer.score_threshold) else []),
+        center_point_box=int(layer.centers),
+    )
+    image, kind, box = (graph.node("Gather", found, graph.constant(f"column{n}", n), axis=1) for n in range(3))
+    every = graph.constant("classes", classes)
+    row = graph.node("Add", graph.node("Mul", image, every), kind)
+    rows = graph.node("Mul", graph.batch(), graph.constant("classes of each", [classes]))
+    # Of equal rows, which follow each other, the first has rank 0: how many are there before it, less those of others.
+    ends = [graph.node("Unsqueeze", row, graph.constant(f"axis {axis}", [axis])) for axis in (1, 0)]
+    earlier = graph.node(
+        "CumSum", graph.cast(graph.node("Equal", *ends), np.int64), graph.constant("along", 1), exclusive=1
+    )
+    own = graph.node("Mul", earlier, graph.node("EyeLike", earlier))
+    rank = graph.node("ReduceSum", own, graph.constant("axes", [1]), keepdims=0)
+    place = graph.node("Add", graph.node("Mul", row, graph.constant("most of each", most)), rank)
+    total = graph.node("Mul", rows, graph.constant("places", [most]))
+    empty = graph.node("Expand", graph.constant("none", [-1]), total)
+    filled = graph.node("ScatterElements", empty, place, box, axis=0)
+    return graph.cast(graph.node("Reshape", filled, graph.constant("shape", [-1, classes, most])), graph.dtype)
+
+
 EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     layers.CumSum: cumsum,
     layers.GridSample: grid_sample,
+    layers.NonMaxSuppression: non_max_suppression,
     layers.OneHot: one_hot,
     layers.RoiAlign: roi_align,
     layers.ScatterAlongDim: scatter_along,
