@@ -162,11 +162,6 @@ REFUSED = {
         k=np.array(1 << 60),
         c=np.array(True),
     ),
-    "must be known when the file is loaded": graph(
-        [op("ReduceSum", "x a", "s", keepdims=0), op("Cast", "s", "c", to=BOOL), op("If", "c", **branches())],
-        ("N", 3, 4),
-        a=[1, 2],
-    ),
 }
 
 
