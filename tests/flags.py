@@ -39,7 +39,8 @@ def flagged() -> Iterator[Any]:
     averages = {"ceil_mode": BOTH, "count_include_pad": BOTH, "divisor_override": (None, 4, -2)}
     yield from combinations(cn.AvgPool2d, (3, 2, 1), (2, 7, 6), **averages)
     yield from combinations(cn.AvgPool2d, (2,), (2, 4, 6), **averages)
-    yield from combinations(cn.MultiheadAttention, (4, 2), (3, 4), bias=BOTH, batch_first=(True,))
+    added = {"add_bias_kv": BOTH, "add_zero_attn": BOTH}
+    yield from combinations(cn.MultiheadAttention, (4, 2), (3, 4), bias=BOTH, batch_first=(True,), **added)
     corners = {"align_corners": (None, *BOTH), "recompute_scale_factor": (None, *BOTH)}
     yield from combinations(cn.Upsample, (), (2, 3, 4), scale_factor=((1.7, 2.3),), mode=("bilinear",), **corners)
     yield from combinations(cn.Dense, (4, 3), (4,), bias=BOTH)

@@ -72,6 +72,12 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (cn.MultiheadAttention(6, 2), (4, 6)),
     (cn.MultiheadAttention(6, 3, bias=False), (3, 6)),
     (cn.MultiheadAttention(4, 2, dropout=0.3), (3, 4)),
+    (cn.MultiheadAttention(6, 2, is_causal=True), (4, 6)),
+    (cn.MultiheadAttention(6, 2, add_bias_kv=True, is_causal=True), (4, 6)),
+    (cn.MultiheadAttention(4, 2, 0.3, add_zero_attn=True, return_weights=True), (3, 4)),
+    (cn.TransformerEncoderLayer(6, 2, 8), (4, 6)),
+    (cn.TransformerEncoderLayer(6, 3, 5, 0.0, "gelu", norm_first=True, bias=False, is_causal=True), (4, 6)),
+    (cn.TransformerEncoder(cn.TransformerEncoderLayer(4, 2, 6, 0.0), 2, cn.LayerNorm(4)), (3, 4)),
     (cn.RNN(3, 4), (5, 3)),
     (cn.RNN(3, 2, 2, "relu", bias=False, bidirectional=True, return_states=True), (4, 3)),
     (cn.LSTM(3, 4), (5, 3)),
@@ -308,6 +314,28 @@ def product(right: Any) -> cn.Graph:
     return cn.Graph({"left": (cn.Sin(), "input"), "right": (right, "input"), "y": (cn.MatMul(), "left", "right")})
 
 
+def attended(node: Any, *reads: str) -> cn.Graph:
+    """Attention of a function of a sequence (4, 6) to the first three of it; or to some numbers of those; and masks."""
+    nodes: dict[str, tuple[Any, ...]] = {
+        "query": (cn.Sin(), "input"),
+        "memory": (cn.Slice(1, 0, 3), "input"),
+        "key": (cn.Slice(2, 0, 4), "memory"),
+        "value": (cn.Slice(2, 1, 6), "memory"),
+        "pairs": (cn.Slice(2, 0, 3), "input"),
+        "heads": (cn.Reshape((2, 4, 3)), "input"),
+        "first": (cn.Select(2, 0), "memory"),
+        "mean": (cn.Mean(dim=1, keepdim=True), "first"),
+        "most": (cn.Affine(1.0, 0.01), "mean"),  # none is as large
+        "hidden": (cn.Greater(stretch=True), "first", "most"),
+        "padding": (cn.Affine(0.5), "first"),
+    }
+    needed = {*reads}
+    for name in reversed(nodes):
+        if name in needed:
+            needed.update(nodes[name][1:])
+    return cn.Graph({**{name: entry for name, entry in nodes.items() if name in needed}, "y": (node, *reads)})
+
+
 def with_states(layer: Any) -> cn.Graph:
     """A recurrent layer whose states before the first step are made of the same input."""
     shape = (layer.num_layers * (2 if layer.bidirectional else 1), layer.hidden_size)
@@ -442,6 +470,41 @@ GRAPHS: dict[str, tuple[cn.Graph, tuple[int, ...]]] = {
     "LSTM with its first states": (with_states(cn.LSTM(3, 2, bidirectional=True, return_states=True)), (6, 3)),
     "GRU with its first state": (with_states(cn.GRU(3, 2, bidirectional=True)), (6, 3)),
     "GRU as first published with its first state": (with_states(cn.GRU(3, 4, reset_after=False)), (6, 3)),
+    "MultiheadAttention of two sequences": (
+        attended(cn.MultiheadAttention(6, 2), "query", "memory", "memory"),
+        (4, 6),
+    ),
+    "MultiheadAttention of other sizes": (
+        attended(cn.MultiheadAttention(6, 3, kdim=4, vdim=5, add_bias_kv=True), "query", "key", "value"),
+        (4, 6),
+    ),
+    "MultiheadAttention with numbers to add": (
+        attended(
+            cn.MultiheadAttention(6, 2, 0.3, attn_mask="float", key_padding_mask="float", return_weights=True),
+            *("query", "memory", "memory", "pairs", "padding"),
+        ),
+        (4, 6),
+    ),
+    "MultiheadAttention with masks of each head": (
+        attended(
+            cn.MultiheadAttention(6, 2, add_zero_attn=True, attn_mask="float", key_padding_mask="bool", is_causal=True),
+            *("query", "memory", "memory", "heads", "hidden"),
+        ),
+        (4, 6),
+    ),
+    "MultiheadAttention of a padded sequence": (
+        attended(cn.MultiheadAttention(6, 2, key_padding_mask="bool", zero_empty_rows=True), "memory", "hidden"),
+        (4, 6),
+    ),
+    "TransformerDecoder": (
+        attended(
+            cn.TransformerDecoder(
+                cn.TransformerDecoderLayer(6, 2, 5, 0.0, "gelu", tgt_is_causal=True, memory_key_padding_mask="bool"), 2
+            ),
+            *("query", "memory", "hidden"),
+        ),
+        (4, 6),
+    ),
     "Bilinear": (
         cn.Graph(
             {
@@ -519,6 +582,7 @@ SOMETIMES_IN_NUMPY: dict[str, Callable[[Any, Sequence[tuple[int, ...]]], bool]] 
     "GroupNorm": lambda layer, inputs: len(inputs[0]) == 2,
     "InstanceNorm2d": lambda layer, inputs: layer.track_running_stats,
     "MatMul": lambda layer, inputs: inputs[0][:-2] != inputs[1][:-2],
+    "MultiheadAttention": lambda layer, inputs: len(inputs) > 1 or layer.more_keys > 0 or layer.return_weights,
     "PReLU": lambda layer, inputs: layer.num_parameters > 1 and len(inputs[0]) == 2,
     "Pad": lambda layer, inputs: layer.value != 0,
     "Resize": lambda layer, inputs: layer.extrapolation_value != 0,

@@ -17,6 +17,7 @@ PUBLIC = {
     "Permute", "PixelShuffle", "RNN", "ReLU", "ReLU6", "SELU", "Scratch", "Select", "SiLU", "Sigmoid", "Softmax",
     "Softplus", "Tanh", "Unflatten", "Upsample", "ZeroPad2d",
     # Layers of several inputs, and what wires them
+    "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
     "Add", "Concat", "Constant", "Div", "Equal", "Graph", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",
     "LogicalOr", "LogicalXor", "MatMul", "Maximum", "Minimum", "Mul", "Pow", "Sub", "Where", "Fmod", "GridSample",
     "NonMaxSuppression", "Remainder", "RoiAlign", "ScatterAlongDim", "TakeAlongDim",

@@ -26,12 +26,28 @@ DIFFERENCES: dict[tuple[str, str], tuple[Any, str]] = {
     ("LogSoftmax", "dim"): (1, "as for Softmax"),
     **{
         (name, "batch_first"): (True, "the batch is the first axis of every array here")
-        for name in ("MultiheadAttention", "RNN", "LSTM", "GRU")
+        for name in (
+            *("MultiheadAttention", "RNN", "LSTM", "GRU", "TransformerDecoderLayer", "TransformerEncoderLayer"),
+        )
+    },
+    **{
+        (name, "activation"): ("relu", "a file stores it; it is the same function")
+        for name in ("TransformerDecoderLayer", "TransformerEncoderLayer")
     },
 }
 # Keywords that PyTorch has not, and why.
 MORE: dict[str, dict[str, str]] = {
     **{name: {"return_states": "a layer has one output"} for name in ("RNN", "LSTM", "GRU")},
+}
+CALLED = "there it is an argument of a call"
+MORE["MultiheadAttention"] = {
+    **dict.fromkeys(("is_causal", "attn_mask", "key_padding_mask"), CALLED),
+    "return_weights": "a layer has one output",
+    "zero_empty_rows": "there it depends on whether weights are wanted",
+}
+MORE["TransformerEncoderLayer"] = dict.fromkeys(("is_causal", "src_mask", "src_key_padding_mask"), CALLED)
+MORE["TransformerDecoderLayer"] = {
+    f"{whose}_{what}": CALLED for whose in ("tgt", "memory") for what in ("is_causal", "mask", "key_padding_mask")
 }
 MORE["GRU"]["reset_after"] = "ONNX and Keras know the cell as it was first published"
 PLACES = (torch.nn, torch.optim, torch.optim.lr_scheduler)

@@ -13,7 +13,15 @@ from .blas import environment
 os.environ.update(environment())
 
 from . import data, errors, initializers, testing
-from .composites import Branches, Graph, Residual
+from .composites import (
+    Branches,
+    Graph,
+    Residual,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from .errors import ColonnadeError
 from .features import cached_features
 from .formats import export_onnx, from_torch, load, load_torch, to_torch
@@ -376,6 +384,10 @@ __all__ = [
     "Threshold",
     "Tile",
     "TopKIndices",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Tril",
     "Triu",
     "Trunc",

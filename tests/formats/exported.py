@@ -55,6 +55,22 @@ def of_two(layer: Any) -> cn.Graph:
     return cn.Graph({"left": (cn.Round(), "input"), "right": (cn.Sigmoid(), "input"), "both": (layer, "left", "right")})
 
 
+def attending(layer: Any) -> cn.Graph:
+    """Attention to other numbers of the first three positions of a sequence (4, 6), with the masks that it reads."""
+    nodes: dict[str, Any] = {
+        "query": (cn.Affine(1.5), "input"),
+        "memory": (cn.Slice(1, 0, 3), "input"),
+        "key": (cn.Slice(2, 0, layer.kdim or 6), "memory"),
+        "value": (cn.Slice(2, 6 - (layer.vdim or 6), None), "memory"),
+    }
+    numbers = {"attn_mask": (cn.Slice(2, 0, 3), "input"), "key_padding_mask": (cn.Select(2, 0), "memory")}
+    for name, kind in layer.masks:
+        nodes[f"{name} numbers" if kind == "bool" else name] = numbers[name]
+        if kind == "bool":  # rows that hide all, too
+            nodes |= {f"{name} shares": (cn.Sigmoid(), f"{name} numbers"), name: (cn.Round(), f"{name} shares")}
+    return cn.Graph({**nodes, "y": (layer, "query", "key", "value", *(name for name, _ in layer.masks))})
+
+
 def with_places(layer: Any) -> cn.Graph:
     """A layer that takes numbers from places along axis 2, or puts them there: places that are computed."""
     nodes: dict[str, Any] = {
@@ -112,6 +128,25 @@ MORE: list[tuple[Any, Shape]] = [
     (cn.Upsample(size=(7, 21)), (2, 21, 7)),
     (cn.Upsample(size=(7, 21), mode="bilinear"), (2, 21, 7)),
     (cn.Embedding(7, 3), (4,)),
+    (cn.MultiheadAttention(6, 2, add_bias_kv=True, add_zero_attn=True, is_causal=True), (4, 6)),
+    (cn.MultiheadAttention(6, 2, bias=False, return_weights=True), (4, 6)),
+    (attending(cn.MultiheadAttention(6, 2)), (4, 6)),
+    (attending(cn.MultiheadAttention(6, 3, kdim=4, vdim=5, is_causal=True, attn_mask="bool")), (4, 6)),
+    (
+        attending(
+            cn.MultiheadAttention(
+                6, 2, add_bias_kv=True, attn_mask="float", key_padding_mask="bool", return_weights=True
+            )
+        ),
+        (4, 6),
+    ),
+    (
+        attending(
+            cn.MultiheadAttention(6, 2, attn_mask="bool", key_padding_mask="float", zero_empty_rows=True, bias=False)
+        ),
+        (4, 6),
+    ),
+    (cn.TransformerEncoderLayer(6, 2, 8, activation="gelu", norm_first=True), (4, 6)),
     (of_two(cn.Bilinear(5, 5, 3)), (5,)),
     (of_two(cn.Bilinear(5, 5, 3, bias=False)), (4, 5)),
     (cn.Permute((0, -1, 1, 2)), (2, 3, 4)),

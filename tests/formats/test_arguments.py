@@ -14,6 +14,7 @@ from colonnade.composites import describe
 from colonnade.composites.construction import KNOWN
 from tests.formats.exported import (
     Shape,
+    attending,
     batch,
     detecting,
     named,
@@ -75,7 +76,13 @@ ROWS: list[tuple[Any, Shape]] = [
     (cn.MaxPool1d((3,), (2,), (1,), (2,), ceil_mode=True), (2, 12)),
     (cn.MaxPool2d((3, 2), (2, 1), (1, 0), (1, 2), ceil_mode=True), (2, 8, 8)),
     (cn.Mean((2,), True), (2, 3)),
-    (cn.MultiheadAttention(6, 3, 0.2, False), (4, 6)),
+    (cn.MultiheadAttention(6, 3, 0.2, False, True, True, is_causal=True, return_weights=True), (4, 6)),
+    (
+        cn.MultiheadAttention(
+            6, 3, kdim=4, vdim=5, attn_mask="bool", key_padding_mask="float", zero_empty_rows=True, return_weights=True
+        ),
+        (4, 6),
+    ),
     (cn.OneHot(3, 1), (2, 3)),
     (cn.PReLU(3, 0.1), (3, 2, 2)),
     (cn.Pad((1, 2, 0, 1), "reflect"), (2, 3, 4)),
@@ -146,6 +153,8 @@ def model_of(layer: Any, shape: Shape) -> cn.Model:
         body: Any = cn.Graph({"array": (layer,), "both": (cn.Concat(2), "input", "array")})
     elif isinstance(layer, cn.TakeAlongDim | cn.ScatterAlongDim):
         body = with_places(layer)
+    elif isinstance(layer, cn.MultiheadAttention) and layer.masks:
+        body = attending(layer)
     elif isinstance(layer, cn.GridSample):
         body = sampled(layer)
     elif isinstance(layer, cn.RoiAlign):

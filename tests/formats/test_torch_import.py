@@ -634,18 +634,6 @@ class Branching(nn.Module):
         return x if x.sum() > 0 else -x
 
 
-def of_two(attention: Any) -> Any:
-    class OfTwo(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.attention = attention
-
-        def forward(self, x: Any) -> Any:
-            return self.attention(x, x * 2, x * 2)[0]
-
-    return OfTwo()
-
-
 class AtRest(nn.Module):
     def __init__(self, function: Callable[[Any, Any], Any]) -> None:
         super().__init__()
@@ -669,21 +657,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
         r"0 \(torch.nn.Conv2d\) can't be converted: Conv2d: padding_mode must be 'zeros', got 'reflect'",
     ),
     "embedding": (lambda: nn.Sequential(nn.Embedding(5, 3, max_norm=1.0)), None, "max_norm must be None, got 1.0"),
-    "attention, batch second": (
-        lambda: networks.Within(nn.MultiheadAttention(4, 2), 3),
-        (3, 4),
-        "batch_first must be True, got False",
-    ),
-    "attention of others": (
-        lambda: of_two(nn.MultiheadAttention(4, 2, batch_first=True)),
-        (3, 4),
-        "query, key and value must be the same tensor",
-    ),
-    "weights of attention": (
-        lambda: networks.AttentionWeights(),
-        (3, 4),
-        "it uses what Colonnade's layer does not put",
-    ),
     "softmax without axis": (lambda: nn.Sequential(nn.Softmax()), None, "dim must be given"),
     "unknown function": (
         lambda: of(lambda x: torch.fft.fft(x)),
@@ -710,13 +683,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "squeeze of all": (lambda: of(lambda x: x.squeeze()), (3, 1), "a batch of one image would lose its axis"),
     "detach": (lambda: of(lambda x: x.detach() + x), (3,), "gradients stop nowhere within a model"),
     "dropout at all times": (lambda: of(lambda x: functional.dropout(x, 0.5)), (3,), "pass training=self.training"),
-    "mask that looks at nothing": (
-        lambda: of(
-            lambda x: functional.scaled_dot_product_attention(x, x, x, attn_mask=torch.tensor([[True], [False]]))
-        ),
-        (2, 2),
-        "a row of its mask looks at nothing",
-    ),
     "windows and images": (
         lambda: of(lambda x: x.reshape(-1, 2, 4) + x[:, :2]),
         (4, 4),

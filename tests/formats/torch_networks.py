@@ -185,16 +185,6 @@ class Within(nn.Module):
         return self.inner(*[x] * self.times)
 
 
-class AttentionWeights(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
-
-    def forward(self, x: Any) -> Any:
-        y, weights = self.attention(x, x, x)
-        return y.mean(2) + weights.mean(2)
-
-
 class LastStep(nn.Module):
     """What a recurrent layer of both directions has made at the last step."""
 

@@ -105,6 +105,7 @@ W, PADDED, STRIDED = Window((3, 2)), Window((3, 3), (1, 1), (1, 1, 1, 1)), Windo
 S = Stride1d(3, 2, 1, 1, 2)
 KEPT, CHANNELS_KEPT = random.random((2, 3, 4, 5)) >= 0.4, random.random((2, 3)) >= 0.4
 FACTOR = random.random((2, 2, 5, 5))
+SCORES = np.empty((2, 2, 5, 4))  # takes the gradient at the scores, which is that at a mask
 INDEX = random.integers(0, 7, (2, 5))
 PLACES = random.integers(-4, 4, (2, 3, 2, 5))
 BOXES = np.array([[[0.2, 0.4, 3.1, 2.5]], [[-1.0, 1.0, 2.0, 6.0]]])
@@ -544,6 +545,21 @@ CASES = {
         lambda q, k, v, y, g: attention.attention_backward(q, k, v, g),
         functional.scaled_dot_product_attention,
         (numbers(2, 2, 5, 3), numbers(2, 2, 5, 3), numbers(2, 2, 5, 3)),
+    ),
+    "attention to another sequence, masked": Case(
+        lambda q, k, v, m: attention.attention_forward(q, k, v, mask=m),
+        lambda q, k, v, m, y, g: [
+            *attention.attention_backward(q, k, v, g, mask=m, grad_scores=SCORES),
+            SCORES.sum((0, 1)),
+        ],
+        lambda q, k, v, m: functional.scaled_dot_product_attention(q, k, v, m),
+        (numbers(2, 2, 5, 3), numbers(2, 2, 4, 3), numbers(2, 2, 4, 6), numbers(5, 4)),
+    ),
+    "causal attention": Case(
+        lambda q, k, v: attention.attention_forward(q, k, v, mask=attention.causal_mask(5, 4, float)),
+        lambda q, k, v, y, g: attention.attention_backward(q, k, v, g, mask=attention.causal_mask(5, 4, float)),
+        lambda q, k, v: functional.scaled_dot_product_attention(q, k, v, is_causal=True),
+        (numbers(2, 2, 5, 3), numbers(2, 2, 4, 3), numbers(2, 2, 4, 3)),
     ),
     "attention with dropout": Case(
         lambda q, k, v: attention.attention_forward(q, k, v, FACTOR),

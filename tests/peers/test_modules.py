@@ -25,10 +25,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("MSELoss", "scalar"): "the first axis is the batch's",
     ("SmoothL1Loss", "scalar"): "the first axis is the batch's",
     ("KLDivLoss", "scalar"): "the first axis is the batch's",
-    ("MultiheadAttention", "add_bias_kv=True"): "a sequence looks at itself and at nothing else",
-    ("MultiheadAttention", "add_zero_attn=True"): "a sequence looks at itself and at nothing else",
     ("MultiheadAttention", "batch_first=False"): "the batch is the first axis of every array",
-    ("MultiheadAttention", "mask"): "there are no masks",
     **{(name, "batch_first=False"): "the batch is the first axis of every array" for name in RECURRENT},
     ("LSTM", "proj_size=2"): "a Dense behind it does that",
 }
@@ -92,18 +89,24 @@ def compare_layer(name: str, module: Any, sample: Any, training: bool) -> None:
     x = with_batch(name, (call.args or (call.kwargs.get("input"),))[0].detach())
     if x.is_floating_point():
         x = x.requires_grad_()
-    if any(value is not None for key, value in call.kwargs.items() if key != "input"):
-        raise InexpressibleError("masks")
-    layer = getattr(cn, NAMES.get(name, name))(*plain(given.args), **plain(given.kwargs))
+    options = {key: value for key, value in call.kwargs.items() if key != "input" and value is not None}
+    masks = [key for key in ("attn_mask", "key_padding_mask") if key in options]
+    if options.keys() - masks:
+        raise InexpressibleError("options of the call")
+    layer = getattr(cn, NAMES.get(name, name))(
+        *plain(given.args), **plain(given.kwargs), **dict.fromkeys(masks, "bool")
+    )
     more = first_states(call.args[1]) if name in RECURRENT and len(call.args) > 1 else []
     if name == "Bilinear":
         more = [with_batch(name, call.args[1].detach()).requires_grad_()]
-    names = ["x", "h0", "c0"][: 1 + len(more)]
+    if name == "MultiheadAttention":
+        more = [each.detach()[None].requires_grad_() for each in call.args[1:]] + [options[key][None] for key in masks]
+    names = [f"x{number}" for number in range(1 + len(more))]
     model = cn.Model(cn.Graph({"0": (layer, *names)}, names) if more else [layer], dtype="float64")
     model.load_state_dict({f"0.{key}": plain(value) for key, value in module.state_dict().items()})
     outputs = model([plain(each) for each in (x, *more)] if more else plain(x), training=training)
     if name == "MultiheadAttention":
-        theirs = module(x, x, x, need_weights=False)[0]
+        theirs = module(x, *more[:2], **options)[0]
     elif name in RECURRENT:
         first = [each.transpose(0, 1).contiguous() for each in more]
         theirs = module(x, *([tuple(first)] if len(more) > 1 else first))[0]
@@ -125,6 +128,55 @@ def compare_layer(name: str, module: Any, sample: Any, training: bool) -> None:
         agree(state[f"0.{key}"], value, key)
 
 
+def like(layer: Any, masks: list[str]) -> Any:
+    """Our layer of a transformer for PyTorch's."""
+    options = {
+        "dim_feedforward": layer.linear1.out_features,
+        "dropout": layer.dropout.p,
+        "activation": layer.activation.__name__,
+        "layer_norm_eps": layer.norm1.eps,
+        "norm_first": layer.norm_first,
+        "bias": layer.linear1.bias is not None,
+    }
+    kind = getattr(cn, type(layer).__name__)
+    return kind(layer.self_attn.embed_dim, layer.self_attn.num_heads, **options, **dict.fromkeys(masks, "bool"))
+
+
+def compare_transformer(module: Any, sample: Any, training: bool) -> None:
+    """A layer or a stack of them; PyTorch's default is the batch second."""
+    layers = getattr(module, "layers", [module])
+    given = {key: value for key, value in sample.forward_input.kwargs.items() if value is not None}
+    masks = {{"mask": "src_mask"}.get(key, key): value for key, value in given.items()}
+    body = like(layers[0], list(masks))
+    if len(layers) > 1:
+        body = cn.TransformerEncoder(body, len(layers))
+    sequences = [each.detach().requires_grad_() for each in sample.forward_input.args]
+
+    def batched(x: Any) -> Any:
+        if x.ndim == 2:
+            return x[None]
+        return x if layers[0].self_attn.batch_first else x.transpose(0, 1)
+
+    inputs = [batched(each) for each in sequences]
+    for key in body.inputs[len(inputs) :]:
+        axes = 2 if "padding" in key else 3
+        inputs.append(masks[key].expand(len(inputs[0]), *masks[key].shape[-axes + 1 :]))
+    model = cn.Model(body, dtype="float64")
+    model.load_state_dict(plain(module.state_dict()))
+    arrays = [plain(each) for each in inputs]
+    outputs = model(arrays if len(arrays) > 1 else arrays[0], training=training)
+    theirs = batched(module(*sequences, **given))
+    agree(outputs, theirs, "output")
+    if training:
+        gradient = np.random.default_rng(0).normal(size=outputs.shape)
+        found = model.backward(gradient)
+        theirs.backward(torch.tensor(gradient))
+        for ours, tensor in zip(found if len(arrays) > 1 else [found], sequences, strict=False):
+            agree(ours, batched(tensor.grad), "gradient at an input")
+        for parameter in model.parameters():
+            agree(parameter.grad, module.get_parameter(parameter.name).grad, f"gradient of {parameter.name}")
+
+
 @pytest.mark.usefixtures("one_torch_thread")
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss by both:UserWarning")
@@ -137,6 +189,8 @@ def test_sample_agrees_or_is_on_the_list(info: Any, sample: Any, training: bool,
         module = info.module_cls(*given.args, **given.kwargs).to(torch.float64).train(training)
         if name.endswith("Loss"):
             compare_loss(name, module, sample)
+        elif name.startswith("Transformer"):
+            compare_transformer(module, sample, training)
         else:
             compare_layer(name, module, sample, training)
 

@@ -101,3 +101,16 @@ def log_softmax_backward(y, grad_y, grad_x):
             log_p, grad = load_rows(y, at + c, step, length - c), load_rows(grad_y, at + c, step, length - c)
             store_rows(grad - exp(log_p) * summed, grad_x, at + c, step, length - c)
         row += count
+
+
+@compiled
+def hide_later(scores):
+    """scores_ab = −∞ for b > a, of each matrix of scores (n, heads, t, s): position a looks at no later one."""
+    if scores.ndim != 4:
+        raise ValueError("hide_later: scores must be (n, heads, t, s).")
+    _, _, rows, columns = scores.shape
+    flat = scores.reshape(-1)
+    for at in range(0, flat.size, columns):
+        row = (at // columns) % rows
+        for column in range(min(row + 1, columns), columns):
+            flat[at + column] = -math.inf

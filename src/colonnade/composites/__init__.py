@@ -4,6 +4,7 @@ from .base import Composite, Node, describe
 from .chain import Branches, Chain, Residual
 from .construction import KNOWN, construct, construct_body
 from .graph import Graph
+from .transformer import TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
 
 __all__ = [
     "KNOWN",
@@ -13,6 +14,10 @@ __all__ = [
     "Graph",
     "Node",
     "Residual",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "construct",
     "construct_body",
     "describe",

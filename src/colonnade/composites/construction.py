@@ -11,6 +11,7 @@ from ..layers.base import Layer
 from .base import Node
 from .chain import Branches, Chain, Residual
 from .graph import Graph
+from .transformer import TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
 
 # The layers that a file may name.
 KNOWN: dict[str, type[Layer]] = {
@@ -18,6 +19,9 @@ KNOWN: dict[str, type[Layer]] = {
     for name, each in vars(known_layers).items()
     if isinstance(each, type) and issubclass(each, Layer) and each is not Layer
 }
+# Composites that are made from arguments, and those of which some are layers.
+BLOCKS = {each.__name__: each for each in (TransformerDecoderLayer, TransformerEncoderLayer)}
+STACKS: dict[str, Any] = {each.__name__: each for each in (TransformerDecoder, TransformerEncoder)}
 DEEPEST = 32  # composites within composites: a file must not exhaust the interpreter's stack
 
 
@@ -59,10 +63,15 @@ def _construct(entry: dict[str, Any], custom: Mapping[str, type[Layer]], depth: 
         return Chain(construct(entry["layers"], custom, depth + 1))
     if kind == "Graph":
         return _graph(entry, custom, depth)
-    if kind not in custom and kind not in KNOWN:
+    if kind in STACKS:
+        made = {
+            name: construct([value], custom, depth + 1)[0] for name, value in entry.items() if isinstance(value, dict)
+        }
+        return STACKS[kind](**{name: value for name, value in entry.items() if name != "type"} | made)  # type: ignore[no-any-return]
+    if kind not in custom and kind not in KNOWN and kind not in BLOCKS:
         raise FileFormatError(f"unknown layer {kind!r}.")
     arguments = {name: _tuples(value) for name, value in entry.items() if name != "type"}
-    return (custom.get(kind) or KNOWN[kind])(**arguments)
+    return (custom.get(kind) or (KNOWN | BLOCKS)[kind])(**arguments)
 
 
 def _graph(entry: dict[str, Any], custom: Mapping[str, type[Layer]], depth: int) -> Graph:

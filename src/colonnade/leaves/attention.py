@@ -11,7 +11,7 @@ import numpy as np
 from ..compiled.dropout import dropout
 from ..compiled.geometry import tile_size
 from ..compiled.matmul import Sizes, Stack, matmul, transpose_stack
-from ..compiled.softmax import softmax_backward, softmax_forward
+from ..compiled.softmax import hide_later, softmax_backward, softmax_forward
 from ..layers.attention import MultiheadAttention
 from ..layers.base import Block, Bound, Direction, Scratch
 from ..layers.dense import Dense
@@ -22,8 +22,14 @@ from .dense import TiledDense
 
 
 def attention_leaves(layer: MultiheadAttention, shape: Shape) -> list[Leaf]:
-    """What does the work of a MultiheadAttention, one after the other, for sequences of `shape` (t, d)."""
+    """What does the work of a MultiheadAttention, one after the other, for sequences of `shape` (t, d).
+
+    Nothing does for one of several inputs, or of several outputs: it runs in NumPy.
+    """
+    if layer.masks or layer.more_keys or layer.return_weights or not layer.alone:
+        return []
     length, width = shape
+    assert layer.in_proj_weight is not None
     before = _projection(width, 3 * width, layer.in_proj_weight, layer.in_proj_bias)
     behind = _projection(width, width, layer.out_proj_weight, layer.out_proj_bias)
     made: list[Leaf] = [TiledDense(before), CompiledAttention(layer, length), TiledDense(behind)]
@@ -104,6 +110,8 @@ class CompiledAttention(Leaf):
         yield transpose_stack, (x.value, self.keys, turned, images, self.heads)
         sizes = self._sizes(images, size, length)
         yield self.to_matches, (x.value, self.queries, turned, self.turned, weights, self.matches, sizes, self.factor)
+        if self.layer.is_causal:
+            yield hide_later, (weights,)
         yield softmax_forward, (weights.reshape(-1, length), weights.reshape(-1, length))
         counted = yield from self._drop(weights, block.scratch["dropped"] if self.layer.dropout else weights, block)
         sizes = self._sizes(images, length, size)

@@ -30,6 +30,7 @@ IGNORED = {"device", "layout", "memory_format", "pin_memory", "implicit"}
 NAMES = {
     **dict.fromkeys(("_to_copy", "alias", "lift_fresh", "lift_fresh_copy"), "clone"),
     **dict.fromkeys(("_unsafe_view", "view"), "reshape"),
+    "_scaled_dot_product_flash_attention_for_cpu": "scaled_dot_product_flash",
     "batch_norm": "batch_norm_weights_first",
     "bitwise_and": "and",
     "bitwise_or": "or",

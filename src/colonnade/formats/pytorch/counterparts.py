@@ -59,12 +59,60 @@ class Constant(nn.Module):
         return self.weight.expand(x.shape[0], *self.shape)
 
 
-class SelfAttention(nn.MultiheadAttention):
-    """MultiheadAttention of a sequence to itself."""
+class MultiheadAttention(nn.MultiheadAttention):
+    """MultiheadAttention with one output, which reads masks behind the sequences.
 
-    def forward(self, x: Any) -> Any:
-        """As the layer: x is query, key and value."""
-        return super().forward(x, x, x, need_weights=False)[0]
+    Args:
+        is_causal: Whether no position looks at one behind it.
+        attn_mask: What an input says that masks pairs of positions: "bool", "float" or None for no such input.
+        key_padding_mask: Likewise, of an input that masks keys.
+        return_weights: Whether the weights stand behind each position's numbers.
+        zero_empty_rows: Whether a mean of nothing is zero rather than NaN.
+        arguments: PyTorch's.
+    """
+
+    def __init__(
+        self, *, is_causal: bool = False, attn_mask: str | None = None, key_padding_mask: str | None = None,
+        return_weights: bool = False, zero_empty_rows: bool = False, **arguments: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**arguments, batch_first=True)
+        self.how: dict[str, Any] = {
+            "is_causal": is_causal,
+            "attn_mask": attn_mask,
+            "key_padding_mask": key_padding_mask,
+            "return_weights": return_weights,
+            "zero_empty_rows": zero_empty_rows,
+        }
+
+    def forward(self, *inputs: Any) -> Any:
+        """As the layer: of one sequence or of query, key and value, and the masks."""
+        kinds = [self.how[name] for name in ("attn_mask", "key_padding_mask") if self.how[name]]
+        count = len(inputs) - len(kinds)
+        query, key, value = inputs[:1] * 3 if count == 1 else inputs[:3]
+        mask = self._mask(query, key, kinds, inputs[count:])
+        plain = not self.how["return_weights"] and (self.how["zero_empty_rows"] or mask is None)
+        y, weights = super().forward(
+            query, key, value, attn_mask=mask, need_weights=not plain, average_attn_weights=False
+        )
+        if plain or not self.how["return_weights"]:
+            return y
+        if mask is not None and self.how["zero_empty_rows"]:
+            y = super().forward(query, key, value, attn_mask=mask, need_weights=False)[0]
+            weights = torch.nan_to_num(weights)
+        return torch.cat([y, weights.transpose(1, 2).flatten(2)], 2)
+
+    def _mask(self, query: Any, key: Any, kinds: Sequence[str], masks: Sequence[Any]) -> Any:
+        """What is added to all scores, (n · heads, t, s), or None."""
+        images, length, keys = len(query), query.shape[1], key.shape[1]
+        total = torch.zeros(images, self.num_heads, length, keys, dtype=query.dtype)
+        if self.how["is_causal"]:
+            total = total.masked_fill(torch.ones(length, keys, dtype=torch.bool).triu(1), -torch.inf)
+        elif not masks:
+            return None
+        for kind, mask in zip(kinds, masks, strict=True):
+            own = mask if kind == "float" else total.new_zeros(mask.shape).masked_fill(mask != 0, -torch.inf)
+            total = total + own.reshape(images, *[1] * (4 - own.ndim), *own.shape[1:])
+        return total.flatten(0, 1)
 
 
 class Recurrent(nn.RNNBase):
@@ -306,7 +354,7 @@ def _resize(x: Any, **arguments: Any) -> Any:
     return y.masked_fill((rows[:, None] | columns).to(x.device), layer.extrapolation_value)
 
 
-OF_SEVERAL = (Operation, GRU, LSTM, RNN, nn.Bilinear)  # what may take more than one tensor
+OF_SEVERAL = (Operation, GRU, LSTM, MultiheadAttention, RNN, nn.Bilinear)  # what may take more than one tensor
 
 
 # What each Operation does, by the name of the layer that it is in Colonnade.

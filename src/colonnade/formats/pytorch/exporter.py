@@ -21,6 +21,7 @@ RENAMED: dict[type[Layer], type[nn.Module]] = {
     layers.Embedding: counterparts.Embedding,
     layers.GRU: counterparts.GRU,
     layers.LSTM: counterparts.LSTM,
+    layers.MultiheadAttention: counterparts.MultiheadAttention,
     layers.RNN: counterparts.RNN,
 }
 
@@ -83,8 +84,6 @@ class Exporter:
             arguments = layer.config()
         except StateError as error:
             raise _unknown(name, kind, str(error)) from None
-        if kind is layers.MultiheadAttention:
-            return counterparts.SelfAttention(**arguments, batch_first=True)
         if kind is layers.LayerNorm2d:
             return counterparts.LayerNorm2d(arguments["num_channels"], arguments["eps"], arguments["affine"])
         if kind in RENAMED:

@@ -23,10 +23,10 @@ from ...tensor import Shape
 from . import aten, counterparts, exporting, fixed
 from .building import Building, describe
 from .functions import FUNCTIONS
-from .modules import COMPOUND, MODULES, arrays_of, check, known, layer_of
+from .modules import COMPOUND, MODULES, check, known, layer_of
 from .state import to_array
 from .structure import structure
-from .tracing import compare_training, defaults, needed, trace, warn
+from .tracing import compare_training, defaults, needed, trace, warn, whole
 from .values import (
     BATCH,
     NOTHING,
@@ -41,6 +41,7 @@ from .values import (
     UnknownSizes,
     Value,
     Weights,
+    arrays_of,
 )
 
 # What wraps a module, and where the module is.
@@ -172,10 +173,15 @@ def _followed(module: nn.Module, input_shape: Sequence[Any] | None, dtype: str) 
     except Unconvertible as reason:
         raise ArgumentError(f"from_torch: {type(module).__name__} can't be converted: {reason}.") from None
     traced = False
+    tensors: dict[str, Any] = {}
+    resting: set[str] = set()
     try:
-        graph, tensors = trace(module, training=False)
-        traced, calls = True, needed(graph)
-        alike, resting = compare_training(module, calls)
+        if known(module) in COMPOUND:
+            traced, calls, alike = True, list(whole(module).nodes), True
+        else:
+            graph, tensors = trace(module, training=False)
+            traced, calls = True, needed(graph)
+            alike, resting = compare_training(module, calls)
         importer = Importer(module, calls, tensors, input_shape, resting)
         made = importer.run()
     except ShapeError:
@@ -309,7 +315,7 @@ class Importer(Building):
             self.name = str(node.target)
             what = self.name
             if node.op == "call_module":
-                what += f" ({_class_name(self.module.get_submodule(self.name))})"
+                what = f"{what} ({_class_name(self.module.get_submodule(self.name))})".lstrip()
         else:
             self.name = f"{within}.{_function_name(node.target)}" if within else _function_name(node.target)
             what = f"{_function_name(node.target)} in {within or type(self.module).__name__}"
@@ -421,14 +427,12 @@ class Importer(Building):
         """Whether the batch norm with this buffer uses it in training too."""
         return running_mean.path in self.resting
 
-    def is_truth(self, x: Tensor) -> bool:
-        """Whether a tensor is of True and False; raises Unconvertible where nobody can know."""
+    def is_truth(self, x: Tensor) -> bool | None:
+        """Whether a tensor is of True and False; None for an input, of which nobody can know."""
         name = x.value.name if isinstance(x, Turned) else self.value(x).name
         while name in self.nodes and isinstance(self.nodes[name][0], Reshaping | Rearrangement | layers.Permute):
             name = self.nodes[name][1]
-        if name not in self.nodes:
-            raise Unconvertible("its mask is an input, which may be of numbers or of True and False: add it yourself")
-        return isinstance(self.nodes[name][0], TRUTHS)
+        return isinstance(self.nodes[name][0], TRUTHS) if name in self.nodes else None
 
     def _of_each_image(self, x: Any) -> Any:
         return self.value(x) if isinstance(x, Array) and x.images else x

@@ -15,8 +15,8 @@ from ...layers.base import Layer
 from ...layers.elementwise import Elementwise
 from ...layers.functions import Stepwise
 from ...layers.wiring import Elementwise as ElementwiseOfSeveral
-from . import counterparts
-from .values import NOTHING, STEPS_FIRST, Array, Tensor, Turned, Unconvertible, Value
+from . import attention, counterparts
+from .values import NOTHING, STEPS_FIRST, Array, Tensor, Turned, Unconvertible, Value, arrays_of
 
 if TYPE_CHECKING:
     from .importer import Importer
@@ -70,13 +70,6 @@ def _softmax(kind: type[layers.Softmax] | type[layers.LogSoftmax]) -> Make:
     return make
 
 
-@_only(batch_first=True, _qkv_same_embed_dim=True, bias_k=None, bias_v=None, add_zero_attn=False)
-def _attention(module: Any) -> Layer:
-    return layers.MultiheadAttention(
-        module.embed_dim, module.num_heads, module.dropout, module.in_proj_bias is not None
-    )
-
-
 def _recurrent_layer(module: Any) -> Any:
     """The layer of an RNN, LSTM or GRU, whatever its batch_first."""
     name = next(each.__name__ for each in type(module).__mro__ if each in (nn.RNN, nn.LSTM, nn.GRU))
@@ -126,21 +119,10 @@ MODULES: dict[type[nn.Module], Make] = {
     counterparts.LSTM: alike(layers.LSTM),
     counterparts.RNN: alike(layers.RNN),
     counterparts.LayerNorm2d: _norm_of_channels,
-    counterparts.SelfAttention: _attention,
+    counterparts.MultiheadAttention: lambda module: attention.attention_layer(module, **module.how),
     # By themselves, or in a chain, they put out the sequence.
     **{kind: _only(batch_first=True)(_recurrent_layer) for kind in (nn.RNN, nn.LSTM, nn.GRU)},
 }
-
-
-def _attend(graph: Importer, module: Any, path: str, query: Value, key: Value, value: Value, **options: Any) -> Any:
-    """Attention of a sequence to itself; the weights, which PyTorch hands out too, are not there."""
-    if not query == key == value:
-        raise Unconvertible("query, key and value must be the same tensor")
-    for name, given in options.items():
-        if given not in {"need_weights": (True, False), "average_attn_weights": (True, False)}.get(name, (None, False)):
-            raise Unconvertible(f"{name} is not supported")
-    layer = _attention(module)
-    return graph.weighed(layer, arrays_of(layer, module, path), query, name=path), NOTHING
 
 
 def _recurrent(graph: Importer, module: Any, path: str, x: Tensor, hx: Any = None) -> Any:
@@ -175,52 +157,6 @@ def _first_state(graph: Importer, state: Any) -> Value:
     raise Unconvertible("the batch must be the second axis of its states")
 
 
-def _encoder_layer(
-    graph: Importer, module: Any, path: str, src: Tensor, src_mask: None = None, src_key_padding_mask: None = None,
-    is_causal: bool = False,
-) -> Tensor:  # fmt: skip
-    """A layer of a transformer's encoder, as the modules it consists of."""
-    if src_mask is not None or src_key_padding_mask is not None or is_causal:
-        raise Unconvertible("masks are not supported")
-
-    def call(name: str, *tensors: Any) -> Any:
-        return graph.call_module(f"{path}.{name}", *tensors)
-
-    def attention(x: Any) -> Any:
-        return call("dropout1", call("self_attn", x, x, x)[0])
-
-    def feed_forward(x: Any) -> Any:
-        hidden = call("linear1", x)
-        if isinstance(module.activation, nn.Module):
-            hidden = call("activation", hidden)
-        else:
-            graph.name = f"{path}.activation"
-            hidden = graph.call_function(module.activation, hidden)
-        return call("dropout2", call("linear2", call("dropout", hidden)))
-
-    def add(x: Any, y: Any) -> Tensor:
-        return graph.put(layers.Add(), x, y, name=f"{path}.add")
-
-    if module.norm_first:
-        x = add(src, attention(call("norm1", src)))
-        return add(x, feed_forward(call("norm2", x)))
-    x = call("norm1", add(src, attention(src)))
-    normed: Tensor = call("norm2", add(x, feed_forward(x)))
-    return normed
-
-
-def _encoder(
-    graph: Importer, module: Any, path: str, src: Tensor, mask: None = None, src_key_padding_mask: None = None,
-    is_causal: None = None,
-) -> Tensor:  # fmt: skip
-    """The layers of a transformer's encoder, one after the other."""
-    if mask is not None or src_key_padding_mask is not None or is_causal:
-        raise Unconvertible("masks are not supported")
-    for number in range(len(module.layers)):
-        src = graph.call_module(f"{path}.layers.{number}", src)
-    return src if module.norm is None else graph.call_module(f"{path}.norm", src)
-
-
 def _log_sigmoid(graph: Importer, module: Any, path: str, x: Tensor) -> Any:
     return graph.call_function(nn.functional.logsigmoid, x)
 
@@ -230,10 +166,8 @@ COMPOUND: dict[type[nn.Module], Callable[..., Any]] = {
     nn.LogSigmoid: _log_sigmoid,
     nn.GRU: _recurrent,
     nn.LSTM: _recurrent,
-    nn.MultiheadAttention: _attend,
     nn.RNN: _recurrent,
-    nn.TransformerEncoder: _encoder,
-    nn.TransformerEncoderLayer: _encoder_layer,
+    **attention.COMPOUND,
 }
 
 HARMLESS = {"extra_repr", "reset_parameters"}  # what a subclass may have of its own and still compute the same
@@ -266,18 +200,6 @@ def check(module: nn.Module) -> None:
         raise Unconvertible("its weights are parametrized: call torch.nn.utils.parametrize.remove_parametrizations")
     if any(getattr(module, hooks) for hooks in HOOKS):
         raise Unconvertible("it has a forward hook, of which from_torch can't know what it does: remove it")
-
-
-def arrays_of(layer: Layer, module: nn.Module, path: str | None = None) -> dict[str, Array]:
-    """What a layer has of its module, by the layer's names; `path` is the module's, if it matters."""
-    found = {}
-    for name in (*(name for name, _ in layer.parameters()), *layer.buffers):
-        tensor: Any = module
-        for part in name.split("."):
-            tensor = getattr(tensor, part)
-        named = "" if path is None else f"{path}.{name}"
-        found[name] = Array(named, tensor, tensor if isinstance(tensor, nn.Parameter) else None)
-    return found
 
 
 # Functions of each number by itself, whatever the order of the axes.

@@ -7,8 +7,8 @@ from torch import nn
 from ...composites import Branches, Chain, Graph, Node, Residual
 from ...errors import ColonnadeError
 from . import counterparts
-from .modules import HOOKS, arrays_of, layer_of
-from .values import Unconvertible, Weights
+from .modules import HOOKS, layer_of
+from .values import Unconvertible, Weights, arrays_of
 
 
 def structure(module: nn.Module, weights: Weights) -> Node | None:

@@ -67,6 +67,14 @@ def defaults(module: nn.Module) -> dict[str, Any]:
     }
 
 
+def whole(module: nn.Module) -> fx.Graph:
+    """The one call of a module that the tables have."""
+    graph = fx.Graph()
+    names = [name for name in inspect.signature(module.forward).parameters if name not in defaults(module)]
+    graph.output(graph.call_module("", tuple(graph.placeholder(name) for name in names)))
+    return graph
+
+
 def needed(traced: fx.Graph) -> list[fx.Node]:
     """The calls that the output is made from, and those that check something."""
     needed: set[fx.Node] = set()

@@ -117,6 +117,18 @@ class Array:
 Weights = dict[Layer, dict[str, Array]]  # of each layer, by its own names
 
 
+def arrays_of(layer: Layer, module: nn.Module, path: str | None = None) -> dict[str, Array]:
+    """What a layer has of its module, by the layer's names; `path` is the module's, if it matters."""
+    found = {}
+    for name in (*(name for name, _ in layer.parameters()), *layer.buffers):
+        tensor: Any = module
+        for part in name.split("."):
+            tensor = getattr(tensor, part)
+        named = "" if path is None else f"{path}.{name}".removeprefix(".")
+        found[name] = Array(named, tensor, tensor if isinstance(tensor, nn.Parameter) else None)
+    return found
+
+
 def array_of(x: Any) -> Array:
     """An array of the module's own; raises Unconvertible for anything else."""
     if not isinstance(x, Array):

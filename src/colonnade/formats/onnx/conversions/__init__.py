@@ -1,6 +1,7 @@
 """How each operator of ONNX becomes layers of ours: one function each, by the operator's name."""
 
 from . import (
+    attention,
     axes,
     columns,
     control,
@@ -24,6 +25,7 @@ from . import (
 from .elementwise import Conversion
 
 CONVERSIONS: dict[str, Conversion] = {
+    **attention.CONVERSIONS,
     **axes.CONVERSIONS,
     **columns.CONVERSIONS,
     **control.CONVERSIONS,

@@ -44,10 +44,17 @@ def batch_normalization(call: Call) -> Value:
 
 
 def layer_normalization(call: Call) -> list[Value | None]:
-    x, scale = call.data(), call.known(1)
+    x, given = call.data(), [call.value(place) if call.has(place) else None for place in (1, 2)]
     axis, eps = x.layout.axis(call.attribute("axis", -1)), call.attribute("epsilon", 1e-5)
-    bias = call.optional(2)
-    y = _normalized(call, x, scale, bias, axis, lambda sizes: layers.LayerNorm(sizes, eps, bias=bias is not None))
+    if not any(isinstance(each, Images) and each.content is None for each in given):
+        scale, bias = call.known(1), call.optional(2)
+        y = _normalized(call, x, scale, bias, axis, lambda sizes: layers.LayerNorm(sizes, eps, bias=bias is not None))
+    else:  # what is computed can't be a layer's own
+        y = _normalized(call, x, None, None, axis, lambda sizes: layers.LayerNorm(sizes, eps, False))
+        for layer, other in zip((layers.Mul, layers.Add), given, strict=True):
+            if other is not None:
+                parts, layout = call.importer.aligned([y, other])
+                y = call.emit(layer(stretch=True), *parts, layout=layout)
     mean = inverse = None
     axes = range(axis, x.layout.rank)
     if call.needed(1) or call.needed(2):
@@ -63,7 +70,7 @@ def layer_normalization(call: Call) -> list[Value | None]:
 def _normalized(
     call: Call,
     x: Images,
-    scale: np.ndarray,
+    scale: np.ndarray | None,
     bias: np.ndarray | None,
     axis: int,
     make: Callable[[Shape], layers.Layer],
@@ -73,9 +80,8 @@ def _normalized(
     sizes = layout.sizes[axis:]
     for each in range(axis, layout.rank):
         layout.dim(each)
-    weights = {"weight": np.broadcast_to(scale, sizes)}
-    if bias is not None:
-        weights["bias"] = np.broadcast_to(bias, sizes)
+    given = {"weight": scale, "bias": bias}
+    weights = {name: np.broadcast_to(array, sizes) for name, array in given.items() if array is not None}
     image = layout.image
     if 3 in (len(image), len(sizes)) and len(image) != len(sizes):
         # A tensor of three axes lies channels-last, and LayerNorm takes it whole or not at all.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .... import layers
 from ..writer import Expression
-from . import activations, arithmetic, indexing, normalization, products, rearrangement, recurrent, windows
+from . import activations, arithmetic, attention, indexing, normalization, products, rearrangement, recurrent, windows
 from .rearrangement import same
 
 __all__ = ["EXPRESSIONS", "same"]
@@ -20,6 +20,7 @@ __all__ = ["EXPRESSIONS", "same"]
 EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     **activations.EXPRESSIONS,
     **arithmetic.EXPRESSIONS,
+    **attention.EXPRESSIONS,
     **indexing.EXPRESSIONS,
     **normalization.EXPRESSIONS,
     **products.EXPRESSIONS,
