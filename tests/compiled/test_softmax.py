@@ -76,3 +76,13 @@ def test_no_numbers_infinities_and_huge_logits_are_numpys(name: str) -> None:
     getattr(ops, f"{name}_forward")(x, 1, expected)
     y = forward(getattr(compiled, f"{name}_forward"), x)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 7), (3, 20), (20, 3)])
+def test_scores_of_what_follows_are_hidden(rows: int, columns: int) -> None:
+    scores = np.random.default_rng(0).normal(size=(2, 3, rows, columns)).astype(np.float32)
+    expected = np.where(np.tri(rows, columns, dtype=bool), scores, -np.inf)
+    compiled.hide_later(scores)
+    np.testing.assert_array_equal(scores, expected)
+    weights = forward(compiled.softmax_forward, scores.reshape(-1, columns))
+    close(weights, ops.softmax_forward(expected.reshape(-1, columns).astype(float)))

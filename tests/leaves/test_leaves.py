@@ -88,6 +88,14 @@ RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
         "Upsample, Conv2d, PReLU",
     ),
     ([cn.MultiheadAttention(20, 2)], (17, 20), "Dense, MultiheadAttention, Dense"),
+    ([cn.MultiheadAttention(20, 2, 0.2, is_causal=True)], (17, 20), "Dense, MultiheadAttention, Dense"),
+    ([cn.MultiheadAttention(20, 2, return_weights=True)], (17, 20), ""),
+    (
+        [cn.TransformerEncoderLayer(20, 2, 24, norm_first=True)],
+        (17, 20),
+        "Fork, LayerNorm, Dense, MultiheadAttention, Dense, Dropout, Add, Fork, LayerNorm, Dense + ReLU, Dropout, "
+        "Dense, Dropout, Add",
+    ),
     (
         [cn.Branches([C(3, 5, 1)], [C(3, 20, 1)]), cn.Dropout(0.2), cn.Dropout2d(0.5)],
         (3, 4, 5),

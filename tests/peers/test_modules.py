@@ -101,6 +101,8 @@ def compare_layer(name: str, module: Any, sample: Any, training: bool) -> None:
         more = [with_batch(name, call.args[1].detach()).requires_grad_()]
     if name == "MultiheadAttention":
         more = [each.detach()[None].requires_grad_() for each in call.args[1:]] + [options[key][None] for key in masks]
+        if "key_padding_mask" in options:
+            options["key_padding_mask"] = options["key_padding_mask"][None]
     names = [f"x{number}" for number in range(1 + len(more))]
     model = cn.Model(cn.Graph({"0": (layer, *names)}, names) if more else [layer], dtype="float64")
     model.load_state_dict({f"0.{key}": plain(value) for key, value in module.state_dict().items()})
@@ -178,6 +180,7 @@ def compare_transformer(module: Any, sample: Any, training: bool) -> None:
 
 
 @pytest.mark.usefixtures("one_torch_thread")
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor is True:UserWarning")
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss by both:UserWarning")
 @pytest.mark.parametrize(("info", "sample", "training", "text"), samples())
