@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from .model import Model
 
 AT_ONCE = 64  # images that are asked about together
-THUMBNAIL = 160  # pixels of the longer side of a picture in a notebook
+THUMBNAIL = 160  # pixels of the longer side of a picture in a notebook, at most
+SMALLEST = 64  # of its shorter side, at least: the pixels of smaller images are shown as squares
 SHOWN = 24  # images that a notebook shows of many
 LISTED = 60  # lines that are printed of many
 # Of red, green and blue in grey (ITU-R 601), as Pillow has them.
@@ -326,7 +327,7 @@ def _card(answer: Classification) -> notebook.Card:
 def _thumbnail(source: Any) -> Array | None:
     from PIL import Image
 
-    from .pictures import picture
+    from .pictures import enlarged, picture
 
     try:
         if isinstance(source, np.ndarray):
@@ -340,4 +341,4 @@ def _thumbnail(source: Any) -> Array | None:
         return None
     made = Image.fromarray(pixels)
     made.thumbnail((THUMBNAIL, THUMBNAIL))
-    return np.asarray(made)
+    return enlarged(np.asarray(made), SMALLEST)

@@ -53,7 +53,7 @@ def grad_cam(model: Model, image: ArrayLike, class_number: int | None = None, la
     x = _prepared("grad_cam", model, image)
     if len(model.output_shape) != 1:
         raise ShapeError(f"grad_cam: expected a number for each class, got outputs of shape {model.output_shape}.")
-    number = _find("grad_cam", model, layer)
+    number = find_maps("grad_cam", model, layer)
     scores = model(x)[0]
     at_output = np.zeros((1, len(scores)), model.dtype)
     at_output[0, _class_number("grad_cam", scores, class_number)] = 1
@@ -126,7 +126,7 @@ def feature_maps(model: Model, image: ArrayLike, layer: str | None = None) -> Ar
         ShapeError: An image that does not fit, or a layer that puts out no maps.
     """
     x = _prepared("feature_maps", model, image)
-    number = _find("feature_maps", model, layer)
+    number = find_maps("feature_maps", model, layer)
     return np.ascontiguousarray(model.trace(x)[number].output.value[0])
 
 
@@ -149,11 +149,16 @@ def default_layer(model: Model) -> str:
         ShapeError: A model in which no layer puts out maps, or of other inputs than one image.
     """
     _input_shape("default_layer", model)
-    return model.steps[_find("default_layer", model, None)].name
+    return model.steps[find_maps("default_layer", model, None)].name
 
 
-def _find(who: str, model: Model, name: str | None) -> int:
-    """Which step puts out the layer's maps: the last of a composite's; by default the last with maps, but pools."""
+def find_maps(who: str, model: Model, name: str | None) -> int:
+    """Which step puts out the layer's maps: the last of a composite's; by default the last with maps, but pools.
+
+    Raises:
+        ArgumentError: No such layer; the message lists those that there are.
+        ShapeError: A layer that puts out no maps.
+    """
     steps = model.steps
     numbered = [*enumerate(steps)]
     if name is None:

@@ -131,7 +131,9 @@ def reserved(path: StrPath, size: int = 0) -> Iterator[None]:
                 _set_aside(file, target.parent, size)
             yield
     except OSError as error:
-        raise ArgumentError(f"{path}: can't write {size:,} bytes to this file ({error.strerror or error}).") from error
+        what = f"{size:,} bytes to this file" if size else "this file"
+        reason = str(error.strerror or error).rstrip(".")
+        raise ArgumentError(f"{path}: can't write {what} ({reason}).") from error
 
 
 def _set_aside(file: BinaryIO, folder: Path, size: int) -> None:

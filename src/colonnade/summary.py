@@ -14,6 +14,7 @@ from .tensor import Shape
 if TYPE_CHECKING:
     from .passes import Runnable
 
+GAP = 2  # between columns
 LEFT = 3  # columns of names; numbers stand to the right
 LEAF = 6  # the column of what is compiled, if anything is
 
@@ -64,11 +65,12 @@ def table(model: Runnable, batch_size: int, images: Sequence[Shape]) -> dict[str
     }
 
 
-def text(table: dict[str, Any]) -> str:
+def text(table: dict[str, Any], most: int | None = None) -> str:
     """What :meth:`colonnade.Model.table` says, in lines.
 
     Args:
         table: As it returns it.
+        most: Letters of a line, where there is no room for more: the last columns are then left out.
     """
     compiled = any(row["compiled"] for row in table["layers"])
     rows: list[tuple[str, ...]] = [("layer", "", "output", "parameters", "FLOPs", "kept bytes")]
@@ -82,11 +84,15 @@ def text(table: dict[str, Any]) -> str:
             for row, leaf in zip(rows, ["compiled", *(row["compiled"] for row in table["layers"])], strict=True)
         ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    while most is not None and len(widths) > LEFT + 1 and sum(widths) + GAP * (len(widths) - 1) > most:
+        del widths[-1]
     lines = [
-        "  ".join(
+        (" " * GAP)
+        .join(
             cell.ljust(width) if column < LEFT or column == LEAF else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
+            for column, (cell, width) in enumerate(zip(row, widths, strict=False))  # those that there is room for
+        )
+        .rstrip()
         for row in rows
     ]
     lines.insert(1, "─" * max(map(len, lines)))

@@ -61,3 +61,14 @@ def test_an_image_too_small_for_the_network_is_one_line_and_status_2(here):
     assert result.returncode == 2
     assert "2×2" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_the_table_is_as_wide_as_the_window(here, monkeypatch, columns):
+    monkeypatch.setattr("colonnade.cli.summary.width", lambda: columns)
+    lines = here("summary", "cnn", "--input", "1,28,28").stdout.splitlines()
+    table = lines[: lines.index(lines[1], 2) + 1]
+    assert max(map(len, table)) <= columns
+    assert table[0].split()[:3] == ["layer", "output", "parameters"]
+    assert ("kept bytes" in table[0]) == (columns > 60)
+    assert len(table[1]) == max(map(len, table))

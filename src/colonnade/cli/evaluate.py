@@ -21,6 +21,7 @@ from .options import (
     Threads,
     fitted,
     image_shape,
+    interval,
     say,
     set_compiled,
     set_threads,
@@ -90,14 +91,14 @@ def evaluate(
     reports = metrics.class_reports(confusion)
     calibration = metrics.calibration(probabilities, labels)
     count = len(labels)
-    interval = metrics.wilson(int((predicted == labels).sum()), count)
+    bounds = metrics.wilson(int((predicted == labels).sum()), count)
     if as_json:
         found = {
             "model": str(model),
             "data": data,
             "part": tested.part,
             **result,
-            "interval": interval,
+            "interval": bounds,
             "top_5": metrics.top_k(probabilities, labels, 5),
             "classes": [{"class": name, **report} for name, report in zip(classes, reports, strict=True)],
             "confusion": confusion.tolist(),
@@ -109,7 +110,7 @@ def evaluate(
         say(line)
     typer.echo(f"expected calibration error {calibration.ece:.4f}")
     typer.echo(f"test loss {result['loss']:.4f}")
-    typer.echo(f"test accuracy from {interval[0]:.4f} to {interval[1]:.4f} (95 % Wilson interval, {count:,} images)")
+    typer.echo(interval(*bounds, count))
     typer.echo(f"test accuracy {result['accuracy']:.4f}")
 
 

@@ -74,7 +74,8 @@ def explain(
     pixels, probabilities = batch[0], net.predict_proba(batch)[0]
     names = net.classes or [str(number) for number in range(len(probabilities))]
     number = int(probabilities.argmax()) if of_class is None else class_number(net, of_class)
-    layer = layer or explaining.default_layer(net)
+    layer = explaining.default_layer(net) if layer is None else layer
+    explaining.find_maps("--layer", net, layer)
     lost = explaining.occlusion(net, pixels, number)
     lost = np.maximum(lost, 0) / (lost.max() if lost.max() > 0 else 1.0)
     heat = explaining.grad_cam(net, pixels, number, layer)

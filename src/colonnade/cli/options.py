@@ -63,6 +63,12 @@ def width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
 
+def interval(low: float, high: float, images: int) -> str:
+    """The line that says between which bounds an accuracy lies, shorter in a narrow window."""
+    line = f"test accuracy from {low:.4f} to {high:.4f} (95 % Wilson interval, {images:,} images)"
+    return line if len(line) <= width() else line.replace(" Wilson interval", "")
+
+
 def fitted(text: str, room: int) -> str:
     """A text cut to so many letters, with its end, by which names often differ."""
     if cell_len(text) <= room:

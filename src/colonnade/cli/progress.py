@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -40,10 +41,10 @@ def counted(items: Iterable[Item], total: int, what: str, shown: bool) -> Iterat
         yield from items
         return
     with bars(console) as drawn:
+        started = time.perf_counter()
         task = drawn.add_task(what, total=total, numbers="")
         for done, item in enumerate(items, 1):
-            speed = drawn.tasks[0].speed
-            parts = [(0, f"{done:,} of {total:,}")]
-            parts += [] if speed is None else [(1, f"{speed:,.0f} {what}/s")]
+            speed = done / (time.perf_counter() - started)
+            parts = [(0, f"{done:,} of {total:,}"), (1, f"{speed:,.0f} {what}/s")]
             drawn.update(task, completed=done, numbers=fitting(parts, room(console, what)))
             yield item

@@ -6,7 +6,7 @@ import json
 
 import typer
 
-from .options import AllowLinks, AsJson, BatchSize, Compiled, Image, ModelOrName, image_shape, set_compiled
+from .options import AllowLinks, AsJson, BatchSize, Compiled, Image, ModelOrName, image_shape, set_compiled, width
 
 
 def summary(
@@ -18,6 +18,7 @@ def summary(
     as_json: AsJson = False,
 ) -> None:
     """Show a model layer by layer, with its output shapes, parameters, FLOPs and bytes."""
+    from ..summary import text
     from .networks import model_or_network
 
     set_compiled(compiled)
@@ -26,4 +27,5 @@ def summary(
     if as_json:
         typer.echo(json.dumps({"model": model, **net.table(shape, batch_size)}))
     else:
-        typer.echo(net.summary(shape, batch_size))
+        table = net.table(shape, batch_size)
+        typer.echo(text(table, width()))

@@ -11,7 +11,7 @@ import typer
 from ..errors import ColonnadeError
 from ..metrics import wilson
 from ..training.callbacks import Callback, Run
-from .options import Compiled, DataDir, Threads, say, set_compiled, set_threads
+from .options import Compiled, DataDir, Threads, interval, say, set_compiled, set_threads
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -161,7 +161,7 @@ def train(
         accuracy = _fit(net, dataset, settings, resume, overwrite, progress)
     low, high = wilson(round(accuracy * len(dataset.test)), len(dataset.test))
     say(f"model {Path(settings.out, 'model.safetensors')}")
-    typer.echo(f"test accuracy from {low:.4f} to {high:.4f} (95 % Wilson interval, {len(dataset.test):,} images)")
+    typer.echo(interval(low, high, len(dataset.test)))
     typer.echo(f"test accuracy {accuracy:.4f}")
 
 
