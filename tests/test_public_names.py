@@ -16,6 +16,9 @@ PUBLIC = {
     "LSTM", "LayerNorm2d", "LeakyReLU", "LogSoftmax", "MaxPool1d", "MaxPool2d", "Mish", "MultiheadAttention", "PReLU",
     "Permute", "PixelShuffle", "RNN", "ReLU", "ReLU6", "SELU", "Scratch", "Select", "SiLU", "Sigmoid", "Softmax",
     "Softplus", "Tanh", "Unflatten", "Upsample", "ZeroPad2d",
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool3d", "AvgPool3d", "BatchNorm3d",
+    "CircularPad3d", "Conv3d", "ConvTranspose1d", "ConvTranspose3d", "Dropout1d", "Dropout3d", "InstanceNorm3d",
+    "MaxPool3d", "ReflectionPad3d", "ReplicationPad3d", "ZeroPad1d", "ZeroPad3d",
     # Layers of several inputs, and what wires them
     "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
     "Add", "Concat", "Constant", "Div", "Equal", "Graph", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from typing import Any
 
@@ -102,8 +103,8 @@ def test_what_is_listed_as_different_is(name: str, argument: str) -> None:
 @pytest.mark.parametrize("name", pairs())
 def test_every_argument_is_described(name: str) -> None:
     ours = pairs()[name][0]
-    if name == "BatchNorm1d":  # it refers to BatchNorm2d
-        ours = cn.BatchNorm2d
+    if alike := re.match(r"As :class:`(\w+)`", ours.__doc__ or ""):  # it refers to its like of another number of axes
+        ours = getattr(cn, alike[1])
     arguments = [argument for argument, kind, _ in signature(ours) if kind.name.startswith(("POSITIONAL", "KEYWORD"))]
     missing = [argument for argument in arguments if f"\n        {argument}: " not in ours.__doc__]
     assert not missing

@@ -19,7 +19,7 @@ from .layers.base import Block, Bound, Direction, Lane, Prepared, Scratch
 from .layers.wiring import Wiring
 from .ops.activation import silent
 from .ops.folding import fold
-from .ops.layout import Array, channels_first, empty
+from .ops.layout import Array, as_written, empty, laid_shape
 from .plan import Call, Kind, Plan, Segment
 from .plan.cutting import even
 from .steps import Edge, Step
@@ -148,9 +148,9 @@ class Executor:
 
     def _array(self, memory: Array, offset: int, images: int, shape: Shape, dtype: Any = None) -> Array:
         dtype = np.dtype(dtype or self.plan.dtype)
-        laid = (images, *shape[1:], shape[0]) if len(shape) == 3 else (images, *shape)
+        laid = laid_shape((images, *shape))
         array = memory[offset : offset + math.prod(laid) * dtype.itemsize].view(dtype).reshape(laid)
-        return channels_first(array) if len(shape) == 3 else array
+        return as_written(array)
 
     def forward(self) -> None:
         """Run the forward pass on what was written to the sources."""

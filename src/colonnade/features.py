@@ -16,7 +16,7 @@ from .data.pixels import Scale
 from .data.prefetch import default_workers, prefetch
 from .errors import ArgumentError, DataError
 from .model import Model
-from .ops.layout import Array, channels_first, channels_last
+from .ops.layout import Array, as_laid, as_written, laid_shape
 from .tensor import Shape
 
 if TYPE_CHECKING:
@@ -81,19 +81,14 @@ def cached_features(
     path = Path(
         arguments.path("cached_features", "folder", folder), f"features-{_fingerprint(model, examples, workers)}.npy"
     )
-    laid = _laid(model.output_shape)
-    stored = _read(path, (len(examples), *laid), model.dtype)
+    laid = laid_shape((len(examples), *model.output_shape))
+    stored = _read(path, laid, model.dtype)
     if stored is None:
-        _write(path, (len(examples), *laid), model.dtype, (model(batch.x) for batch in loader.epoch(0)))
-        stored = _read(path, (len(examples), *laid), model.dtype)
+        _write(path, laid, model.dtype, (model(batch.x) for batch in loader.epoch(0)))
+        stored = _read(path, laid, model.dtype)
         if stored is None:
             raise DataError(f"{path}: the features were changed by another program; try again.")
-    return Arrays(channels_first(stored) if len(laid) == 3 else stored, examples.targets, class_names(examples))
-
-
-def _laid(shape: Shape) -> Shape:
-    """The features of one image as they lie in the file: images channels-last, as the layers want them."""
-    return (*shape[1:], shape[0]) if len(shape) == 3 else shape
+    return Arrays(as_written(stored), examples.targets, class_names(examples))
 
 
 def _fingerprint(model: Model, examples: Examples, workers: int | None) -> str:
@@ -134,7 +129,7 @@ def _write(path: Path, shape: Shape, dtype: np.dtype[Any], outputs: Iterator[Arr
         with replacing(path) as file:
             np.lib.format.write_array_header_1_0(file, header)
             for output in outputs:
-                file.write(np.ascontiguousarray(channels_last(output) if output.ndim == 4 else output).data)
+                file.write(np.ascontiguousarray(as_laid(output)).data)
     except OSError as error:
         raise DataError(f"{path}: the features can't be written ({error.strerror}).") from error
 

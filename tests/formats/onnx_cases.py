@@ -26,7 +26,6 @@ EXCLUDED = {
     r"dynamicquantizelinear.*_expanded": "a grid that is computed from the images",
     r"(hann|hamming|blackman)window(_symmetric)?_expanded": "windows for signals, of a length: nothing is left for "
     "layers to run",
-    r"(averagepool|maxpool|convtranspose|lppool)_3d|Conv3d|Pool3d": "three axes of pixels",
     r"maxpool_with_argmax": "the places of the maxima: a layer has one output",
     r"batchnorm_.*training_mode": "the statistics of a batch as outputs: a layer has one",
     r"test_training_dropout(_default)?(_mask)?$": "random numbers, which ONNX leaves to whoever draws them",

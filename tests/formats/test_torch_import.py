@@ -242,6 +242,25 @@ CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
         (2, 5, 7),
     ),
     "adaptive pool of sequences": (lambda x: functional.adaptive_avg_pool1d(x, 1).flatten(1), (3, 7)),
+    "more adaptive pools of sequences": (
+        lambda x: functional.adaptive_avg_pool1d(x, 3) + functional.adaptive_max_pool1d(x, 3),
+        (3, 7),
+    ),
+    "pools of volumes": (
+        lambda x: functional.max_pool3d(x, 2, 1) + functional.avg_pool3d(x, 3, 1, (1, 1, 0))[:, :, 1:, 1:]
+        + functional.adaptive_avg_pool3d(x, (3, 2, 1)) * functional.adaptive_max_pool3d(x, 1),
+        (2, 4, 3, 3),
+    ),
+    "volumes of another size": (
+        lambda x: functional.interpolate(x, scale_factor=2)
+        + functional.interpolate(x, size=(4, 6, 4), mode="trilinear", align_corners=True)
+        + functional.pad(x, (1, 1, 2, 1, 0, 2), "replicate"),
+        (2, 2, 3, 2),
+    ),
+    "sequences of another size": (
+        lambda x: functional.interpolate(x, scale_factor=2) + functional.interpolate(x, size=8, mode="linear"),
+        (2, 4),
+    ),
     "interpolate": (
         lambda x: functional.interpolate(x, scale_factor=2)
         + functional.interpolate(x, size=(6, 8), mode="bilinear", align_corners=True)
@@ -357,6 +376,24 @@ def test_function_is_the_same(name: str) -> None:
 
 MODULES: list[tuple[Any, tuple[int, ...]]] = [
     (nn.AdaptiveAvgPool1d(1), (3, 7)),
+    (nn.AdaptiveAvgPool1d(3), (3, 7)),
+    (nn.AdaptiveAvgPool3d((2, None, 1)), (3, 5, 2, 3)),
+    (nn.AdaptiveMaxPool1d(3), (3, 7)),
+    (nn.AdaptiveMaxPool3d((2, None, 1)), (3, 5, 2, 3)),
+    (nn.AvgPool3d(2, 1, 1, True, False), (3, 4, 2, 3)),
+    (nn.BatchNorm3d(3), (3, 4, 2, 3)),
+    (nn.CircularPad3d((1, 2, 0, 1, 1, 0)), (3, 2, 4, 5)),
+    (nn.ConstantPad3d(1, -2.0), (3, 2, 4, 5)),
+    (nn.Conv3d(4, 6, (3, 2, 1), (1, 2, 1), (1, 0, 2), 1, 2), (4, 3, 5, 2)),
+    (nn.ConvTranspose1d(3, 4, 3, 2, 1, 1), (3, 5)),
+    (nn.ConvTranspose3d(4, 6, (3, 2, 1), (2, 2, 1), (1, 0, 0), (1, 0, 0), 2), (4, 3, 2, 2)),
+    (nn.Dropout1d(0.5), (3, 4)),
+    (nn.Dropout3d(0.5), (3, 4, 2, 2)),
+    (nn.InstanceNorm3d(3, affine=True), (3, 4, 2, 2)),
+    (nn.MaxPool3d((3, 2, 1), 2, (1, 1, 0), ceil_mode=True), (3, 4, 4, 5)),
+    (nn.ReflectionPad3d((1, 0, 2, 1, 1, 1)), (3, 2, 4, 5)),
+    (nn.Upsample(scale_factor=(2, 1.5, 2), mode="trilinear"), (3, 2, 4, 5)),
+    (nn.ZeroPad3d(1), (3, 2, 4, 5)),
     (nn.AdaptiveMaxPool2d((2, None)), (3, 5, 4)),
     (nn.CELU(0.5), (3, 4)),
     (nn.CircularPad2d((1, 2, 0, 1)), (3, 4, 5)),

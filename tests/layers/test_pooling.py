@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from colonnade.errors import ArgumentError, ShapeError
-from colonnade.layers.adaptive import AdaptiveMaxPool2d
+from colonnade.layers.adaptive import AdaptiveAvgPool2d, AdaptiveMaxPool2d
 from colonnade.layers.base import Layer
-from colonnade.layers.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from colonnade.layers.pooling import AvgPool2d, MaxPool2d
 from colonnade.ops.adaptive import regular_window
 from colonnade.ops.window import Window
 from tests.layers.passes import laid, passes

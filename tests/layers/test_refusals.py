@@ -81,7 +81,10 @@ from colonnade.errors import ArgumentError, ShapeError
             lambda: cn.Upsample(),
             r"Upsample: expected either size or scale_factor, got size=None, scale_factor=None\.",
         ),
-        (lambda: cn.Upsample(2, mode="cubic"), r"Upsample: mode must be 'nearest' or 'bilinear', got 'cubic'\."),
+        (
+            lambda: cn.Upsample(2, mode="cubic"),
+            r"Upsample: mode must be one of nearest, linear, bilinear, trilinear, got 'cubic'\.",
+        ),
         (lambda: cn.Upsample(0), r"Upsample: size must be positive, got 0\."),
         (
             lambda: cn.Upsample(scale_factor=(2.0, -1.0)),
@@ -89,11 +92,38 @@ from colonnade.errors import ArgumentError, ShapeError
         ),
         (
             lambda: cn.Upsample(2, align_corners=True),
-            r"Upsample: align_corners needs mode 'bilinear', got True with 'nearest'\.",
+            r"Upsample: align_corners needs a linear mode, got True with 'nearest'\.",
         ),
         (
             lambda: cn.Upsample(2, recompute_scale_factor=True),
             r"Upsample: recompute_scale_factor needs a scale_factor, got size\.",
+        ),
+        (
+            lambda: cn.Upsample((2, 3, 4), mode="bilinear"),
+            r"Upsample: expected 2 for mode 'bilinear', got \(2, 3, 4\)\.",
+        ),
+        (lambda: cn.Upsample(scale_factor=(2.0,) * 4), r"Upsample: expected one to three numbers, got .*\."),
+        (
+            lambda: cn.Conv3d(2, 3, (3, 3)),
+            r"Conv3d: kernel_size must be a whole number or 3 of them, got \(3, 3\)\.",
+        ),
+        (
+            lambda: cn.Conv3d(2, 3, 3, padding="full"),
+            r"Conv3d: padding must be a number, 3 of them, 'same' or 'valid', got 'full'\.",
+        ),
+        (lambda: cn.Conv3d(2, 3, 3, 2, "same"), r"Conv3d: padding 'same' needs stride 1, got 2\."),
+        (
+            lambda: cn.ConvTranspose3d(2, 3, 3, 2, output_padding=(0, 2, 0)),
+            r"ConvTranspose3d: output_padding must be less than the stride or the dilation, got \(0, 2, 0\)\.",
+        ),
+        (
+            lambda: cn.MaxPool3d((2, 3, 2), padding=(0, 2, 0)),
+            r"MaxPool3d: padding must be at most half the window of 2×3×2, got \(0, 2, 0\)\.",
+        ),
+        (lambda: cn.AvgPool3d(2, divisor_override=0), r"AvgPool3d: divisor_override must not be zero, got 0\."),
+        (
+            lambda: cn.AdaptiveMaxPool3d(2, return_indices=True),
+            r"AdaptiveMaxPool3d: return_indices is not supported \(a layer has one output\), got True\.",
         ),
         (lambda: cn.Bilinear(2, 0, 3), r"Bilinear: in2_features must be positive, got 0\."),
         (lambda: cn.Unfold(0), r"Unfold: kernel_size must be positive, got 0\."),
@@ -123,12 +153,35 @@ def test_arguments_out_of_range(make: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("layer", "shape", "message"),
     [
-        (cn.Conv1d(2, 3, 3), (3, 9), r"Conv1d: expected sequences \(2, length\), got an input of shape \(3, 9\)\."),
+        (cn.Conv1d(2, 3, 3), (3, 9), r"Conv1d: expected 2 input channels, got an input of shape \(3, 9\)\."),
         (
             cn.Conv1d(2, 3, 5, padding=1, dilation=2),
             (2, 6),
             r"Conv1d: a window spans 9, more than the padded input of 8 \(an input of shape \(2, 6\)\)\.",
         ),
+        (cn.Conv3d(2, 3, 3), (2, 9, 9), r"Conv3d: expected 2 input channels, got an input of shape \(2, 9, 9\)\."),
+        (
+            cn.Conv3d(2, 3, (1, 4, 1)),
+            (2, 3, 3, 5),
+            r"Conv3d: a window spans 1×4×1, more than the padded input of 3×3×5 \(an input of shape \(2, 3, 3, 5\)\)\.",
+        ),
+        (
+            cn.ConvTranspose1d(2, 3, 1, padding=2),
+            (2, 3),
+            r"ConvTranspose1d: a padding of 2 leaves nothing of the output for an input of shape \(2, 3\)\.",
+        ),
+        (
+            cn.MaxPool3d(2),
+            (2, 4, 4),
+            r"MaxPool3d: expected volumes \(c, d, h, w\), got an input of shape \(2, 4, 4\)\.",
+        ),
+        (cn.AvgPool3d(3), (2, 4, 2, 4), r"AvgPool3d: a window spans 3×3×3, more than the padded input of 4×2×4 .*"),
+        (cn.AdaptiveAvgPool1d(3), (2, 4, 4), r"AdaptiveAvgPool1d: expected sequences \(c, l\), got .*"),
+        (cn.BatchNorm3d(2), (2, 4, 4), r"BatchNorm3d: expected 2 channels, got an input of shape \(2, 4, 4\)\."),
+        (cn.InstanceNorm3d(2), (2, 1, 1, 1), r"InstanceNorm3d: expected more than one position a channel, got .*"),
+        (cn.Dropout3d(), (2, 4, 4), r"Dropout3d: expected volumes \(c, d, h, w\), got .*"),
+        (cn.ReplicationPad3d(1), (2, 4, 4), r"ReplicationPad3d: expected volumes \(c, d, h, w\), got .*"),
+        (cn.Upsample(2, mode="trilinear"), (2, 4, 4), r"Upsample: expected volumes \(c, d, h, w\), got .*"),
         (cn.MaxPool1d(2), (2, 4, 4), r"MaxPool1d: expected sequences \(c, l\), got an input of shape \(2, 4, 4\)\."),
         (
             cn.AvgPool1d(5),

@@ -20,6 +20,7 @@ from colonnade.ops import (
     attention,
     bilinear,
     convolution,
+    convolution_nd,
     cumulative,
     dense,
     depthwise,
@@ -41,14 +42,11 @@ from colonnade.ops import (
     resampling,
     rms_norm,
     sampling,
-    sequence,
-    sequence_pooling,
     softmax,
     standardization,
     trigonometric,
     unfolding,
 )
-from colonnade.ops.sequence import Stride1d
 from colonnade.ops.window import Window
 from tests.test_docs import ops
 
@@ -102,7 +100,8 @@ def without(forward: Any, backward: Any, torch_: Any, x: Array) -> Case:
 INSIDE = np.linspace(-0.9, 0.9, 12).reshape(3, 4)  # of what asin, acos and atanh take
 UNFOLDED = Window((3, 2), (2, 3), (1, 1, 2, 2), (1, 2))
 W, PADDED, STRIDED = Window((3, 2)), Window((3, 3), (1, 1), (1, 1, 1, 1)), Window((3, 3), (2, 2), (1, 1, 1, 1), (2, 1))
-S = Stride1d(3, 2, 1, 1, 2)
+S = Window((3,), (2,), (1, 1), (2,))
+VOLUME = Window((3, 2, 1), (2, 1, 2), (1, 1, 0, 1, 2, 0), (1, 2, 1))
 KEPT, CHANNELS_KEPT = random.random((2, 3, 4, 5)) >= 0.4, random.random((2, 3)) >= 0.4
 FACTOR = random.random((2, 2, 5, 5))
 SCORES = np.empty((2, 2, 5, 4))  # takes the gradient at the scores, which is that at a mask
@@ -112,6 +111,7 @@ BOXES = np.array([[[0.2, 0.4, 3.1, 2.5]], [[-1.0, 1.0, 2.0, 6.0]]])
 V, H = random.random((6, 4)), random.random((3, 5))
 images = numbers(2, 3, 4, 5)
 sequences = numbers(2, 4, 9)
+volumes = numbers(2, 4, 5, 4, 3)
 
 
 def roi_align(x: Any, boxes: Array, size: tuple[int, int], samples: int) -> Any:
@@ -149,16 +149,51 @@ def convolved(window: Window, groups: int = 1, inputs: int = 4, outputs: int = 6
     )
 
 
-def convolved1d(groups: int) -> Case:
+def convolved_nd(x: Array, window: Window, groups: int) -> Case:
+    """A convolution of arrays that lie as they are written, beside PyTorch's of padded ones: sides may differ."""
+    size = x.shape[2:]
+    theirs = getattr(functional, f"conv{len(size)}d")
+    sides = [side for axis in reversed(range(len(size))) for side in window.padding[2 * axis : 2 * axis + 2]]
     return Case(
-        lambda x, k, b: sequence.conv1d_forward(x, k, b, S),
+        lambda x, k, b: convolution_nd.conv_nd_forward(x, k, b, window),
         lambda x, k, b, y, g: [
-            sequence.conv1d_backward_input(g, k, S, length=9, groups=groups),
-            sequence.conv1d_backward_weight(x, g, S, groups=groups),
-            sequence.conv1d_backward_bias(g),
+            convolution_nd.conv_nd_backward_input(g, k, window, size=size, groups=groups),
+            convolution_nd.conv_nd_backward_weight(x, g, window, groups=groups),
+            convolution_nd.conv_nd_backward_bias(g),
         ],
-        lambda x, k, b: functional.conv1d(x, k, b, 2, 1, 2, groups),
-        (sequences, numbers(6, 4 // groups, 3), numbers(6)),
+        lambda x, k, b: theirs(functional.pad(x, sides), k, b, window.stride, 0, window.dilation, groups),
+        (x, numbers(6, x.shape[1] // groups, *window.kernel), numbers(6)),
+    )
+
+
+def transposed_nd(x: Array, window: Window, outputs: int) -> Case:
+    theirs = getattr(functional, f"conv_transpose{x.ndim - 2}d")
+    return Case(
+        lambda x, k: convolution_nd.conv_nd_backward_input(x, k, window),
+        lambda x, k, y, g: [
+            convolution_nd.conv_nd_forward(g, k, None, window),
+            convolution_nd.conv_nd_backward_weight(g, x, window),
+        ],
+        lambda x, k: theirs(x, k, None, window.stride, window.before, 0, 1, window.dilation),
+        (x, numbers(x.shape[1], outputs, *window.kernel)),
+    )
+
+
+def pooled(x: Array, window: Window, kind: str) -> Case:
+    """Maxima or averages over any number of axes; the same padding on both sides."""
+    size, theirs = x.shape[2:], getattr(functional, f"{kind}_pool{x.ndim - 2}d")
+    if kind == "avg":
+        return without(
+            lambda x: pooling.avg_pool_forward(x, window),
+            lambda g: pooling.avg_pool_backward(g, window, size=size),
+            lambda x: theirs(x, window.kernel, window.stride, window.before),
+            x,
+        )
+    return Case(
+        lambda x: pooling.max_pool_forward(x, window),
+        lambda x, y, g: [pooling.max_pool_backward(g, pooling.max_pool_winners(x, y, window), window, size=size)],
+        lambda x: theirs(x, window.kernel, window.stride, window.before, window.dilation),
+        (x,),
     )
 
 
@@ -174,16 +209,16 @@ def batch_norm_gradients(x: Array, w: Array, b: Array, y: Array, g: Array) -> li
 def adaptive_max(x: Array) -> Array:
     """Maxima of windows of two sizes, which are laid side by side first."""
     (rows, height), (columns, width) = adaptive.side_by_side(4, 3), adaptive.side_by_side(5, 2)
-    laid = adaptive.lay_side_by_side(x.transpose(0, 2, 3, 1), rows, columns).transpose(0, 3, 1, 2)
-    return pooling.max_pool2d_forward(laid, Window((height, width), (height, width)))
+    laid = adaptive.lay_side_by_side(x.transpose(0, 2, 3, 1), [rows, columns]).transpose(0, 3, 1, 2)
+    return pooling.max_pool_forward(laid, Window((height, width), (height, width)))
 
 
 def adaptive_max_gradient(x: Array, y: Array, g: Array) -> list[Array]:
     (rows, height), (columns, width) = adaptive.side_by_side(4, 3), adaptive.side_by_side(5, 2)
     window = Window((height, width), (height, width))
-    laid = adaptive.lay_side_by_side(x.transpose(0, 2, 3, 1), rows, columns).transpose(0, 3, 1, 2)
-    back = pooling.max_pool2d_backward(g, pooling.max_pool2d_winners(laid, y, window), window)
-    return [adaptive.gather_back(back.transpose(0, 2, 3, 1), rows, columns).transpose(0, 3, 1, 2)]
+    laid = adaptive.lay_side_by_side(x.transpose(0, 2, 3, 1), [rows, columns]).transpose(0, 3, 1, 2)
+    back = pooling.max_pool_backward(g, pooling.max_pool_winners(laid, y, window), window)
+    return [adaptive.gather_back(back.transpose(0, 2, 3, 1), [rows, columns]).transpose(0, 3, 1, 2)]
 
 
 def stretched(torch_: Any, forward: Any, backward: Any) -> Case:
@@ -365,8 +400,8 @@ CASES = {
         images,
     ),
     "dropout of channels": without(
-        lambda x: dropout.dropout2d_forward(x, CHANNELS_KEPT, 0.4),
-        lambda g: dropout.dropout2d_backward(g, CHANNELS_KEPT, 0.4),
+        lambda x: dropout.channel_dropout_forward(x, CHANNELS_KEPT, 0.4),
+        lambda g: dropout.channel_dropout_backward(g, CHANNELS_KEPT, 0.4),
         lambda x: x * torch.tensor(CHANNELS_KEPT)[:, :, None, None] / 0.6,
         images,
     ),
@@ -490,8 +525,18 @@ CASES = {
         lambda x, k: functional.conv_transpose2d(x, k, None, 2, 1, dilation=(2, 1)),
         (numbers(2, 4, 5, 4), numbers(4, 3, 3, 3)),
     ),
-    "conv1d": convolved1d(1),
-    "conv1d in groups": convolved1d(2),
+    "conv1d": convolved_nd(sequences, S, 1),
+    "conv1d in groups": convolved_nd(sequences, S, 2),
+    "conv3d": convolved_nd(volumes, Window((2, 2, 2)), 1),
+    "conv3d with stride, dilation, sides that differ, and groups": convolved_nd(volumes, VOLUME, 2),
+    "conv3d of each channel": convolved_nd(volumes[:, :3], Window((3, 3, 3), (), (1,) * 6), 3),
+    "conv3d in parts of a volume": convolved_nd(numbers(1, 8, 9, 40, 36), Window((3, 3, 3), (1, 2, 2), (1,) * 6), 1),
+    "conv1d in parts of a sequence": convolved_nd(numbers(2, 64, 5000), Window((3,), (), (1, 1)), 1),
+    "transposed convolution along sequences": transposed_nd(sequences, S, 3),
+    "transposed convolution of volumes": transposed_nd(volumes, Window((3, 2, 2), (2, 1, 2), (1,) * 6, (1, 2, 1)), 3),
+    "transposed convolution in parts": transposed_nd(
+        numbers(1, 8, 5, 20, 18), Window((3, 3, 3), (2, 2, 2), (1,) * 6), 8
+    ),
     "batch_norm": Case(
         normalization.batch_norm_forward,
         batch_norm_gradients,
@@ -505,6 +550,18 @@ CASES = {
         lambda g: normalization.batch_norm_backward_constant(g, np.full(3, 0.5)),
         lambda x: (x - 2) / 2,
         images,
+    ),
+    "batch_norm of volumes": Case(
+        normalization.batch_norm_forward,
+        batch_norm_gradients,
+        lambda x, w, b: functional.batch_norm(x, None, None, w, b, training=True),
+        (volumes, numbers(4), numbers(4)),
+    ),
+    "instance norm of volumes": Case(
+        lambda x: standardization.group_norm_forward(x, 4),
+        lambda x, y, g: standardization.group_norm_backward(x, g, 4)[:1],
+        functional.instance_norm,
+        (volumes,),
     ),
     "layer_norm": Case(
         standardization.layer_norm_forward,
@@ -574,16 +631,14 @@ CASES = {
         (numbers(7, 4),),
     ),
     "max_pool2d": Case(
-        lambda x: pooling.max_pool2d_forward(x, STRIDED),
-        lambda x, y, g: [
-            pooling.max_pool2d_backward(g, pooling.max_pool2d_winners(x, y, STRIDED), STRIDED, size=(9, 8))
-        ],
+        lambda x: pooling.max_pool_forward(x, STRIDED),
+        lambda x, y, g: [pooling.max_pool_backward(g, pooling.max_pool_winners(x, y, STRIDED), STRIDED, size=(9, 8))],
         lambda x: functional.max_pool2d(x, 3, 2, 1, (2, 1)),
         (numbers(2, 3, 9, 8),),
     ),
     "avg_pool2d": without(
-        lambda x: pooling.avg_pool2d_forward(x, W),
-        lambda g: pooling.avg_pool2d_backward(g, W),
+        lambda x: pooling.avg_pool_forward(x, W),
+        lambda g: pooling.avg_pool_backward(g, W),
         lambda x: functional.avg_pool2d(x, (3, 2), 1),
         images,
     ),
@@ -608,19 +663,27 @@ CASES = {
     "adaptive maxima": Case(
         adaptive_max, adaptive_max_gradient, lambda x: functional.adaptive_max_pool2d(x, (3, 2)), (images,)
     ),
-    "max_pool1d": Case(
-        lambda x: sequence_pooling.max_pool1d_forward(x, S),
-        lambda x, y, g: [
-            sequence_pooling.max_pool1d_backward(g, sequence_pooling.max_pool1d_winners(x, y, S), S, length=9)
-        ],
-        lambda x: functional.max_pool1d(x, 3, 2, 1, 2),
-        (sequences,),
-    ),
-    "avg_pool1d": without(
-        lambda x: sequence_pooling.avg_pool1d_forward(x, Stride1d(3, 2)),
-        lambda g: sequence_pooling.avg_pool1d_backward(g, Stride1d(3, 2)),
-        lambda x: functional.avg_pool1d(x, 3, 2),
+    "max_pool1d": pooled(sequences, S, "max"),
+    "avg_pool1d": pooled(sequences, Window((3,), (2,), (1, 1)), "avg"),
+    "max_pool3d": pooled(volumes, Window((3, 2, 3), (2, 1, 1), (1,) * 6, (1, 2, 1)), "max"),
+    "avg_pool3d": pooled(volumes, Window((3, 2, 3), (2, 1, 1), (1,) * 6), "avg"),
+    "adaptive_avg_pool1d": without(
+        lambda x: pooling.adaptive_avg_pool_nd_forward(x, (4,)),
+        lambda g: pooling.adaptive_avg_pool_nd_backward(g, (9,)),
+        lambda x: functional.adaptive_avg_pool1d(x, 4),
         sequences,
+    ),
+    "adaptive_avg_pool3d": without(
+        lambda x: pooling.adaptive_avg_pool_nd_forward(x, (3, 1, 2)),
+        lambda g: pooling.adaptive_avg_pool_nd_backward(g, (5, 4, 3)),
+        lambda x: functional.adaptive_avg_pool3d(x, (3, 1, 2)),
+        volumes,
+    ),
+    "resample of volumes": without(
+        lambda x: resampling.resample_nd_forward(x, [V.T[:, :5], V, H[:, :3]]),
+        lambda g: resampling.resample_nd_backward(g, [V.T[:, :5], V, H[:, :3]]),
+        lambda x: torch.einsum("ncdhw,id,jh,kw->ncijk", x, *map(torch.tensor, (V.T[:, :5], V, H[:, :3]))),
+        volumes,
     ),
     "nearest": without(
         lambda x: resampling.nearest_forward(

@@ -59,7 +59,7 @@ def samples() -> list[Any]:
 
 def with_batch(name: str, x: Any) -> Any:
     """The input with a batch axis of one image before it, where it has none."""
-    usual = 4 if name.endswith("2d") else 3 if name.endswith("1d") and name != "BatchNorm1d" else 2
+    usual = {"1d": 3, "2d": 4, "3d": 5}.get(name[-2:], 2) if name != "BatchNorm1d" else 2
     usual = 3 if name in ("MultiheadAttention", *RECURRENT) else usual
     while x.ndim < usual:
         x = x[None]

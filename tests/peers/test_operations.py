@@ -96,7 +96,7 @@ def windows(kind: Any, *names: str) -> Callable[[Any], Case]:
     """A layer whose operation has a batch axis, or none where there is one axis less."""
 
     def make(sample: Any) -> Case:
-        axes = 3 if kind.__name__.endswith("1d") else 4
+        axes = 2 + int(kind.__name__[-2])
         x = sample.input if sample.input.ndim >= axes else sample.input[None]
         return Case(kind(**named(sample, *names)), (x,), batched=True)
 
@@ -116,7 +116,7 @@ def convolution(kind: Any, *names: str) -> Callable[[Any], Case]:
         bias = rest.pop(0) if rest else sample.kwargs.get("bias")
         options = dict(zip(names, rest, strict=False)) | {k: v for k, v in sample.kwargs.items() if k != "bias"}
         groups = options.get("groups", 1)
-        turned = kind is cn.ConvTranspose2d
+        turned = kind.__name__.startswith("ConvTranspose")
         channels = (
             (weight.shape[0], weight.shape[1] * groups) if turned else (weight.shape[1] * groups, weight.shape[0])
         )
@@ -207,12 +207,12 @@ def batch_norm(sample: Any) -> Case:
     weight, bias = given.get("weight"), given.get("bias")
     if not given.get("training"):
         raise InexpressibleError("in inference")
-    if sample.input.ndim not in (2, 3, 4):
+    if sample.input.ndim not in (2, 3, 4, 5):
         raise InexpressibleError("other ranks")
     if weight is None and bias is not None:
         raise InexpressibleError("a bias without a weight")
     options = {name: given[name] for name in ("eps", "momentum") if name in given}
-    kind = cn.BatchNorm2d if sample.input.ndim == 4 else cn.BatchNorm1d
+    kind = {4: cn.BatchNorm2d, 5: cn.BatchNorm3d}.get(sample.input.ndim, cn.BatchNorm1d)
     parameters = {} if weight is None else {"weight": weight, "bias": bias}
     layer = kind(sample.input.shape[1], affine=weight is not None, track_running_stats=False, **options)
     return Case(layer, (sample.input,), batched=True, parameters=parameters)
@@ -274,22 +274,37 @@ CASES: dict[str, Callable[[Any], Case]] = {
     "logical_or": binary(cn.LogicalOr),
     "logical_xor": binary(cn.LogicalXor),
     "matmul": matmul,
-    "nn.functional.conv1d": convolution(cn.Conv1d, "stride", "padding", "dilation", "groups"),
-    "nn.functional.conv2d": convolution(cn.Conv2d, "stride", "padding", "dilation", "groups"),
-    "nn.functional.conv_transpose2d": convolution(
-        cn.ConvTranspose2d, "stride", "padding", "output_padding", "groups", "dilation"
-    ),
+    **{
+        f"nn.functional.conv{kind.__name__[-2:]}": convolution(kind, "stride", "padding", "dilation", "groups")
+        for kind in (cn.Conv1d, cn.Conv2d, cn.Conv3d)
+    },
+    **{
+        f"nn.functional.conv_transpose{kind.__name__[-2:]}": convolution(
+            kind, "stride", "padding", "output_padding", "groups", "dilation"
+        )
+        for kind in (cn.ConvTranspose1d, cn.ConvTranspose2d, cn.ConvTranspose3d)
+    },
     "nn.functional.linear": linear,
     "nn.functional.max_pool1d": windows(cn.MaxPool1d, "kernel_size"),
     "nn.functional.max_pool2d": windows(cn.MaxPool2d, "kernel_size"),
     "nn.functional.avg_pool1d": windows(
         cn.AvgPool1d, "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"
     ),
-    "nn.functional.avg_pool2d": windows(
-        cn.AvgPool2d, "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"
-    ),
-    "nn.functional.adaptive_avg_pool2d": windows(cn.AdaptiveAvgPool2d, "output_size"),
-    "nn.functional.adaptive_max_pool2d": windows(cn.AdaptiveMaxPool2d, "output_size", "return_indices"),
+    "nn.functional.max_pool3d": windows(cn.MaxPool3d, "kernel_size"),
+    **{
+        f"nn.functional.avg_pool{kind.__name__[-2:]}": windows(
+            kind, "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"
+        )
+        for kind in (cn.AvgPool2d, cn.AvgPool3d)
+    },
+    **{
+        f"nn.functional.adaptive_avg_pool{kind.__name__[-2:]}": windows(kind, "output_size")
+        for kind in (cn.AdaptiveAvgPool1d, cn.AdaptiveAvgPool2d, cn.AdaptiveAvgPool3d)
+    },
+    **{
+        f"nn.functional.adaptive_max_pool{kind.__name__[-2:]}": windows(kind, "output_size", "return_indices")
+        for kind in (cn.AdaptiveMaxPool1d, cn.AdaptiveMaxPool2d, cn.AdaptiveMaxPool3d)
+    },
     "nn.functional.pixel_shuffle": windows(cn.PixelShuffle, "upscale_factor"),
     "nn.functional.pixel_unshuffle": windows(cn.PixelUnshuffle, "downscale_factor"),
     "nn.functional.interpolate": of_batches(cn.Upsample, "size", "scale_factor", "mode", "align_corners"),
@@ -332,8 +347,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "type": (r"^another type$", "all numbers of a model are of one type"),
     "vector": (r"MatMul: expected as many columns", "both are matrices, or stacks of them"),
     "eps": (r"eps must be zero or more", "nobody divides by the root of a negative number"),
-    "volume": (r"Upsample: (expected images|size must be)", "it is of images"),
-    "single": (r"must be a whole number or a pair of them", "a pair has two numbers"),
+    "single": (r"must be a whole number or (a pair|3) of them", "there is a number for each axis"),
     "image": (r"Dense: expected . input features", "images lie channels-last: for their channels there is Conv2d"),
     "negative": (r"Pad: padding must be pairs of numbers, zero or more", "Slice takes away"),
     "constant": (r"min_val must be below max_val", "what is then put out is a constant"),
@@ -341,9 +355,12 @@ REASONS: dict[str, tuple[str, str]] = {
     "count": (r"repeats must be positive|Tile: expected . axes", "each axis of an image is there, and so is the image"),
     "sizes": (r"unflattened_size must hold positive sizes", "a size is positive"),
     "axes": (r"dim must be different axes of one image", "None stands for all axes, and no axes for none"),
-    "mode": (r"mode must be 'nearest' or 'bilinear'", "Resize has others"),
+    "mode": (r"mode must be one of nearest, linear", "Resize has others"),
     "inference": (r"^in inference$", "what is compared here is training"),
-    "ranks": (r"^other ranks$", "there are layers for vectors, rows and images, and none for volumes"),
+    "ranks": (
+        r"^other ranks$",
+        "there are layers for vectors, rows, images and volumes, and none for what has more axes",
+    ),
     "momentum": (r"momentum must lie between 0 and 1", "a mean of what was and what is"),
     "decimals": (r"^decimals$", "numbers are rounded to whole ones"),
 }
@@ -373,7 +390,7 @@ REFUSED: dict[str, str] = {
     "softmax": "empty",
     "softmax with_dtype": "type",
     "nn.functional.cross_entropy": "none",
-    "nn.functional.adaptive_max_pool2d": "indices",
+    **{f"nn.functional.adaptive_max_pool{axes}d": "indices" for axes in (1, 2, 3)},
     "cat": "empty ranks",
     "nn.functional.prelu": "number empty",
     "nn.functional.batch_norm": "inference ranks momentum",
@@ -388,15 +405,14 @@ REFUSED: dict[str, str] = {
     "nn.functional.pad replicate": "empty negative",
     "nn.functional.pad replicate_negative": "negative",
     "nn.functional.pad circular": "empty negative",
-    "nn.functional.interpolate nearest": "volume",
     "nn.functional.interpolate nearest-exact": "mode",
-    "nn.functional.interpolate linear": "mode",
     "nn.functional.interpolate bicubic": "mode",
-    "nn.functional.interpolate trilinear": "mode",
     "nn.functional.interpolate area": "mode",
     "nn.functional.avg_pool2d": "single",
+    "nn.functional.avg_pool3d": "single",
     "nn.functional.max_pool1d": "indices",
     "nn.functional.max_pool2d": "indices",
+    "nn.functional.max_pool3d": "indices",
     "nn.functional.linear": "empty image",
     "nn.functional.elu": "empty",
     "nn.functional.celu": "empty",
@@ -461,6 +477,7 @@ UNCOMPARED = {
     "expand": "sizes that stay as they are have no number here",
     "nn.functional.dropout": "random numbers",
     "nn.functional.dropout2d": "random numbers",
+    "nn.functional.dropout3d": "random numbers",
     "nn.functional.embedding": "numbers of rows are no float64",
     "resize_": "of memory",
     "slice": "one axis, by a function that PyTorch keeps to itself",

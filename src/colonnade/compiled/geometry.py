@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ops.layout import Array, empty
-from ..ops.window import Window
+from ..ops.window import Sizes, Window
 from .direct import Walk
 from .packing import panels
 from .registers import WIDTH, Size, largest_rows, vectors_for
@@ -200,7 +200,7 @@ class GradientTiles(NamedTuple):
         return tiles, self.lines * self.rows, columns
 
 
-def gradient_tiles(part: Part, kernel: tuple[int, int], groups: int, outputs: int) -> GradientTiles:
+def gradient_tiles(part: Part, kernel: Sizes, groups: int, outputs: int) -> GradientTiles:
     """The tiles for the gradient at a kernel of this size, with the runs of a gathering's one part."""
     offsets, run, step, vectors = part.offsets, part.run, 1, part.tile.vectors
     depthwise = run == 1 < groups == outputs

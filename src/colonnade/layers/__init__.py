@@ -1,15 +1,34 @@
 """The layers: one family a file."""
 
 from .activation import LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
-from .adaptive import AdaptiveMaxPool2d
+from .adaptive import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+)
 from .arithmetic import Div, Fmod, Maximum, Minimum, Pow, Remainder, Sub, Where
 from .attention import MultiheadAttention
 from .base import Block, Layer, Scratch
 from .bilinear import Bilinear
-from .borders import CircularPad1d, CircularPad2d, ReflectionPad1d, ReflectionPad2d, ReplicationPad1d, ReplicationPad2d
-from .channel_dropout import Dropout2d
+from .borders import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad3d,
+)
+from .channel_dropout import Dropout1d, Dropout2d, Dropout3d
 from .comparison import Equal, Greater, GreaterEqual, Less, LessEqual, LogicalAnd, LogicalOr, LogicalXor
-from .convolution import Conv2d
+from .convolution import Conv1d, Conv2d, Conv3d
 from .cumulative import CumSum
 from .dense import Dense
 from .detection import NonMaxSuppression
@@ -39,9 +58,9 @@ from .indexing import OneHot, ScatterAlongDim, TakeAlongDim, TopKIndices
 from .local_response import LocalResponseNorm
 from .log_softmax import LogSoftmax
 from .matmul import MatMul
-from .normalization import BatchNorm1d, BatchNorm2d
+from .normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .pieces import ELU, SELU, Hardtanh, PReLU, ReLU6, Softplus
-from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from .pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from .quantization import Dequantize, Quantize
 from .rearrangement import Expand, IndexSelect, Pad, Slice, Tile, Tril, Triu
 from .recurrent import GRU, LSTM, RNN
@@ -50,11 +69,9 @@ from .resampling import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample, 
 from .resizing import Resize
 from .rms_norm import RMSNorm
 from .sampling import GridSample, RoiAlign
-from .sequence import Conv1d
-from .sequence_pooling import AvgPool1d, MaxPool1d
 from .shape import Flatten, Identity, Permute, Reshape, Select, Unflatten
-from .standardization import GroupNorm, InstanceNorm1d, InstanceNorm2d, LayerNorm, LayerNorm2d
-from .transposed_convolution import ConvTranspose2d
+from .standardization import GroupNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LayerNorm, LayerNorm2d
+from .transposed_convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .trigonometric import Acos, Acosh, Asin, Asinh, Atan, Atanh, Cos, Cosh, Sin, Sinh, Tan
 from .unfolding import Fold, Unfold
 from .wiring import Add, Concat, Constant, Mul
@@ -63,8 +80,12 @@ __all__ = [
     "Abs",
     "Acos",
     "Acosh",
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "Add",
     "Affine",
     "Amax",
@@ -77,8 +98,10 @@ __all__ = [
     "Atanh",
     "AvgPool1d",
     "AvgPool2d",
+    "AvgPool3d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNorm3d",
     "Bilinear",
     "Block",
     "CELU",
@@ -86,11 +109,15 @@ __all__ = [
     "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
+    "CircularPad3d",
     "Concat",
     "Constant",
     "Conv1d",
     "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
     "ConvTranspose2d",
+    "ConvTranspose3d",
     "Cos",
     "Cosh",
     "CumSum",
@@ -98,7 +125,9 @@ __all__ = [
     "Dequantize",
     "Div",
     "Dropout",
+    "Dropout1d",
     "Dropout2d",
+    "Dropout3d",
     "ELU",
     "Embedding",
     "Equal",
@@ -122,6 +151,7 @@ __all__ = [
     "IndexSelect",
     "InstanceNorm1d",
     "InstanceNorm2d",
+    "InstanceNorm3d",
     "LSTM",
     "Layer",
     "LayerNorm",
@@ -140,6 +170,7 @@ __all__ = [
     "MatMul",
     "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
     "Maximum",
     "Mean",
     "Minimum",
@@ -164,9 +195,11 @@ __all__ = [
     "Reciprocal",
     "ReflectionPad1d",
     "ReflectionPad2d",
+    "ReflectionPad3d",
     "Remainder",
     "ReplicationPad1d",
     "ReplicationPad2d",
+    "ReplicationPad3d",
     "Reshape",
     "Resize",
     "RoiAlign",
@@ -200,5 +233,7 @@ __all__ = [
     "Unfold",
     "Upsample",
     "Where",
+    "ZeroPad1d",
     "ZeroPad2d",
+    "ZeroPad3d",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..arguments import plain
-from ..errors import StateError
+from ..errors import ShapeError, StateError
 from ..ops.layout import Array
 from ..tensor import Parameter, Shape, Tensor
 
@@ -23,6 +23,21 @@ Direction = Literal["forward", "backward"]
 
 # What is called on a block at every pass, and with what.
 Bound = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+# What a layer with so many axes of pixels takes.
+INPUTS = {1: "sequences (c, l)", 2: "images (c, h, w)", 3: "volumes (c, d, h, w)"}
+
+
+def expect_axes(layer: str, shape: Shape, axes: int) -> None:
+    """Raise ShapeError for one input (c, ...) that has another number of axes of pixels."""
+    if len(shape) != 1 + axes:
+        raise ShapeError(f"{layer}: expected {INPUTS[axes]}, got an input of shape {shape}.")
+
+
+def times(size: Sequence[int]) -> str:
+    """Sizes for a person: 3×4."""
+    return "×".join(map(str, size))
 
 
 class Scratch(NamedTuple):

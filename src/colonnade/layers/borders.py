@@ -1,4 +1,4 @@
-"""Borders around sequences and images by PyTorch's names: each is a Pad of one mode."""
+"""Borders around sequences, images and volumes by PyTorch's names: each is a Pad of one mode."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from .. import arguments
-from ..errors import ShapeError
 from ..tensor import Shape
+from .base import expect_axes
 from .rearrangement import Pad
 
 
@@ -22,9 +22,7 @@ class Border(Pad):
         super().__init__(arguments.sizes(type(self).__name__, "padding", padding, 2 * self.axes, 0), self.made_of)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(shape) != 1 + self.axes:
-            expected = "sequences (c, l)" if self.axes == 1 else "images (c, h, w)"
-            raise ShapeError(f"{type(self).__name__}: expected {expected}, got an input of shape {shape}.")
+        expect_axes(type(self).__name__, shape, self.axes)
         return super().build(shape, rng)
 
 
@@ -122,3 +120,33 @@ class CircularPad2d(Border):
     """
 
     axes, made_of = 2, "circular"
+
+
+class ReflectionPad3d(Border):
+    """As :class:`ReflectionPad2d`, around volumes: on all sides, or (left, right, top, bottom, front, back)."""
+
+    axes, made_of = 3, "reflect"
+
+
+class ReplicationPad3d(Border):
+    """As :class:`ReplicationPad2d`, around volumes: on all sides, or (left, right, top, bottom, front, back)."""
+
+    axes, made_of = 3, "replicate"
+
+
+class CircularPad3d(Border):
+    """As :class:`CircularPad2d`, around volumes: on all sides, or (left, right, top, bottom, front, back)."""
+
+    axes, made_of = 3, "circular"
+
+
+class ZeroPad1d(Border):
+    """As :class:`ZeroPad2d`, around sequences: on both sides, or (left, right)."""
+
+    axes, made_of = 1, "constant"
+
+
+class ZeroPad3d(Border):
+    """As :class:`ZeroPad2d`, around volumes: on all sides, or (left, right, top, bottom, front, back)."""
+
+    axes, made_of = 3, "constant"

@@ -1,8 +1,10 @@
-"""Conv2d: the layer the project is named for."""
+"""Conv2d, the layer the project is named for, and its kin along sequences and through volumes: Conv1d, Conv3d."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -15,10 +17,17 @@ from ..ops.convolution import (
     conv2d_columns,
     conv2d_forward,
 )
-from ..ops.layout import Array
-from ..ops.window import Pair, Window
+from ..ops.convolution_nd import (
+    conv_nd_backward_bias,
+    conv_nd_backward_input,
+    conv_nd_backward_weight,
+    conv_nd_columns,
+    conv_nd_forward,
+)
+from ..ops.layout import Array, ends_in_channels
+from ..ops.window import Sizes, Window, on_both_sides
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
-from .base import PLACE, Block, Direction, Layer, Scratch
+from .base import PLACE, Block, Direction, Layer, Scratch, times
 from .normalization import BatchNorm2d
 
 
@@ -36,7 +45,186 @@ class Weights(NamedTuple):
     bias: Array | None
 
 
-class Conv2d(Layer):
+class Passes(NamedTuple):
+    """The passes of a convolution over arrays of one order in memory: functions of `ops`."""
+
+    forward: Callable[..., Array]
+    backward_input: Callable[..., Array]
+    backward_weight: Callable[..., Array]
+    backward_bias: Callable[[Array], Array]
+    columns: Callable[..., int]
+
+
+CHANNELS_LAST = Passes(
+    conv2d_forward, conv2d_backward_input, conv2d_backward_weight, conv2d_backward_bias, conv2d_columns
+)
+AS_WRITTEN = Passes(
+    conv_nd_forward, conv_nd_backward_input, conv_nd_backward_weight, conv_nd_backward_bias, conv_nd_columns
+)
+
+
+class Convolving(Layer):
+    """What convolutions and transposed convolutions share, whatever the number of axes.
+
+    Attributes:
+        axes: How many axes of pixels they move along.
+    """
+
+    axes: ClassVar[int]
+    ignored = PLACE
+
+    @property
+    def passes(self) -> Passes:
+        """The functions for its arrays, (n, c, *size), as they lie in memory."""
+        return CHANNELS_LAST if ends_in_channels(2 + self.axes) else AS_WRITTEN
+
+    def kernel(self, *channels: int, size: Sizes) -> Parameter:
+        """A learned kernel, (*channels, *size), which lies as the matrix that windows are multiplied with."""
+        order = (2, 3, 1, 0) if self.passes is CHANNELS_LAST else None
+        return Parameter((*channels, *size), initializers.weights, memory_axes=order)
+
+
+class Convolution(Convolving):
+    """Conv1d, Conv2d and Conv3d, but for the number of axes."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sizes,
+        stride: int | Sizes = 1,
+        padding: int | Sizes | str = 0,
+        dilation: int | Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: None = None,
+    ) -> None:
+        name = type(self).__name__
+        arguments.placeless(name, device, dtype)
+        self.groups = groups = arguments.whole(name, "groups", groups, 1)
+        self.in_channels = in_channels = arguments.whole(name, "in_channels", in_channels, 1)
+        self.out_channels = out_channels = arguments.whole(name, "out_channels", out_channels, 1)
+        arguments.divisible(name, "groups", groups, in_channels=in_channels, out_channels=out_channels)
+        self.padding_mode = arguments.choice(name, "padding_mode", padding_mode, ("zeros",))
+        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
+        self.window = self._window()
+        self.weight = self.kernel(out_channels, in_channels // groups, size=self.window.kernel)
+        learned = arguments.flag(name, "bias", bias)
+        self.bias = Parameter((out_channels,), initializers.zeros) if learned else None
+
+    def _window(self) -> Window:
+        name, axes, padding = type(self).__name__, self.axes, self.padding
+        kernel = arguments.sizes(name, "kernel_size", self.kernel_size, axes, 1)
+        stride = arguments.sizes(name, "stride", self.stride, axes, 1)
+        dilation = arguments.sizes(name, "dilation", self.dilation, axes, 1)
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            several = {1: "", 2: ", a pair"}.get(axes, f", {axes} of them")
+            raise ArgumentError(f"{name}: padding must be a number{several}, 'same' or 'valid', got {padding!r}.")
+        if isinstance(padding, str) and padding == "same":
+            if max(stride) > 1:
+                raise ArgumentError(f"{name}: padding 'same' needs stride 1, got {self.stride!r}.")
+            totals = [gap * (size - 1) for gap, size in zip(dilation, kernel, strict=True)]
+            borders = tuple(side for total in totals for side in (total // 2, total - total // 2))
+        else:
+            given = arguments.sizes(name, "padding", 0 if isinstance(padding, str) else padding, axes, 0)
+            borders = on_both_sides(given)
+        return Window(kernel, stride, borders, dilation)
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        name = type(self).__name__
+        if len(shape) != 1 + self.axes or shape[0] != self.in_channels:
+            raise ShapeError(f"{name}: expected {self.in_channels} input channels, got an input of shape {shape}.")
+        padded, extent = self.window.padded_size(shape[1:]), self.window.extent
+        if any(whole < span for whole, span in zip(padded, extent, strict=True)):
+            raise ShapeError(
+                f"{name}: a window spans {times(extent)}, more than the padded input of {times(padded)} (an input of "
+                f"shape {shape})."
+            )
+        return (self.out_channels, *self.window.output_size(shape[1:]))
+
+    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        backward = direction == "backward"
+        columns = self.passes.columns(self.window, shape, self.out_channels, self.groups, backward=backward)
+        spaces = {"columns": Scratch((columns,))}
+        return spaces | {"kernel": Scratch((self.weight.size,))} if backward else spaces
+
+    def weights(self, block: Block) -> tuple[Array, Array | None]:
+        """The kernel and the bias that forward multiplies with and adds."""
+        return self.weight.array, None if self.bias is None else self.bias.array
+
+    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        self.passes.forward(x.value, *self.weights(block), self.window, y.value, block.scratch["columns"])
+
+    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
+        columns = block.scratch["columns"]
+        if self.weight.trainable:
+            gradient = self.weight.lay(block.scratch["kernel"])
+            block.add_grad(self.weight, self.passes.backward_weight(x.value, y.grad, self.window, gradient, columns))
+        if self.bias is not None and self.bias.trainable:
+            block.add_grad(self.bias, self.passes.backward_bias(y.grad))
+        if x.has_grad:
+            self.passes.backward_input(y.grad, self.weight.array, self.window, x.grad, columns)
+
+    def multiplications(self, shape: Shape) -> int:
+        return math.prod(self.window.output_size(shape[1:])) * self.weight.size
+
+
+class Conv1d(Convolution):
+    """Convolution along a sequence.
+
+    y[n, o, i] = b[o] + Σ_{c, s} x[n, c, i·stride + s·dilation − padding] · kernel[o, c, s], x being zero outside.
+
+    Shapes: x (n, in_channels, l), y (n, out_channels, l_out) with
+    l_out = ⌊(l + 2·padding − dilation·(kernel_size − 1) − 1) / stride⌋ + 1.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+        kernel_size: Length of the kernel.
+        stride: From one window to the next.
+        padding: Zeros at both ends, "valid" for none, or "same" for as many as keep the length (stride 1 only; where
+            the number is odd the end gets one more).
+        dilation: From one value of a window to the next.
+        groups: The channels are cut into so many groups that do not see one another.
+        bias: Whether to add b.
+        padding_mode: "zeros", the only one there is.
+        device: None or "cpu".
+        dtype: None: a model has one type for all.
+
+    Attributes:
+        weight: (out_channels, in_channels / groups, kernel_size).
+        bias: (out_channels,), or None.
+
+    Raises:
+        ArgumentError: An argument out of its range, or channels that groups do not divide.
+        ShapeError: An input of other channels, or shorter with its padding than one window.
+
+    Derived in docs/math/convolution.md. After torch.nn.Conv1d.
+    """
+
+    axes = 1
+
+
+class Conv3d(Convolution):
+    """As :class:`Conv2d`, for volumes: a number for each of three axes, or one for all.
+
+    y[n, o, i] = b[o] + Σ_{c, s} x[n, c, i·stride + s·dilation − padding] · kernel[o, c, s], with i and s of three axes.
+
+    Shapes: x (n, in_channels, d, h, w), y (n, out_channels, d_out, h_out, w_out).
+
+    Attributes:
+        weight: (out_channels, in_channels / groups, k_d, k_h, k_w).
+        bias: (out_channels,), or None.
+
+    Derived in docs/math/convolution.md. After torch.nn.Conv3d.
+    """
+
+    axes = 3
+
+
+class Conv2d(Convolution):
     """Convolution: windows laid out as the rows of a matrix, times the kernel.
 
     y[n, o, i, j] = b[o] + Σ_{c, s, t} x[n, c, i·stride + s·dilation − padding, j·stride + t·dilation − padding]
@@ -71,65 +259,7 @@ class Conv2d(Layer):
     Derived in docs/math/convolution.md. After torch.nn.Conv2d.
     """
 
-    ignored = PLACE
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | Pair,
-        stride: int | Pair = 1,
-        padding: int | Pair | str = 0,
-        dilation: int | Pair = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device: Any = None,
-        dtype: None = None,
-    ) -> None:
-        arguments.placeless("Conv2d", device, dtype)
-        self.groups = groups = arguments.whole("Conv2d", "groups", groups, 1)
-        self.in_channels = in_channels = arguments.whole("Conv2d", "in_channels", in_channels, 1)
-        self.out_channels = out_channels = arguments.whole("Conv2d", "out_channels", out_channels, 1)
-        arguments.divisible("Conv2d", "groups", groups, in_channels=in_channels, out_channels=out_channels)
-        self.padding_mode = arguments.choice("Conv2d", "padding_mode", padding_mode, ("zeros",))
-        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
-        self.window = self._window()
-        height, width = self.window.kernel
-        self.weight = Parameter(
-            (out_channels, in_channels // groups, height, width), initializers.weights, memory_axes=(2, 3, 1, 0)
-        )
-        learned = arguments.flag("Conv2d", "bias", bias)
-        self.bias = Parameter((out_channels,), initializers.zeros) if learned else None
-
-    def _window(self) -> Window:
-        kernel = arguments.pair("Conv2d", "kernel_size", self.kernel_size, 1)
-        stride = arguments.pair("Conv2d", "stride", self.stride, 1)
-        dilation = arguments.pair("Conv2d", "dilation", self.dilation, 1)
-        padding = self.padding
-        if isinstance(padding, str) and padding not in ("same", "valid"):
-            raise ArgumentError(f"Conv2d: padding must be a number, a pair, 'same' or 'valid', got {padding!r}.")
-        if isinstance(padding, str) and padding == "same":
-            if stride != (1, 1):
-                raise ArgumentError(f"Conv2d: padding 'same' needs stride 1, got {self.stride!r}.")
-            total = [dilation[axis] * (kernel[axis] - 1) for axis in (0, 1)]
-            border = (total[0] // 2, total[0] - total[0] // 2, total[1] // 2, total[1] - total[1] // 2)
-        else:
-            vertical, horizontal = arguments.pair("Conv2d", "padding", 0 if isinstance(padding, str) else padding, 0)
-            border = (vertical, vertical, horizontal, horizontal)
-        return Window(kernel, stride, border, dilation)
-
-    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(shape) != 3 or shape[0] != self.in_channels:
-            raise ShapeError(f"Conv2d: expected {self.in_channels} input channels, got an input of shape {shape}.")
-        size = (shape[1], shape[2])
-        padded, extent = self.window.padded_size(size), self.window.extent
-        if padded[0] < extent[0] or padded[1] < extent[1]:
-            raise ShapeError(
-                f"Conv2d: a window spans {extent[0]}×{extent[1]}, more than the padded input of "
-                f"{padded[0]}×{padded[1]} (an input of shape {shape})."
-            )
-        return (self.out_channels, *self.window.output_size(size))
+    axes = 2
 
     def begin_forward(self, before: Weights | None, shape: Shape, training: bool, sums: Array | None) -> Weights:
         version = self.version()
@@ -145,35 +275,14 @@ class Conv2d(Layer):
         """Kernel (c_out, c_in/g, k_h, k_w) and bias, with what was folded into them."""
         return self.weight.array, None if self.bias is None else self.bias.array
 
-    def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        backward = direction == "backward"
-        columns = conv2d_columns(self.window, shape, self.out_channels, self.groups, backward=backward)
-        spaces = {"columns": Scratch((columns,))}
-        return spaces | {"kernel": Scratch((self.weight.size,))} if backward else spaces
-
-    def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        weights: Weights = block.state
-        conv2d_forward(x.value, weights.kernel, weights.bias, self.window, y.value, block.scratch["columns"])
-
-    def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        columns = block.scratch["columns"]
-        if self.weight.trainable:
-            gradient = self.weight.lay(block.scratch["kernel"])
-            conv2d_backward_weight(x.value, y.grad, self.window, gradient, columns)
-            block.add_grad(self.weight, gradient)
-        if self.bias is not None and self.bias.trainable:
-            block.add_grad(self.bias, conv2d_backward_bias(y.grad))
-        if x.has_grad:
-            conv2d_backward_input(y.grad, self.weight.array, self.window, x.grad, columns)
+    def weights(self, block: Block) -> tuple[Array, Array | None]:
+        state: Weights = block.state
+        return state.kernel, state.bias
 
     def fold(self, following: Layer) -> Layer | None:
         if isinstance(following, BatchNorm2d) and following.track_running_stats:
             return FoldedConv2d(self, following)
         return None
-
-    def multiplications(self, shape: Shape) -> int:
-        height, width = self.window.output_size((shape[1], shape[2]))
-        return height * width * self.weight.size
 
 
 class FoldedConv2d(Conv2d):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -38,8 +38,15 @@ class Gradients(NamedTuple):
 
 
 class BatchNorm(Layer):
-    """What BatchNorm1d and BatchNorm2d share; each says how its input becomes (positions, c)."""
+    """What BatchNorm1d, BatchNorm2d and BatchNorm3d share.
 
+    Attributes:
+        axes: How many axes of positions an input may have.
+        counted: What its numbers are counted in.
+    """
+
+    axes: ClassVar[tuple[int, ...]]
+    counted: ClassVar[str] = "channels"
     in_place = True
     cheap = True
     rectifies = None
@@ -75,6 +82,13 @@ class BatchNorm(Layer):
             self.num_batches_tracked: Array = np.zeros((), np.int64)
         else:
             self.buffers = ()
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        if len(shape) - 1 not in self.axes or shape[0] != self.num_features:
+            raise ShapeError(
+                f"{type(self).__name__}: expected {self.num_features} {self.counted}, got an input of shape {shape}."
+            )
+        return shape
 
     def check(self, shape: Shape, training: bool) -> None:
         if training and math.prod(shape) == self.num_features:
@@ -206,16 +220,17 @@ class BatchNorm2d(BatchNorm):
     torch.nn.BatchNorm2d.
     """
 
-    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(shape) != 3 or shape[0] != self.num_features:
-            raise ShapeError(f"BatchNorm2d: expected {self.num_features} channels, got an input of shape {shape}.")
-        return shape
+    axes = (2,)
 
 
 class BatchNorm1d(BatchNorm):
     """As :class:`BatchNorm2d`, for features (n, num_features) or sequences (n, num_features, l)."""
 
-    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(shape) not in (1, 2) or shape[0] != self.num_features:
-            raise ShapeError(f"BatchNorm1d: expected {self.num_features} features, got an input of shape {shape}.")
-        return shape
+    axes = (0, 1)
+    counted = "features"
+
+
+class BatchNorm3d(BatchNorm):
+    """As :class:`BatchNorm2d`, for volumes (n, num_features, d, h, w)."""
+
+    axes = (3,)

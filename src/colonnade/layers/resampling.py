@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -11,11 +11,12 @@ from numpy.typing import DTypeLike
 from .. import arguments
 from ..errors import ArgumentError, ShapeError
 from ..limits import NUMBER
-from ..ops import resampling
+from ..ops import adaptive, resampling
 from ..ops.layout import Array
 from ..ops.rearrangement import pad_backward, pad_forward
+from ..ops.window import Sizes
 from ..tensor import Shape, Tensor
-from .base import Block, Direction, Layer, Scratch
+from .base import Block, Direction, Layer, Scratch, expect_axes
 
 
 class Resampling(Layer):
@@ -26,22 +27,31 @@ class Resampling(Layer):
     rectifies = None
 
     def _image(self, shape: Shape) -> Shape:
-        if len(shape) != 3:
-            raise ShapeError(f"{type(self).__name__}: expected images (c, h, w), got an input of shape {shape}.")
+        expect_axes(type(self).__name__, shape, 2)
         return shape
 
 
-def matrices_work(shape: Shape, outputs: tuple[int, int]) -> int:
-    """The work of making one image (c, h, w) another size by a product with a matrix each way, those to be made."""
-    channels, height, width = shape
-    rows, columns = outputs
-    made = rows * height + columns * width
-    return channels * rows * width * (height + columns) + NUMBER * (8 * made + 2 * channels * rows * width)
+def products_and_between(size: Sizes, outputs: Sizes) -> tuple[int, int]:
+    """Of one channel resampled axis by axis: multiplications, and numbers that stand between one axis and the next."""
+    axes = range(len(size))
+    products = sum(math.prod(outputs[: axis + 1]) * math.prod(size[axis:]) for axis in axes)
+    return products, sum(math.prod(outputs[:axis]) * math.prod(size[axis:]) for axis in axes[1:])
 
 
-def matrices_bytes(shape: Shape, outputs: tuple[int, int]) -> int:
+def matrices_work(shape: Shape, outputs: Sizes) -> int:
+    """The work of making one image (c, *size) another size by a product with a matrix each way, those to be made."""
+    made = sum(count * length for count, length in zip(outputs, shape[1:], strict=True))
+    products, between = products_and_between(shape[1:], outputs)
+    return shape[0] * products + NUMBER * (8 * made + 2 * shape[0] * between)
+
+
+def matrices_bytes(shape: Shape, outputs: Sizes) -> int:
     """What these matrices take while they are made, in float64 with their indices."""
-    return 24 * (outputs[0] * shape[1] + outputs[1] * shape[2])
+    return 24 * sum(count * length for count, length in zip(outputs, shape[1:], strict=True))
+
+
+# How many axes of pixels each mode is for; None for any.
+MODES = {"nearest": None, "linear": 1, "bilinear": 2, "trilinear": 3}
 
 
 class ZeroPad2d(Resampling):
@@ -76,29 +86,31 @@ class ZeroPad2d(Resampling):
 
 
 class Upsample(Resampling):
-    """An image of another size, from the nearest pixels or by bilinear interpolation.
+    """An image of another size, from the nearest pixels or by bilinear interpolation; a sequence or a volume likewise.
 
-    Shapes: x (n, c, h, w), y (n, c, h_out, w_out), with h_out given or ⌊h · scale_factor⌋.
+    Shapes: x (n, c, h, w), y (n, c, h_out, w_out), with h_out given or ⌊h · scale_factor⌋; x may have one or three axes
+    of pixels.
 
     Args:
-        size: (h_out, w_out), or one number for both.
-        scale_factor: How many times larger, a number or a pair; instead of `size`.
-        mode: "nearest" or "bilinear".
-        align_corners: For "bilinear": whether the corners' centres stay in the corners. Otherwise pixels are squares.
+        size: (h_out, w_out), a number for each axis, or one number for all.
+        scale_factor: How many times larger, a number or one for each axis; instead of `size`.
+        mode: "nearest", or for one, two and three axes "linear", "bilinear" and "trilinear".
+        align_corners: For all but "nearest": whether the corners' centres stay in the corners. Otherwise pixels are
+            squares.
         recompute_scale_factor: Find positions from the two sizes, even where a scale factor is given.
 
     Raises:
         ArgumentError: Both sizes or none, numbers that are not positive, another mode, or `align_corners` with
             "nearest".
-        ShapeError: An input that is no image, or an output without pixels.
+        ShapeError: An input of another number of axes, or an output without pixels.
 
     After torch.nn.Upsample.
     """
 
     def __init__(
         self,
-        size: int | tuple[int, int] | None = None,
-        scale_factor: float | tuple[float, float] | None = None,
+        size: int | Sizes | None = None,
+        scale_factor: float | tuple[float, ...] | None = None,
         mode: str = "nearest",
         align_corners: bool | None = None,
         recompute_scale_factor: bool | None = None,
@@ -108,50 +120,62 @@ class Upsample(Resampling):
                 f"Upsample: expected either size or scale_factor, got size={arguments.shown(size)}, "
                 f"scale_factor={arguments.shown(scale_factor)}."
             )
-        self.mode = arguments.choice("Upsample", "mode", mode, ("nearest", "bilinear"))
+        self.mode = arguments.choice("Upsample", "mode", mode, MODES)
         self.align_corners = None
         if align_corners is not None:
             self.align_corners = arguments.flag("Upsample", "align_corners", align_corners)
             if mode == "nearest":
                 got = f"{self.align_corners} with 'nearest'"
-                raise ArgumentError(f"Upsample: align_corners needs mode 'bilinear', got {got}.")
+                raise ArgumentError(f"Upsample: align_corners needs a linear mode, got {got}.")
         self.recompute_scale_factor = None
         if recompute_scale_factor is not None:
             self.recompute_scale_factor = arguments.flag("Upsample", "recompute_scale_factor", recompute_scale_factor)
+        self.size, self.scale_factor = size, scale_factor
+        # How many axes the arguments are for, if they say so.
+        self.axes = MODES[mode]
+        several = [given for given in (size, scale_factor) if arguments.is_sequence(given)]
+        for given in several:
+            if len(given) not in (1, 2, 3) or self.axes not in (None, len(given)):
+                expected = "one to three numbers" if self.axes is None else f"{self.axes} for mode {mode!r}"
+                raise ArgumentError(f"Upsample: expected {expected}, got {arguments.shown(given)}.")
+            self.axes = len(given)
         if size is not None:
-            arguments.pair("Upsample", "size", size, 1)
+            arguments.sizes("Upsample", "size", size, len(several[0]) if several else 1, 1)
             if recompute_scale_factor:
                 raise ArgumentError("Upsample: recompute_scale_factor needs a scale_factor, got size.")
-        self.size, self.scale_factor = size, scale_factor
-        self.factors: tuple[float | None, ...] = (None, None)
-        if scale_factor is not None:
-            given = scale_factor if arguments.is_sequence(scale_factor) else (scale_factor, scale_factor)
-            self.factors = arguments.numbers("Upsample", "scale_factor", given, above=0)
-            if len(self.factors) != 2:
-                raise ArgumentError(f"Upsample: scale_factor must be a number or a pair, got {scale_factor!r}.")
+        else:
+            arguments.numbers("Upsample", "scale_factor", scale_factor if several else (scale_factor,), above=0)
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        channels, *size = self._image(shape)
-        outputs = self._outputs((size[0], size[1]))
+        axes = self.axes or min(max(len(shape) - 1, 1), 3)
+        expect_axes("Upsample", shape, axes)
+        outputs = self.outputs(shape[1:])
         if min(outputs) < 1:
             raise ShapeError(f"Upsample: nothing is left of an input of shape {shape} at {self.scale_factor} times.")
-        return (channels, *outputs)
+        return (shape[0], *outputs)
 
-    def _outputs(self, size: tuple[int, int]) -> tuple[int, int]:
+    def outputs(self, size: Sizes) -> Sizes:
+        """The size of the output, for an input of `size`."""
+        return tuple(self._length(axis, length) for axis, length in enumerate(size))
+
+    def _length(self, axis: int, length: int) -> int:
         if self.size is not None:
-            return arguments.pair("Upsample", "size", self.size, 1)
-        high, wide = (math.floor(size[axis] * float(self.factors[axis] or 0)) for axis in (0, 1))
-        return high, wide
+            return int(_each(self.size, axis))
+        return math.floor(length * float(_each(self.scale_factor, axis)))
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        images, channels, height, width = shape
-        return {"rows": Scratch((images, self._outputs((height, width))[0], width, channels))}
+        size, outputs = shape[2:], self.outputs(shape[2:])
+        if len(size) == 2:
+            return {"rows": Scratch((shape[0], outputs[0], size[1], shape[1]))}
+        if direction == "backward":
+            return {"rows": Scratch((resampling.between_numbers((*shape[:2], *outputs), size),))}
+        return {"rows": Scratch((resampling.between_numbers(shape, outputs),))}
 
     def work(self, shape: Shape) -> int:
-        return matrices_work(shape, self._outputs((shape[1], shape[2])))
+        return matrices_work(shape, self.outputs(shape[1:]))
 
     def prepared_bytes(self, shape: Shape) -> int:
-        return matrices_bytes(shape, self._outputs((shape[1], shape[2])))
+        return matrices_bytes(shape, self.outputs(shape[1:]))
 
     def advance(self, axis: int, size: int, outputs: int) -> float:
         """How many pixels of the input one of the output advances.
@@ -159,35 +183,50 @@ class Upsample(Resampling):
         What is as large as before is copied, and of the nearest pixels what is twice as large doubled, whatever the
         factor: 5 pixels at 1.1 times are the same 5.
         """
-        factor = self.factors[axis]
         whole = outputs == size or (self.mode == "nearest" and outputs == 2 * size)
-        return size / outputs if whole or factor is None or self.recompute_scale_factor else 1 / factor
+        if whole or self.scale_factor is None or self.recompute_scale_factor:
+            return size / outputs
+        return 1 / float(_each(self.scale_factor, axis))
 
     def _index(self, axis: int, size: int) -> Array:
-        outputs = self._outputs((size, size))[axis]
+        outputs = self._length(axis, size)
         return resampling.nearest_index(size, outputs, self.advance(axis, size, outputs))
 
     def matrix(self, axis: int, size: int, dtype: DTypeLike) -> Array:
-        """The matrix (outputs, size) of one direction, read-only."""
-        outputs = self._outputs((size, size))[axis]
+        """The matrix (outputs, size) of one axis, read-only."""
+        outputs = self._length(axis, size)
         scale = self.advance(axis, size, outputs)
         if self.mode == "nearest":
             return resampling.nearest_matrix(size, outputs, scale, np.dtype(dtype))
         return resampling.linear_matrix(size, outputs, scale, bool(self.align_corners), np.dtype(dtype))
 
-    def _matrices(self, x: Array) -> tuple[Array, Array]:
-        return self.matrix(0, x.shape[2], x.dtype), self.matrix(1, x.shape[3], x.dtype)
+    def _matrices(self, x: Array) -> list[Array]:
+        return [self.matrix(axis, size, x.dtype) for axis, size in enumerate(x.shape[2:])]
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        rows = block.scratch["rows"]
-        if self.mode == "nearest":
-            height, width = x.value.shape[2:]
-            resampling.nearest_forward(x.value, self._index(0, height), self._index(1, width), y.value, rows)
+        rows, values = block.scratch["rows"], x.value
+        places = [self._index(*axis) for axis in enumerate(values.shape[2:])] if self.mode == "nearest" else None
+        if values.ndim == 4 and places:
+            resampling.nearest_forward(values, places[0], places[1], y.value, rows)
+        elif values.ndim == 4:
+            vertical, horizontal = self._matrices(values)
+            resampling.resample_forward(values, vertical, horizontal, y.value, rows)
+        elif places:
+            adaptive.lay_side_by_side(values, places, 2, rows, y.value)
         else:
-            resampling.resample_forward(x.value, *self._matrices(x.value), y.value, rows)
+            resampling.resample_nd_forward(values, self._matrices(values), y.value, rows)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        resampling.resample_backward(y.grad, *self._matrices(x.grad), x.grad, block.scratch["rows"])
+        matrices, rows = self._matrices(x.grad), block.scratch["rows"]
+        if x.grad.ndim == 4:
+            resampling.resample_backward(y.grad, matrices[0], matrices[1], x.grad, rows)
+        else:
+            resampling.resample_nd_backward(y.grad, matrices, x.grad, rows)
+
+
+def _each(given: Any, axis: int) -> Any:
+    """The number for one axis, of one for each or one for all."""
+    return given[axis] if arguments.is_sequence(given) else given
 
 
 class PixelShuffle(Resampling):

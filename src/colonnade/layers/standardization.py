@@ -1,10 +1,10 @@
-"""Normalisations that see one image at a time: LayerNorm, LayerNorm2d, GroupNorm, InstanceNorm1d, InstanceNorm2d."""
+"""Normalisations that see one image at a time: LayerNorm, LayerNorm2d, GroupNorm, InstanceNorm1d to 3d."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from ..ops.standardization import (
     norm_scratch,
 )
 from ..tensor import Parameter, Shape, Tensor
-from .base import PLACE, Block, Direction, Layer, Scratch
+from .base import PLACE, Block, Direction, Layer, Scratch, expect_axes
 
 
 class Standardization(Layer):
@@ -188,8 +188,7 @@ class LayerNorm2d(LayerNorm):
         return {"num_channels": self.num_channels, "eps": self.eps, "affine": self.affine}
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(shape) != 3:
-            raise ShapeError(f"LayerNorm2d: expected images (c, h, w), got an input of shape {shape}.")
+        expect_axes("LayerNorm2d", shape, 2)
         _check_channels("LayerNorm2d", self.num_channels, shape)
         return shape
 
@@ -198,7 +197,7 @@ class LayerNorm2d(LayerNorm):
 
 
 class ChannelStandardization(Standardization):
-    """What GroupNorm and InstanceNorm2d share: what is normalised together is a group of an image's channels."""
+    """What GroupNorm and the instance norms share: what is normalised together is a group of an image's channels."""
 
     groups: int
     channels: int
@@ -284,7 +283,13 @@ class GroupNorm(ChannelStandardization):
 
 
 class InstanceNorm(ChannelStandardization):
-    """What InstanceNorm1d and InstanceNorm2d share; each says what inputs it takes."""
+    """InstanceNorm1d, InstanceNorm2d and InstanceNorm3d, but for the number of axes.
+
+    Attributes:
+        axes: How many axes of positions there are.
+    """
+
+    axes: ClassVar[int]
 
     def __init__(
         self,
@@ -312,6 +317,15 @@ class InstanceNorm(ChannelStandardization):
             self.running_var: Array = np.broadcast_to(np.float32(1), (num_features,))  # (c,), unbiased
             self.num_batches_tracked: Array = np.zeros((), np.int64)  # PyTorch saves it, and never counts
             self.buffers = ("running_mean", "running_var", "num_batches_tracked")
+
+    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
+        name = type(self).__name__
+        expect_axes(name, shape, self.axes)
+        _check_channels(name, self.num_features, shape)
+        if math.prod(shape[1:]) == 1:
+            position = "pixel" if self.axes == 2 else "position"
+            raise ShapeError(f"{name}: expected more than one {position} a channel, got an input of shape {shape}.")
+        return shape
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         spaces = super().scratch(shape, direction)
@@ -399,53 +413,19 @@ class InstanceNorm2d(InstanceNorm):
     Ulyanov et al. 2016, Instance normalization, arXiv:1607.08022.
     """
 
-    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(shape) != 3:
-            raise ShapeError(f"InstanceNorm2d: expected images (c, h, w), got an input of shape {shape}.")
-        _check_channels("InstanceNorm2d", self.num_features, shape)
-        if shape[1] * shape[2] == 1:
-            raise ShapeError(f"InstanceNorm2d: expected more than one pixel a channel, got an input of shape {shape}.")
-        return shape
+    axes = 2
 
 
 class InstanceNorm1d(InstanceNorm):
-    """y = γ · (x − μ) / √(σ² + ε) + β, with μ and σ² of each channel of each sequence over its positions.
+    """As :class:`InstanceNorm2d`, for sequences (n, num_features, l)."""
 
-    With `track_running_stats` the running statistics stand for μ and σ² outside training; after each training batch
-    running ← (1 − momentum) · running + momentum · the sequences' mean, of unbiased variances.
+    axes = 1
 
-    Shapes: x and y (n, num_features, l).
 
-    Args:
-        num_features: Channels.
-        eps: ε, added to the variance.
-        momentum: Weight of the new batch in the running statistics; None for zero, as in PyTorch.
-        affine: Whether to learn γ and β.
-        track_running_stats: Whether to keep running statistics.
-        device: None or "cpu".
-        dtype: None: a model has one type for all.
-        bias: False to learn γ alone.
+class InstanceNorm3d(InstanceNorm):
+    """As :class:`InstanceNorm2d`, for volumes (n, num_features, d, h, w)."""
 
-    Attributes:
-        weight: γ, (num_features,), or None.
-        bias: β, likewise.
-
-    Raises:
-        ArgumentError: An argument out of its range.
-        ShapeError: An input of other channels, or of a single position.
-
-    Ulyanov et al. 2016, Instance normalization, arXiv:1607.08022.
-    """
-
-    def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        if len(shape) != 2:
-            raise ShapeError(f"InstanceNorm1d: expected sequences (c, l), got an input of shape {shape}.")
-        _check_channels("InstanceNorm1d", self.num_features, shape)
-        if shape[1] == 1:
-            raise ShapeError(
-                f"InstanceNorm1d: expected more than one position a channel, got an input of shape {shape}."
-            )
-        return shape
+    axes = 3
 
 
 def _check_channels(layer: str, channels: int, shape: Shape) -> None:

@@ -28,7 +28,7 @@ from .normalization import (
 from .pooling import CompiledAveragePool2d, CompiledAverageSquares, CompiledMaxPool2d
 from .sequence import TiledConv1d, of_images, takes_either
 from .softmax import CompiledSoftmax
-from .transposed_convolution import TiledConvTranspose2d
+from .transposed_convolution import TiledConvTranspose
 from .wiring import CompiledAddition
 
 __all__ = ["Leaf", "leaves_for", "of_images", "takes_either"]
@@ -78,8 +78,8 @@ def _joined(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, traini
         return TiledConv2d(first, inputs[0], last, by)
     if isinstance(first, layers.Conv1d) and len(output) == 3:
         return TiledConv1d(first, inputs[0], output, last, by)
-    if isinstance(first, layers.ConvTranspose2d):
-        return TiledConvTranspose2d(first, inputs[0], output, last, by)
+    if isinstance(first, layers.ConvTranspose1d | layers.ConvTranspose2d) and len(output) == 3:
+        return TiledConvTranspose(first, inputs[0], output, last, by)
     if isinstance(first, layers.Dense):
         return TiledDense(first, last, by)
     if isinstance(first, NORMS) and len(output) != 2:

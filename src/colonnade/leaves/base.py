@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ..compiled.compilation import entry
 from ..layers.base import Bound, Layer
-from ..ops.layout import Array, channels_last
+from ..ops.layout import Array, as_laid
 from ..tensor import Parameter, Shape
 
 
@@ -47,7 +47,7 @@ class Leaf(Layer):
 
 def plain(x: Array) -> Array:
     """A block's array as it lies in memory: images (n, h, w, c), all else as it is."""
-    return channels_last(x) if x.ndim == 4 else x
+    return as_laid(x)
 
 
 def rows(x: Array) -> Array:

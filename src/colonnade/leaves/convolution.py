@@ -37,7 +37,8 @@ class TiledConv2d(TiledProduct):
         channels, height, width = shape
         window = convolution.window
         read = (height, width, channels)
-        self.written = (*window.output_size((height, width)), convolution.out_channels)
+        rows, columns = window.output_size((height, width))
+        self.written = (rows, columns, convolution.out_channels)
         self.wants_batch = self.outweighs(read)
         kind, a, b = activation
         self.output = product(window, read, self.written, self.groups, True, Epilogue(kind, False, a, b))

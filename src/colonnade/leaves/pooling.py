@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from ..compiled import pooling as compiled
+from ..layers.adaptive import AdaptiveAvgPool2d
 from ..layers.base import Block, Bound, Layer, Scratch
-from ..layers.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from ..layers.pooling import AvgPool2d, MaxPool2d
 from ..ops import pooling
 from ..ops.layout import Array
 from ..ops.window import Window
@@ -74,7 +75,7 @@ class CompiledAveragePool2d(Leaf):
             share = pooling.shares(
                 pool.window, size, outputs, pool.count_include_pad, pool.divisor_override, np.float32
             )
-            self.shares = np.full((*outputs, 1), share, np.float32)[..., 0].copy()
+            self.shares = np.full(outputs, share, np.float32)
         self.rows, self.columns = bounds
 
     def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:

@@ -11,7 +11,7 @@ import numpy as np
 from .. import layers
 from ..compiled.rearrangement import copied, inverse, summed
 from ..layers.base import Block, Bound, Layer, Prepared
-from ..ops.layout import Array, channels_first
+from ..ops.layout import Array, as_written, laid_shape
 from ..tensor import Shape, Tensor
 from .base import Leaf, flat_images
 
@@ -88,6 +88,4 @@ def sources(run: Sequence[Layer], shape: Shape) -> Array:
 
 def _image(numbers: Array, shape: Shape) -> Array:
     """Flat numbers as a batch of one image, as it lies in memory."""
-    if len(shape) == 3:
-        return channels_first(numbers.reshape(1, *shape[1:], shape[0]))
-    return numbers.reshape(1, *shape)
+    return as_written(numbers.reshape(laid_shape((1, *shape))))

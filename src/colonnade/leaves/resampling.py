@@ -17,7 +17,9 @@ from .base import Leaf, plain
 
 def leaf_for(layer: Layer, shape: Shape, output: Shape) -> Leaf | None:
     """The leaf of an interpolation; None for any other layer."""
-    if isinstance(layer, Upsample) or (isinstance(layer, Resize) and not layer.extrapolation_value):
+    if len(shape) == 3 and (
+        isinstance(layer, Upsample) or (isinstance(layer, Resize) and not layer.extrapolation_value)
+    ):
         return CompiledResampling(layer, shape, output)
     return None
 

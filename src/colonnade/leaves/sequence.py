@@ -20,22 +20,31 @@ from .tiled import TiledProduct
 
 def of_images(layer: Layer) -> Layer | None:
     """The layer that does to images of height 1 what this one does to sequences; None if there is none."""
-    if isinstance(layer, layers.Conv1d | layers.BatchNorm1d):
+    if isinstance(layer, layers.Conv1d | layers.ConvTranspose1d | layers.BatchNorm1d):
         return layer  # their leaves take images
     if isinstance(layer, layers.MaxPool1d):
         window = layer.window
         return layers.MaxPool2d(
-            *((1, window.kernel), (1, window.stride), (0, window.before), (1, window.dilation)),
+            *((1, *window.kernel), (1, *window.stride), (0, *window.before), (1, *window.dilation)),
             ceil_mode=layer.ceil_mode,
         )
     if isinstance(layer, layers.AvgPool1d):
         window = layer.window
         return layers.AvgPool2d(
-            *((1, window.kernel), (1, window.stride), (0, window.before)),
+            *((1, *window.kernel), (1, *window.stride), (0, *window.before)),
             ceil_mode=layer.ceil_mode,
             count_include_pad=layer.count_include_pad,
         )
+    if isinstance(layer, layers.AdaptiveAvgPool1d):
+        return layers.AdaptiveAvgPool2d((1, *layer.sizes))
     return None
+
+
+def of_height_one(window: Window) -> Window:
+    """The window over images of height 1 that sees what one along sequences does; one over images as it is."""
+    if len(window.kernel) == 2:
+        return window
+    return Window((1, *window.kernel), (1, *window.stride), (0, 0, *window.padding), (1, *window.dilation))
 
 
 def takes_either(layer: Layer) -> bool:
@@ -65,8 +74,7 @@ class TiledConv1d(TiledProduct):
         super().__init__(convolution, layer, activation)
         self.convolution = convolution
         self.weight, self.bias, self.groups = convolution.weight, convolution.bias, convolution.groups
-        kernel, stride, before, after, dilation = convolution.window
-        window = Window((1, kernel), (1, stride), (0, 0, before, after), (1, dilation))
+        window = of_height_one(convolution.window)
         read, self.written = (1, shape[2], shape[0]), (1, output[2], output[0])
         kind, a, b = activation
         self.output = product(window, read, self.written, self.groups, True, Epilogue(kind, False, a, b))

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .layout import Array, channels_last, divisors
+from .layout import Array, as_laid, divisors, ends_in_channels
 
 # A vector of one number a channel is repeated to rows of at least so many numbers before it is multiplied with or added
 # to images: NumPy takes some 60 ns to begin a row, the time of 500 numbers.
@@ -28,14 +28,14 @@ def repeats(shape: tuple[int, ...], channels: int) -> int:
 
 
 def add_to_channels(x: Array, vector: Array) -> None:
-    """x += vector, one number a channel, for images (n, c, h, w)."""
-    images = channels_last(x)
-    if images.flags.c_contiguous:
+    """x += vector, one number a channel, for x (n, c, *size)."""
+    laid = as_laid(x)
+    if ends_in_channels(x.ndim) and laid.flags.c_contiguous:
         vector = np.tile(vector, repeats(x.shape, len(vector)))
-        rows = images.reshape(-1, len(vector))
+        rows = laid.reshape(-1, len(vector))
         np.add(rows, vector, out=rows)
     else:
-        np.add(images, vector, out=images)
+        np.add(x, vector.reshape(-1, *[1] * (x.ndim - 2)), out=x)
 
 
 def channel_sums(x: Array) -> Array:

@@ -32,7 +32,7 @@ from .columns import (
     zeros,
 )
 from .depthwise import depthwise_backward_input, depthwise_backward_weight, depthwise_forward, depthwise_sizes
-from .layout import Array, empty_images
+from .layout import Array, empty_batch
 from .window import Pair, Window
 
 
@@ -50,7 +50,7 @@ def conv2d_forward(
         columns: Scratch.
     """
     if out is None:
-        out = empty_images((len(x), len(weight), *window.output_size((x.shape[2], x.shape[3]))), x.dtype)
+        out = empty_batch((len(x), len(weight), *window.output_size((x.shape[2], x.shape[3]))), x.dtype)
     groups = x.shape[1] // weight.shape[1]
     if depthwise(x.shape[1], len(weight), groups):
         depthwise_forward(x, weight, window, out, columns)
@@ -89,7 +89,7 @@ def conv2d_backward_input(
     """
     outputs = (grad_y.shape[2], grad_y.shape[3])
     if out is None:
-        out = empty_images((len(grad_y), weight.shape[1] * groups, *(size or window.input_size(outputs))), grad_y.dtype)
+        out = empty_batch((len(grad_y), weight.shape[1] * groups, *(size or window.input_size(outputs))), grad_y.dtype)
     groups = out.shape[1] // weight.shape[1]
     turned = window.turned((out.shape[2], out.shape[3]), outputs)
     if depthwise(out.shape[1], len(weight), groups):
@@ -139,7 +139,7 @@ def conv2d_backward_weight(
         groups: How many there are if `out` is not given.
     """
     if out is None:
-        out = empty_images((grad_y.shape[1], x.shape[1] // groups, *window.kernel), x.dtype)
+        out = empty_batch((grad_y.shape[1], x.shape[1] // groups, *window.kernel), x.dtype)
     groups = x.shape[1] // out.shape[1]
     if depthwise(x.shape[1], len(out), groups):
         depthwise_backward_weight(x, grad_y, window, out, columns)

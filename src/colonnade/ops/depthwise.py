@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .columns import BLOCK_NUMBERS, crop, padded_shape, room, windows, windows_by_block, zeros
-from .layout import Array, channels_first, empty_images
-from .window import Pair, Window
+from .layout import Array, channels_first, empty_batch
+from .window import Pair, Sizes, Window
 
 
 def depthwise_forward(
@@ -30,7 +30,7 @@ def depthwise_forward(
         columns: Scratch, see :func:`depthwise_sizes`.
     """
     if out is None:
-        out = empty_images((*x.shape[:2], *window.output_size((x.shape[2], x.shape[3]))), x.dtype)
+        out = empty_batch((*x.shape[:2], *window.output_size((x.shape[2], x.shape[3]))), x.dtype)
     outputs = (out.shape[2], out.shape[3])
     border, _ = room(columns, x.dtype, *depthwise_sizes(window, x.shape, outputs))
     for images, seen in windows_by_block(x, window, outputs, _together(window, x.shape), border):
@@ -45,7 +45,7 @@ def depthwise_backward_input(
     out: Array | None = None,
     columns: Array | None = None,
     *,
-    size: Pair | None = None,
+    size: Sizes | None = None,
 ) -> Array:
     """The gradient at X: each output's, times the kernel, is added to the window that the output saw.
 
@@ -59,7 +59,7 @@ def depthwise_backward_input(
     """
     if out is None:
         size = size or window.input_size((grad_y.shape[2], grad_y.shape[3]))
-        out = empty_images((*grad_y.shape[:2], *size), grad_y.dtype)
+        out = empty_batch((*grad_y.shape[:2], *size), grad_y.dtype)
     size, outputs = (out.shape[2], out.shape[3]), (grad_y.shape[2], grad_y.shape[3])
     turned = window.turned(size, outputs)
     if turned is not None:
@@ -92,7 +92,7 @@ def depthwise_backward_weight(
     return out
 
 
-def depthwise_sizes(window: Window, shape: Sequence[int], outputs: Pair) -> Pair:
+def depthwise_sizes(window: Window, shape: Sequence[int], outputs: Sizes) -> Pair:
     """How many numbers of scratch it takes: for images (n, c, h, w) with their border, and for outputs of that size."""
     images = _together(window, shape)
     return math.prod(padded_shape(window, (images, *shape[1:]))), images * shape[1] * math.prod(outputs)

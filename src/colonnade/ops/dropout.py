@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .layout import Array, channels_last, made
+from .layout import Array, made
 
 
 def dropout_kept(random: Array, p: float = 0.5, out: Array | None = None) -> Array:
@@ -40,14 +40,13 @@ def dropout_backward(grad_y: Array, kept: Array, p: float = 0.5, out: Array | No
     return dropout_forward(grad_y, kept, p, out)
 
 
-def dropout2d_forward(x: Array, kept: Array, p: float = 0.5, out: Array | None = None) -> Array:
-    """y = x · m / (1 − p), with one m for each channel of each image: x (n, c, h, w), m (n, c)."""
+def channel_dropout_forward(x: Array, kept: Array, p: float = 0.5, out: Array | None = None) -> Array:
+    """y = x · m / (1 − p), with one m for each channel of each image: x (n, c, ...), m (n, c)."""
     (out,) = made(x, out)
     factor = np.multiply(kept, dropout_scale(p), dtype=x.dtype)
-    np.multiply(channels_last(x), factor[:, None, None], out=channels_last(out))
-    return out
+    return np.multiply(x, factor.reshape(*kept.shape, *[1] * (x.ndim - 2)), out=out)
 
 
-def dropout2d_backward(grad_y: Array, kept: Array, p: float = 0.5, out: Array | None = None) -> Array:
+def channel_dropout_backward(grad_y: Array, kept: Array, p: float = 0.5, out: Array | None = None) -> Array:
     """grad_x = grad_y · m / (1 − p), with the forward pass's m."""
-    return dropout2d_forward(grad_y, kept, p, out)
+    return channel_dropout_forward(grad_y, kept, p, out)

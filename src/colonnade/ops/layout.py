@@ -1,8 +1,9 @@
-"""The order of an image batch in memory."""
+"""The order of arrays in memory: one rule, and what follows from it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -40,6 +41,42 @@ def made(like: Array, *arrays: Array | None, dtype: DTypeLike | None = None) -> 
     return [np.empty_like(like, dtype) if array is None else array for array in arrays]
 
 
+def memory_axes(rank: int) -> tuple[int, ...]:
+    """The one rule of memory order: the axes of an array of so many, outermost in memory first, the batch included.
+
+    Images (n, c, h, w) lie channels-last. All else lies as it is written: features (n, d), sequences (n, c, l), volumes
+    (n, c, d, h, w), and whatever has more axes. Of other numbers of axes none need be the channels: those
+    of attention are (n, 3, heads, t, d).
+    """
+    return (0, 2, 3, 1) if rank == 4 else tuple(range(rank))
+
+
+def ends_in_channels(rank: int) -> bool:
+    """Whether the channels, axis 1, run fastest in memory."""
+    return memory_axes(rank)[-1] == 1
+
+
+def laid_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape (n, ...) of a batch in the order in which its axes lie in memory."""
+    return tuple(shape[axis] for axis in memory_axes(len(shape)))
+
+
+def as_laid(x: Array) -> Array:
+    """A batch (n, ...) with its axes in the order in which they lie in memory; a view."""
+    return x.transpose(memory_axes(x.ndim))
+
+
+def as_written(laid: Array) -> Array:
+    """The batch (n, ...) that :func:`as_laid` makes this of; a view."""
+    return laid.transpose(_written_axes(laid.ndim))
+
+
+@lru_cache
+def _written_axes(rank: int) -> tuple[int, ...]:
+    """For each axis of an array of so many, which it is in memory."""
+    return tuple(np.argsort(memory_axes(rank)).tolist())
+
+
 def channels_last(x: Array) -> Array:
     """The contiguous (n, h, w, c) array behind an image batch (n, c, h, w); a view.
 
@@ -54,17 +91,16 @@ def channels_first(x: Array) -> Array:
     return x.transpose(0, 3, 1, 2)
 
 
-def empty_images(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """Images (n, c, h, w) that lie channels-last, not yet written."""
-    images, channels, height, width = shape
-    return channels_first(empty((images, height, width, channels), dtype))
+def empty_batch(shape: Sequence[int], dtype: DTypeLike) -> Array:
+    """A batch (n, ...) that lies as :func:`memory_axes` says, not yet written."""
+    return as_written(empty(laid_shape(shape), dtype))
 
 
 def same_order(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
     """Whether one image's numbers, in two shapes, lie in memory in the same order.
 
-    Arrays lie in the order of their axes, but (c, h, w) as (h, w, c): that is the same order for one channel or one
-    pixel, and for another shape of as many channels.
+    Images (c, h, w) lie as (h, w, c), all else as it is written: that is the same order for one channel or one pixel,
+    and for another shape of as many channels.
     """
     plain = [len(each) != 3 or each[0] == 1 or each[1] * each[2] == 1 for each in (shape, other)]
     return all(plain) or (not any(plain) and shape[0] == other[0])
@@ -127,12 +163,9 @@ def write_back(numbers: Array, out: Array) -> Array:
 
 def laid_like(x: Array, numbers: Array) -> Array:
     """Scratch memory as images of x's shape and order in memory, however many it holds; a view."""
-    if x.ndim == 4:
-        channels, height, width = x.shape[1:]
-        return channels_first(numbers.reshape(-1, height, width, channels))
-    return numbers.reshape(-1, *x.shape[1:])
+    return as_written(numbers.reshape(-1, *laid_shape(x.shape)[1:]))
 
 
 def in_memory_order(x: Array) -> Array:
     """The numbers of an array (n, ...) in the order in which they lie in memory, flat; a view."""
-    return (channels_last(x) if x.ndim == 4 else x).reshape(-1)
+    return as_laid(x).reshape(-1)

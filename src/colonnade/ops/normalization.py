@@ -1,8 +1,8 @@
 """Batch normalisation: each channel over the whole batch. Written in docs/math/batch_norm.md.
 
-Arrays are (n, c), (n, c, l) or images (n, c, h, w); vectors are (c,), one number a channel. Where the batch comes in
-parts, `batch_moments` of each are joined, `batch_norm_backward_sums` of each are added, and each is then normalised by
-the statistics of all. Called with a whole batch, the functions take them from it.
+Arrays are (n, c), or (n, c, ...) with any number of axes of positions; vectors are (c,), one number a channel. Where
+the batch comes in parts, `batch_moments` of each are joined, `batch_norm_backward_sums` of each are added, and each is
+then normalised by the statistics of all. Called with a whole batch, the functions take them from it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .channels import channel_sums, repeats
-from .layout import Array, channels_last
+from .layout import Array, as_laid, ends_in_channels
 
 # Deviations from zero to the mean beyond which it is subtracted in a pass of its own: nearer, that would win nothing.
 FAR = 4.0
@@ -208,8 +208,8 @@ def by_channel(arrays: Sequence[Array], vectors: Sequence[Array]) -> tuple[list[
     """
     x = arrays[0]
     vectors = [vector.astype(x.dtype) for vector in vectors]
-    rows = [channels_last(array) if array.ndim == 4 else array for array in arrays]
-    if x.ndim == 3 or not all(array.flags.c_contiguous for array in rows):
+    rows = [as_laid(array) for array in arrays]
+    if not (ends_in_channels(x.ndim) and all(array.flags.c_contiguous for array in rows)):
         return list(arrays), [vector.reshape(-1, *[1] * (x.ndim - 2)) for vector in vectors]
     count = repeats(x.shape, x.shape[1])
     return [array.reshape(-1, count * x.shape[1]) for array in rows], [np.tile(vector, count) for vector in vectors]
@@ -217,6 +217,6 @@ def by_channel(arrays: Sequence[Array], vectors: Sequence[Array]) -> tuple[list[
 
 def sums_by_channel(x: Array) -> Array:
     """Σx of each channel in float64, (c,), for x (n, c, ...)."""
-    if x.ndim == 3:
-        return np.asarray(x.sum(axis=2).sum(axis=0, dtype=np.float64))
-    return channel_sums((channels_last(x) if x.ndim == 4 else x).reshape(-1, x.shape[1]))
+    if ends_in_channels(x.ndim):
+        return channel_sums(as_laid(x).reshape(-1, x.shape[1]))
+    return np.asarray(x.reshape(*x.shape[:2], -1).sum(axis=2).sum(axis=0, dtype=np.float64))

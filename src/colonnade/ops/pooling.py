@@ -4,13 +4,15 @@ No windows are laid out. A window of k_h × k_w has so many positions (s, t), an
 sees is one strided view of the image: pooling combines these views. Padding is never written down either; at the
 borders a position is combined with those windows alone that have it inside the image.
 
-Images are (n, c, h, w); `out` is written and returned, and made, like scratch, if it is not given.
+Arrays are (n, c, *size): images, and sequences and volumes by the same functions, whatever their order in memory. `out`
+is written and returned, and made, like scratch, if it is not given.
 """
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,60 +20,59 @@ from numpy.typing import DTypeLike
 
 from .adaptive import bounds
 from .columns import as_rows
-from .layout import Array, channels_last, empty_images, write_back
-from .resampling import resample_backward, resample_forward
-from .window import Pair, Window, values_inside
+from .layout import Array, channels_first, channels_last, empty_batch, write_back
+from .resampling import resample_backward, resample_forward, resample_nd_backward, resample_nd_forward
+from .window import Pair, Sizes, Window, values_inside
 
 # Up to so many channels an average is faster as a product with a small matrix: NumPy's inner loops, one channel run
 # each, would be too short to pay for their start.
 FEW_CHANNELS = 16
 
 
-def positions_bound(window: Window, size: Pair, outputs: Pair) -> int:
+def positions_bound(window: Window, size: Sizes, outputs: Sizes) -> int:
     """How many positions of the window there are at most that see anything of the image."""
-    return math.prod(min(window.kernel[axis], size[axis] * outputs[axis]) for axis in (0, 1))
+    axes = zip(window.kernel, size, outputs, strict=True)
+    return math.prod(min(kernel, length * count) for kernel, length, count in axes)
 
 
 class Position(NamedTuple):
-    """A position (s, t) of the window.
+    """A position of the window: (s, t) of one over images.
 
     Attributes:
-        windows: Which windows have it inside the image: an index into the output, (n, h_out, w_out, c).
-        pixels: What it sees in those: an index into the image, (n, h, w, c).
+        windows: Which windows have it inside the image: an index into the output, (n, c, *outputs).
+        pixels: What it sees in those: an index into the image, (n, c, *size).
         everywhere: Whether all windows have it inside.
     """
 
-    windows: tuple[slice, slice, slice]
-    pixels: tuple[slice, slice, slice]
+    windows: tuple[slice, ...]
+    pixels: tuple[slice, ...]
     everywhere: bool
 
 
-def pooled_size(window: Window, size: Pair, ceil_mode: bool) -> Pair:
-    """How many windows there are, each way: ⌊(padded − extent) / stride⌋ + 1.
+def pooled_size(window: Window, size: Sizes, ceil_mode: bool) -> Sizes:
+    """How many windows there are along each axis: ⌊(padded − extent) / stride⌋ + 1.
 
     With `ceil_mode` it is rounded up, and the last window hangs over the end; it must start inside the image or the
     padding before it. Below one where the window is larger than the padded image.
     """
     if not ceil_mode:
         return window.output_size(size)
+    axes = zip(window.padded_size(size), window.extent, window.stride, window.before, size, strict=True)
     counts = []
-    for axis in (0, 1):
-        before = window.padding[2 * axis]
-        last_start = window.padded_size(size)[axis] - window.extent[axis]
-        count = -(-last_start // window.stride[axis]) + 1
-        counts.append(count - (1 if (count - 1) * window.stride[axis] >= size[axis] + before else 0))
-    return counts[0], counts[1]
+    for padded, extent, stride, before, length in axes:
+        count = -(-(padded - extent) // stride) + 1
+        counts.append(count - (1 if (count - 1) * stride >= length + before else 0))
+    return tuple(counts)
 
 
 @lru_cache(maxsize=256)
-def positions(window: Window, size: Pair, outputs: Pair) -> tuple[Position, ...]:
+def positions(window: Window, size: Sizes, outputs: Sizes) -> tuple[Position, ...]:
     """The positions of a window over an image of `size` that has `outputs` windows, in row-major order."""
-    rows, columns = (_positions_along(window, axis, size[axis], outputs[axis]) for axis in (0, 1))
-    images = slice(None)
+    axes = [_positions_along(window, axis, size[axis], outputs[axis]) for axis in range(len(size))]
+    ahead = (slice(None), slice(None))  # all images, all channels
     return tuple(
-        Position((images, row.windows, column.windows), (images, row.pixels, column.pixels), row.all and column.all)
-        for row in rows
-        for column in columns
+        Position((*ahead, *windows), (*ahead, *pixels), all(everywhere))
+        for windows, pixels, everywhere in (zip(*each, strict=True) for each in product(*axes))
     )
 
 
@@ -82,7 +83,7 @@ class _Along(NamedTuple):
 
 
 def _positions_along(window: Window, axis: int, size: int, outputs: int) -> list[_Along]:
-    stride, dilation, before = window.stride[axis], window.dilation[axis], window.padding[2 * axis]
+    stride, dilation, before = window.stride[axis], window.dilation[axis], window.before[axis]
     found = []
     for s in values_inside(window.kernel[axis], stride, before, dilation, size, outputs):
         start = s * dilation - before  # what the first window sees: may be outside
@@ -107,20 +108,20 @@ class Seen(NamedTuple):
 
 
 def seen(x: Array, window: Window, y: Array) -> Seen:
-    """The views that a pool combines, for images x (n, h, w, c) and y (n, h_out, w_out, c)."""
-    found = positions(window, (x.shape[1], x.shape[2]), (y.shape[1], y.shape[2]))
+    """The views that a pool combines, for x (n, c, *size) and y (n, c, *outputs)."""
+    found = positions(window, x.shape[2:], y.shape[2:])
     whole = [x[position.pixels] for position in found if position.everywhere]
     return Seen(whole, [(y[at.windows], x[at.pixels]) for at in found if not at.everywhere])
 
 
-def pooled_images(x: Array, window: Window) -> Array:
-    """Room for the output of a pool of images x, whose windows fit."""
-    return empty_images((*x.shape[:2], *pooled_size(window, (x.shape[2], x.shape[3]), False)), x.dtype)
+def pooled(x: Array, window: Window) -> Array:
+    """Room for the output of a pool of x, whose windows fit."""
+    return empty_batch((*x.shape[:2], *window.output_size(x.shape[2:])), x.dtype)
 
 
-def unpooled_images(y: Array, window: Window, size: Pair | None = None) -> Array:
-    """Room for images of `size` of which y is a pool's output; by default of the smallest with so many windows."""
-    return empty_images((*y.shape[:2], *(size or window.input_size((y.shape[2], y.shape[3])))), y.dtype)
+def unpooled(y: Array, window: Window, size: Sizes | None = None) -> Array:
+    """Room for arrays of `size` of which y is a pool's output; by default of the smallest with so many windows."""
+    return empty_batch((*y.shape[:2], *(size or window.input_size(y.shape[2:]))), y.dtype)
 
 
 def _combine(combine: np.ufunc, views: Seen, start: float, y: Array) -> None:
@@ -140,10 +141,12 @@ def _apart(window: Window) -> bool:
     return all(stride >= extent for stride, extent in zip(window.stride, window.extent, strict=True))
 
 
-def _covers(window: Window, size: Pair, outputs: Pair) -> bool:
+def _covers(window: Window, size: Sizes, outputs: Sizes) -> bool:
     """Whether windows that are apart see every pixel."""
-    reach = [outputs[axis] * window.stride[axis] - window.padding[2 * axis] for axis in (0, 1)]
-    return window.kernel == window.stride and reach[0] >= size[0] and reach[1] >= size[1]
+    axes = zip(outputs, window.stride, window.before, size, strict=True)
+    return window.kernel == window.stride and all(
+        count * stride - before >= length for count, stride, before, length in axes
+    )
 
 
 def _hand_back(part: Array, pixels: Array, apart: bool) -> None:
@@ -154,11 +157,10 @@ def _hand_back(part: Array, pixels: Array, apart: bool) -> None:
         np.add(pixels, part, out=pixels)
 
 
-def max_pool2d_forward(x: Array, window: Window, out: Array | None = None) -> Array:
-    """The maximum of each window of images (n, c, h, w): (n, c, h_out, w_out). Padding is −∞, a NaN the maximum."""
-    out = pooled_images(x, window) if out is None else out
-    y = channels_last(out)
-    _combine(np.maximum, seen(channels_last(x), window, y), -math.inf, y)
+def max_pool_forward(x: Array, window: Window, out: Array | None = None) -> Array:
+    """The maximum of each window of x (n, c, *size): (n, c, *outputs). Padding is −∞, a NaN the maximum."""
+    out = pooled(x, window) if out is None else out
+    _combine(np.maximum, seen(x, window, out), -math.inf, out)
     return out
 
 
@@ -167,31 +169,28 @@ def winner_dtype(window: Window) -> np.dtype[Any]:
     return np.min_scalar_type(min(math.prod(window.kernel), (1 << 32) - 1))
 
 
-def max_pool2d_winners(
-    x: Array, y: Array, window: Window, out: Array | None = None, mask: Array | None = None
-) -> Array:
+def max_pool_winners(x: Array, y: Array, window: Window, out: Array | None = None, mask: Array | None = None) -> Array:
     """Which position of each window holds its maximum; of equal ones the first in row-major order.
 
     Positions are numbered from the last, which is 1: the first that equals the maximum has the greatest number, and a
     window where none does has its maximum at the last (or a NaN), at no cost.
 
     Args:
-        x: The input, (n, c, h, w).
-        y: The output, (n, c, h_out, w_out).
+        x: The input, (n, c, *size).
+        y: The output, (n, c, *outputs).
         window: How the window moves.
         out: Written: the numbers, of y's shape, as :func:`winner_dtype` says.
         mask: Scratch, bools of y's shape.
     """
-    out = empty_images(y.shape, winner_dtype(window)) if out is None else out
-    mask = empty_images(y.shape, np.bool_) if mask is None else mask
-    image, maxima, winners, mask = (channels_last(each) for each in (x, y, out, mask))
-    found = positions(window, (x.shape[2], x.shape[3]), (y.shape[2], y.shape[3]))
-    winners.fill(1)
+    out = empty_batch(y.shape, winner_dtype(window)) if out is None else out
+    mask = empty_batch(y.shape, np.bool_) if mask is None else mask
+    found = positions(window, x.shape[2:], y.shape[2:])
+    out.fill(1)
     for number, at in zip(range(len(found), 1, -1), found, strict=False):
-        equal, won = mask[at.windows], winners[at.windows]
-        np.equal(image[at.pixels], maxima[at.windows], out=equal)
-        if winners.itemsize == 1:
-            numbered = equal.view(winners.dtype)
+        equal, won = mask[at.windows], out[at.windows]
+        np.equal(x[at.pixels], y[at.windows], out=equal)
+        if out.itemsize == 1:
+            numbered = equal.view(out.dtype)
             np.multiply(numbered, number, out=numbered)
             np.maximum(won, numbered, out=won)
         else:
@@ -199,7 +198,7 @@ def max_pool2d_winners(
     return out
 
 
-def max_pool2d_backward(
+def max_pool_backward(
     grad_y: Array,
     winners: Array,
     window: Window,
@@ -207,101 +206,101 @@ def max_pool2d_backward(
     take: Array | None = None,
     mask: Array | None = None,
     *,
-    size: Pair | None = None,
+    size: Sizes | None = None,
 ) -> Array:
     """The gradient of each window goes to its winner.
 
     Args:
-        grad_y: The gradient at the output, (n, c, h_out, w_out).
-        winners: From :func:`max_pool2d_winners`.
+        grad_y: The gradient at the output, (n, c, *outputs).
+        winners: From :func:`max_pool_winners`.
         window: How the window moves.
-        out: Written: the gradient at the input, (n, c, h, w).
+        out: Written: the gradient at the input, (n, c, *size).
         take: Scratch of grad_y's shape: a mask multiplies fast only where all arrays are contiguous.
         mask: Scratch, bools of that shape.
-        size: (h, w) if `out` is not given; by default that of the smallest images with so many windows.
+        size: Of the input if `out` is not given; by default that of the smallest with so many windows.
     """
-    out = unpooled_images(grad_y, window, size) if out is None else out
-    take = empty_images(grad_y.shape, grad_y.dtype) if take is None else take
-    mask = empty_images(grad_y.shape, np.bool_) if mask is None else mask
-    gradient, winners, grad_x, take, mask = (channels_last(each) for each in (grad_y, winners, out, take, mask))
-    size, outputs = (out.shape[2], out.shape[3]), (grad_y.shape[2], grad_y.shape[3])
+    out = unpooled(grad_y, window, size) if out is None else out
+    take = empty_batch(grad_y.shape, grad_y.dtype) if take is None else take
+    mask = empty_batch(grad_y.shape, np.bool_) if mask is None else mask
+    size, outputs = out.shape[2:], grad_y.shape[2:]
     found, apart = positions(window, size, outputs), _apart(window)
     if not (apart and _covers(window, size, outputs)):
-        grad_x.fill(0)
+        out.fill(0)
     for number, at in zip(range(len(found), 0, -1), found, strict=True):
         np.equal(winners, number, out=mask)
-        np.multiply(gradient, mask, out=take)
-        _hand_back(take[at.windows], grad_x[at.pixels], apart)
+        np.multiply(grad_y, mask, out=take)
+        _hand_back(take[at.windows], out[at.pixels], apart)
     return out
 
 
 @lru_cache(maxsize=64)
 def shares(
-    window: Window, size: Pair, outputs: Pair, count_include_pad: bool, divisor_override: int | None, dtype: DTypeLike
+    window: Window,
+    size: Sizes,
+    outputs: Sizes,
+    count_include_pad: bool,
+    divisor_override: int | None,
+    dtype: DTypeLike,
 ) -> Array | float:
     """What each value of a window counts in its average, 1 / d.
 
     d is the window's number of pixels; the padding counts or does not, and what hangs over the padding never does.
-    One number where all windows are alike, (h_out, w_out, 1) where they are not.
+    One number where all windows are alike, of shape `outputs` where they are not.
     """
     if divisor_override is not None:
         return 1.0 / divisor_override
-    counts = []
-    for axis in (0, 1):
-        before, after = window.padding[2 * axis : 2 * axis + 2]
+    divisors: Array = np.ones(())
+    for axis, length in enumerate(size):
+        before, after = window.before[axis], window.after[axis]
         start = np.arange(outputs[axis]) * window.stride[axis] - before
-        stop = np.minimum(start + window.kernel[axis], size[axis] + (after if count_include_pad else 0))
-        counts.append(stop - (start if count_include_pad else np.maximum(start, 0)))
-    divisors: Array = np.multiply.outer(*counts)[:, :, None]
-    if (divisors == divisors[0, 0]).all():
-        return 1.0 / float(divisors[0, 0, 0])
+        stop = np.minimum(start + window.kernel[axis], length + (after if count_include_pad else 0))
+        divisors = np.multiply.outer(divisors, stop - (start if count_include_pad else np.maximum(start, 0)))
+    if (divisors == divisors.flat[0]).all():
+        return 1.0 / float(divisors.flat[0])
     return (1.0 / divisors).astype(dtype)
 
 
-def avg_pool2d_forward(x: Array, window: Window, out: Array | None = None, share: Array | float | None = None) -> Array:
-    """The average of each window of images (n, c, h, w): (n, c, h_out, w_out); `share` is what :func:`shares` says."""
-    out = pooled_images(x, window) if out is None else out
-    y = channels_last(out)
-    _combine(np.add, seen(channels_last(x), window, y), 0.0, y)
-    np.multiply(y, 1 / math.prod(window.kernel) if share is None else share, out=y)
-    return out
+def avg_pool_forward(x: Array, window: Window, out: Array | None = None, share: Array | float | None = None) -> Array:
+    """The average of each window of x (n, c, *size): (n, c, *outputs); `share` is what :func:`shares` says."""
+    out = pooled(x, window) if out is None else out
+    _combine(np.add, seen(x, window, out), 0.0, out)
+    return np.multiply(out, 1 / math.prod(window.kernel) if share is None else share, out=out)
 
 
-def avg_pool2d_backward(
+def avg_pool_backward(
     grad_y: Array,
     window: Window,
     out: Array | None = None,
     share: Array | float | None = None,
     part: Array | None = None,
     *,
-    size: Pair | None = None,
+    size: Sizes | None = None,
 ) -> Array:
     """Every pixel of a window gets the same share of its gradient.
 
     Args:
-        grad_y: The gradient at the output, (n, c, h_out, w_out).
+        grad_y: The gradient at the output, (n, c, *outputs).
         window: How the window moves.
-        out: Written: the gradient at the input, (n, c, h, w).
+        out: Written: the gradient at the input, (n, c, *size).
         share: From :func:`shares`; one over the window's size if not given.
         part: Scratch of grad_y's shape.
-        size: (h, w) if `out` is not given; by default that of the smallest images with so many windows.
+        size: Of the input if `out` is not given; by default that of the smallest with so many windows.
     """
-    out = unpooled_images(grad_y, window, size) if out is None else out
-    part = channels_last(empty_images(grad_y.shape, grad_y.dtype) if part is None else part)
-    grad_x, size, outputs = channels_last(out), (out.shape[2], out.shape[3]), (grad_y.shape[2], grad_y.shape[3])
-    np.multiply(channels_last(grad_y), 1 / math.prod(window.kernel) if share is None else share, out=part)
+    out = unpooled(grad_y, window, size) if out is None else out
+    part = empty_batch(grad_y.shape, grad_y.dtype) if part is None else part
+    np.multiply(grad_y, 1 / math.prod(window.kernel) if share is None else share, out=part)
     apart = _apart(window)
-    if not (apart and _covers(window, size, outputs)):
-        grad_x.fill(0)
-    for windows, pixels, _ in positions(window, size, outputs):
-        _hand_back(part[windows], grad_x[pixels], apart)
+    if not (apart and _covers(window, out.shape[2:], grad_y.shape[2:])):
+        out.fill(0)
+    for windows, pixels, _ in positions(window, out.shape[2:], grad_y.shape[2:]):
+        _hand_back(part[windows], out[pixels], apart)
     return out
 
 
-def tiles_exactly(window: Window, size: Pair) -> bool:
+def tiles_exactly(window: Window, size: Sizes) -> bool:
     """Whether the windows cut the image up: without padding, overlap or remainder."""
-    fits = all(size[axis] % window.kernel[axis] == 0 for axis in (0, 1))
-    return fits and window.kernel == window.stride and window.dilation == (1, 1) and not any(window.padding)
+    fits = all(length % kernel == 0 for length, kernel in zip(size, window.kernel, strict=True))
+    return fits and window.kernel == window.stride and set(window.dilation) == {1} and not any(window.padding)
 
 
 @lru_cache(maxsize=64)
@@ -319,16 +318,17 @@ def turned_tile_matrix(columns: int, channels: int, share: float, dtype: np.dtyp
 def avg_pool2d_tiles_forward(
     x: Array, window: Window, out: Array | None = None, share: float | None = None, rows: Array | None = None
 ) -> Array:
-    """The average of each window, as :func:`avg_pool2d_forward`, for tiles of few channels, by a product.
+    """The average of each window, as :func:`avg_pool_forward`, for tiles of few channels, by a product.
 
     Rows are added, then columns averaged. `rows` is scratch, (n, h_out, w, c).
     """
-    out = pooled_images(x, window) if out is None else out
+    out = pooled(x, window) if out is None else out
     height, columns = window.kernel
     if rows is None:
         rows = np.empty((len(x), x.shape[2] // height, x.shape[3], x.shape[1]), x.dtype)
     tall = window._replace(kernel=(height, 1), stride=(height, 1))
-    _combine(np.add, seen(channels_last(x), tall, rows), 0.0, rows)
+    sums = channels_first(rows)
+    _combine(np.add, seen(x, tall, sums), 0.0, sums)
     matrix = tile_matrix(columns, x.shape[1], 1 / (height * columns) if share is None else share, x.dtype)
     y = as_rows(out)
     np.matmul(rows.reshape(-1, matrix.shape[0]), matrix, out=y)
@@ -340,7 +340,7 @@ def avg_pool2d_tiles_backward(
     grad_y: Array, window: Window, out: Array | None = None, share: float | None = None, rows: Array | None = None
 ) -> Array:
     """The gradient of :func:`avg_pool2d_tiles_forward`: the product turned round, and a copy for each row."""
-    out = unpooled_images(grad_y, window) if out is None else out
+    out = unpooled(grad_y, window) if out is None else out
     images, channels, height, width = grad_y.shape
     high, wide = window.kernel
     rows = np.empty((images, height, width * wide, channels), grad_y.dtype) if rows is None else rows
@@ -386,3 +386,33 @@ def adaptive_avg_pool2d_backward(
     """
     vertical, horizontal = (adaptive_matrix(size[axis], grad_y.shape[2 + axis], grad_y.dtype) for axis in (0, 1))
     return resample_backward(grad_y, vertical, horizontal, out, rows)
+
+
+def adaptive_avg_pool_nd_forward(
+    x: Array, size: Sizes, out: Array | None = None, between: Array | None = None
+) -> Array:
+    """Averages along one axis after the other, y = V x along each, for sequences and volumes.
+
+    Args:
+        x: (n, c, *size_in), which lies as it is written.
+        size: (*size_out), that of the output.
+        out: (n, c, *size_out).
+        between: Scratch, of :func:`colonnade.ops.resampling.between_numbers`.
+    """
+    matrices = [adaptive_matrix(length, count, x.dtype) for length, count in zip(x.shape[2:], size, strict=True)]
+    return resample_nd_forward(x, matrices, out, between)
+
+
+def adaptive_avg_pool_nd_backward(
+    grad_y: Array, size: Sizes, out: Array | None = None, between: Array | None = None
+) -> Array:
+    """grad_x = Vᵀ grad_y along each axis.
+
+    Args:
+        grad_y: The gradient at y, (n, c, *size_out).
+        size: (*size_in), that of what was averaged.
+        out: (n, c, *size_in).
+        between: Scratch, as forward.
+    """
+    axes = zip(size, grad_y.shape[2:], strict=True)
+    return resample_nd_backward(grad_y, [adaptive_matrix(*axis, grad_y.dtype) for axis in axes], out, between)

@@ -5,12 +5,15 @@ Derived in docs/math/rearrangement.md. `out` is written and returned; it is made
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .layout import Array, channels_last, constant, empty_images, made, write_back
+from .columns import in_lines, room
+from .layout import Array, channels_last, constant, empty_batch, made, write_back
 
 
 @lru_cache(maxsize=16)
@@ -67,7 +70,7 @@ def nearest_forward(
         out: (n, c, h_out, w_out).
         rows: Scratch, (n, h_out, w, c).
     """
-    out = empty_images((*x.shape[:2], len(vertical), len(horizontal)), x.dtype) if out is None else out
+    out = empty_batch((*x.shape[:2], len(vertical), len(horizontal)), x.dtype) if out is None else out
     # Any other mode than "clip" would make a copy of the output first.
     rows = np.take(channels_last(x), vertical, axis=1, out=rows, mode="clip")
     np.take(rows, horizontal, axis=2, out=channels_last(out), mode="clip")
@@ -87,7 +90,7 @@ def resample_forward(
         rows: Scratch, (n, h_out, w, c).
     """
     images, channels, _, width = x.shape
-    out = empty_images((images, channels, len(vertical), len(horizontal)), x.dtype) if out is None else out
+    out = empty_batch((images, channels, len(vertical), len(horizontal)), x.dtype) if out is None else out
     rows = np.empty((images, len(vertical), width, channels), x.dtype) if rows is None else rows
     np.matmul(vertical, _flat_rows(channels_last(x)), out=_flat_rows(rows))
     np.matmul(horizontal, rows, out=channels_last(out))
@@ -100,7 +103,7 @@ def resample_backward(
     """grad_x = Vᵀ grad_y H for each channel; arguments as in :func:`resample_forward`."""
     images, channels, height, width = grad_y.shape
     size = vertical.shape[1], horizontal.shape[1]
-    out = empty_images((images, channels, *size), grad_y.dtype) if out is None else out
+    out = empty_batch((images, channels, *size), grad_y.dtype) if out is None else out
     rows = np.empty((images, height, size[1], channels), grad_y.dtype) if rows is None else rows
     gradient, grad_x = channels_last(grad_y), channels_last(out)
     if (height, width) == (1, 1) and _is_mean(vertical) and _is_mean(horizontal):
@@ -125,11 +128,54 @@ def _flat_rows(x: Array) -> Array:
     return x.reshape(*x.shape[:2], -1)
 
 
+def resample_nd_forward(
+    x: Array, matrices: Sequence[Array], out: Array | None = None, between: Array | None = None
+) -> Array:
+    """y = V x along each axis, V being the matrix of that axis: of sequences, of volumes, or of arrays of more axes.
+
+    Args:
+        x: (n, c, *size), which lies as it is written.
+        matrices: For each axis of pixels V, (outputs, size).
+        out: (n, c, *outputs).
+        between: Scratch, of :func:`between_numbers`.
+    """
+    shapes = _shapes_between(x.shape, [len(matrix) for matrix in matrices])
+    out = np.empty(shapes[-1], x.dtype) if out is None else out
+    spaces = room(between, x.dtype, *map(math.prod, shapes[:-1]))
+    for axis, (matrix, shape) in enumerate(zip(matrices, shapes, strict=True), 2):
+        y = out if axis == out.ndim - 1 else spaces[axis - 2].reshape(shape)
+        if axis == out.ndim - 1:  # the rows of a matrix for each image
+            rows = y.reshape(len(y), -1, len(matrix))
+            np.matmul(x.reshape(len(x), -1, matrix.shape[1]), matrix.T, out=rows)
+        else:
+            rows = y.reshape(math.prod(shape[:axis]), len(matrix), -1)
+            np.matmul(matrix, x.reshape(len(rows), matrix.shape[1], -1), out=rows)
+        x = write_back(rows, y)
+    return x
+
+
+def resample_nd_backward(
+    grad_y: Array, matrices: Sequence[Array], out: Array | None = None, between: Array | None = None
+) -> Array:
+    """grad_x = Vᵀ grad_y along each axis; arguments as in :func:`resample_nd_forward`."""
+    return resample_nd_forward(grad_y, [matrix.T for matrix in matrices], out, between)
+
+
+def between_numbers(shape: Sequence[int], outputs: Sequence[int]) -> int:
+    """The scratch of :func:`resample_nd_forward`, for an input of `shape` (n, c, *size) and outputs of that size."""
+    return in_lines(*map(math.prod, _shapes_between(shape, outputs)[:-1]))
+
+
+def _shapes_between(shape: Sequence[int], outputs: Sequence[int]) -> list[tuple[int, ...]]:
+    """The shapes after each axis: the first axes of pixels have their new size, the others the old."""
+    return [(*shape[:2], *outputs[:axis], *shape[2 + axis :]) for axis in range(1, len(outputs) + 1)]
+
+
 def shuffle_forward(x: Array, factor: int, out: Array | None = None) -> Array:
     """y[n, c, h·r + i, w·r + j] = x[n, c·r² + i·r + j, h, w], r the factor: channels become pixels."""
     if out is None:
         images, channels, height, width = x.shape
-        out = empty_images((images, channels // factor**2, height * factor, width * factor), x.dtype)
+        out = empty_batch((images, channels // factor**2, height * factor, width * factor), x.dtype)
     np.copyto(_by_offset(out, factor), _by_channel(x, factor))
     return out
 
@@ -138,7 +184,7 @@ def shuffle_backward(grad_y: Array, factor: int, out: Array | None = None) -> Ar
     """grad_x[n, c·r² + i·r + j, h, w] = grad_y[n, c, h·r + i, w·r + j]: the same copy the other way."""
     if out is None:
         images, channels, height, width = grad_y.shape
-        out = empty_images((images, channels * factor**2, height // factor, width // factor), grad_y.dtype)
+        out = empty_batch((images, channels * factor**2, height // factor, width // factor), grad_y.dtype)
     np.copyto(_by_channel(out, factor), _by_offset(grad_y, factor))
     return out
 

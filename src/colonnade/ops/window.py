@@ -1,4 +1,4 @@
-"""How a kernel or a pool moves over an image."""
+"""How a kernel or a pool moves over sequences, images and volumes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 Pair = tuple[int, int]
+# A number for each axis of pixels: one for sequences, two for images, three for volumes.
+Sizes = tuple[int, ...]
 
 
 def values_inside(kernel: int, stride: int, before: int, dilation: int, size: int, outputs: int) -> Sequence[int]:
@@ -19,61 +21,75 @@ def values_inside(kernel: int, stride: int, before: int, dilation: int, size: in
     return sorted({place // dilation for place in reached if place % dilation == 0 and 0 <= place // dilation < kernel})
 
 
-class Window(NamedTuple):
-    """How a kernel moves over an image.
+def on_both_sides(padding: Sizes) -> Sizes:
+    """The same padding before and after each axis, as a :class:`Window` has it."""
+    return tuple(border for border in padding for _ in range(2))
 
-    Attributes:
-        kernel: Its height and width.
-        stride: Rows and columns from one window to the next.
-        padding: Zeros around the image: top, bottom, left, right.
-        dilation: Rows and columns from one value of a window to the next.
+
+class _Window(NamedTuple):
+    kernel: Sizes
+    stride: Sizes
+    padding: Sizes
+    dilation: Sizes
+
+
+class Window(_Window):
+    """How a kernel moves over an image, or over a sequence or a volume: by as many axes as it has itself.
+
+    Args:
+        kernel: Its size along each axis: of images (height, width).
+        stride: Pixels from one window to the next; 1 if not given.
+        padding: Zeros before and after the image, axis by axis: top, bottom, left, right; none if not given.
+        dilation: Pixels from one value of a window to the next; 1 if not given.
     """
 
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-    dilation: Pair = (1, 1)
+    __slots__ = ()
+
+    def __new__(cls, kernel: Sizes, stride: Sizes = (), padding: Sizes = (), dilation: Sizes = ()) -> Window:
+        """Its four tuples, those that were not given filled in."""
+        ones = (1,) * len(kernel)
+        return super().__new__(cls, kernel, stride or ones, padding or (0,) * 2 * len(kernel), dilation or ones)
 
     @property
-    def extent(self) -> Pair:
-        """Height and width that one window spans, its gaps included: d · (k − 1) + 1."""
-        return (
-            self.dilation[0] * (self.kernel[0] - 1) + 1,
-            self.dilation[1] * (self.kernel[1] - 1) + 1,
-        )
+    def extent(self) -> Sizes:
+        """What one window spans along each axis, its gaps included: d · (k − 1) + 1."""
+        return tuple(gap * (size - 1) + 1 for size, gap in zip(self.kernel, self.dilation, strict=True))
 
-    def padded_size(self, size: Pair) -> Pair:
-        """Height and width of the image with its border."""
-        top, bottom, left, right = self.padding
-        return size[0] + top + bottom, size[1] + left + right
+    @property
+    def before(self) -> Sizes:
+        """Zeros before the image, along each axis."""
+        return self.padding[::2]
 
-    def output_size(self, size: Pair) -> Pair:
-        """How many windows fit: ⌊(padded − extent) / stride⌋ + 1, each way."""
-        padded, extent = self.padded_size(size), self.extent
-        return (
-            (padded[0] - extent[0]) // self.stride[0] + 1,
-            (padded[1] - extent[1]) // self.stride[1] + 1,
-        )
+    @property
+    def after(self) -> Sizes:
+        """Zeros after it."""
+        return self.padding[1::2]
 
-    def input_size(self, size: Pair) -> Pair:
-        """The smallest image with so many windows each way: (size − 1) · stride + extent − padding."""
-        spans = [(size[axis] - 1) * self.stride[axis] + self.extent[axis] for axis in (0, 1)]
-        top, bottom, left, right = self.padding
-        return spans[0] - top - bottom, spans[1] - left - right
+    def padded_size(self, size: Sizes) -> Sizes:
+        """The size of an image with its border."""
+        return tuple(map(sum, zip(size, self.before, self.after, strict=True)))
+
+    def output_size(self, size: Sizes) -> Sizes:
+        """How many windows fit along each axis: ⌊(padded − extent) / stride⌋ + 1."""
+        axes = zip(self.padded_size(size), self.extent, self.stride, strict=True)
+        return tuple((padded - extent) // stride + 1 for padded, extent, stride in axes)
+
+    def input_size(self, size: Sizes) -> Sizes:
+        """The smallest image with so many windows along each axis: (size − 1) · stride + extent − padding."""
+        axes = zip(size, self.stride, self.extent, self.before, self.after, strict=True)
+        return tuple((count - 1) * stride + extent - before - after for count, stride, extent, before, after in axes)
 
     @property
     def pointwise(self) -> bool:
-        """A 1×1 window that visits every position: the image already is its own column matrix."""
-        return self.kernel == (1, 1) and self.stride == (1, 1) and not any(self.padding)
+        """A window of one pixel that visits every position: the image already is its own column matrix."""
+        return set(self.kernel) == set(self.stride) == {1} and not any(self.padding)
 
-    def turned(self, size: Pair, outputs: Pair) -> Window | None:
+    def turned(self, size: Sizes, outputs: Sizes) -> Window | None:
         """The window whose convolution of the output's gradient is the gradient at images of `size`.
 
         None where there is none: for a stride, and for what the windows of so many `outputs` do not cover exactly.
         """
-        top, bottom, left, right = self.padding
-        height, width = self.extent
-        padding = (height - 1 - top, height - 1 - bottom, width - 1 - left, width - 1 - right)
-        turned = Window(self.kernel, (1, 1), padding, self.dilation)
-        fits = self.stride == (1, 1) and min(padding) >= 0 and turned.output_size(outputs) == size
+        padding = tuple(self.extent[side // 2] - 1 - border for side, border in enumerate(self.padding))
+        turned = Window(self.kernel, (), padding, self.dilation)
+        fits = set(self.stride) == {1} and min(padding) >= 0 and turned.output_size(outputs) == size
         return turned if fits else None

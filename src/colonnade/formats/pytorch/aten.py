@@ -34,7 +34,6 @@ NAMES = {
     "batch_norm": "batch_norm_weights_first",
     "bitwise_and": "and",
     "bitwise_or": "or",
-    "feature_dropout": "dropout2d",
     "linalg_vector_norm": "norm",
     "split_with_sizes": "split",
     "sym_size": "size",
@@ -104,6 +103,7 @@ def _clamp(least: bool) -> Callable[..., Arguments]:
 ORDERS: dict[str, Callable[..., Arguments]] = {
     "avg_pool1d": _pool("avg_pool1d"),
     "avg_pool2d": _pool("avg_pool2d"),
+    "avg_pool3d": _pool("avg_pool3d"),
     "clamp_max": _clamp(False),
     "clamp_min": _clamp(True),
     "embedding": _embedding,
@@ -112,6 +112,7 @@ ORDERS: dict[str, Callable[..., Arguments]] = {
     "index": _index,
     "max_pool1d": _pool("max_pool1d"),
     "max_pool2d": _pool("max_pool2d"),
+    "max_pool3d": _pool("max_pool3d"),
     "slice": _slice,
     "t": lambda x: ("transpose", (x, 0, 1), {}),
     "to": _to,
@@ -119,5 +120,7 @@ ORDERS: dict[str, Callable[..., Arguments]] = {
     "_upsample_bilinear2d_aa": _antialiased("bilinear"),
     "upsample_bicubic2d": _resize("bicubic"),
     "upsample_bilinear2d": _resize("bilinear"),
-    "upsample_nearest2d": _resize("nearest"),
+    **{f"upsample_nearest{axes}d": _resize("nearest") for axes in (1, 2, 3)},
+    "upsample_linear1d": _resize("linear"),
+    "upsample_trilinear3d": _resize("trilinear"),
 }

@@ -199,6 +199,15 @@ def dropout(kind: Callable[[float], Layer]) -> Convert:
     return convert
 
 
+def feature_dropout(graph: Importer, input: Any, p: float = 0.5, training: bool = True) -> Tensor:
+    """ATen's, of any number of axes."""
+    kinds = {2: layers.Dropout1d, 3: layers.Dropout2d, 4: layers.Dropout3d}
+    kind = kinds.get(len(graph.value(input).known))
+    if kind is None:
+        raise Unconvertible("channels of one to three axes of positions are left out, and no others")
+    return dropout(kind)(graph, input, p, training)  # type: ignore[no-any-return]
+
+
 def stochastic_depth(graph: Importer, input: Any, p: float, mode: str, training: bool = True) -> Any:
     if p:
         graph.warn("Colonnade has no stochastic depth: every path is always there, in training too")
@@ -221,16 +230,18 @@ def max_pool(kind: Callable[..., Layer]) -> Convert:
     return convert
 
 
-def adaptive_max_pool2d(graph: Importer, input: Any, output_size: Any, return_indices: bool = False) -> Tensor:
-    if return_indices:
-        raise Unconvertible("return_indices must be False, got True")
-    return graph.put(layers.AdaptiveMaxPool2d(output_size), input)
+def adaptive_max_pool(kind: Callable[..., Layer]) -> Convert:
+    def convert(graph: Importer, input: Any, output_size: Any, return_indices: bool = False) -> Tensor:
+        if return_indices:
+            raise Unconvertible("return_indices must be False, got True")
+        return graph.put(kind(output_size), input)
+
+    return convert
 
 
 def adaptive_avg_pool1d(graph: Importer, input: Any, output_size: Any) -> Tensor:
-    if output_size not in (1, (1,), [1]):
-        raise Unconvertible(f"output_size must be 1, got {output_size}")
-    return graph.put(layers.Mean(2, keepdim=True), input)
+    one = output_size in (1, (1,), [1])
+    return graph.put(layers.Mean(2, keepdim=True) if one else layers.AdaptiveAvgPool1d(output_size), input)
 
 
 def interpolate(
@@ -240,12 +251,11 @@ def interpolate(
     x = graph.value(input)
     if antialias:
         return _resized(graph, x, size, scale_factor, mode, align_corners)
-    if mode in ("nearest", "bilinear"):
-        if isinstance(size, Sequence):
-            size = tuple(size)
+    if mode in ("nearest", "linear", "bilinear", "trilinear"):
+        size, scale_factor = (tuple(each) if isinstance(each, Sequence) else each for each in (size, scale_factor))
         return graph.put(layers.Upsample(size, scale_factor, mode, align_corners, recompute_scale_factor), x)
     if mode != "bicubic" or size is None:
-        raise Unconvertible("mode must be 'nearest', 'bilinear' or, with a size, 'bicubic'")
+        raise Unconvertible("mode must be 'nearest', 'linear', 'bilinear', 'trilinear' or, with a size, 'bicubic'")
     coordinates = "align_corners" if align_corners else "half_pixel"
     return graph.put(layers.Resize(size, mode="cubic", coordinates=coordinates), x)
 
@@ -307,19 +317,22 @@ def convolution(kind: Callable[..., Layer]) -> Convert:
     return convert
 
 
-def conv_transpose2d(
-    graph: Importer, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
-) -> Tensor:  # fmt: skip
-    inputs, outputs, *kernel_size = array_of(weight).tensor.shape
-    stride, padding, output_padding, dilation = (
-        tuple(x) if isinstance(x, list) else x for x in (stride, padding, output_padding, dilation)
-    )
-    layer = layers.ConvTranspose2d(
-        inputs, outputs * groups, (kernel_size[0], kernel_size[1]), stride, padding, output_padding, groups,
-        bias is not None, dilation,
-    )  # fmt: skip
-    return graph.weighed(layer, weights_of(weight=weight, bias=bias), input)
+def transposed_convolution(kind: Callable[..., Layer]) -> Convert:
+    def convert(
+        graph: Importer, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+        output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+    ) -> Tensor:  # fmt: skip
+        inputs, outputs, *kernel_size = array_of(weight).tensor.shape
+        stride, padding, output_padding, dilation = (
+            tuple(x) if isinstance(x, list) else x for x in (stride, padding, output_padding, dilation)
+        )
+        layer = kind(
+            inputs, outputs * groups, tuple(kernel_size), stride, padding, output_padding, groups, bias is not None,
+            dilation,
+        )  # fmt: skip
+        return graph.weighed(layer, weights_of(weight=weight, bias=bias), input)
+
+    return convert
 
 
 def embedding(graph: Importer, input: Any, weight: Any, padding_idx: int | None = None, **options: Any) -> Tensor:
@@ -382,7 +395,7 @@ def batch_norm(
     tracked = running_mean is not None
     if training and tracked:
         raise Unconvertible("it uses the batch's statistics outside training too: pass training=self.training")
-    kind = layers.BatchNorm1d if len(x.known) < 3 else layers.BatchNorm2d
+    kind = {3: layers.BatchNorm2d, 4: layers.BatchNorm3d}.get(len(x.known), layers.BatchNorm1d)
     affine = weight is not None
     layer = kind(channels, eps, momentum if tracked else None, affine, tracked, bias=affine and bias is not None)
     held = {}

@@ -83,35 +83,31 @@ def _norm_of_channels(module: Any) -> Layer:
     return layers.LayerNorm2d(module.normalized_shape[0], module.eps, module.elementwise_affine)
 
 
-def _mean_of_sequence(module: Any) -> Layer:
-    if module.output_size not in (1, (1,)):
-        raise Unconvertible(f"output_size must be 1, got {module.output_size}")
-    return layers.Mean(dim=2, keepdim=True)
-
-
+# Of one, two and three axes of pixels.
+OF_AXES = (
+    *("AdaptiveAvgPool", "AvgPool", "BatchNorm", "CircularPad", "Conv", "ConvTranspose", "Dropout", "InstanceNorm"),
+    *("MaxPool", "ReflectionPad", "ReplicationPad", "ZeroPad"),
+)
 SAME = (
-    "Bilinear",
-    *("ChannelShuffle", "CircularPad1d", "CircularPad2d", "Fold", "InstanceNorm1d", "PixelUnshuffle", "RMSNorm"),
-    *("ReflectionPad1d", "Unfold"),
-    *("ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d"),
-    *("AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "CELU", "Conv1d", "Conv2d"),
-    *("ConvTranspose2d", "Dropout", "Dropout2d", "ELU", "Flatten", "GELU", "GroupNorm", "Hardsigmoid", "Hardswish"),
-    *("Hardtanh", "Identity", "InstanceNorm2d", "LayerNorm", "LeakyReLU", "LocalResponseNorm", "MaxPool1d"),
-    *("MaxPool2d", "Mish", "PReLU", "PixelShuffle", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus"),
-    *("Softsign", "Tanh", "Threshold", "Unflatten", "Upsample", "ZeroPad2d"),
+    *("Bilinear", "CELU", "ChannelShuffle", "Dropout", "ELU", "Flatten", "Fold", "GELU", "GroupNorm", "Hardsigmoid"),
+    *("Hardswish", "Hardtanh", "Identity", "LayerNorm", "LeakyReLU", "LocalResponseNorm", "Mish", "PReLU"),
+    *("PixelShuffle", "PixelUnshuffle", "RMSNorm", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus", "Softsign"),
+    *("Tanh", "Threshold", "Unflatten", "Unfold", "Upsample"),
+    *(f"{name}{axes}d" for axes in (1, 2, 3) for name in OF_AXES),
 )
 
 MODULES: dict[type[nn.Module], Make] = {
     **{getattr(nn, name): alike(getattr(layers, name)) for name in SAME},
     nn.Linear: alike(layers.Dense),
     nn.Embedding: _only(max_norm=None, scale_grad_by_freq=False)(alike(layers.Embedding)),
-    nn.AdaptiveMaxPool2d: _only(return_indices=False)(alike(layers.AdaptiveMaxPool2d)),
-    nn.AdaptiveAvgPool1d: _mean_of_sequence,
+    **{
+        getattr(nn, name): _only(return_indices=False)(alike(getattr(layers, name)))
+        for name in ("AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d")
+    },
     nn.Softmax: _softmax(layers.Softmax),
     nn.LogSoftmax: _softmax(layers.LogSoftmax),
     nn.Softmax2d: lambda module: layers.Softmax(1),
-    nn.ZeroPad1d: _pad("constant"),
-    **{getattr(nn, f"ConstantPad{axes}d"): _pad("constant") for axes in (1, 2)},
+    **{getattr(nn, f"ConstantPad{axes}d"): _pad("constant") for axes in (1, 2, 3)},
     counterparts.Operation: lambda module: KNOWN[module.kind](**module.arguments),
     counterparts.Constant: alike(layers.Constant),
     counterparts.Embedding: alike(layers.Embedding),

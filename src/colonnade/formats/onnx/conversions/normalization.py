@@ -34,12 +34,11 @@ def batch_normalization(call: Call) -> Value:
     weights = {"weight": scale, "bias": bias}
     if not training:
         weights |= {"running_mean": mean, "running_var": variance}
-    axes = len(call.image_of(x))
+    kinds = {2: layers.BatchNorm2d, 3: layers.BatchNorm3d}
+    flat, axes = x, len(call.image_of(x)) - 1
     if axes > 3:  # all that is not channels is positions
         flat = call.importer.reshaped(x, Layout((1, x.layout.sizes[1], math.prod(x.layout.sizes[2:])), 0))
-    else:
-        flat = x
-    layer = (layers.BatchNorm2d if axes == 3 else layers.BatchNorm1d)(len(scale), **settings)
+    layer = kinds.get(axes, layers.BatchNorm1d)(len(scale), **settings)
     return call.importer.reshaped(call.emit(layer, flat, names=call.names(1, 2, 3), weights=weights), x.layout)
 
 
@@ -119,12 +118,9 @@ def instance_normalization(call: Call) -> Value:
     x, scale, bias = call.plain(), call.known(1), call.known(2)
     eps, channels = call.attribute("epsilon", 1e-5), x.layout.sizes[1]
     image = call.image_of(x)
-    if len(image) == 3 and image[1] * image[2] > 1:
-        layer: layers.Layer = layers.InstanceNorm2d(channels, eps, affine=True)
-    elif len(image) == 2 and image[1] > 1:
-        layer = layers.InstanceNorm1d(channels, eps, affine=True)
-    else:
-        layer = layers.GroupNorm(channels, channels, eps)
+    kinds = {1: layers.InstanceNorm1d, 2: layers.InstanceNorm2d, 3: layers.InstanceNorm3d}
+    kind = kinds.get(len(image) - 1) if math.prod(image[1:]) > 1 else None
+    layer = kind(channels, eps, affine=True) if kind else layers.GroupNorm(channels, channels, eps)
     return call.emit(layer, x, names=call.names(1, 2), weights={"weight": scale, "bias": bias})
 
 

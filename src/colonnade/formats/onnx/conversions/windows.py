@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -80,29 +82,21 @@ def windows(call: Call, sizes: tuple[int, ...], kernel: tuple[int, ...]) -> list
     return made
 
 
-def _image(call: Call, x: Images, axes: int) -> Images:
-    """A sequence as an image of one row, which the layers for images take."""
-    if axes == 2:
-        return x
-    images, channels, length = x.layout.sizes
-    return call.importer.reshaped(x, Layout((images, channels, 1, length), 0))
-
-
-def _sequence(call: Call, y: Images, axes: int) -> Images:
-    """Back from an image of one row."""
-    return y if axes == 2 else call.importer.reshaped(y, y.layout.without([2]))
-
-
-def _two(each: list[Windows]) -> tuple[Windows, Windows]:
-    """The windows of an image; along the one row of a sequence there is one."""
-    return (each[0], each[1]) if len(each) == 2 else (Windows(1, 1, 1, 1, 0, 0, 1), each[0])
-
-
 def _spatial(x: Images) -> tuple[int, ...]:
     sizes = x.layout.sizes[2:]
-    if len(sizes) not in (1, 2):
-        raise UnsupportedError(f"there are layers for one and two axes of pixels, it has {len(sizes)}")
+    if len(sizes) not in (1, 2, 3):
+        raise UnsupportedError(f"there are layers for one to three axes of pixels, it has {len(sizes)}")
     return sizes
+
+
+def _layer(name: str, axes: int) -> Any:
+    """The layer of that name for so many axes of pixels."""
+    return getattr(layers, f"{name}{axes}d")
+
+
+def _along(numbers: Iterable[int]) -> Any:
+    """A number for each axis, as a layer's argument."""
+    return tuple(int(each) for each in numbers)
 
 
 def convolution(call: Call) -> Value:
@@ -118,8 +112,7 @@ def convolution(call: Call) -> Value:
     if not even:
         x = padded(call, x, {place + 2: (axis.before, axis.after) for place, axis in enumerate(each)})
     weights = {"weight": weight} | ({} if bias is None else {"bias": bias})
-    made: Any = layers.Conv2d if len(sizes) == 2 else layers.Conv1d
-    layer = made(
+    layer = _layer("Conv", len(sizes))(
         channels,
         len(weight),
         tuple(axis.kernel for axis in each),
@@ -153,25 +146,20 @@ def transposed_convolution(call: Call) -> Value:
     outputs = [whole - sum(border) for whole, border in zip(reached, borders, strict=True)]
     even = all(before == after for before, after in borders)
     padding = [before if even else 0 for before, _ in borders]
-    row = [] if axes == 2 else [0]
-    one = [] if axes == 2 else [1]
-    made: Any = layers.ConvTranspose2d
-    layer = made(
+    layer = _layer("ConvTranspose", axes)(
         channels,
         weight.shape[1] * groups,
-        (*one, *kernel),
-        (*one, *strides),
-        (*row, *padding),
-        (*row, *extra),
+        kernel,
+        tuple(strides),
+        tuple(padding),
+        tuple(extra),
         groups,
         bias is not None,
-        (*one, *dilations),
+        tuple(dilations),
     )
-    flat = weight if axes == 2 else weight[:, :, None]
-    weights = {"weight": flat} | ({} if bias is None else {"bias": bias})
-    layout = Layout((1, layer.out_channels, *one, *(outputs if even else reached)), 0)
-    y = call.emit(layer, _image(call, x, axes), layout=layout, names=call.names(1, 2), weights=weights)
-    y = _sequence(call, y, axes)
+    weights = {"weight": weight} | ({} if bias is None else {"bias": bias})
+    layout = Layout((1, layer.out_channels, *(outputs if even else reached)), 0)
+    y = call.emit(layer, x, layout=layout, names=call.names(1, 2), weights=weights)
     if not even:
         for axis, (before, _) in enumerate(borders):
             y = cut(call, y, axis + 2, slice(before, before + outputs[axis]), f"{call.name}.crop")
@@ -213,16 +201,14 @@ def max_pool(call: Call) -> Value:
     if not native:
         borders = {place + 2: (axis.before, max(0, axis.after + axis.beyond)) for place, axis in enumerate(each)}
         x = padded(call, x, borders, value=-math.inf)
-    both = _two(each)
-    layer = layers.MaxPool2d(
-        _pair(axis.kernel for axis in both),
-        _pair(axis.stride for axis in both),
-        _pair(axis.before if native else 0 for axis in both),
-        _pair(axis.dilation for axis in both),
+    layer = _layer("MaxPool", len(sizes))(
+        _along(axis.kernel for axis in each),
+        _along(axis.stride for axis in each),
+        _along(axis.before if native else 0 for axis in each),
+        _along(axis.dilation for axis in each),
         ceil_mode=ceil and native,
     )
-    layout = Layout((1, x.layout.sizes[1], *(axis.many for axis in both)), 0)
-    return _sequence(call, call.emit(layer, _image(call, x, len(sizes)), layout=layout), len(sizes))
+    return call.emit(layer, x, layout=Layout((1, x.layout.sizes[1], *(axis.many for axis in each)), 0))
 
 
 def average_pool(call: Call) -> Value:
@@ -231,33 +217,31 @@ def average_pool(call: Call) -> Value:
     each = windows(call, sizes, tuple(call.attribute("kernel_shape")))
     counted = bool(call.attribute("count_include_pad", 0))
     native = all(axis.before == axis.after <= axis.extent // 2 and axis.dilation == 1 for axis in each)
-    both = _two(each)
-    kernel, strides = _pair(axis.kernel for axis in both), _pair(axis.stride for axis in both)
+    kernel, strides = _along(axis.kernel for axis in each), _along(axis.stride for axis in each)
+    pool = _layer("AvgPool", len(sizes))
     channels = x.layout.sizes[1]
-    layout = Layout((1, channels, *(axis.many for axis in both)), 0)
+    layout = Layout((1, channels, *(axis.many for axis in each)), 0)
     if native:
-        layer: layers.Layer = layers.AvgPool2d(
-            kernel, strides, _pair(axis.before for axis in both), bool(call.attribute("ceil_mode", 0)), counted
-        )
-        return _sequence(call, call.emit(layer, _image(call, x, len(sizes)), layout=layout), len(sizes))
+        padding, ceil = _along(axis.before for axis in each), bool(call.attribute("ceil_mode", 0))
+        return call.emit(pool(kernel, strides, padding, ceil, counted), x, layout=layout)
     # The border is written out, and its windows' averages divided by what they should have been divided by.
     borders = {place + 2: (axis.before, max(0, axis.after + axis.beyond)) for place, axis in enumerate(each)}
-    image = _image(call, padded(call, x, borders), len(sizes))
+    image = padded(call, x, borders)
     weights: dict[str, Array] | None = None
     if all(axis.dilation == 1 for axis in each):
-        layer = layers.AvgPool2d(kernel, strides)
+        layer = pool(kernel, strides)
     else:
-        dilations = _pair(axis.dilation for axis in both)
-        layer = layers.Conv2d(channels, channels, kernel, strides, 0, dilations, channels, bias=False)
+        dilations = _along(axis.dilation for axis in each)
+        layer = _layer("Conv", len(sizes))(channels, channels, kernel, strides, 0, dilations, channels, bias=False)
         weights = {"weight": np.full((channels, 1, *kernel), 1 / math.prod(kernel))}
     y = call.emit(layer, image, layout=layout, weights=weights)
     if weights is not None:
         call.importer.fixed.append(y.node)
-    shares = np.multiply.outer(*(_share(axis, counted) for axis in both))
+    shares = reduce(np.multiply.outer, (_share(axis, counted) for axis in each))
     if (shares != 1).any():
         parts, layout = call.importer.aligned([y, Known(shares[None, None])])
         y = call.emit(layers.Mul(stretch=True), *parts, layout=layout)
-    return _sequence(call, y, len(sizes))
+    return y
 
 
 def _share(axis: Windows, counted: bool) -> Array:
@@ -274,17 +258,12 @@ def global_pool(average: bool) -> Conversion:
     def convert(call: Call) -> Value:
         x = call.plain()
         layout = x.layout.resized(dict.fromkeys(range(2, x.layout.rank), 1))
-        if len(call.image_of(x)) == 3:
-            return call.emit(layers.AdaptiveAvgPool2d(1) if average else layers.AdaptiveMaxPool2d(1), x, layout=layout)
+        if (axes := x.layout.rank - 2) in (1, 2, 3):
+            return call.emit(_layer("AdaptiveAvgPool" if average else "AdaptiveMaxPool", axes)(1), x, layout=layout)
         dims = tuple(range(2, x.layout.rank))
         return call.emit((layers.Mean if average else layers.Amax)(dims, True), x, layout=layout) if dims else x
 
     return convert
-
-
-def _pair(numbers: object) -> tuple[int, int]:
-    first, second = (int(each) for each in numbers)  # type: ignore[attr-defined]
-    return first, second
 
 
 CONVERSIONS: dict[str, Conversion] = {

@@ -113,9 +113,11 @@ def _standardized(graph: GraphWriter, x: str, axes: Sequence[int], eps: float) -
 EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     layers.BatchNorm1d: batch_norm,
     layers.BatchNorm2d: batch_norm,
+    layers.BatchNorm3d: batch_norm,
     layers.GroupNorm: group_norm,
     layers.InstanceNorm1d: instance_norm,
     layers.InstanceNorm2d: instance_norm,
+    layers.InstanceNorm3d: instance_norm,
     layers.LayerNorm: layer_norm,
     layers.LayerNorm2d: layer_norm_2d,
     layers.LocalResponseNorm: local_response_norm,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .... import layers
+from ....layers.borders import Border
 from ....layers.wiring import Fork
 from ....ops.layout import Array
 from ....ops.resampling import linear_matrix, nearest_index
@@ -128,7 +129,7 @@ def upsample(graph: GraphWriter, layer: layers.Upsample, x: str) -> str:
             else:
                 agree &= np.allclose(positions, find @ np.arange(size), rtol=0, atol=CLOSE)
     if not agree and nearest:
-        for axis, index in zip((2, 3), taken, strict=True):
+        for axis, index in enumerate(taken, 2):
             x = graph.node("Gather", x, graph.constant("index", index), axis=axis)
         return x
     if not agree:
@@ -173,21 +174,28 @@ def resize(graph: GraphWriter, layer: layers.Resize, x: str) -> str:
     return graph.node("Add", y, graph.constant("outside", outside * layer.extrapolation_value))
 
 
-def resampled(graph: GraphWriter, x: str, vertical: Array, horizontal: Array) -> str:
-    """V x Hᵀ of each channel."""
-    rows = graph.node("MatMul", graph.constant("vertical", vertical), x)
-    return graph.node("MatMul", rows, graph.constant("horizontal", horizontal.T))
+def resampled(graph: GraphWriter, x: str, *matrices: Array) -> str:
+    """The axes of pixels of each channel, each multiplied by its matrix (outputs, size): of images V x Hᵀ."""
+    sizes = list(graph.shape)
+    for axis, matrix in enumerate(matrices[:-1], 1):
+        sizes[axis] = len(matrix)
+        below = math.prod(sizes[axis + 1 :])  # of what stands between the axis and the last one a row is made
+        deep = axis + 2 < len(sizes)
+        if deep:
+            x = graph.node("Reshape", x, graph.constant("rows", [0, *sizes[:axis], -1, below]))
+        x = graph.node("MatMul", graph.constant("matrix", matrix), x)
+        if deep:
+            x = graph.node("Reshape", x, graph.constant("size", [0, *sizes]))
+    return graph.node("MatMul", x, graph.constant("horizontal", matrices[-1].T))
 
 
 EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     Fork: same,
+    **dict.fromkeys(Border.__subclasses__(), pad),
     layers.ChannelShuffle: channel_shuffle,
-    layers.CircularPad1d: pad,
-    layers.CircularPad2d: pad,
     layers.Concat: concat,
     layers.Constant: constant,
-    layers.Dropout: same,
-    layers.Dropout2d: same,
+    **dict.fromkeys((layers.Dropout, layers.Dropout1d, layers.Dropout2d, layers.Dropout3d), same),
     layers.Expand: expand,
     layers.Flatten: reshape,
     layers.Identity: same,
@@ -196,10 +204,6 @@ EXPRESSIONS: dict[type[layers.Layer], Expression] = {
     layers.Permute: permute,
     layers.PixelShuffle: pixel_shuffle,
     layers.PixelUnshuffle: pixel_unshuffle,
-    layers.ReflectionPad1d: pad,
-    layers.ReflectionPad2d: pad,
-    layers.ReplicationPad1d: pad,
-    layers.ReplicationPad2d: pad,
     layers.Reshape: reshape,
     layers.Resize: resize,
     layers.Select: select,

@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from .... import layers
+from ....layers.adaptive import AdaptiveAvgPool, AdaptiveMaxPool
+from ....layers.convolution import Convolution
+from ....layers.pooling import AvgPool, MaxPool, WindowPooling
+from ....layers.transposed_convolution import TransposedConvolution
 from ....ops.adaptive import side_by_side
 from ....ops.pooling import adaptive_matrix
-from ....ops.sequence import Stride1d
 from ....ops.window import Window
 from ..writer import Expression, GraphWriter
 from .rearrangement import padded, resampled
 
 
-def convolution(graph: GraphWriter, layer: layers.Conv1d | layers.Conv2d, x: str) -> str:
+def convolution(graph: GraphWriter, layer: Convolution, x: str) -> str:
     before, after = _padding(layer.window)
     moves = _moves(layer.window)
     arrays = graph.parameter("weight"), graph.parameter("bias")
     return graph.node("Conv", x, *arrays, pads=[*before, *after], group=layer.groups, **moves)
 
 
-def transposed_convolution(graph: GraphWriter, layer: layers.ConvTranspose2d, x: str) -> str:
-    moves, (top, _, left, _), (more_rows, more_columns) = _moves(layer.window), layer.window.padding, layer.extra
+def transposed_convolution(graph: GraphWriter, layer: TransposedConvolution, x: str) -> str:
+    before, _ = _padding(layer.window)
     weight, bias = graph.parameter("weight"), graph.parameter("bias")
-    how = {"group": layer.groups, **moves}
+    how = {"group": layer.groups, **_moves(layer.window)}
     if all(more < stride for more, stride in zip(layer.extra, layer.window.stride, strict=True)):
-        return graph.node("ConvTranspose", x, weight, bias, pads=[top, left] * 2, output_padding=layer.extra, **how)
+        return graph.node("ConvTranspose", x, weight, bias, pads=before * 2, output_padding=layer.extra, **how)
     # ONNX Runtime takes no output padding of a stride or more: cut off less there, and where nothing is, add zeros.
-    ends = [top - more_rows, left - more_columns]
-    kept = graph.node("ConvTranspose", x, weight, pads=[top, left, *(max(0, end) for end in ends)], **how)
+    ends = [border - more for border, more in zip(before, layer.extra, strict=True)]
+    kept = graph.node("ConvTranspose", x, weight, pads=[*before, *(max(0, end) for end in ends)], **how)
     if min(ends) < 0:
-        kept = padded(graph, kept, [0, 0], [max(0, -end) for end in ends], 0.0)
+        kept = padded(graph, kept, [0] * len(ends), [max(0, -end) for end in ends], 0.0)
     return graph.node("Add", kept, graph.by_channel("bias")) if bias else kept
 
 
@@ -64,7 +66,7 @@ def _picking(graph: GraphWriter, window: Window, channels: int) -> str:
     return graph.constant("pick", np.tile(kernels, (channels, 1, 1, 1)))
 
 
-def max_pool(graph: GraphWriter, layer: layers.MaxPool1d | layers.MaxPool2d, x: str) -> str:
+def max_pool(graph: GraphWriter, layer: MaxPool, x: str) -> str:
     moves = _moves(layer.window)
     before, after = _reached(graph, layer)
     if np.greater_equal([before, after], moves["kernel_shape"]).any():
@@ -74,11 +76,11 @@ def max_pool(graph: GraphWriter, layer: layers.MaxPool1d | layers.MaxPool2d, x: 
     return graph.node("MaxPool", x, pads=[*before, *after], **moves)
 
 
-def avg_pool(graph: GraphWriter, layer: layers.AvgPool1d | layers.AvgPool2d, x: str) -> str:
+def avg_pool(graph: GraphWriter, layer: AvgPool, x: str) -> str:
     moves = _moves(layer.window)
     del moves["dilations"]  # an average has none, and its operator has the attribute only since opset 19
     before, after = _reached(graph, layer)
-    padding, divisor = _padding(layer.window), getattr(layer, "divisor_override", None)
+    padding, divisor = _padding(layer.window), layer.divisor_override
     counted = layer.count_include_pad or divisor is not None
     beyond = [max(0, reached - end) for reached, end in zip(after, padding[1], strict=True)]
     if divisor is None and counted and any(beyond):
@@ -91,44 +93,39 @@ def avg_pool(graph: GraphWriter, layer: layers.AvgPool1d | layers.AvgPool2d, x: 
     return graph.node("Mul", mean, graph.constant("share", math.prod(moves["kernel_shape"]) / divisor))
 
 
-def adaptive_avg_pool(graph: GraphWriter, layer: layers.AdaptiveAvgPool2d, x: str) -> str:
+def adaptive_avg_pool(graph: GraphWriter, layer: AdaptiveAvgPool, x: str) -> str:
     if (tiles := _tiles(graph)) is None:
         sizes = zip(graph.shape[1:], graph.output_shape[1:], strict=True)
         return resampled(graph, x, *(adaptive_matrix(size, outputs, float) for size, outputs in sizes))
-    if graph.output_shape[1:] == (1, 1):
+    if set(graph.output_shape[1:]) == {1}:
         return graph.node("GlobalAveragePool", x)
     return graph.node("AveragePool", x, kernel_shape=tiles, strides=tiles)
 
 
-def adaptive_max_pool(graph: GraphWriter, layer: layers.AdaptiveMaxPool2d, x: str) -> str:
-    if graph.output_shape[1:] == (1, 1):
+def adaptive_max_pool(graph: GraphWriter, layer: AdaptiveMaxPool, x: str) -> str:
+    if set(graph.output_shape[1:]) == {1}:
         return graph.node("GlobalMaxPool", x)
     if (tiles := _tiles(graph)) is None:
         # Windows of different length: shorter ones are filled up with their last row, which changes no maximum.
         tiles = []
-        for axis, size, outputs in zip((2, 3), graph.shape[1:], graph.output_shape[1:], strict=True):
+        for axis, (size, outputs) in enumerate(zip(graph.shape[1:], graph.output_shape[1:], strict=True), 2):
             rows, tile = side_by_side(size, outputs)
             tiles.append(tile)
             x = graph.node("Gather", x, graph.constant("rows", rows), axis=axis)
     return graph.node("MaxPool", x, kernel_shape=tiles, strides=tiles)
 
 
-def _moves(window: Window | Stride1d) -> dict[str, list[int]]:
+def _moves(window: Window) -> dict[str, list[int]]:
     """How a window moves, as attributes."""
-    if isinstance(window, Stride1d):
-        return {"kernel_shape": [window.kernel], "strides": [window.stride], "dilations": [window.dilation]}
     return {"kernel_shape": [*window.kernel], "strides": [*window.stride], "dilations": [*window.dilation]}
 
 
-def _padding(window: Window | Stride1d) -> tuple[list[int], list[int]]:
+def _padding(window: Window) -> tuple[list[int], list[int]]:
     """Before and after the image, along each axis."""
-    if isinstance(window, Stride1d):
-        return [window.before], [window.after]
-    top, bottom, left, right = window.padding
-    return [top, left], [bottom, right]
+    return [*window.before], [*window.after]
 
 
-def _reached(graph: GraphWriter, layer: Any) -> tuple[list[int], list[int]]:
+def _reached(graph: GraphWriter, layer: WindowPooling) -> tuple[list[int], list[int]]:
     """The padding that a pool's windows reach, which with `ceil_mode` is not what was asked for."""
     before, after = _padding(layer.window)
     if layer.ceil_mode:
@@ -147,15 +144,12 @@ def _tiles(graph: GraphWriter) -> list[int] | None:
 
 
 EXPRESSIONS: dict[type[layers.Layer], Expression] = {
-    layers.AdaptiveAvgPool2d: adaptive_avg_pool,
-    layers.AdaptiveMaxPool2d: adaptive_max_pool,
-    layers.AvgPool1d: avg_pool,
-    layers.AvgPool2d: avg_pool,
-    layers.Conv1d: convolution,
-    layers.Conv2d: convolution,
-    layers.ConvTranspose2d: transposed_convolution,
+    **dict.fromkeys((layers.AdaptiveAvgPool1d, layers.AdaptiveAvgPool2d, layers.AdaptiveAvgPool3d), adaptive_avg_pool),
+    **dict.fromkeys((layers.AdaptiveMaxPool1d, layers.AdaptiveMaxPool2d, layers.AdaptiveMaxPool3d), adaptive_max_pool),
+    **dict.fromkeys((layers.AvgPool1d, layers.AvgPool2d, layers.AvgPool3d), avg_pool),
+    **dict.fromkeys((layers.Conv1d, layers.Conv2d, layers.Conv3d), convolution),
+    **dict.fromkeys((layers.ConvTranspose1d, layers.ConvTranspose2d, layers.ConvTranspose3d), transposed_convolution),
     layers.Fold: fold,
-    layers.MaxPool1d: max_pool,
-    layers.MaxPool2d: max_pool,
+    **dict.fromkeys((layers.MaxPool1d, layers.MaxPool2d, layers.MaxPool3d), max_pool),
     layers.Unfold: unfold,
 }
