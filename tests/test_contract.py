@@ -652,7 +652,7 @@ SOMETIMES_IN_NUMPY: dict[str, Callable[[Any, Sequence[tuple[int, ...]]], bool]] 
     "PReLU": lambda layer, inputs: layer.num_parameters > 1 and len(inputs[0]) in (2, 4),
     "Pad": lambda layer, inputs: layer.value != 0,
     "Resize": lambda layer, inputs: layer.extrapolation_value != 0,
-    "Upsample": lambda layer, inputs: len(inputs[0]) != 3,
+    "Upsample": lambda layer, inputs: len(inputs[0]) != 3 and layer.mode != "nearest",
 }
 
 

@@ -163,7 +163,7 @@ def windows(padded: Array, window: Window, outputs: Sizes, rows: slice) -> Array
 def column_matrices(
     x: Array, window: Window, outputs: Sizes, space: Array | None = None
 ) -> Iterator[tuple[Array, slice, slice]]:
-    """X_col of arrays (n, c, *size), (images, c · Π k, positions): of which images, and positions along the first axis."""
+    """X_col of arrays (n, c, *size), (images, c · Π k, positions): of some images, or positions on the first axis."""
     columns, border = room(space, x.dtype, *sizes(window, x.shape))
     for images, rows in blocks(window, x.shape, outputs):
         part = x[images]
