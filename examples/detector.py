@@ -156,11 +156,11 @@ def found(pictures, least=0.05):
     return made
 
 
-(x, objects), (x_test, objects_test) = drawn(100 if quick else 4000), drawn(40 if quick else 500)
+(x, objects), (x_test, objects_test) = drawn(100 if quick else 5000), drawn(40 if quick else 500)
 history = model.fit(
     x,
     targets(objects),
-    epochs=1 if quick else 30,
+    epochs=1 if quick else 10,
     batch_size=32,
     optimizer=cn.AdamW(model.parameters(), lr=0.003),
     schedule="one-cycle",
