@@ -1,17 +1,23 @@
-"""Names that nobody has: a model of which letter comes next, and words made of its guesses.
+"""Names that nobody has: models of which letter comes next, and words made of their guesses.
 
-    y = U tanh(d + H · [C(x₁), C(x₂), C(x₃)]) + b
+Three networks of the zoo learn three hundred first names, and then write: a letter is drawn by its probability,
+appended, and so on until the end is drawn.
 
-Each of the last three letters is looked up in a table C of learned vectors; two dense layers make of them a number for
-each letter that may follow (Bengio et al. 2003, A neural probabilistic language model). It learns three hundred first
-names, and then writes: a letter is drawn by its probability, appended, and so on until the end is drawn.
+    mlp          sees the last three letters (Bengio et al. 2003, A neural probabilistic language model)
+    lstm         reads a name from its beginning, and keeps what it read in its state (Graves 2013, arXiv:1308.0850)
+    transformer  looks back at all letters up to the one at hand (Vaswani et al. 2017, arXiv:1706.03762)
 
-    python names.py [--quick]
+How good a model is says its loss: −log p of each letter of names it has not seen. It stands beside that of a table
+which knows only how often a letter follows another. exp(loss) is among how many letters it still has to choose.
 
---quick is one epoch. About two seconds.
+    python names.py [FILE] [--network mlp|lstm|transformer] [--seed N] [--quick]
+
+FILE has a name a line, in small letters from a to z; without it the names below are taken. --quick is one epoch.
+Some seconds.
 """
 
-import sys
+import argparse
+from pathlib import Path
 
 import numpy as np
 
@@ -41,49 +47,92 @@ tobias valentina vera victor victoria vincent viola walter william yara yasmin y
 """.split()  # noqa: SIM905 - three hundred quotes would read worse
 
 LETTERS = ".abcdefghijklmnopqrstuvwxyz"  # the point is the end of a name, and what stands before its beginning
-CONTEXT = 3
-quick = "--quick" in sys.argv
+CONTEXT = 3  # letters that the mlp sees
+LEFT_OUT = -100  # a target that does not count: what follows the end of a name
+
+arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+arguments.add_argument("file", nargs="?", type=Path)
+arguments.add_argument("--network", choices=("mlp", "lstm", "transformer"), default="lstm")
+arguments.add_argument("--seed", type=int, default=0, help="of the weights, the order and the new names")
+arguments.add_argument("--quick", action="store_true")
+given = arguments.parse_args()
+names = given.file.read_text().split() if given.file else NAMES
+length = 1 + max(map(len, names))
+
+
+def numbered(names):
+    """Letters as numbers, (n, length): each name behind a point; and at each place the letter that follows."""
+    x, following = np.zeros((len(names), length), int), np.full((len(names), length), LEFT_OUT)
+    for row, name in enumerate(names):
+        letters = [LETTERS.index(letter) for letter in name]
+        x[row, 1 : 1 + len(name)] = letters
+        following[row, : 1 + len(name)] = [*letters, 0]
+    return x, following
+
+
+def contexts(x):
+    """The last letters at each place, (n, length, CONTEXT)."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (CONTEXT - 1, 0))), CONTEXT, axis=1)
 
 
 def examples(names):
-    """Every letter of every name, and the three before it, as numbers."""
-    contexts, following = [], []
-    for name in names:
-        numbers = [0] * CONTEXT + [LETTERS.index(letter) for letter in name] + [0]
-        for place in range(CONTEXT, len(numbers)):
-            contexts.append(numbers[place - CONTEXT : place])
-            following.append(numbers[place])
-    return np.array(contexts), np.array(following)
+    """What the network is given, and what it is to say."""
+    x, following = numbered(names)
+    if given.network == "mlp":
+        return contexts(x)[following != LEFT_OUT], following[following != LEFT_OUT]
+    return x, following
 
 
-rng = np.random.default_rng(0)
-names = rng.permutation(NAMES)
-held_out = len(names) // 10
-train, test = examples(names[held_out:]), examples(names[:held_out])
-print(f"{len(names)} names, {len(train[1])} letters to learn from and {len(test[1])} to test on")
+def probabilities(x, place):
+    """Of each letter behind the one at a place, (n, 27)."""
+    if given.network == "mlp":
+        return cn.predict_proba(model, contexts(x)[:, place])
+    return cn.predict_proba(model, x)[:, :, place]  # what stands behind the place is not looked at
 
-model = cn.zoo.name_model((CONTEXT,), len(LETTERS), seed=0)
-history = cn.fit(
-    model,
-    *train,
-    epochs=1 if quick else 20,
+
+def written(count, rng):
+    """New names, all of them letter by letter at once."""
+    x = np.zeros((count, length), int)
+    for place in range(length - 1):
+        drawn = probabilities(x, place).cumsum(axis=1) > rng.random((count, 1))
+        x[:, place + 1] = drawn.argmax(axis=1)
+    return ["".join(LETTERS[number] for number in row[1:]).partition(".")[0] for row in x]
+
+
+def loss_of_pairs(train, test):
+    """The loss of a table of which letter follows which, each pair counted once more than it was seen."""
+    (x, following), (x_test, following_test) = numbered(train), numbered(test)
+    counts, counted = np.ones((len(LETTERS),) * 2), following != LEFT_OUT
+    np.add.at(counts, (x[counted], following[counted]), 1)
+    counted = following_test != LEFT_OUT
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return -np.log(shares[x_test[counted], following_test[counted]]).mean()
+
+
+rng = np.random.default_rng(given.seed)
+names = rng.permutation(names)
+test, train = names[: len(names) // 10], names[len(names) // 10 :]
+print(f"{len(train)} names to learn from, {len(test)} to test on")
+
+make = {"mlp": cn.zoo.name_model, "lstm": cn.zoo.name_lstm, "transformer": cn.zoo.name_transformer}[given.network]
+settings = {
+    "mlp": {"epochs": 20, "lr": 0.003},
+    "lstm": {"epochs": 30, "lr": 0.01},
+    "transformer": {"epochs": 30, "lr": 0.003},
+}[given.network]
+options = {} if given.network == "mlp" else {"dropout": 0.3}
+model = make((CONTEXT if given.network == "mlp" else length,), len(LETTERS), seed=given.seed, **options)
+history = model.fit(
+    *examples(train),
+    epochs=1 if given.quick else settings["epochs"],
     batch_size=32,
-    optimizer=cn.AdamW(model.parameters(), lr=0.003, weight_decay=0.1),
-    schedule=lambda optimizer, steps: cn.OneCycleLR(optimizer, 0.003, steps),
-    validation=test,
+    optimizer=cn.AdamW(model.parameters(), lr=settings["lr"], weight_decay=0.1),
+    schedule="one-cycle",
+    validation=examples(test),
+    clip=1.0,
 )
 print(history)
-print(f"each letter is as hard to guess as one of {np.exp(history[-1]['test_loss']):.1f} (of 27 without learning)")
-
-
-def write():
-    """A new name, letter by letter."""
-    numbers = [0] * CONTEXT
-    while len(numbers) == CONTEXT or (numbers[-1] != 0 and len(numbers) < 20):
-        probabilities = cn.predict_proba(model, np.array([numbers[-CONTEXT:]]))[0].astype(np.float64)
-        numbers.append(rng.choice(len(LETTERS), p=probabilities / probabilities.sum()))
-    return "".join(LETTERS[number] for number in numbers[CONTEXT:]).rstrip(".")
-
-
-print("new names:", ", ".join(name for name in (write() for _ in range(20)) if name not in NAMES))
+for name, loss in (("a table of pairs", loss_of_pairs(train, test)), (given.network, history[-1]["test_loss"])):
+    print(f"{name}: {loss:.3f} nats a letter of the test names, as hard as one of {np.exp(loss):.1f}")
+print("new names:", ", ".join(name for name in written(30, rng) if name not in names))
 model.save("names.safetensors")

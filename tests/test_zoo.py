@@ -17,6 +17,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "convnext_tiny": {"depths": (1, 1), "widths": (8, 16)},
     "densenet": {"depth": 10, "growth": 4},
     "mobilenet_v2": {"width": 0.25},
+    "name_transformer": {"width": 12, "depth": 1},
     "unet": {"width": 4, "depth": 2},
     "vit_tiny": {"width": 12, "depth": 1},
 }
@@ -126,6 +127,7 @@ def test_the_least_image_is_taken_and_a_smaller_one_named(name: str, least: int)
         ("autoencoder", {}, 5_257, 0.00),
         ("name_model", {}, 27 * 10 + 30 * 200 + 200 + 200 * 27 + 27, 0.00),
         ("name_lstm", {}, 27 * 64 + 4 * 64 * (64 + 64 + 2) + 64 * 27 + 27, 0.00),
+        ("name_transformer", {}, 27 * 64 + 16 * 64 + 2 * 49_984 + 2 * 64 + 64 * 27 + 27, 0.00),
         ("unet", {}, 31_037_698, 12.05),
     ],
     ids=str,
@@ -227,6 +229,14 @@ def test_the_stem_is_an_argument_and_by_default_that_of_the_images_size(name: st
             r"name_lstm: layers must be positive, got 0\.",
         ),
         (
+            lambda: cn.zoo.name_transformer(()),
+            r"name_transformer: expected the length of the context, \(t,\), got \(\)\.",
+        ),
+        (
+            lambda: cn.zoo.name_transformer(depth=0),
+            r"name_transformer: depth must be positive, got 0\.",
+        ),
+        (
             lambda: cn.zoo.unet(depth=0),
             r"unet: depth must be positive, got 0\.",
         ),
@@ -269,7 +279,7 @@ def test_convnext_begins_with_layer_scales_that_make_its_blocks_nearly_the_ident
     assert all((array == np.float32(1e-6)).all() for array in scales)
 
 
-@pytest.mark.parametrize("name", ["name_lstm"])
+@pytest.mark.parametrize("name", ["name_lstm", "name_transformer"])
 def test_a_model_of_names_does_not_look_ahead(name: str) -> None:
     model = getattr(cn.zoo, name)((6,), 27, seed=1)
     x = np.random.default_rng(0).integers(0, 27, (4, 6))

@@ -79,6 +79,12 @@ CASES = {
     "autoencoder-odd": Case(cn.zoo.autoencoder, lambda: zoo_torch.autoencoder(1, 4, True), (1, 11, 15), {"code": 4}),
     "name_model": Case(cn.zoo.name_model, lambda: zoo_torch.NameModel(4, CLASSES, 5, 11), (4,), {}),
     "name_lstm": Case(cn.zoo.name_lstm, lambda: zoo_torch.NameLSTM(CLASSES, 10, 2), (5,), {"width": 10, "layers": 2}),
+    "name_transformer": Case(
+        cn.zoo.name_transformer,
+        lambda: zoo_torch.NameTransformer(5, CLASSES, 12, 2, 3),
+        (5,),
+        {"width": 12, "depth": 2, "heads": 3},
+    ),
     "unet": Case(cn.zoo.unet, lambda: zoo_torch.UNet(3, CLASSES, 4, 2, False), (3, 13, 18), {"width": 4, "depth": 2}),
     "unet-bilinear": Case(
         cn.zoo.unet,

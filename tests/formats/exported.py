@@ -210,6 +210,7 @@ ZOO: dict[str, tuple[Shape, dict[str, Any]]] = {
     "mobilenet_v2": ((3, 32, 40), {"width": 0.25, "stem": "imagenet"}),
     "name_lstm": ((5,), {"width": 8, "layers": 2}),
     "name_model": ((4,), {"embedding": 5, "hidden": 11}),
+    "name_transformer": ((5,), {"width": 8, "heads": 2}),
     "photo_cnn": ((3, 48, 40), {}),
     "resnet18": ((3, 40, 33), {"stem": "imagenet"}),
     "resnet20": ((3, 12, 12), {}),

@@ -102,6 +102,7 @@ NETWORKS: dict[str, Any] = {
     "vit_tiny": ((3, 8, 8), {"width": 12, "depth": 2}),
     "name_model": ((3,), {"embedding": 4, "hidden": 5}),
     "name_lstm": ((5,), {"width": 6}),
+    "name_transformer": ((5,), {"width": 12, "depth": 1}),
     "unet": ((2, 9, 12), {"width": 4, "depth": 2}),
 }
 

@@ -6,7 +6,7 @@ Where PyTorch's torchvision has the same network, the parameters have its names.
 from .autoencoder import autoencoder
 from .convnext import convnext_tiny
 from .densenet import densenet
-from .language import name_lstm, name_model
+from .language import name_lstm, name_model, name_transformer
 from .mobile import mobilenet_v2, squeezenet
 from .plain import cnn, lenet5, mlp, photo_cnn, vgg
 from .residual import resnet18, resnet20
@@ -23,6 +23,7 @@ __all__ = [
     "mobilenet_v2",
     "name_lstm",
     "name_model",
+    "name_transformer",
     "photo_cnn",
     "resnet18",
     "resnet20",

@@ -103,13 +103,13 @@ def vit_tiny(
     return Model(net, **options).build(input_shape)
 
 
-def encoder_layer(width: int, heads: int, dropout: float) -> Graph:
+def encoder_layer(width: int, heads: int, dropout: float, *, is_causal: bool = False) -> Graph:
     """Attention and a mlp, each behind a layer norm and added to what it read."""
     mlp = [Dense(width, 4 * width), GELU(), Dropout(dropout), Dense(4 * width, width), Dropout(dropout)]
     return Graph(
         {
             "ln_1": (LayerNorm(width, EPS), "input"),
-            "self_attention": (MultiheadAttention(width, heads), "ln_1"),
+            "self_attention": (MultiheadAttention(width, heads, is_causal=is_causal), "ln_1"),
             "add1": (Add(), "input", "self_attention"),
             "ln_2": (LayerNorm(width, EPS), "add1"),
             "mlp": (Chain(mlp), "ln_2"),
