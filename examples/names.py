@@ -117,8 +117,8 @@ print(f"{len(train)} names to learn from, {len(test)} to test on")
 make = {"mlp": cn.zoo.name_model, "lstm": cn.zoo.name_lstm, "transformer": cn.zoo.name_transformer}[given.network]
 settings = {
     "mlp": {"epochs": 20, "lr": 0.003},
-    "lstm": {"epochs": 30, "lr": 0.01},
-    "transformer": {"epochs": 30, "lr": 0.003},
+    "lstm": {"epochs": 15, "lr": 0.01},
+    "transformer": {"epochs": 15, "lr": 0.003},
 }[given.network]
 options = {} if given.network == "mlp" else {"dropout": 0.3}
 model = make((CONTEXT if given.network == "mlp" else length,), len(LETTERS), seed=given.seed, **options)
