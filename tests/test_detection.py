@@ -225,7 +225,7 @@ def test_average_precision_is_that_of_pycocotools(seed: int, capsys: pytest.Capt
         (
             lambda: non_max_suppression([BOX], [np.nan]),
             ArgumentError,
-            r"non_max_suppression: scores must be numbers, got nan",
+            r"non_max_suppression: scores must be finite, got nan",
         ),
         (
             lambda: non_max_suppression([BOX], [1], [0.5]),

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from . import arguments
 from .errors import ArgumentError, ShapeError
+from .ops import detection as ops
 from .ops.layout import Array
 
 COCO_IOUS = tuple(float(number) / 100 for number in range(50, 100, 5))
@@ -81,12 +82,7 @@ def box_iou(boxes: ArrayLike, others: ArrayLike) -> Array:
 def _overlaps(boxes: Array, others: Array) -> Array:
     """`box_iou` of what is checked."""
     first, second = boxes[:, np.newaxis], others[np.newaxis]
-    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
-    shared = np.maximum(sides, 0).prod(axis=-1)
-    areas = [(each[..., 2:] - each[..., :2]).prod(axis=-1) for each in (first, second)]
-    union = areas[0] + areas[1] - shared
-    ious: Array = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return ious
+    return ops.overlap(first[..., :2], first[..., 2:], second[..., :2], second[..., 2:])
 
 
 def non_max_suppression(
@@ -105,21 +101,20 @@ def non_max_suppression(
 
     Raises:
         ShapeError: Not four numbers, or not a score or class, for each box.
-        ArgumentError: NaN, an overlap out of range, or class numbers that are not whole.
+        ArgumentError: Scores that are not finite, an overlap out of range, or class numbers that are not whole.
     """
     who = "non_max_suppression"
     iou = arguments.number(who, "iou", iou, 0, 1)
     given = _boxes(who, "boxes", boxes)
     weights = _row(who, "scores", scores, len(given))
     kinds = np.zeros(len(given), np.int64) if classes is None else _numbers(who, "classes", classes, len(given))
-    left = np.argsort(-weights, kind="stable")
-    kept = []
-    while left.size:
-        best, left = left[0], left[1:]
-        kept.append(best)
-        overlaps = _overlaps(given[best : best + 1], given[left])[0]
-        left = left[(overlaps <= iou) | (kinds[left] != kinds[best])]
-    return np.array(kept, np.int64)
+    kept = [np.empty(0, np.int64)]
+    for kind in np.unique(kinds):
+        own = np.flatnonzero(kinds == kind)
+        places = ops.non_max_suppression(given[np.newaxis, own], weights[np.newaxis, np.newaxis, own], len(own), iou)
+        kept.append(own[places[places >= 0].astype(np.int64)])
+    found = np.sort(np.concatenate(kept))
+    return found[np.argsort(-weights[found], kind="stable")]
 
 
 def mean_average_precision(
@@ -237,8 +232,8 @@ def _row(who: str, name: str, values: ArrayLike, count: int) -> Array:
     made = arguments.array(who, name, values).astype(np.float64)
     if made.shape != (count,):
         raise ShapeError(f"{who}: {name} must have the shape ({count},), one for each box, got {made.shape}.")
-    if np.isnan(made).any():
-        raise ArgumentError(f"{who}: {name} must be numbers, got nan.")
+    if not np.isfinite(made).all():
+        raise ArgumentError(f"{who}: {name} must be finite, got {made[~np.isfinite(made)][0]}.")
     return made
 
 

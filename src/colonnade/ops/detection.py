@@ -58,9 +58,16 @@ def _corners(boxes: Array, centers: bool) -> tuple[Array, Array]:
 
 
 def overlap(low: Array, high: Array, lows: Array, highs: Array) -> Array:
-    """The area that a box has in common with each of others by that of both; zero where one of them has none."""
-    inside = np.clip(np.minimum(high, highs) - np.maximum(low, lows), 0, None).prod(axis=1)
-    one, others = (high - low).prod(), (highs - lows).prod(axis=1)
+    """The area that boxes have in common with others by that of both; zero where one of them has none.
+
+    Args:
+        low: (..., 2), the least coordinates of the boxes; broadcast with those of the others.
+        high: (..., 2), the greatest.
+        lows: (..., 2), of the others.
+        highs: (..., 2), likewise.
+    """
+    inside = np.clip(np.minimum(high, highs) - np.maximum(low, lows), 0, None).prod(axis=-1)
+    one, others = (high - low).prod(axis=-1), (highs - lows).prod(axis=-1)
     both = one + others - inside
     share: Array = np.divide(inside, both, out=np.zeros_like(inside), where=(inside > 0) & (both > 0))
     return share
