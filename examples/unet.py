@@ -47,8 +47,8 @@ def scenes(part, count):
     return x, classes
 
 
-train, test = scenes(data.train, 100 if quick else 4000), scenes(data.test, 40 if quick else 500)
-model = cn.zoo.unet((1, SIZE, SIZE), 1 + len(data.classes), width=4 if quick else 16, depth=3, seed=0)
+train, test = scenes(data.train, 100 if quick else 2000), scenes(data.test, 40 if quick else 500)
+model = cn.zoo.unet((1, SIZE, SIZE), 1 + len(data.classes), width=4 if quick else 12, depth=3, seed=0)
 model.classes = ["background", *data.classes]
 history = model.fit(
     *train,

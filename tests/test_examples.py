@@ -88,6 +88,19 @@ def test_photographs_are_learned_from_a_folder(tmp_path: Path) -> None:
     assert cn.load(tmp_path / "photographs.safetensors").classes == ["green", "red"]
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("network", ["mlp", "lstm", "transformer"])
+def test_names_are_written_from_a_file_the_same_for_one_seed(network: str, tmp_path: Path) -> None:
+    names = [first + second for first in ("ba", "do", "ki", "lu") for second in ("na", "ri", "to", "wen", "x")]
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    arguments = ("names.txt", "--network", network, "--quick", "--seed")
+    first, again = (run(tmp_path, "names.py", *arguments, 3).splitlines() for _ in range(2))
+    assert first[0] == "18 names to learn from, 2 to test on"
+    assert first[-1].startswith("new names: ")
+    assert first[-3:] == again[-3:]
+    assert [line.partition(":")[0] for line in first[-3:-1]] == ["a table of pairs", network]
+
+
 def test_a_grid_is_searched_with_scikit_learn(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     printed = run(tmp_path, "sklearn_grid_search.py", 1)
