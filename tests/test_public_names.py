@@ -32,8 +32,10 @@ PUBLIC = {
     "Threshold", "Tile", "Trunc", "CumSum", "OneHot", "TopKIndices", "Tril", "Triu",
     # Losses
     "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "NLLLoss", "SmoothL1Loss",
+    "CTCLoss", "CosineEmbeddingLoss", "GaussianNLLLoss", "TripletMarginLoss",
     # Optimizers, and what stands beside them
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Lion", "Adamax", "NAdam", "RAdam", "RMSprop",
+    "LBFGS",
     "ExponentialMovingAverage", "clip_grad_norm", "clip_grad_value",
     # Schedules
     "ChainedScheduler", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "OneCycleLR",

@@ -50,9 +50,11 @@ MORE["TransformerEncoderLayer"] = dict.fromkeys(("is_causal", "src_mask", "src_k
 MORE["TransformerDecoderLayer"] = {
     f"{whose}_{what}": CALLED for whose in ("tgt", "memory") for what in ("is_causal", "mask", "key_padding_mask")
 }
+MORE["CTCLoss"] = {"batch_first": "a model puts out the batch as first axis"}
 MORE["GRU"]["reset_after"] = "ONNX and Keras know the cell as it was first published"
 PLACES = (torch.nn, torch.optim, torch.optim.lr_scheduler)
 NAMES = {"Dense": "Linear"}
+REFERRED = re.compile(r":class:`(\w+)`")
 
 
 def pairs() -> dict[str, tuple[Any, Any]]:
@@ -103,8 +105,8 @@ def test_what_is_listed_as_different_is(name: str, argument: str) -> None:
 @pytest.mark.parametrize("name", pairs())
 def test_every_argument_is_described(name: str) -> None:
     ours = pairs()[name][0]
-    if alike := re.match(r"As :class:`(\w+)`", ours.__doc__ or ""):  # it refers to its like of another number of axes
-        ours = getattr(cn, alike[1])
+    # One that takes what another does refers to it.
+    described = ours.__doc__ + "".join(getattr(cn, each, Any).__doc__ or "" for each in REFERRED.findall(ours.__doc__))
     arguments = [argument for argument, kind, _ in signature(ours) if kind.name.startswith(("POSITIONAL", "KEYWORD"))]
-    missing = [argument for argument in arguments if f"\n        {argument}: " not in ours.__doc__]
+    missing = [argument for argument in arguments if f"\n        {argument}: " not in described]
     assert not missing

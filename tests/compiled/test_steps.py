@@ -19,19 +19,9 @@ from tests.test_optimizers import OF_OUR_OWN, RULES, laid_parameters
 Array = np.ndarray[Any, Any]
 
 
-# Rules that no compiled function has yet.
-IN_NUMPY = (Adadelta, Adamax, RAdam)
-COMPILED = [(rule, arguments) for rule, arguments in RULES + OF_OUR_OWN if rule not in IN_NUMPY]
-
-
-@pytest.mark.parametrize("rule", IN_NUMPY)
-def test_these_rules_alone_run_in_numpy(rule: type[Optimizer]) -> None:
-    assert compiled_update(rule(laid_parameters([(5,)], "float32"))) is None
-
-
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    ("rule", "arguments"), COMPILED, ids=lambda each: each.__name__ if isinstance(each, type) else str(each)
+    ("rule", "arguments"), RULES + OF_OUR_OWN, ids=lambda each: each.__name__ if isinstance(each, type) else str(each)
 )
 def test_ten_steps_are_the_optimizers_bit_for_bit(rule: type[Optimizer], arguments: dict[str, Any]) -> None:
     rng = np.random.default_rng(0)
@@ -56,7 +46,7 @@ def test_ten_steps_are_the_optimizers_bit_for_bit(rule: type[Optimizer], argumen
 
 @pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:.* encountered in")
-@pytest.mark.parametrize("rule", [SGD, Adam, AdamW, NAdam, Adagrad, RMSprop, Lion])
+@pytest.mark.parametrize("rule", [SGD, Adam, AdamW, NAdam, Adamax, RAdam, Adadelta, Adagrad, RMSprop, Lion])
 def test_gradients_that_are_no_numbers_do_what_numpys_do(rule: type[Optimizer]) -> None:
     optimizer = rule(laid_parameters([(6,)], "float32"))
     value = np.ones(6, np.float32)

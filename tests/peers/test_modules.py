@@ -18,7 +18,6 @@ REFUSED: dict[tuple[str, str], str] = {
     ("*", "zero_batch"): "a batch holds at least one image",
     ("*", "empty"): "a batch holds at least one image",
     ("*", "return_indices=True"): "a layer has one output",
-    ("*", "reduction=none"): "a loss is one number",
     ("Softmax", "scalar"): "axis 0 are the images, which a layer does not mix",
     ("LogSoftmax", "scalar"): "axis 0 are the images, which a layer does not mix",
     ("L1Loss", "scalar"): "the first axis is the batch's",
@@ -72,16 +71,24 @@ def first_states(given: Any) -> list[Any]:
     return [each.detach()[None].requires_grad_() for each in states]
 
 
+# Which arguments of a call have a gradient here; of all other losses the first alone.
+WITH_GRADIENT = {"TripletMarginLoss": (0, 1, 2), "CosineEmbeddingLoss": (0, 1), "GaussianNLLLoss": (0, 2)}
+
+
 def compare_loss(name: str, module: Any, sample: Any) -> None:
-    given, (y, targets) = sample.constructor_input, sample.forward_input.args
-    if y.ndim == 1 and name in ("CrossEntropyLoss", "NLLLoss"):
-        y, targets = y[None], targets[None]
-    y = y.detach().requires_grad_()
-    loss, gradient = getattr(cn, name)(*plain(given.args), **plain(given.kwargs))(plain(y), plain(targets))
-    theirs = module(y, targets)
-    theirs.backward()
+    given, args = sample.constructor_input, list(sample.forward_input.args)
+    if args[0].ndim == 1 and name in ("CrossEntropyLoss", "NLLLoss"):
+        args = [each[None] for each in args]
+    at = WITH_GRADIENT.get(name, (0,))
+    for number in at:
+        args[number] = args[number].detach().requires_grad_()
+    theirs = module(*args)
+    carried = np.random.default_rng(0).normal(size=theirs.shape)
+    theirs.backward(torch.tensor(carried))
+    loss, gradients = getattr(cn, name)(*plain(given.args), **plain(given.kwargs))(*plain(args), gradient=carried)
     agree(loss, theirs, "loss")
-    agree(gradient, y.grad, "gradient")
+    for number, gradient in zip(at, gradients if len(at) > 1 else [gradients], strict=True):
+        agree(gradient, args[number].grad, f"gradient at argument {number}")
 
 
 def compare_layer(name: str, module: Any, sample: Any, training: bool) -> None:

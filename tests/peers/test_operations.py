@@ -331,6 +331,10 @@ LOSSES: dict[str, Any] = {
     "nn.functional.huber_loss": cn.HuberLoss,
     "nn.functional.kl_div": cn.KLDivLoss,
     "nn.functional.binary_cross_entropy_with_logits": cn.BCEWithLogitsLoss,
+    "nn.functional.ctc_loss": cn.CTCLoss,
+    "nn.functional.triplet_margin_loss": cn.TripletMarginLoss,
+    "nn.functional.cosine_embedding_loss": cn.CosineEmbeddingLoss,
+    "nn.functional.gaussian_nll_loss": cn.GaussianNLLLoss,
 }
 
 # Why a sample may be refused, by the words of the error.
@@ -339,7 +343,7 @@ REASONS: dict[str, tuple[str, str]] = {
         r"sizes must be positive|expected at least one image",
         "where there is nothing, there is nothing to compute",
     ),
-    "none": (r"got 'none'", "a loss is one number"),
+    "stretched": (r"targets must have the shape of y", "what is compared has one shape"),
     "batch": (r"y must have the batch as its first|y must have the shape", "the first axis is the batch's"),
     "indices": (r"return_indices is not supported", "a layer has one output"),
     "number": (r"^a number$", "an array of no axes has none to change"),
@@ -389,14 +393,13 @@ REFUSED: dict[str, str] = {
     "logical_xor": "empty",
     "softmax": "empty",
     "softmax with_dtype": "type",
-    "nn.functional.cross_entropy": "none",
     **{f"nn.functional.adaptive_max_pool{axes}d": "indices" for axes in (1, 2, 3)},
     "cat": "empty ranks",
     "nn.functional.prelu": "number empty",
     "nn.functional.batch_norm": "inference ranks momentum",
     "nn.functional.batch_norm without_cudnn": "inference ranks momentum",
     "nn.functional.avg_pool1d": "empty",
-    "nn.functional.binary_cross_entropy_with_logits": "batch none",
+    "nn.functional.binary_cross_entropy_with_logits": "batch",
     "nn.functional.group_norm": "eps empty",
     "nn.functional.layer_norm": "eps empty",
     "nn.functional.local_response_norm": "empty",
@@ -437,12 +440,12 @@ REFUSED: dict[str, str] = {
     "index_select": "number",
     "tile": "number count empty",
     "sigmoid": "empty",
-    "nn.functional.smooth_l1_loss": "batch none",
-    "nn.functional.l1_loss": "batch none",
+    "nn.functional.smooth_l1_loss": "batch",
+    "nn.functional.l1_loss": "batch",
     "log_softmax": "empty",
     "log_softmax with_dtype": "type",
     "nn.functional.softplus": "empty",
-    "nn.functional.mse_loss": "batch none",
+    "nn.functional.mse_loss": "batch",
     "amax": "axes",
     "amin": "axes",
     "argmax": "number",
@@ -450,11 +453,10 @@ REFUSED: dict[str, str] = {
     "mean": "axes",
     "prod": "empty type",
     "sum": "axes",
-    "nn.functional.nll_loss": "none batch",
-    "nn.functional.huber_loss": "none",
+    "nn.functional.nll_loss": "batch",
     "nn.functional.pixel_shuffle": "empty",
     "nn.functional.pixel_unshuffle": "empty",
-    "nn.functional.kl_div": "none",
+    "nn.functional.gaussian_nll_loss": "stretched",
 }
 # Operations that a layer has the name of, and that are not compared with it.
 BY_HAND = "its passes stand beside PyTorch's in tests/ops/test_by_hand.py"
@@ -520,13 +522,26 @@ def compare_layer(info: Any, sample: Any, case: Case) -> None:
             agree(own, their, "gradient")
 
 
+# How many tensors a loss is called with, and which of them have a gradient here; of all others the first of two.
+CALLED: dict[Any, tuple[int, tuple[int, ...]]] = {
+    cn.CTCLoss: (4, (0,)),
+    cn.TripletMarginLoss: (3, (0, 1, 2)),
+    cn.CosineEmbeddingLoss: (3, (0, 1)),
+    cn.GaussianNLLLoss: (3, (0, 2)),
+}
+
+
 def compare_loss(info: Any, sample: Any, kind: Any) -> None:
-    targets, *rest = sample.args
+    count, at = CALLED.get(kind, (2, (0,)))
+    args, rest = [sample.input, *sample.args[: count - 1]], sample.args[count - 1 :]
     options = named(type("Options", (), {"args": tuple(rest), "kwargs": sample.kwargs}), "weight")
-    loss, gradient = kind(**options)(plain(sample.input), plain(targets))
     theirs = info.op(sample.input, *sample.args, **sample.kwargs)
+    carried = np.random.default_rng(0).normal(size=theirs.shape)
+    loss, gradients = kind(**options)(*plain(args), gradient=carried)
     agree(loss, theirs, "loss")
-    agree(gradient, torch.autograd.grad(theirs, sample.input)[0], "gradient")
+    found = torch.autograd.grad(theirs, [args[number] for number in at], torch.tensor(carried))
+    for own, their in zip(gradients if len(at) > 1 else [gradients], found, strict=True):
+        agree(own, their, "gradient")
 
 
 def compared() -> dict[str, Any]:

@@ -10,7 +10,7 @@ import math
 
 from .compilation import compiled, inlined
 from .runs import RUN, load_run, store_run
-from .tiles import greatest, square_root, where_greater
+from .tiles import absolute, greatest, square_root, where_greater
 
 
 @inlined
@@ -151,3 +151,55 @@ def lion(value, grad, m, lr, beta1, beta2, weight_decay, sign):
         w = _decoupled(load_run(value, i), lr, weight_decay)
         store_run(w - signs * lr, value, i)
         store_run(mean * beta2 + g * (1.0 - beta2), m, i)
+
+
+@compiled
+def adamax(value, grad, m, largest, lr, beta1, beta2, eps, weight_decay, steps, sign):
+    """m ← β₁ m + (1 − β₁) g;  u ← max(β₂ u, |g| + ε);  value ← value − lr / (1 − β₁ᵗ) · m / u, with u in `largest`."""
+    if grad.size != value.size or m.size != value.size or largest.size != value.size:
+        raise ValueError("adamax: value, grad, m and largest must be of one size.")
+    step = lr / (1.0 - beta1**steps)
+    for i in range(0, value.size, RUN):
+        w = load_run(value, i)
+        g = _direction(w, load_run(grad, i), weight_decay, sign)
+        mean = load_run(m, i) * beta1 + g * (1.0 - beta1)
+        u = greatest(load_run(largest, i) * beta2, absolute(g) + eps)
+        store_run(mean, m, i)
+        store_run(u, largest, i)
+        store_run(w - mean / u * step, value, i)
+
+
+@compiled
+def radam(value, grad, m, v, lr, rate, rectified, beta1, beta2, eps, weight_decay, decoupled, sign):
+    """As :func:`adam`, value ← value − rectified · m / (√v + ε), or − rate · m where `rectified` is 0."""
+    if grad.size != value.size or m.size != value.size or v.size != value.size:
+        raise ValueError("radam: value, grad, m and v must be of one size.")
+    of_grad, shrinking = (0.0, weight_decay) if decoupled else (weight_decay, 0.0)
+    for i in range(0, value.size, RUN):
+        w = _decoupled(load_run(value, i), lr, shrinking)
+        g = _direction(w, load_run(grad, i), of_grad, sign)
+        mean = load_run(m, i) * beta1 + g * (1.0 - beta1)
+        squares = load_run(v, i) * beta2 + g * g * (1.0 - beta2)
+        store_run(mean, m, i)
+        store_run(squares, v, i)
+        step = mean * rate if rectified == 0.0 else mean / (square_root(squares) + eps) * rectified
+        store_run(w - step, value, i)
+
+
+@compiled
+def adadelta(value, grad, mean, moved, lr, rho, eps, weight_decay, sign):
+    """s ← ρ s + (1 − ρ) g²;  d = √(a + ε) / √(s + ε) · g;  a ← ρ a + (1 − ρ) d²;  value ← value − lr · d.
+
+    Args:
+        value: (size,); the arrays likewise. `mean` is s, `moved` a.
+    """
+    if grad.size != value.size or mean.size != value.size or moved.size != value.size:
+        raise ValueError("adadelta: value, grad, mean and moved must be of one size.")
+    for i in range(0, value.size, RUN):
+        w, a = load_run(value, i), load_run(moved, i)
+        g = _direction(w, load_run(grad, i), weight_decay, sign)
+        squares = load_run(mean, i) * rho + g * g * (1.0 - rho)
+        step = g / square_root(squares + eps) * square_root(a + eps)
+        store_run(squares, mean, i)
+        store_run(a * rho + step * step * (1.0 - rho), moved, i)
+        store_run(w - step * lr, value, i)

@@ -9,10 +9,12 @@ from .adaptive import Adadelta, Adagrad, RMSprop
 from .averaging import ExponentialMovingAverage
 from .base import CHUNK, Optimizer
 from .gradients import clip_grad_norm, clip_grad_value
+from .lbfgs import LBFGS
 from .sgd import SGD, Lion
 
 __all__ = [
     "CHUNK",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",

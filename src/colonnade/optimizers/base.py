@@ -6,9 +6,9 @@ runs compiled its compiled form takes a chunk in one pass, on all threads, to th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class Optimizer:
     """
 
     decoupled_weight_decay = False
+    needs_closure: ClassVar[bool] = False  # whether `step` is given a function that computes loss and gradients
 
     def __init__(
         self,
@@ -94,17 +95,21 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter from its gradient; those that are frozen stay."""
         self.steps += 1
+        for buffer, run, position in self.trained():
+            buffer.version += 1  # before, since an interrupt may come in between, and after, since a call may
+            self._step(buffer, run, position)
+            buffer.version += 1
+
+    def trained(self) -> Iterator[tuple[ParameterBuffer, slice, int]]:
+        """The runs of flat buffers that learn, those that are frozen left out, and where the state of each begins.
+
+        They are asked for anew at each step: another model made of the same layers lays them out elsewhere.
+        """
         position = 0
         for trainable, group in groupby(self.parameters, key=lambda parameter: parameter.trainable):
-            parameters = list(group)
-            if not trainable:
-                position += sum(parameter.size for parameter in parameters)
-                continue
-            # The runs are asked for anew: another model made of the same layers lays them out elsewhere.
-            for buffer, run in contiguous_runs(parameters):
-                buffer.version += 1  # before, since an interrupt may come in between, and after, since a call may
-                self._step(buffer, run, position)
-                buffer.version += 1
+            for buffer, run in contiguous_runs(list(group)):
+                if trainable:
+                    yield buffer, run, position
                 position += run.stop - run.start
 
     def _step(self, buffer: ParameterBuffer, run: slice, position: int) -> None:

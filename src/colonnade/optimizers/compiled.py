@@ -7,8 +7,8 @@ from typing import Any
 
 from ..compiled import steps
 from ..ops.layout import Array
-from .adam import Adam, AdamW, NAdam
-from .adaptive import Adagrad, RMSprop
+from .adam import Adam, Adamax, AdamW, NAdam, RAdam
+from .adaptive import Adadelta, Adagrad, RMSprop
 from .base import Optimizer
 from .sgd import SGD, Lion
 
@@ -44,6 +44,22 @@ def _nadam(o: NAdam, value: Array, grad: Array, state: State) -> None:
     steps.nadam(value, grad, *moments, o.lr, *o.betas, *o.shares(), o.eps, *decay, o.steps, _sign(o))
 
 
+def _adamax(o: Adamax, value: Array, grad: Array, state: State) -> None:
+    moments = state["exp_avg"], state["exp_inf"]
+    steps.adamax(value, grad, *moments, o.lr, *o.betas, o.eps, o.weight_decay, o.steps, _sign(o))
+
+
+def _radam(o: RAdam, value: Array, grad: Array, state: State) -> None:
+    moments, decay = (state["exp_avg"], state["exp_avg_sq"]), (o.weight_decay, o.decoupled_weight_decay)
+    rate, rectified = o.rates()
+    steps.radam(value, grad, *moments, o.lr, rate, rectified or 0.0, *o.betas, o.eps, *decay, _sign(o))
+
+
+def _adadelta(o: Adadelta, value: Array, grad: Array, state: State) -> None:
+    kept = state["square_avg"], state["acc_delta"]
+    steps.adadelta(value, grad, *kept, o.lr, o.rho, o.eps, o.weight_decay, _sign(o))
+
+
 def _adagrad(o: Adagrad, value: Array, grad: Array, state: State) -> None:
     lr = o.lr / (1 + (o.steps - 1) * o.lr_decay)
     steps.adagrad(value, grad, state["sum"], lr, o.eps, o.weight_decay, _sign(o))
@@ -63,6 +79,9 @@ _RULES: dict[type[Optimizer], Callable[[Any, Array, Array, State], None]] = {
     Adam: _adam,
     AdamW: _adam,
     NAdam: _nadam,
+    Adamax: _adamax,
+    RAdam: _radam,
+    Adadelta: _adadelta,
     Adagrad: _adagrad,
     RMSprop: _rmsprop,
     Lion: _lion,

@@ -22,12 +22,11 @@ from ..losses import CrossEntropyLoss, Loss
 from ..ops.layout import Array
 from ..optimizers import AdamW
 from ..schedules import ReduceLROnPlateau, Schedule
-from ..tensor import Shape
 from . import recipes
 from .callbacks import Callback
-from .joint import JointLoss
+from .joint import JointLoss, joined
 from .layout import require_shape
-from .protocols import Criterion, Inputs, Learner, Objective, Targets, Trainable, Weights, ends
+from .protocols import Criterion, Inputs, Learner, Objective, Targets, Trainable, Weights, ends, of_batch
 
 if TYPE_CHECKING:
     from ..data.examples import Examples
@@ -57,10 +56,13 @@ def images(who: str, x: ArrayLike | Examples) -> Examples:
 def by_names(who: str, what: str, names: Sequence[str], given: Any) -> tuple[Any, ...]:
     """What is given for each of these names: a dict by them, or a tuple or list in their order; one alone as it is.
 
+    In a dict a tuple of names stands for what belongs to all of them.
+
     Raises:
         ArgumentError: A name that is missing or unknown, or another number.
     """
     if isinstance(given, Mapping):
+        given = {joined(name) if isinstance(name, tuple) else name: each for name, each in given.items()}
         if missing := [name for name in names if name not in given]:
             raise ArgumentError(f"{who}: expected {what} for {', '.join(names)}, got none for {', '.join(missing)}.")
         if unknown := [str(name) for name in given if name not in names]:
@@ -79,7 +81,13 @@ def by_names(who: str, what: str, names: Sequence[str], given: Any) -> tuple[Any
 
 
 def given(
-    who: str, model: Trainable, x: Any, y: Any, classes: Sequence[str] | None = None, learns: bool = False
+    who: str,
+    model: Trainable,
+    x: Any,
+    y: Any,
+    loss: Criterion,
+    classes: Sequence[str] | None = None,
+    learns: bool = False,
 ) -> Examples | Parallel:
     """What a model is trained or tested on; where it has one input and one output, paired by the classes' names.
 
@@ -87,7 +95,8 @@ def given(
         who: For messages.
         model: Says what its inputs and outputs are.
         x: As `fit` takes it.
-        y: Likewise.
+        y: Likewise. Of several outputs there are targets of each loss, but where it takes none.
+        loss: Says which outputs are compared together.
         classes: The names of the model's classes, if they have any.
         learns: Whether it may learn names.
 
@@ -106,6 +115,10 @@ def given(
     if isinstance(x, Parallel) and y is None:
         return x
     arrays = _of_inputs(who, inputs, x)
+    if isinstance(loss, JointLoss):
+        outputs = loss.names
+        if y is None and not any(takes_targets(each) for each in loss.losses):
+            y = dict.fromkeys(outputs)
     if y is None:
         raise ArgumentError(f"{who}: expected targets y for {', '.join(outputs)}, got none.")
     count = len(next(iter(arrays.values())))
@@ -223,7 +236,7 @@ def held_out(
     if is_examples(validation):
         found = paired(who, images(who, validation), classes)
     elif isinstance(validation, tuple | list) and len(validation) == 2:
-        found = given(who, model, *validation, classes)
+        found = given(who, model, *validation, loss, classes)
     else:
         raise ArgumentError(f"{who}: expected a pair (x, y), got {type(validation).__name__}.")
     if isinstance(train, Parallel) and not isinstance(found, Parallel):
@@ -250,23 +263,36 @@ def held_out(
     return found
 
 
-def criterion(who: str, loss: str | Criterion | None) -> Criterion:
-    """The loss that is meant: by name, a function of outputs and targets, or `CrossEntropyLoss()`.
+def criterion(who: str, loss: str | Criterion | None, outputs: int = 1) -> Criterion:
+    """The loss that is meant, of so many outputs: by name, a function of outputs and targets, or `CrossEntropyLoss()`.
 
     Raises:
-        ArgumentError: Another name, or what can't be called; a class is none yet.
+        ArgumentError: Another name, or what can't be called; a class is none yet. A loss of another number of outputs,
+            one that leaves its values as they are, or one whose images are not along the first axis.
     """
     if loss is None:
-        return CrossEntropyLoss()
+        loss = CrossEntropyLoss()
     if isinstance(loss, str):
-        return _named(who, recipes.loss, loss)
+        loss = _named(who, recipes.loss, loss)
     if isinstance(loss, type) or not callable(loss):
         raise _wrong(who, "loss", "a name or a loss", loss)
+    if isinstance(loss, Loss):
+        name = type(loss).__name__
+        if len(loss.inputs) != outputs:
+            reads = f"{len(loss.inputs)} outputs ({', '.join(loss.inputs)})" if len(loss.inputs) > 1 else "one output"
+            raise ArgumentError(f"{who}: {name} reads {reads}, got {outputs}.")
+        if loss.reduction == "none":
+            raise ArgumentError(f"{who}: {name} must be one number, expected reduction='mean' or 'sum', got 'none'.")
+        if loss.batch_axis != 0:
+            raise ArgumentError(f"{who}: a model puts out the batch as first axis, expected {name}(batch_first=True).")
     return loss
 
 
 def objective(who: str, model: Trainable, loss: Objective, weights: Weights = None) -> Criterion:
-    """The loss of a model: of several outputs the weighted sum of a loss of each, or of one for all of them.
+    """The loss of a model: of several outputs the weighted sum of losses.
+
+    There is a loss of each output, or one for all of them; in a dict a tuple of names stands for a loss that reads
+    these outputs together, and a loss of several outputs that stands alone reads all.
 
     Raises:
         ArgumentError: Another name, what can't be called, weights that are no numbers from 0 on or all 0, weights of
@@ -277,22 +303,45 @@ def objective(who: str, model: Trainable, loss: Objective, weights: Weights = No
         if weights is not None:
             raise ArgumentError(f"{who}: loss_weights are of a model of several outputs, this one has one.")
         return criterion(who, loss)  # type: ignore[arg-type]  # of a tuple it says that it is none
-    if isinstance(loss, JointLoss) and weights is None and loss.names == outputs:
+    if isinstance(loss, JointLoss) and weights is None and loss.outputs == outputs:
         return loss
-    several = isinstance(loss, Mapping | tuple | list)
-    each: Any = by_names(who, "a loss", outputs, loss) if several else (loss,) * len(outputs)
-    given = (1.0,) * len(outputs) if weights is None else by_names(who, "a weight", outputs, weights)
-    shares = [arguments.number(who, f"loss_weights of {name!r}", w, 0) for name, w in zip(outputs, given, strict=True)]
+    reads, each = _read(who, outputs, loss)
+    names = tuple(map(joined, reads))
+    given = (1.0,) * len(names) if weights is None else by_names(who, "a weight", names, weights)
+    shares = [arguments.number(who, f"loss_weights of {name!r}", w, 0) for name, w in zip(names, given, strict=True)]
     if not any(shares):
         raise ArgumentError(f"{who}: loss_weights must not all be 0, got {arguments.shown(weights)}.")
-    return JointLoss(outputs, [criterion(who, one) for one in each], [float(share) for share in shares])
+    losses = [criterion(who, one, len(read)) for read, one in zip(reads, each, strict=True)]
+    return JointLoss(outputs, losses, [float(share) for share in shares], reads)
+
+
+def _read(who: str, outputs: tuple[str, ...], loss: Any) -> tuple[list[tuple[str, ...]], Sequence[Any]]:
+    """The outputs that each loss reads, and the losses, as they were given."""
+    apart: list[tuple[str, ...]] = [(name,) for name in outputs]
+    if isinstance(loss, Mapping) and any(isinstance(name, tuple) for name in loss):
+        reads = [name if isinstance(name, tuple) else (name,) for name in loss]
+        by_names(who, "a loss", outputs, {name: None for read in reads for name in read})
+        return reads, list(loss.values())
+    if isinstance(loss, Mapping | tuple | list):
+        return apart, by_names(who, "a loss", outputs, loss)
+    if isinstance(loss, str):
+        loss = _named(who, recipes.loss, loss)
+    if isinstance(loss, Loss) and len(loss.inputs) > 1:
+        return [outputs], [loss]
+    return apart, (loss,) * len(outputs)
+
+
+def takes_targets(loss: Criterion) -> bool:
+    """Whether a loss may want targets; of a function nobody knows."""
+    return not isinstance(loss, Loss) or loss.takes_targets
 
 
 def learner(who: str, optimizer: str | Learner | None, model: Trainable) -> Learner:
     """The optimizer that is meant: by name, one of this model's parameters, or AdamW.
 
     Raises:
-        ArgumentError: Another name, what is no optimizer, or one of another model's parameters.
+        ArgumentError: Another name, what is no optimizer, one whose steps need a closure, or one of another model's
+            parameters.
     """
     if optimizer is None:
         return AdamW(model.parameters(), lr=1e-3)
@@ -300,6 +349,11 @@ def learner(who: str, optimizer: str | Learner | None, model: Trainable) -> Lear
         return _named(who, recipes.optimizer, optimizer, model.parameters())
     if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("step", "lr", "state_dict")):
         raise _wrong(who, "optimizer", "a name or an optimizer", optimizer)
+    if getattr(optimizer, "needs_closure", False):
+        raise ArgumentError(
+            f"{who}: {type(optimizer).__name__} asks for the loss several times a step, which fit has once: "
+            "call optimizer.step(closure) by hand."
+        )
     require_own(model, optimizer)
     return optimizer
 
@@ -382,17 +436,18 @@ def require_fit(who: str, model: Trainable, given: Examples | Parallel | Stream,
     if model.output_shape is None or isinstance(given, Stream):
         return
     if isinstance(loss, JointLoss):
-        for name, *each in zip(loss.names, loss.losses, model.output_shape, given.targets, strict=True):
+        targets = given.targets if isinstance(given.targets, tuple) else (given.targets,)
+        for name, *each in zip(loss.names, loss.losses, loss.read(model.output_shape), targets, strict=True):
             _require_targets(f"{who}: output {name!r}", len(given), *each)
     else:
         _require_targets(who, len(given), loss, model.output_shape, given.targets)
 
 
-def _require_targets(who: str, images: int, loss: Criterion, shape: Shape, given: Any) -> None:
+def _require_targets(who: str, images: int, loss: Criterion, shape: Any, given: Any) -> None:
     """Have all targets of an output fit its loss."""
     if not isinstance(loss, Loss):
         return
-    outputs, targets = (images, *shape), np.asarray(given)
+    outputs, targets = of_batch(images, shape), np.asarray(given)
     try:
         loss.check(outputs, targets)
     except ArgumentError as error:

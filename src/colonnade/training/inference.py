@@ -54,8 +54,8 @@ def evaluate(
         ShapeError: Targets of another number than the images, or images that do not fit the model.
         DivergenceError: NaN or infinity in an image.
     """
-    given = arguments.given("evaluate", model, x, y, model.classes)
     criterion = arguments.objective("evaluate", model, loss, loss_weights)
+    given = arguments.given("evaluate", model, x, y, criterion, model.classes)
     require_fit("evaluate", model, given, criterion)
     mean = mean_of(criterion)
     for batch, outputs in _outputs("evaluate", model, given, batch_size, normalization, workers):

@@ -148,7 +148,11 @@ def fit(
     told = arguments.listeners(callbacks)
     shows = None if progress is None else flag("fit", "progress", progress)
     plain = max(map(len, ends(model))) == 1
-    train = x if isinstance(x, Stream) and plain else arguments.given("fit", model, x, y, model.classes, learns=True)
+    train = (
+        x
+        if isinstance(x, Stream) and plain
+        else arguments.given("fit", model, x, y, criterion, model.classes, learns=True)
+    )
     arguments.require_fit("fit", model, train, criterion)
     known = model.classes or class_names(train)
     if y is not None and known and model.classes is None and model.output_shape != (len(known),):

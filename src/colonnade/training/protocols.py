@@ -98,3 +98,9 @@ class Learner(Protocol):
 def ends(model: Trainable) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of a model's inputs and outputs; what does not tell has one of each."""
     return tuple(getattr(model, "inputs", ("input",))), tuple(getattr(model, "outputs", ("output",)))
+
+
+def of_batch(images: int, shape: Any) -> Any:
+    """The shape of a batch, from one image's; a tuple of shapes where there are several outputs."""
+    several = bool(shape) and isinstance(shape[0], tuple)
+    return tuple((images, *each) for each in shape) if several else (images, *shape)

@@ -89,7 +89,7 @@ def learning_rate_range_test(
     if not low < high or steps < 2:
         raise ArgumentError(f"{who}: expected low < high and at least 2 steps, got {low} to {high} in {steps}.")
     criterion = arguments.objective(who, model, loss, loss_weights)
-    given = arguments.given(who, model, x, y, model.classes)
+    given = arguments.given(who, model, x, y, criterion, model.classes)
     loader = loader_for(given)(
         given,
         batch_size,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..arguments import shown
 from ..errors import ArgumentError
 from ..losses import (
     BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
     CrossEntropyLoss,
+    CTCLoss,
+    GaussianNLLLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
@@ -17,6 +21,7 @@ from ..losses import (
     MSELoss,
     NLLLoss,
     SmoothL1Loss,
+    TripletMarginLoss,
 )
 from ..optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
 from ..optimizers.base import Optimizer
@@ -35,7 +40,7 @@ OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, float]]] = {
     "radam": (RAdam, {"lr": 1e-3}),
     "lion": (Lion, {"lr": 1e-4}),
 }
-LOSSES: dict[str, type[Loss]] = {
+LOSSES: dict[str, Callable[[], Loss]] = {
     "cross_entropy": CrossEntropyLoss,
     "nll": NLLLoss,
     "bce_with_logits": BCEWithLogitsLoss,
@@ -44,6 +49,10 @@ LOSSES: dict[str, type[Loss]] = {
     "smooth_l1": SmoothL1Loss,
     "huber": HuberLoss,
     "kl_div": KLDivLoss,
+    "gaussian_nll": GaussianNLLLoss,
+    "triplet_margin": TripletMarginLoss,
+    "cosine_embedding": CosineEmbeddingLoss,
+    "ctc": partial(CTCLoss, batch_first=True),
 }
 WARM_UP = 0.05  # share of the steps in which the rate of "cosine" rises
 RISE = 0.2  # the same of "one-cycle"
@@ -66,7 +75,7 @@ def _plain(name: str) -> str:
 
 
 def loss(name: str) -> Loss:
-    """A loss by name, with PyTorch's defaults: `cross_entropy`, `mse` and the others of `LOSSES`.
+    """A loss by name, with PyTorch's defaults, but batches first: `cross_entropy`, `mse` and the others of `LOSSES`.
 
     Raises:
         ArgumentError: Another name.

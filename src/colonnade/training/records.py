@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypedDict
 
@@ -15,7 +15,7 @@ from ..errors import ArgumentError
 from ..losses import CrossEntropyLoss, Loss
 from ..ops.layout import Array
 from .joint import JointLoss
-from .protocols import Criterion
+from .protocols import Criterion, of_batch
 
 
 class EpochRecord(TypedDict):
@@ -117,20 +117,21 @@ class Mean:
         self._correct = 0
         self._labels = 0
 
-    def add(self, measured: Measured, outputs: Array, targets: Array, labels: Array | None = None) -> None:
+    def add(self, measured: Measured, outputs: Any, targets: Array, labels: Array | None = None) -> None:
         """Count a batch.
 
         Args:
             measured: Its loss.
-            outputs: Of the model.
+            outputs: Of the model; a tuple where the loss reads several.
             targets: What the loss was taken from.
             labels: The class numbers to tell right answers by, where the targets are mixed from several.
         """
-        self.images += len(outputs)
+        self.images += len(outputs[0] if isinstance(outputs, tuple) else outputs)
         self._loss += measured.total
         self._weight += measured.weight
         labels = targets if labels is None else labels
-        if metrics.are_labels(labels, outputs):
+        named = not isinstance(self._criterion, Loss) or self._criterion.names_classes
+        if named and not isinstance(outputs, tuple) and metrics.are_labels(labels, outputs):
             right = metrics.right(outputs, labels)
             if isinstance(self._criterion, CrossEntropyLoss):
                 right = right[self._criterion.counted(labels)]
@@ -173,13 +174,13 @@ class Mean:
 
 
 class JointMean:
-    """Losses and accuracies of several outputs over the batches seen so far.
+    """Losses and accuracies of several outputs over the batches seen so far; one loss of all together is the whole.
 
     Args:
         joint: Their loss.
 
     Attributes:
-        means: One of each output.
+        means: One of each loss, by name.
     """
 
     def __init__(self, joint: JointLoss) -> None:
@@ -188,7 +189,8 @@ class JointMean:
 
     def add(self, measured: Measured, outputs: Any, targets: Any, labels: None = None) -> None:
         """Count a batch: see :meth:`Mean.add`."""
-        for mean, part, output, wanted in zip(self.means.values(), measured.parts, outputs, targets, strict=True):
+        read, targets = self._joint.read(outputs), targets if isinstance(targets, tuple) else (targets,)
+        for mean, part, output, wanted in zip(self.means.values(), measured.parts, read, targets, strict=True):
             mean.add(part, output, wanted)
 
     @property
@@ -199,7 +201,7 @@ class JointMean:
     @property
     def loss(self) -> float:
         """The weighted sum of the mean losses."""
-        return sum(weight * loss for weight, loss in zip(self._joint.weights, self.losses.values(), strict=True))
+        return sum(weight * mean.loss for weight, mean in zip(self._joint.weights, self.means.values(), strict=True))
 
     @property
     def accuracy(self) -> float | None:
@@ -209,13 +211,14 @@ class JointMean:
 
     @property
     def losses(self) -> dict[str, float]:
-        """The mean loss of each output, by name."""
-        return {name: mean.loss for name, mean in self.means.items()}
+        """The mean of each of several losses, by name."""
+        return {name: mean.loss for name, mean in self.means.items()} if len(self.means) > 1 else {}
 
     def evaluation(self) -> Evaluation:
         """What `evaluate` finds."""
         found: dict[str, Any] = {"loss": self.loss, "accuracy": self.accuracy, "n": self.images}
-        for name, mean in self.means.items():
+        for name in self.losses:
+            mean = self.means[name]
             found |= {f"loss_{name}": mean.loss, f"accuracy_{name}": mean.accuracy}
         return found  # type: ignore[return-value]
 
@@ -257,28 +260,28 @@ def measure(criterion: Criterion, outputs: Any, targets: Any, whole: Any = None)
     Of several outputs all but the loss are tuples, `whole` too.
     """
     if isinstance(criterion, JointLoss):
-        wholes = [None] * len(outputs) if whole is None else whole
-        parts = tuple(map(measure, criterion.losses, outputs, targets, wholes))
-        gradients = tuple(
-            part.gradient if weight == 1 else part.gradient * weight
-            for part, weight in zip(parts, criterion.weights, strict=True)
-        )
+        wholes = [None] * len(criterion.losses) if whole is None else whole
+        targets = targets if isinstance(targets, tuple) else (targets,)
+        parts = tuple(map(measure, criterion.losses, criterion.read(outputs), targets, wholes))
+        gradients = criterion.gathered([part.gradient for part in parts])
         return Measured(sum(part.total for part in parts), sum(part.weight for part in parts), gradients, parts)
     if isinstance(criterion, Loss):
         total, weight, gradient = criterion.summed(outputs, targets)
         if criterion.reduction != "sum" and (whole := weight if whole is None else whole):
-            gradient /= whole
+            gradient = _each(lambda each: each / whole, gradient)
         return Measured(total, weight, gradient)
     answer = criterion(outputs, targets)
     loss, gradient = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
-    if np.asarray(loss).dtype.kind not in "fiu" or np.size(loss) != 1 or np.shape(gradient) != outputs.shape:
+    if np.asarray(loss).dtype.kind not in "fiu" or np.size(loss) != 1 or _shapes(gradient) != _shapes(outputs):
         raise ArgumentError(
-            f"A loss must return a number and the gradient at the outputs, {outputs.shape}, got {shown(answer)}."
+            f"A loss must return a number and the gradient at the outputs, {_shapes(outputs)}, got {shown(answer)}."
         )
-    images = len(outputs)
+    images = len(outputs[0] if isinstance(outputs, tuple) else outputs)
     share = 1.0 if whole is None else images / whole
     # Another's loss may be a NumPy number, which JSON cannot say.
-    return Measured(float(loss) * images, images, gradient if share == 1 else gradient * share)
+    return Measured(
+        float(loss) * images, images, gradient if share == 1 else _each(lambda each: each * share, gradient)
+    )
 
 
 def weigh(criterion: Criterion, images: int, shape: Any, targets: Any) -> Any:
@@ -287,6 +290,17 @@ def weigh(criterion: Criterion, images: int, shape: Any, targets: Any) -> Any:
     Of several outputs shape and targets are tuples, and so is the weight.
     """
     if isinstance(criterion, JointLoss):
-        return tuple(weigh(loss, images, *each) for loss, *each in zip(criterion.losses, shape, targets, strict=True))
-    shape = (images, *shape)
-    return criterion.count(shape, targets) if isinstance(criterion, Loss) else shape[0]
+        targets = targets if isinstance(targets, tuple) else (targets,)
+        each = zip(criterion.losses, criterion.read(shape), targets, strict=True)
+        return tuple(weigh(loss, images, *given) for loss, *given in each)
+    return criterion.count(of_batch(images, shape), targets) if isinstance(criterion, Loss) else images
+
+
+def _each(function: Callable[[Array], Array], gradient: Any) -> Any:
+    """A function of a gradient, or of those at several outputs."""
+    return tuple(map(function, gradient)) if isinstance(gradient, tuple) else function(gradient)
+
+
+def _shapes(each: Any) -> Any:
+    """The shape of an array, or those of several."""
+    return tuple(map(np.shape, each)) if isinstance(each, tuple) else np.shape(each)

@@ -214,7 +214,7 @@ class Run:
                 counts = True
                 self.model.backward(measured.gradient, input_gradient=False)
             # Where images were mixed, the answer is right that names the greater part.
-            mixed = self._labelled and wanted.ndim == outputs.ndim
+            mixed = self._labelled and not isinstance(outputs, tuple) and wanted.ndim == outputs.ndim
             self._mean.add(measured, outputs, wanted, wanted.argmax(axis=1) if mixed else None)
         return counts
 

@@ -50,7 +50,7 @@ POSITIVE_WEIGHTS = [0.5, 2.0, 1.0, 0.1, 3.0]
 
 # The name in torch.nn, its arguments, y and the targets: each row is held against PyTorch and finite differences.
 CASES: dict[str, tuple[str, dict[str, Any], np.ndarray, np.ndarray]] = {}
-for reduction in ("mean", "sum"):
+for reduction in ("mean", "sum", "none"):
     for name, weight in (("", None), (", weighted", CLASS_WEIGHTS)):
         for smoothing in (0.0, 0.1, 1.0):
             arguments = {"reduction": reduction, "weight": weight, "label_smoothing": smoothing}
@@ -112,7 +112,7 @@ for reduction in ("mean", "sum"):
                 np.random.default_rng(3).random((N, C)).round(1),
             )
 
-for reduction in ("mean", "sum", "batchmean"):
+for reduction in ("mean", "sum", "none", "batchmean"):
     for log_target in (False, True):
         shares = probabilities(N, C)
         if not log_target:
@@ -131,16 +131,23 @@ def make(kind: str, arguments: dict[str, Any]) -> Loss:
     return getattr(losses, kind)(**arguments)
 
 
+def carried(values: Any) -> Any:
+    """What is carried back through a loss: nothing but the loss itself, or a weight of each value."""
+    return None if isinstance(values, float) else normal(*values.shape, seed=5)
+
+
 @each_case
 def test_the_gradient_agrees_with_central_differences(kind, arguments, y, targets):
     loss = make(kind, arguments)
-    _, grad = loss(y, targets)
+    gradient = carried(loss(y, targets)[0])
+    _, grad = loss(y, targets, gradient=gradient)
+    weights = 1 if gradient is None else gradient
     step = 1e-5
     for at in np.ndindex(y.shape):
         above, below = y.copy(), y.copy()
         above[at] += step
         below[at] -= step
-        difference = (loss(above, targets)[0] - loss(below, targets)[0]) / (2 * step)
+        difference = np.sum((loss(above, targets)[0] - loss(below, targets)[0]) * weights) / (2 * step)
         assert difference == pytest.approx(grad[at], rel=1e-6, abs=1e-8)
 
 
@@ -158,11 +165,12 @@ def test_loss_and_gradient_agree_with_pytorch(kind, arguments, y, targets, dtype
     }
     their_y = torch.tensor(y, requires_grad=True)
     their_loss = getattr(torch.nn, kind)(**theirs)(their_y, torch.tensor(targets))
-    their_loss.backward()
+    our_loss, _ = make(kind, arguments)(y, targets)
+    gradient = carried(our_loss)
+    their_loss.backward(None if gradient is None else torch.tensor(gradient.astype(dtype)))
+    _, our_grad = make(kind, arguments)(y, targets, gradient=gradient)
 
-    our_loss, our_grad = make(kind, arguments)(y, targets)
-
-    assert our_loss == pytest.approx(their_loss.item(), rel=tolerance)
+    np.testing.assert_allclose(our_loss, their_loss.detach().numpy(), rtol=tolerance, atol=tolerance * 0.1)
     np.testing.assert_allclose(our_grad, their_y.grad.numpy(), rtol=tolerance, atol=tolerance * 0.1)
 
 
@@ -171,7 +179,7 @@ def test_loss_and_gradient_agree_with_pytorch(kind, arguments, y, targets, dtype
 def test_the_gradient_is_a_new_array_of_the_type_of_y_and_nothing_given_is_written(kind, arguments, y, targets, dtype):
     y, before, targets_before = y.astype(dtype), y.astype(dtype), targets.copy()
     loss, grad = make(kind, arguments)(y, targets)
-    assert type(loss) is float
+    assert type(loss) is float or (arguments["reduction"] == "none" and loss.dtype == y.dtype)
     assert grad.dtype == y.dtype
     assert grad.shape == y.shape
     assert not np.shares_memory(grad, y)
@@ -185,7 +193,7 @@ def test_a_channels_last_batch_gives_the_same_as_a_channels_first_one(kind, argu
     turned = np.moveaxis(np.ascontiguousarray(np.moveaxis(y, 1, -1)), -1, 1)
     loss, grad = make(kind, arguments)(turned, targets)
     expected_loss, expected_grad = make(kind, arguments)(y, targets)
-    assert loss == pytest.approx(expected_loss, rel=1e-12)
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(grad, expected_grad, rtol=1e-12, atol=1e-15)
 
 
@@ -282,8 +290,8 @@ def test_a_loss_that_is_no_finite_number_is_returned_without_a_warning(loss, tar
     "kind", ["CrossEntropyLoss", "NLLLoss", "MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCEWithLogitsLoss"]
 )
 def test_what_holds_for_every_loss_is_refused_in_one_line(kind):
-    with pytest.raises(ArgumentError, match=rf"^{kind}: reduction must be 'mean' or 'sum', got 'none'\.$"):
-        make(kind, {"reduction": "none"})
+    with pytest.raises(ArgumentError, match=rf"^{kind}: reduction must be one of mean, sum, none, got 'batchmean'\.$"):
+        make(kind, {"reduction": "batchmean"})
     with pytest.raises(ArgumentError, match=rf"^{kind}: expected at least one image, got y of shape \(0, 5\)\.$"):
         make(kind, {})(np.zeros((0, 5)), np.zeros((0, 5)))
     with pytest.raises(ArgumentError, match=rf"^{kind}: y must be floating point, got int64\.$"):
@@ -387,12 +395,63 @@ def test_the_divergence_of_a_distribution_from_itself_is_zero():
         (SmoothL1Loss, {"beta": -1}, r"SmoothL1Loss: beta must be zero or more, got -1\."),
         (
             KLDivLoss,
-            {"reduction": "none"},
-            r"KLDivLoss: reduction must be one of mean, sum, batchmean, got 'none'\.",
+            {"reduction": "total"},
+            r"KLDivLoss: reduction must be one of mean, sum, none, batchmean, got 'total'\.",
         ),
-        (MSELoss, {"reduction": "batchmean"}, r"MSELoss: reduction must be 'mean' or 'sum', got 'batchmean'\."),
+        (MSELoss, {"reduction": "batchmean"}, r"MSELoss: reduction must be one of mean, sum, none, got 'batchmean'\."),
     ],
 )
 def test_arguments_out_of_range_are_refused_in_one_line(kind, arguments, message):
     with pytest.raises(ArgumentError, match=f"^{message}$"):
         kind(**arguments)
+
+
+def test_values_by_hand():
+    y, targets = np.array([[1.0, 2.0], [3.0, 4.0]]), [[1, 0], [0, 4]]
+    values, grad = MSELoss(reduction="none")(y, targets)
+    np.testing.assert_array_equal(values, [[0, 4], [9, 0]])
+    np.testing.assert_array_equal(grad, [[0, 4], [6, 0]])  # of their sum
+    weighted, grad = MSELoss(reduction="none")(y, targets, gradient=[[1, 0.5], [0, 2]])
+    np.testing.assert_array_equal(weighted, values)
+    np.testing.assert_array_equal(grad, [[0, 2], [0, 0]])
+
+
+REDUCED = {name: case for name, case in CASES.items() if case[1]["reduction"] != "none"}
+
+
+@pytest.mark.parametrize(("kind", "arguments", "y", "targets"), REDUCED.values(), ids=REDUCED.keys())
+def test_the_mean_of_the_values_is_the_mean_with_weights_for_it(kind, arguments, y, targets):
+    loss, grad = make(kind, arguments)(y, targets)
+    values, _ = make(kind, arguments | {"reduction": "none"})(y, targets)
+    total, count, summed = make(kind, arguments).summed(y, targets)
+    share = 1 if arguments["reduction"] == "sum" else 1 / count
+    assert np.sum(values) == pytest.approx(total, rel=1e-12)
+    assert np.sum(values) * share == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(summed * share, grad, rtol=1e-12, atol=1e-15)
+    weighted = make(kind, arguments | {"reduction": "none"})(y, targets, gradient=np.full(values.shape, share))[1]
+    np.testing.assert_allclose(weighted, grad, rtol=1e-12, atol=1e-15)
+
+
+def test_a_number_is_carried_back_through_a_mean():
+    y, targets = normal(N, C), labels(N)
+    loss, grad = CrossEntropyLoss()(y, targets)
+    same, doubled = CrossEntropyLoss()(y, targets, gradient=2)
+    assert same == loss
+    np.testing.assert_allclose(doubled, 2 * grad, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("loss", "gradient", "message"),
+    [
+        (MSELoss(), np.ones((2, 3)), r"MSELoss: gradient must be one number, got \(2, 3\)\."),
+        (
+            MSELoss(reduction="none"),
+            np.ones(2),
+            r"MSELoss: gradient must have the shape \(2, 3\), as the values, got \(2,\)\.",
+        ),
+        (MSELoss(reduction="none"), 1.0, r"MSELoss: gradient must have the shape \(2, 3\), as the values, got \(\)\."),
+    ],
+)
+def test_a_gradient_of_another_shape_is_refused(loss, gradient, message):
+    with pytest.raises(ShapeError, match=f"^{message}$"):
+        loss(np.zeros((2, 3)), np.zeros((2, 3)), gradient=gradient)
