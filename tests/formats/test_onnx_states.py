@@ -72,6 +72,35 @@ def test_a_recogniser_is_called_chunk_by_chunk(batch: int | str, state: list[int
         ours, theirs = ours.reshape(shape), theirs.reshape(shape)
 
 
+def test_chunks_of_one_stream_may_come_in_a_row() -> None:
+    nodes = [op("Unsqueeze", "x one", "u"), op("Conv", "u kernel bias", "v", pads=[1, 2], strides=[2])]
+    nodes += [op("ReduceMax", "v", "m", axes=[2], keepdims=0), op("Unsqueeze", "m one", "rows")]
+    nodes += [op("LSTM", "rows w r b - h0 c0", "all h c", hidden_size=3), op("Squeeze", "all inner", "o")]
+    nodes += [op("Transpose", "o", "t", perm=[1, 0]), op("Unsqueeze", "t zero", "n"), op("Conv", "n last", "p")]
+    nodes += [op("Reshape", "p flat", "y")]
+    arrays = {"kernel": weights(4, 1, 5), "bias": weights(4), "one": np.array([1]), "inner": np.array([1, 2])}
+    arrays |= {"zero": np.array([0]), "flat": np.array([-1]), "last": weights(1, 3, 1)}
+    arrays |= {"w": weights(1, 12, 4), "r": weights(1, 12, 3, seed=1), "b": weights(1, 24, seed=2)}
+    shapes: dict[str, list[int | str]] = {"x": ["sequence_length", 20], "h0": [1, 1, 3], "c0": [1, 1, 3]}
+    made = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info(name, 1, shape) for name, shape in shapes.items()],
+        [helper.make_tensor_value_info(name, 1, None) for name in ("y", "h", "c")],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    content = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session, model = ort.InferenceSession(content.SerializeToString()), import_model(content)
+    ours = theirs = [weights(1, 1, 3, seed=5), weights(1, 1, 3, seed=6)]
+    for length in (4, 1, 7):
+        x = weights(length, 20, seed=length)
+        y, *ours = model({"x": x, "h0": ours[0], "c0": ours[1]})
+        expected, *theirs = session.run(None, {"x": x, "h0": theirs[0], "c0": theirs[1]})
+        for mine, other in zip((y, *ours), (expected, *theirs), strict=True):
+            assert mine.shape == other.shape
+            np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-5)
+
+
 def test_gradients_have_the_shapes_of_the_file() -> None:
     model = import_model(recogniser("N", [2, "N", 4]))
     assert (model.input_axes, model.output_axes) == ((0, 1), (0, 1))

@@ -6,12 +6,14 @@ PyTorch's recurrent networks have them, or of no batch at all. Such a file is fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from .reading import Port, Source
 
 UNNAMED = "?"
+TIME = re.compile("seq|len|time|frame|step|chunk", re.IGNORECASE)  # what the first axis is called where it is no batch
 
 
 def placed(source: Source) -> list[Source]:
@@ -25,7 +27,8 @@ def placed(source: Source) -> list[Source]:
         lead = next((port for port in ports if len(port.shape or ()) > 1 and (port.shape or ())[0] == 1), None)
     ways: list[list[int | None]] = [[None] * len(ports)]
     if lead is not None:
-        ways.insert(0, [_axis(port, lead) for port in ports])
+        steps = TIME.search(str((lead.shape or ())[0]))
+        ways.insert(len(ways) if steps else 0, [_axis(port, lead) for port in ports])
     made = [replace(source, inputs=_moved(ports, axes)) for axes in ways]
     return [source, *made] if alike else made
 

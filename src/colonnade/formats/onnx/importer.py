@@ -165,6 +165,9 @@ class Importer(Builder):
             raise FileFormatError(
                 f"output {port.name!r}: its first axis is not the batch (that is axis {layout.batch} of {layout.rank})."
             )
+        alone = all(each.axis is None for each in self.source.inputs)  # where no input has a batch, no output has one
+        if self.single and (alone or (rows and not layout.plain)):
+            self.values[port.name] = value = self.reshaped(value, Layout(layout.sizes, None))
         return value.node
 
     def _graph(self, ends: Sequence[str]) -> Graph:

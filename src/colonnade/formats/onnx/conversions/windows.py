@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -99,7 +100,27 @@ def _along(numbers: Iterable[int]) -> Any:
     return tuple(int(each) for each in numbers)
 
 
+def _of_rows(call: Call, x: Images) -> Value:
+    """Along sequences of which no axis is the batch, (a, c, l): each is a row of one image."""
+    turned = call.importer.transposed(x, (1, 0, 2))
+    image = call.importer.reshaped(turned, Layout((1, *turned.layout.sizes), 0))
+    given, attributes = call.value(1), dict(call.node.attributes)
+    weight = Known(call.known(1)[:, :, None], given.name if isinstance(given, Known) else None)
+    for name in attributes.keys() & {"kernel_shape", "strides", "dilations"}:
+        attributes[name] = [1, *attributes[name]]
+    if "pads" in attributes:
+        before, after = attributes["pads"]
+        attributes["pads"] = [0, before, 0, after]
+    node = replace(call.node, attributes=attributes)
+    y = convolution(type(call)(call.importer, node, [image, weight, *call.inputs[2:]]))
+    assert isinstance(y, Images)
+    return call.importer.transposed(call.importer.reshaped(y, Layout(y.layout.sizes[1:], None)), (1, 0, 2), call.name)
+
+
 def convolution(call: Call) -> Value:
+    layout = call.data().layout
+    if layout.batch is None and layout.rank == 3 and layout.sizes[0] > 1:
+        return _of_rows(call, call.data())
     x, weight = call.plain(), call.known(1)
     bias = call.optional(2)
     sizes = _spatial(x)
