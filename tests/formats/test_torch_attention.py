@@ -271,6 +271,43 @@ def test_the_function_is_what_it_is_in_pytorch(name: str) -> None:
     compare(networks.Function(function), [x], shape)
 
 
+class Unfollowed(Calls):
+    """With a condition that torch.fx can't follow."""
+
+    def forward(self, x: Any) -> Any:
+        return self.call(self, x) if bool(torch.tensor(x.dim()) > 2) else -x
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_what_torch_export_follows_is_the_same(name: str) -> None:
+    torch.manual_seed(0)
+    module = ONE[name]()
+    module.__class__ = Unfollowed
+    model = compare(module, [np.random.default_rng(0).normal(size=(3, 4, 6))], (4, 6))
+    assert any(isinstance(step.layer, cn.MultiheadAttention) for step in model.steps)
+
+
+class StepsFirst(nn.Module):
+    """Sequences as the first layers of transformers had them, with a learned vector for each place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places, self.norm, self.last = nn.Parameter(torch.randn(4, 1, 6)), nn.LayerNorm(6), nn.Linear(6, 5)
+        self.attention = nn.MultiheadAttention(6, 2)
+
+    def forward(self, x: Any) -> Any:
+        x = x.permute(1, 0, 2)
+        x = self.norm(x + self.places)
+        x = x + functional.relu(self.attention(x, x * 2, x, need_weights=False)[0])
+        return self.last(x).transpose(0, 1)
+
+
+def test_sequences_may_have_their_steps_first_all_the_way() -> None:
+    torch.manual_seed(0)
+    model = compare(StepsFirst(), [np.random.default_rng(0).normal(size=(3, 4, 6))], (4, 6))
+    assert not any(isinstance(step.layer, cn.Permute) for step in model.steps)
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "a mask of another shape": (
         lambda: Calls(attention(), lambda m, x: first(m.inner(x, x, x, attn_mask=m.mask)), mask=CAUSAL[:3]),

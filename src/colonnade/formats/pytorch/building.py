@@ -13,9 +13,21 @@ from ... import layers
 from ...layers.base import Layer
 from ...layers.wiring import Wiring
 from ...tensor import Shape
-from .modules import over_channels
+from .modules import of_each_place, over_channels
 from .tracing import warn
-from .values import CHANNELS_LAST, NOTHING, Array, Batch, Fixed, Tensor, Turned, Unconvertible, Value, Weights
+from .values import (
+    CHANNELS_LAST,
+    NOTHING,
+    STEPS_FIRST,
+    Array,
+    Batch,
+    Fixed,
+    Tensor,
+    Turned,
+    Unconvertible,
+    Value,
+    Weights,
+)
 from .windows import as_images, over_windows
 
 
@@ -53,6 +65,10 @@ class Building:
         if turned and len(turned) == len(operands) and (instead := over_channels(layer, arrays)):
             made = self._node(*instead, turned, name)
             return Turned(made, CHANNELS_LAST, f"{made.name}_permute")
+        steps = [operand.value for operand in operands if isinstance(operand, Turned) and operand.dims == STEPS_FIRST]
+        if steps and len(steps) == len(operands) and of_each_place(layer):
+            made = self._node(layer, arrays, steps, name)
+            return Turned(made, STEPS_FIRST, f"{made.name}_permute")
         values = [self.value(operand) for operand in operands]
         windows = _windows(values)
         moved = as_images(layer, values[0]) if windows else None
@@ -162,12 +178,13 @@ class Building:
         if not isinstance(left, Value | Turned) and isinstance(right, Value | Turned):
             right, left = self.pair(right, left)
             return left, right
-        left = left if isinstance(left, Turned) and left.images else self.value(left)
+        kept = isinstance(left, Turned) and (left.images or left.dims == STEPS_FIRST)
+        left = left if kept else self.value(left)
         if isinstance(right, bool | int | float):
             right = Array("number", torch.tensor(float(right), dtype=torch.float64))
         if isinstance(right, Array | Fixed):
             return left, self._beside(left, right)
-        if isinstance(left, Turned) and isinstance(right, Turned) and right.images:
+        if isinstance(left, Turned) and isinstance(right, Turned) and right.dims == left.dims:
             return left, right
         left, right = self.value(left), self.value(right)
         if left.shape is not None and right.shape is not None and left.rank != right.rank:

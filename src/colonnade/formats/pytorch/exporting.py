@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import fx, nn
 from ...errors import ArgumentError
 from ...tensor import Shape
 from .in_place import settle
+from .modules import known
 from .tracing import BATCH_NORM
 from .values import Array
 
@@ -33,7 +35,7 @@ def export(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[fx.G
     free = {0: torch.export.Dim("images")}
     try:
         module.eval()
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _attention_kept(module):
             warnings.simplefilter("ignore")
             program = torch.export.export(module, images, strict=False, dynamic_shapes=[free] * len(images))
         _inline(program)
@@ -50,6 +52,59 @@ def export(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[fx.G
         for each, mode in modes:
             each.training = mode
     return program.graph, dict(_held(module, program))
+
+
+# Attention as one call: what PyTorch calculates within it moves the axis of the batch about.
+_LIBRARY = torch.library.Library("colonnade", "DEF")
+_LIBRARY.define(
+    "attention(Tensor query, Tensor key, Tensor value, Tensor? key_padding_mask, bool need_weights, Tensor? attn_mask, "
+    "bool average_attn_weights, bool is_causal, str path, SymInt[] sizes) -> (Tensor, Tensor)"
+)
+ATTENTION = torch.ops.colonnade.attention.default
+
+
+def _attention(query: Any, *given: Any) -> tuple[Any, Any]:
+    """Zeros of the right shapes: it is only asked which calls there are."""
+    return torch.zeros_like(query), query.new_zeros(given[-1])
+
+
+_LIBRARY.impl("attention", _attention, "CompositeExplicitAutograd")
+torch.library.register_fake("colonnade::attention", _attention, lib=_LIBRARY)
+
+
+@contextmanager
+def _attention_kept(module: nn.Module) -> Iterator[None]:
+    """Meanwhile each nn.MultiheadAttention within a module is one call, and nothing depends on what a mask holds."""
+    kept = [(path, each) for path, each in module.named_modules() if known(each) is nn.MultiheadAttention]
+    fast, detect = torch.backends.mha.get_fastpath_enabled(), nn.modules.transformer._detect_is_causal_mask
+    torch.backends.mha.set_fastpath_enabled(False)
+    nn.modules.transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)
+    try:
+        for path, each in kept:
+            each.forward = _as_one_call(each, path)
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        nn.modules.transformer._detect_is_causal_mask = detect
+        for _, each in kept:
+            each.__dict__.pop("forward", None)
+
+
+def _as_one_call(module: Any, path: str) -> Callable[..., Any]:
+    def forward(
+        query: Any, key: Any, value: Any, key_padding_mask: Any = None, need_weights: bool = True,
+        attn_mask: Any = None, average_attn_weights: bool = True, is_causal: bool = False,
+    ) -> Any:  # fmt: skip
+        batch, steps = (0, 1) if module.batch_first else (1, 0)
+        keys = key.shape[steps] + (module.bias_k is not None) + module.add_zero_attn
+        heads = [] if average_attn_weights else [module.num_heads]
+        sizes = [query.shape[batch], *heads, query.shape[steps], keys]
+        y, weights = ATTENTION(
+            query, key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal, path, sizes
+        )
+        return y, weights if need_weights else None
+
+    return forward
 
 
 def _inline(program: Any) -> None:
@@ -119,6 +174,6 @@ def _recorded(module: nn.Module, shapes: Sequence[Shape], dtype: str, training: 
                     resting.add(paths.get(id(given["running_mean"]), ""))
             return func(*args, **(kwargs or {}))
 
-    with torch.no_grad(), Recorder():
+    with torch.no_grad(), _attention_kept(module), Recorder():
         module(*(torch.zeros(2, *shape, dtype=getattr(torch, dtype)) for shape in shapes))
     return names, resting

@@ -362,7 +362,12 @@ class Importer(Building):
 
     def reads_more_than_first(self, path: str) -> bool:
         """Whether anybody reads more of what a module puts out than the first of its outputs."""
-        calls = [node for node in self.calls if node.op == "call_module" and node.target == path]
+        calls = [
+            node
+            for node in self.calls
+            if (node.op == "call_module" and node.target == path)
+            or (node.target is exporting.ATTENTION and path in node.args)
+        ]
         readers = [user for call in calls for user in call.users if user in self.calls]
         return any(_function_name(user.target) != "getitem" or user.args[1] != 0 for user in readers)
 
@@ -383,6 +388,10 @@ class Importer(Building):
             if args[0] is False:
                 raise Unconvertible(f"the module refuses this input: {args[1]}")
             return None
+        if function is exporting.ATTENTION:
+            *given, path, _ = args
+            return self.call_module(path, *given)
+        called = args, kwargs
         if isinstance(function, torch._ops.OpOverload):
             name, args, kwargs = aten.adapted(function, args, kwargs)
         elif not isinstance(function, str) and _origin(function) not in TRUSTED:
@@ -405,7 +414,7 @@ class Importer(Building):
             if learned and args[1:] == ("data",):
                 return FUNCTIONS["detach"](self, tensors[0])
             if not learned or (name in RESHAPING and len(tensors) == 1):
-                return self._of_arrays(function, tensors[0], learned, args, kwargs)
+                return self._of_arrays(function, tensors[0], learned, *called)
         if name not in FUNCTIONS:
             raise Unconvertible("Colonnade has no layer for it")
         if all(isinstance(each, Array | Fixed) for each in tensors):

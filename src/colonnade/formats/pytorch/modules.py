@@ -202,6 +202,13 @@ def check(module: nn.Module) -> None:
 POINTWISE = (Activation, Elementwise, Stepwise, ElementwiseOfSeveral, layers.Dropout, layers.Identity)
 
 
+def of_each_place(layer: Layer) -> bool:
+    """Whether it does the same at each place of a sequence, whatever the order of these and of the batch."""
+    norm = isinstance(layer, layers.LayerNorm | layers.RMSNorm) and len(layer.normalized_shape) == 1
+    pointwise = isinstance(layer, POINTWISE) and not isinstance(layer, layers.PReLU)
+    return norm or pointwise or isinstance(layer, layers.Dense)
+
+
 def over_channels(layer: Layer, arrays: dict[str, Array]) -> tuple[Layer, dict[str, Array]] | None:
     """What does the same for images as they are that `layer` does for images whose channels were moved last."""
     if isinstance(layer, POINTWISE) and not isinstance(layer, layers.PReLU):
