@@ -291,7 +291,11 @@ class Importer(Building):
         for number, output in enumerate(outputs):
             if isinstance(output, Turned):
                 self.name = "output"
-                outputs[number] = output = self.value(output)
+                try:
+                    outputs[number] = output = self.value(output)
+                except Unconvertible as reason:
+                    whose = type(self.module).__name__
+                    raise ArgumentError(f"from_torch: what {whose} returns can't be converted: {reason}.") from None
             if isinstance(output, Value) and output.windows:
                 raise ArgumentError(
                     f"from_torch: {type(self.module).__name__} returns {output.batch!r}: the images of a batch would "
