@@ -13,7 +13,6 @@ which knows only how often a letter follows another. exp(loss) is among how many
     python names.py [FILE] [--network mlp|lstm|transformer] [--seed N] [--quick]
 
 FILE has a name a line, in small letters from a to z; without it the names below are taken. --quick is one epoch.
-Some seconds.
 """
 
 import argparse
@@ -134,5 +133,5 @@ history = model.fit(
 print(history)
 for name, loss in (("a table of pairs", loss_of_pairs(train, test)), (given.network, history[-1]["test_loss"])):
     print(f"{name}: {loss:.3f} nats a letter of the test names, as hard as one of {np.exp(loss):.1f}")
-print("new names:", ", ".join(name for name in written(30, rng) if name not in names))
+print("new names:", ", ".join(name for name in written(30, rng) if name and name not in names))
 model.save("names.safetensors")

@@ -47,14 +47,14 @@ def scenes(part, count):
     return x, classes
 
 
-train, test = scenes(data.train, 100 if quick else 2000), scenes(data.test, 40 if quick else 500)
-model = cn.zoo.unet((1, SIZE, SIZE), 1 + len(data.classes), width=4 if quick else 12, depth=3, seed=0)
+train, test = scenes(data.train, 100 if quick else 3000), scenes(data.test, 40 if quick else 300)
+model = cn.zoo.unet((1, SIZE, SIZE), 1 + len(data.classes), width=4 if quick else 8, depth=3, seed=0)
 model.classes = ["background", *data.classes]
 history = model.fit(
     *train,
     epochs=1 if quick else 6,
-    batch_size=32,
-    optimizer=cn.AdamW(model.parameters(), lr=0.003),
+    batch_size=8,
+    optimizer=cn.AdamW(model.parameters(), lr=0.01),
     schedule="one-cycle",
     validation=test,
 )
