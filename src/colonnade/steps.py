@@ -10,7 +10,7 @@ from typing import NoReturn
 from .compiled import load
 from .errors import StateError
 from .layers.base import Direction, Layer
-from .layers.shape import Reshape
+from .layers.shape import Identity, Reshape
 from .layers.wiring import Wiring
 from .limits import CALL, NUMBER
 from .tensor import Shape
@@ -142,14 +142,21 @@ def resting(steps: Sequence[Step]) -> set[Step]:
 
 
 def folded(steps: Sequence[Step]) -> list[Step]:
-    """The steps, and where one outside training can do the next one's work as well, one step for the two."""
+    """The steps, and where one can do the next one's work as well, one step for the two.
+
+    Any can do that of an Identity, and which others, outside training, a layer says itself.
+    """
     made: list[Step] = []
     for step in steps:
-        before = made[-1] if made and not step.training else None
         # An edge has one reader (Fork sees to that), so what lies between the two is nobody else's.
-        layer = before.layer.fold(step.layer) if before and before.outputs == step.inputs else None
+        before = made[-1] if made and made[-1].outputs == step.inputs else None
+        layer = None
+        if before and isinstance(step.layer, Identity):
+            layer = before.layer
+        elif before and not step.training:
+            layer = before.layer.fold(step.layer)
         if before and layer:
-            made[-1] = Step(layer, before.inputs, step.outputs, before.name)
+            made[-1] = Step(layer, before.inputs, step.outputs, before.name, before.training)
         else:
             made.append(step)
     return made

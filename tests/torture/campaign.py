@@ -251,7 +251,8 @@ class Campaign:
 
     def starts(self) -> str:
         """An interrupt while the command line starts, or runs."""
-        command = [sys.executable, "-m", "colonnade", "train", "--epochs", "2", "--out", str(self.folder / "start")]
+        command = [sys.executable, "-m", "colonnade", "train", "--epochs", "2", "--overwrite"]
+        command += ["--out", str(self.folder / "start")]
         with subprocess.Popen(
             command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=_interruptible
         ) as process:

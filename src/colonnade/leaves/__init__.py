@@ -25,7 +25,7 @@ from .normalization import (
     CompiledLayerNorm,
     CompiledNormalizedSum,
 )
-from .pooling import CompiledAveragePool2d, CompiledAverageSquares, CompiledMaxPool2d
+from .pooling import CompiledAveragePool2d, CompiledAverageSquares, CompiledMaxPool2d, CompiledMean
 from .sequence import TiledConv1d, of_images, takes_either
 from .softmax import CompiledSoftmax
 from .transposed_convolution import TiledConvTranspose
@@ -113,6 +113,8 @@ def _alone(layer: Layer, inputs: Sequence[Shape], output: Shape) -> Leaf | None:
         return CompiledAverageSquares(layer)
     if isinstance(layer, layers.AvgPool2d | layers.AdaptiveAvgPool2d):
         return CompiledAveragePool2d(layer, shape, (output[1], output[2]))
+    if isinstance(layer, layers.Mean) and CompiledMean.suits(layer, shape):
+        return CompiledMean(layer, shape)
     if isinstance(layer, layers.LayerNorm | layers.LayerNorm2d):
         return CompiledLayerNorm(layer, shape)
     if isinstance(layer, layers.GroupNorm) or (

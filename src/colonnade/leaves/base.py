@@ -65,3 +65,8 @@ def positions(x: Array) -> Array:
     """A block's array as (n, positions, c)."""
     laid = plain(x)
     return laid.reshape(len(x), -1, laid.shape[-1])
+
+
+def last_axis(shape: Shape) -> int:
+    """The axis of one image's `shape` that lies last in memory, counted with the batch."""
+    return 1 if len(shape) == 3 else len(shape)

@@ -12,11 +12,12 @@ from ..compiled import pooling as compiled
 from ..layers.adaptive import AdaptiveAvgPool2d
 from ..layers.base import Block, Bound, Layer, Scratch
 from ..layers.pooling import AvgPool2d, MaxPool2d
+from ..layers.reduction import Mean
 from ..ops import pooling
 from ..ops.layout import Array
 from ..ops.window import Window
 from ..tensor import Shape, Tensor
-from .base import Leaf, plain
+from .base import Leaf, last_axis, plain, positions
 
 
 class CompiledMaxPool2d(Leaf):
@@ -104,6 +105,42 @@ class CompiledAverageSquares(Leaf):
 
     def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         yield compiled.average_squares_backward(self.size), (plain(y.grad), plain(x.grad))
+
+
+class CompiledMean(Leaf):
+    """The mean of all pixels of an image, or of all places of a sequence: a number a channel.
+
+    Args:
+        mean: The layer.
+        shape: One image's.
+    """
+
+    cheap = True
+    reads: ClassVar[set[str]] = set()
+
+    def __init__(self, mean: Mean, shape: Shape) -> None:
+        self.stands_for = (mean,)
+        count = math.prod(shape) // shape[last_axis(shape) - 1]
+        self.window = np.array([[0, count]]), np.array([[0, 1]]), np.full((1, 1), 1 / count, np.float32)
+
+    @staticmethod
+    def suits(mean: Mean, shape: Shape) -> bool:
+        """Whether it is taken over all axes but the one that lies last in memory."""
+        others = {*range(1, len(shape) + 1)} - {last_axis(shape)}
+        return bool(others) and {*mean.axes(len(shape) + 1)} == others
+
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield compiled.average_pool_forward, (*self._as_pixels(x.value, y.value), *self.window)
+
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        whole, one = self._as_pixels(x.grad, y.grad)
+        yield compiled.average_pool_backward, (one, whole, *self.window)
+
+    @staticmethod
+    def _as_pixels(x: Array, y: Array) -> tuple[Array, Array]:
+        """Arrays as images (n, places, 1, c) and (n, 1, 1, c)."""
+        places = positions(x)
+        return places[:, :, np.newaxis], y.reshape(len(y), 1, 1, places.shape[2])
 
 
 def side_by_side(window: Window, shape: Shape) -> bool:

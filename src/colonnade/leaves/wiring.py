@@ -22,7 +22,7 @@ from ..layers.wiring import Fork, Wiring
 from ..ops.layout import Array
 from ..tensor import Shape, Tensor
 from .activation import NONE, Activation
-from .base import Leaf, plain, positions, rows
+from .base import Leaf, last_axis, plain, positions, rows
 
 
 def leaf_for(layer: Layer, inputs: Sequence[Shape]) -> Leaf | None:
@@ -32,7 +32,7 @@ def leaf_for(layer: Layer, inputs: Sequence[Shape]) -> Leaf | None:
         return CompiledAddition(layer)
     if isinstance(layer, Fork):
         return CompiledFork(layer)
-    if isinstance(layer, layers.Concat) and layer.dim % (len(inputs[0]) + 1) == _last(inputs[0]):
+    if isinstance(layer, layers.Concat) and layer.dim % (len(inputs[0]) + 1) == last_axis(inputs[0]):
         return CompiledConcat(layer)
     if isinstance(layer, layers.Mul) and len(inputs) == 2:
         if alike:
@@ -41,11 +41,6 @@ def leaf_for(layer: Layer, inputs: Sequence[Shape]) -> Leaf | None:
         if len(inputs[0]) == 3 and inputs[1 - wide] == (inputs[wide][0], 1, 1):
             return CompiledChannelScaling(layer, wide)
     return None
-
-
-def _last(shape: Shape) -> int:
-    """The axis that lies last in memory, counted with the batch."""
-    return 1 if len(shape) == 3 else len(shape)
 
 
 class CompiledAddition(Leaf, Wiring):
