@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ..compiled.compilation import entry
 from ..layers.base import Bound, Layer
-from ..ops.layout import Array, as_laid
+from ..ops.layout import Array, as_laid, memory_axes
 from ..tensor import Parameter, Shape
 
 
@@ -69,4 +69,4 @@ def positions(x: Array) -> Array:
 
 def last_axis(shape: Shape) -> int:
     """The axis of one image's `shape` that lies last in memory, counted with the batch."""
-    return 1 if len(shape) == 3 else len(shape)
+    return memory_axes(len(shape) + 1)[-1]

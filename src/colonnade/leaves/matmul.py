@@ -12,7 +12,7 @@ from ..compiled.packing import transpose
 from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.matmul import MatMul
 from ..layers.wiring import Wiring
-from ..ops.layout import Array
+from ..ops.layout import Array, ends_in_channels
 from ..tensor import Shape, Tensor
 from .base import Leaf, plain
 
@@ -44,7 +44,7 @@ class Matrices(NamedTuple):
     @staticmethod
     def of(shape: Shape) -> Matrices:
         """Those of an image of `shape`."""
-        return Matrices(math.prod(shape[:-2]), shape[-2], shape[-1], len(shape) == 3)
+        return Matrices(math.prod(shape[:-2]), shape[-2], shape[-1], ends_in_channels(len(shape) + 1))
 
     @property
     def size(self) -> int:

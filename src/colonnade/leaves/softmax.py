@@ -11,7 +11,7 @@ from ..compiled.softmax import log_softmax_backward, log_softmax_forward, softma
 from ..layers.activation import Softmax
 from ..layers.base import Block, Bound, Direction, Scratch
 from ..layers.log_softmax import LogSoftmax
-from ..ops.layout import Array
+from ..ops.layout import Array, memory_axes
 from ..tensor import Shape, Tensor
 from .base import Leaf, plain
 
@@ -35,10 +35,10 @@ class CompiledSoftmax(Leaf):
         logarithm = isinstance(layer, LogSoftmax)
         self.run = log_softmax_forward if logarithm else softmax_forward
         self.run_back = log_softmax_backward if logarithm else softmax_backward
-        axis = layer.dim % (len(shape) + 1) - 1
-        if len(shape) == 3:  # an image lies channels-last
-            shape, axis = (*shape[1:], shape[0]), (axis - 1) % 3
-        self.length, self.inner = shape[axis], math.prod(shape[axis + 1 :])
+        order = memory_axes(len(shape) + 1)
+        axis = layer.dim % (len(shape) + 1)
+        inside = order[order.index(axis) + 1 :]
+        self.length, self.inner = shape[axis - 1], math.prod(shape[each - 1] for each in inside)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         if self.inner == 1:
