@@ -31,6 +31,7 @@ THUMBNAIL = 160  # pixels of the longer side of a picture in a notebook, at most
 SMALLEST = 64  # of its shorter side, at least: the pixels of smaller images are shown as squares
 SHOWN = 24  # images that a notebook shows of many
 LISTED = 60  # lines that are printed of many
+LONGEST_PATH = 4_096
 # Of red, green and blue in grey (ITU-R 601), as Pillow has them.
 GREY = np.array([0.299, 0.587, 0.114])
 
@@ -102,9 +103,6 @@ class Classifications(list[Classification]):
         """The images with their classes below, for notebooks."""
         rest = f"… and {len(self) - SHOWN:,} others" if len(self) > SHOWN else ""
         return notebook.gallery([_card(answer) for answer in self[:SHOWN]], rest)
-
-
-LONGEST_PATH = 4_096
 
 
 def classify(model: Model, what: Any, top: int = 5) -> Classification | Classifications:

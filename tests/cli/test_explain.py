@@ -120,3 +120,15 @@ def test_the_heat_is_where_the_evidence_is(here, tmp_path):
         shown = np.asarray(picture).astype(int)
     redness = shown[..., 0] - shown[..., 2]
     assert redness[90:150, 20:120].mean() > redness[:, 200:].mean() + 20
+
+
+@pytest.mark.parametrize("name", ["菊", "two\nlines", "\x1b[2J", "a" * 500, "é" * 30, ""])
+def test_class_names_of_any_kind_become_titles(here, tmp_path, image, name):
+    model = cn.zoo.cnn((1, 8, 8), 2)
+    model.classes = [name, "other"]
+    model.save(tmp_path / "model.safetensors")
+    result = here("explain", tmp_path / "model.safetensors", image, "--class", 0, "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 7
+    with Image.open(tmp_path / "digit-combined.png") as picture:
+        assert picture.width < 2_500

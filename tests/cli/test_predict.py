@@ -181,3 +181,14 @@ def test_a_folder_that_is_no_run_says_so(here, tmp_path, pictures):
     assert result.stderr == (
         f"error: {tmp_path}: expected a model or the folder of a run, got a folder without model.safetensors.\n"
     )
+
+
+def test_an_image_of_more_pixels_than_is_safe_is_one_line(here, flowers):
+    Image.new("1", (10_000, 10_000)).save(flowers / "photographs" / "bomb.png")
+    bomb = flowers / "photographs" / "bomb.png"
+    named = here("predict", flowers / "run", bomb)
+    assert named.returncode == 2
+    assert named.stderr == f"error: {bomb}: expected a photograph, got an image of more pixels than is safe to open.\n"
+    found = here("predict", flowers / "run", flowers / "photographs")
+    assert found.returncode == 0
+    assert [line.split(":")[0] for line in found.stderr.splitlines()] == ["warning", "warning"]

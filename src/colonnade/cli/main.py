@@ -86,7 +86,8 @@ def _warnings_in_a_line() -> Iterator[None]:
     def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
         if category is UserWarning:
             typer.echo(f"warning: {printable(' '.join(str(message).split()), LONGEST_MESSAGE)}", err=True)
-        else:  # a mistake of ours, or of a library
+        elif category.__name__ != "DecompressionBombWarning":  # such an image is refused, in a line
+            # A mistake of ours, or of a library.
             before(message, category, *place)
 
     before = warnings.showwarning
