@@ -1,6 +1,7 @@
 """`colonnade profile`, as a person runs it."""
 
 import json
+import re
 
 import pytest
 
@@ -79,3 +80,15 @@ def test_a_model_that_has_seen_no_image_needs_their_size(run, tmp_path):
     assert result.returncode == 2
     assert "--input" in result.stderr
     assert run("profile", path, "--input", "1,4,4", "--steps", 1).returncode == 0
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_the_table_fits_windows_of_any_width(here, monkeypatch, columns):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = here("profile", "cnn", "--input", "1,8,8", "--batch-size", 4, "--steps", 1, "--no-compiled")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert not any("…" in line for line in lines)
+    assert any(re.search(r"forward ms.* backward ms.* %", line) for line in lines)
+    assert any("held MB" in line for line in lines) == (columns > 100)

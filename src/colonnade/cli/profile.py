@@ -80,14 +80,34 @@ def show(result: Profile) -> None:
     if not Console().is_terminal:
         typer.echo(str(result))
         return
-    headings, *lines = result.cells()
-    table = Table(title=Text(result.title), title_justify="left", box=SIMPLE_HEAD)
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if number < 2 else "right", no_wrap=True)
+    columns = [*zip(*result.cells(), strict=True)]
     slowest = sorted((row["seconds"] for row in result.rows), reverse=True)[:BOLD]
-    styles = ["bold" if row["seconds"] in slowest else "" for row in result.rows] + [""] * len(lines)
-    for number, line in enumerate(lines, 1):
-        last = number in (len(result.rows), len(lines) - 1)
-        table.add_row(*map(Text, line), style=styles[number - 1], end_section=last)
-    # A terminal that is too narrow wraps the lines: better than numbers cut short.
-    Console(width=Console(width=sys.maxsize).measure(table).maximum).print(table)
+    styles = ["bold" if row["seconds"] in slowest else "" for row in result.rows]
+
+    def drawn() -> Table:
+        table = Table(
+            title=Text(result.title),
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            collapse_padding=True,
+            pad_edge=False,
+            show_edge=False,
+        )
+        for number, (heading, *_) in enumerate(columns):
+            table.add_column(heading, justify="left" if number < 2 else "right", no_wrap=True)
+        lines = [*zip(*(cells for _, *cells in columns), strict=True)]
+        for number, line in enumerate(lines, 1):
+            last = number in (len(result.rows), len(lines) - 1)
+            style = styles[number - 1] if number <= len(styles) else ""
+            table.add_row(*map(Text, line), style=style, end_section=last)
+        return table
+
+    def wide(table: Table) -> int:
+        return Console(width=sys.maxsize).measure(table).maximum
+
+    for heading in ("held MB", "GB/s", "GF/s", "again ms"):  # the first to be left out where there is no room
+        if wide(drawn()) > Console().width:
+            columns = [column for column in columns if column[0] != heading]
+    # A terminal that is still too narrow wraps the lines: better than numbers cut short.
+    table = drawn()
+    Console(width=wide(table)).print(table)
