@@ -207,12 +207,14 @@ class Task:
         self.x = rng.standard_normal(request["shape"], dtype=np.float32)
         self.targets = rng.integers(0, 10, len(self.x))
         self.feeds = {
-            name: drawn(rng, shape, np.dtype(kind)) for name, (shape, kind) in request.get("feeds", {}).items()
+            name: drawn(rng, name, shape, np.dtype(kind)) for name, (shape, kind) in request.get("feeds", {}).items()
         }
 
 
-def drawn(rng: np.random.Generator, shape: list[int], dtype: np.dtype[Any]) -> np.ndarray:
-    """Numbers at random: between 0 and 1, true, or small whole ones, which name rows of a table."""
+def drawn(rng: np.random.Generator, name: str, shape: list[int], dtype: np.dtype[Any]) -> np.ndarray:
+    """Numbers at random: between 0 and 1, true, or small whole ones, which name rows of a table; a rate is 16 kHz."""
+    if name == "sr":
+        return np.full(shape, 16_000, dtype)
     if dtype.kind == "f":
         return rng.random(shape).astype(dtype)
     return np.ones(shape, dtype) if dtype.kind == "b" else rng.integers(1, 10, shape).astype(dtype)
