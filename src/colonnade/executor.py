@@ -254,7 +254,7 @@ class Executor:
         made = []
         for call in segment.calls:
             shape = call.step.layer.sums(call.step.training)
-            if call.action.startswith("sum") and shape:
+            if call.adds_sums and shape:
                 made.append(np.zeros((len(segment.cut.lanes), *shape)))
                 self._sums[call.step, call.direction] = made[-1]
         return made
@@ -321,7 +321,7 @@ class Executor:
                 name: self._flat(self.memory.batch, places[name], wanted)[start:stop]
                 for name, wanted in self.plan.saved(step, self.plan.images).items()
             }
-            sums = self._sums[step, call.direction][number] if call.action.startswith("sum") else None
+            sums = self._sums[step, call.direction][number] if call.adds_sums else None
             context = Block(
                 step.training,
                 start,

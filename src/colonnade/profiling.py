@@ -335,7 +335,7 @@ def _work(plan: Plan, step: Step, which: Pass) -> tuple[int, int]:
             if kind == "value" or tensor in graded:
                 moved += _bytes(plan, tensor.shape)
         weights = sum(parameter.size for parameter in step.parameters) * plan.dtype.itemsize
-        if not call.action.startswith("sum"):
+        if not call.adds_sums:
             operations = 2 * plan.images * step.layer.multiplications(step.shape)
             # Backward is as much again for the gradient at the input, and for those of the parameters.
             gradients = wanted + step.learns

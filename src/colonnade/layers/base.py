@@ -48,20 +48,18 @@ class Scratch(NamedTuple):
 
 
 class Lane:
-    """What one fixed run of blocks adds up by itself: sums over the batch, and gradients of parameters.
+    """The gradients of parameters that one fixed run of blocks adds up by itself.
 
     Args:
         gradients: An array for each parameter, of its shape; None to add straight to the parameters' own.
-        sums: The float64 accumulator of the layer that asked for one.
     """
 
-    __slots__ = ("gradients", "untouched", "bound", "sums")
+    __slots__ = ("gradients", "untouched", "bound")
 
     def __init__(self, gradients: dict[Parameter, Array] | None = None) -> None:
         self.gradients = gradients
         self.untouched: set[Parameter] = set()
         self.bound: set[Parameter] = set()  # those whose gradient a bound call overwrites at every pass
-        self.sums: Array | None = None
 
     def begin(self) -> None:
         """Forget all: what is added first will overwrite, so nothing need be zeroed."""

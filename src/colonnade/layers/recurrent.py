@@ -199,7 +199,7 @@ class Recurrent(Wiring):
             out = self._output(layer, y, length, held)
             for cell in self._cells(layer):
                 made: Array = out[:, :, cell.part]
-                beside: Any = held.get(self.beside + cell.name)
+                beside = self._beside(cell, held)
                 initial = self._initial(x, cell)
                 self._forward(
                     sequence, self._weights(cell), initial, cell.reverse, made, held[f"gates{cell.name}"], beside
@@ -243,7 +243,7 @@ class Recurrent(Wiring):
         grad_last = [
             y.grad[:, row, cell.part] if self.return_states else None for row in self._rows(cell.layer, length)
         ]
-        gates, beside = block.saved[f"gates{cell.name}"], block.saved.get(self.beside + cell.name)
+        gates, beside = block.saved[f"gates{cell.name}"], self._beside(cell, block.saved)
         gradients = self._backward(
             below, made, grad_y, self._weights(cell), self._initial(x, cell), cell.reverse, grad_last, gates, beside,
             block.scratch["grad_gates"], out,
@@ -271,6 +271,10 @@ class Recurrent(Wiring):
     def _output(self, layer: int, y: Tensor, length: int, held: dict[str, Array]) -> Array:
         """Where a layer's outputs are."""
         return y.value[:, :length] if layer == self.num_layers - 1 else held[f"output_l{layer}"]
+
+    def _beside(self, cell: Cell, held: dict[str, Array]) -> Any:
+        """What forward saves beside the gates; None where that is nothing."""
+        return held[self.beside + cell.name] if self.beside else None
 
     def _rows(self, layer: int, length: int) -> list[int]:
         """Of the output, with a layer's last states."""

@@ -16,10 +16,11 @@ from numpy.typing import DTypeLike
 
 from ..errors import ShapeError
 from ..layers.base import Direction, Scratch
-from ..steps import Edge, Step, rewritten, said_whether_training
+from ..steps import Edge, Step
 from .cutting import COMPILED_PART, Cut, cut, lanes_of
 from .lifetimes import batch_wide, crossing, read_backward, with_values_made_again
 from .placing import place
+from .rewriting import rewritten, said_whether_training
 from .segments import Action, Call, Kind, Outline, Segment, backward_segments, forward_segments
 
 __all__ = ["Action", "Call", "Cut", "Kind", "Plan", "Segment"]

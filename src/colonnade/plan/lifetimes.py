@@ -75,7 +75,7 @@ def view_sides(outline: Outline, call: Call) -> list[Numbers]:
     copies = step.layer.only_copies(step.shape, call.direction) or (step.layer.vanishes and not step.training)
     # Where an array is stretched to another's shape, as Add may, it is more than a copy.
     one_size = len({math.prod(edge.shape) for edge in edges}) == 1
-    if not outline.share or call.action.startswith("sum") or not copies or not one_size:
+    if not outline.share or call.adds_sums or not copies or not one_size:
         return []
     kind: Kind = "value" if call.action == "forward" else "grad"
     return [(edge, kind) for edge in edges if kind == "value" or edge in outline.graded]

@@ -30,6 +30,11 @@ class Call(NamedTuple):
         """The direction of the pass it belongs to."""
         return "forward" if self.action.endswith("forward") else "backward"
 
+    @property
+    def adds_sums(self) -> bool:
+        """Whether it adds to sums over the batch, and writes no tensor."""
+        return self.action in ("sum_forward", "sum_backward")
+
     def touches(self) -> Iterable[tuple[Edge, Kind, bool]]:
         """The arrays the call is handed: at which edge, of which kind, and whether it writes them."""
         layer, inputs, outputs = self.step.layer, self.step.inputs, self.step.outputs
