@@ -83,16 +83,16 @@ class Ours:
         model = cn.Model([self.layer], compiled=compiled)
         self.by_patches = False
         if compiled:
-            from colonnade.compiled import convolution as compiled_convolution
+            from colonnade.compiled import patches as by_patches
 
-            suits = compiled_convolution.suits_winograd
+            suits = by_patches.suits
 
             def choose(*shapes: Any) -> bool:
                 chosen = patches and suits(*shapes)
                 self.by_patches |= chosen
                 return chosen
 
-            with mock.patch.object(compiled_convolution, "suits_winograd", choose):
+            with mock.patch.object(by_patches, "suits", choose):
                 self.plan = model.plan(x.shape, training=True)
         else:
             self.plan = model.plan(x.shape, training=True)

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import njit
 
+from colonnade.compiled.elementwise import multiply_add
+from colonnade.compiled.reductions import row_sums
 from colonnade.compiled.registers import WIDTH, largest_rows, largest_vectors
-from colonnade.compiled.tiles import filled, multiply_add, row_sums, store
+from colonnade.compiled.tiles import filled, store
 
 # As many sums as fit the registers: each waits for its own last multiply-add, and the others go on meanwhile.
 VECTORS = largest_vectors()

@@ -14,16 +14,21 @@ from colonnade.ops.window import Window
 
 pytest.importorskip("numba")
 
-from colonnade.compiled import convolution, direct, scattering, winograd
+from colonnade.compiled import convolution, direct, patches, scattering
+from colonnade.compiled.depthwise import Depthwise
 from colonnade.compiled.direct import Walk, pad, windows_times_gradient, windows_times_kernel
+from colonnade.compiled.patches import Winograd
 from colonnade.compiled.registers import largest_rows
+from colonnade.compiled.scattering import Scattered
+from colonnade.compiled.ways import Call
+from colonnade.compiled.windows import Direct
 
 pytestmark = pytest.mark.thorough
 
 TOLERANCE = 1e-5  # of the largest number
 
 
-def done(calls: Iterator[convolution.Call]) -> Any:
+def done(calls: Iterator[Call]) -> Any:
     """Call what `calls` yields; what it returns."""
     while True:
         try:
@@ -79,13 +84,13 @@ class Case:
         forward = convolution.product(window, read, written, groups, True)
         y = np.full(grad.shape, np.nan, np.float32)
         packed = forward.pack(np.ascontiguousarray(np.moveaxis(by_group, 1, -1)), bias)
-        done(forward.calls(x, packed, y, y, self.work(forward.room(len(x)))))
+        done(forward.calls(x, packed, y, self.work(forward.room(len(x)))))
         close(y, self.y)
 
         back = convolution.product(window, written, read, groups, False)
         grad_x = np.full(x.shape, np.nan, np.float32)
         turned = np.ascontiguousarray(by_group.transpose(0, 2, 3, 1, 4))
-        done(back.calls(grad, back.pack(turned, None), grad_x, grad_x, self.work(back.room(len(x)))))
+        done(back.calls(grad, back.pack(turned, None), grad_x, self.work(back.room(len(x)))))
         close(grad_x, self.grad_x)
 
         weight = convolution.kernel_gradient(window, read, written, groups)
@@ -147,7 +152,7 @@ def test_depthwise_channels_stand_alone(channels: int, stride: tuple[int, int]) 
             case = Case(window, (2, 5, width, channels), channels, channels)
             assert isinstance(
                 convolution.product(window, (5, width, channels), case.grad.shape[1:], channels, True),
-                convolution.Depthwise,
+                Depthwise,
             )
             case.check()
 
@@ -160,7 +165,7 @@ def test_winograd_covers_odd_sizes(height: int, width: int, channels: int, outpu
         if min(window.output_size((height, width))) < 1:
             continue
         # Beside the sixteen sums of a patch, SSE has no registers for enough rows.
-        assert convolution.suits_winograd(window, channels, outputs, 1) == (largest_rows(1) >= 4)
+        assert patches.suits(window, channels, outputs, 1) == (largest_rows(1) >= 4)
         Case(window, (3, height, width, channels), outputs).check()
 
 
@@ -182,7 +187,7 @@ def test_large_depthwise_kernels_take_several_tiles(kernel: tuple[int, int], dil
 
 
 def test_winograd_in_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winograd, "SUMMED_PATCHES", 5)
+    monkeypatch.setattr(patches, "SUMMED", 5)
     Case(Window((3, 3), (1, 1), (1, 1, 1, 1)), (4, 9, 11, 32), 40).check()
 
 
@@ -193,12 +198,12 @@ def test_winograd_is_as_exact_as_the_direct_way() -> None:
     x, kernel = case.x.astype(np.float32), case.kernel.astype(np.float32)
     errors = []
     for way in (
-        convolution.Winograd(window, (16, 16, 128), (16, 16, 128), True),
-        convolution.Direct(window, (16, 16, 128), (16, 16, 128), 1, True),
+        Winograd(window, (16, 16, 128), (16, 16, 128), True),
+        Direct(window, (16, 16, 128), (16, 16, 128), 1, True),
     ):
         y = np.empty(case.y.shape, np.float32)
         packed = way.pack(np.ascontiguousarray(np.moveaxis(kernel, 0, -1))[None], case.bias)
-        done(way.calls(x, packed, y, y, Case.work(way.room(4))))
+        done(way.calls(x, packed, y, Case.work(way.room(4))))
         errors.append(np.abs(y - case.y).max() / np.abs(case.y).max())
     assert errors[0] < 2 * errors[1] < 1e-5
 
@@ -212,7 +217,7 @@ def test_nan_reaches_the_outputs_that_see_it_and_at_most_their_neighbours(channe
     way = convolution.product(window, (12, 12, channels), (12, 12, outputs), 1, True)
     y = np.empty((2, 12, 12, outputs), np.float32)
     kernel = np.ones((1, 3, 3, channels, outputs), np.float32)
-    done(way.calls(x, way.pack(kernel, None), y, y, Case.work(way.room(2))))
+    done(way.calls(x, way.pack(kernel, None), y, Case.work(way.room(2))))
     together = getattr(way, "together", 2)
     assert np.isnan(y[0, 4:7, 0:3]).all()
     assert np.isfinite(y[0, :3]).all()
@@ -229,17 +234,17 @@ def test_the_same_bits_for_images_together_and_one_by_one() -> None:
         way = convolution.product(window, x.shape[1:], (9, 11, outputs), 1, True)
         packed = way.pack(rng.standard_normal((1, 3, 3, channels, outputs)).astype(np.float32), None)
         y = np.empty((7, 9, 11, outputs), np.float32)
-        done(way.calls(x, packed, y, y, Case.work(way.room(7))))
+        done(way.calls(x, packed, y, Case.work(way.room(7))))
         for image in range(7):
             one = np.empty((1, 9, 11, outputs), np.float32)
-            done(way.calls(x[image : image + 1], packed, one, one, Case.work(way.room(1))))
+            done(way.calls(x[image : image + 1], packed, one, Case.work(way.room(1))))
             np.testing.assert_array_equal(one[0], y[image])
 
 
 @pytest.mark.parametrize(("outputs", "groups"), [(20, 1), (17, 17)])
 def test_images_get_their_border_some_at_a_time(outputs: int, groups: int) -> None:
     case = Case(Window((3, 3), (2, 2), (1, 1, 1, 1)), (7, 40, 40, 17), outputs, groups)
-    way = convolution.Direct(case.window, (40, 40, 17), (20, 20, outputs), groups, True)
+    way = Direct(case.window, (40, 40, 17), (20, 20, outputs), groups, True)
     assert way.at_once(7) == 2
     case.check()
 
@@ -260,7 +265,7 @@ def test_windows_are_added_where_few_channels_are_written(
     for outputs in (1, 18):
         case = Case(Window(kernel, stride, padding), (3, 9, width, channels), outputs)
         way = convolution.product(case.window, case.grad.shape[1:], case.x.shape[1:], 1, False)
-        assert isinstance(way, convolution.Scattered) or largest_rows(1) < 12
+        assert isinstance(way, Scattered) or largest_rows(1) < 12
         case.check()
 
 
@@ -311,13 +316,13 @@ def walk(**changes: int) -> Walk:
     ],
 )
 def test_a_walk_that_leaves_its_arrays_is_refused(changes: dict[str, int], message: str) -> None:
-    times = windows_times_kernel(8, 1, 0, False)
+    times = windows_times_kernel(8, 1, 0)
     x, kernel, bias = np.zeros(16, np.float32), np.zeros((1, 1, 1, 2, 16), np.float32), np.zeros((1, 1, 16), np.float32)
     y, zero = np.zeros(128, np.float32), np.float32(0)
     offsets = np.zeros(1, np.int64)
-    times(x, kernel, bias, y, y, offsets, 2, 16, walk(), zero, zero)
+    times(x, kernel, bias, y, offsets, 2, 16, walk(), zero, zero)
     with pytest.raises(ValueError, match=message):
-        times(x, kernel, bias, y, y, offsets, 2, 16, walk(**changes), zero, zero)
+        times(x, kernel, bias, y, offsets, 2, 16, walk(**changes), zero, zero)
 
 
 @pytest.mark.parametrize(

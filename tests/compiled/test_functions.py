@@ -14,18 +14,9 @@ pytest.importorskip("numba")
 from numba import njit
 
 from colonnade.compiled import functions
-from colonnade.compiled.tiles import (
-    column_sums,
-    exponent,
-    load,
-    mantissa,
-    power_of_two,
-    row_maxima,
-    row_sums,
-    store,
-    store_first,
-    where_first,
-)
+from colonnade.compiled.elementwise import exponent, mantissa, power_of_two, where_first
+from colonnade.compiled.reductions import column_sums, row_maxima, row_sums
+from colonnade.compiled.tiles import load, store, store_first
 
 pytestmark = pytest.mark.thorough
 

@@ -8,9 +8,7 @@ import pytest
 pytest.importorskip("numba")
 
 from colonnade.compiled import activation, gemm
-from colonnade.compiled.geometry import tile_size
-from colonnade.compiled.packing import panels
-from colonnade.compiled.registers import WIDTH
+from colonnade.compiled.packing import in_panels
 
 pytestmark = pytest.mark.thorough
 
@@ -33,7 +31,8 @@ def multiplied(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, a_turned: 
     left = np.ascontiguousarray(a.T if a_turned else a)
     right = np.ascontiguousarray(b.T if b_lies == gemm.TURNED else b)
     if b_lies == gemm.PANELS:
-        right = panels(right, tile_size(count, outputs).vectors * WIDTH)
+        right = np.full(gemm.panel_shape(terms, outputs), np.nan, np.float32)
+        in_panels(np.ascontiguousarray(b), right)
     gemm.gemm_for(y, a_turned, b_lies)(left, right, bias, y, work[:-32], ZERO, ZERO)
     assert np.isnan(work[-32:]).all(), "written behind its room"
     return y
@@ -59,7 +58,7 @@ def test_a_row_has_the_same_bits_however_many_others_there_are() -> None:
 def test_the_activation_is_that_of_the_whole_sum() -> None:
     a, b = numbers(20, 600), numbers(600, 40)
     y, work = np.empty((20, 40), np.float32), np.empty(gemm.room(20, 600, 40), np.float32)
-    gemm.gemm_for(y, code=activation.RELU)(a, b, None, y, work, ZERO, ZERO)
+    gemm.gemm_for(y, kind=activation.RELU)(a, b, None, y, work, ZERO, ZERO)
     np.testing.assert_array_equal(y, np.maximum(multiplied(a, b, None, False, gemm.PLAIN), 0))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from colonnade.compiled.packing import panels, transpose, turned
+from colonnade.compiled.packing import in_panels, transpose, turned
 
 SIZES = [(1, 1, 1), (1, 16, 16), (2, 15, 17), (3, 33, 16), (1, 16, 40), (9, 48, 70), (4, 5, 130)]
 
@@ -26,7 +26,8 @@ def test_a_matrix_of_another_shape_is_refused() -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_panels_hold_the_columns_in_blocks_filled_up_with_zeros(size: tuple[int, int, int]) -> None:
     x = np.random.default_rng(0).standard_normal(size[1:]).astype(np.float32)
-    made = panels(x, 32)
+    made = np.full((-(-x.shape[1] // 32), len(x), 32), np.nan, np.float32)
+    in_panels(x, made)
     side_by_side = np.concatenate(made, axis=1)
     np.testing.assert_array_equal(side_by_side[:, : x.shape[1]], x)
     assert not side_by_side[:, x.shape[1] :].any()

@@ -15,7 +15,7 @@ from numba.core.errors import TypingError
 
 from colonnade.compiled import addition, dropout, layer_norm, prelu, softmax, steps
 from colonnade.compiled.activation import GELU, RELU, activation_backward, activation_forward
-from colonnade.compiled.tiles import add_outer, load, load_first, store, store_first, zeros
+from colonnade.compiled.tiles import add_outer, load, load_bytes, load_first, store, store_bytes, store_first, zeros
 
 Array = np.ndarray[Any, Any]
 
@@ -54,6 +54,16 @@ def _add_outer_right(w):  # type: ignore[no-untyped-def]
     add_outer(zeros(1, 1), np.zeros(16, np.float32), 0, 0, w, 0)
 
 
+@njit
+def _load_bytes(x):  # type: ignore[no-untyped-def]
+    load_bytes(1, 1, x, 0, 0, 3)
+
+
+@njit
+def _store_bytes(y):  # type: ignore[no-untyped-def]
+    store_bytes(zeros(1, 1), y, 0, 0, 3)
+
+
 def unwritable() -> Array:
     array = good(32)
     array.flags.writeable = False
@@ -76,6 +86,13 @@ def test_a_tile_refuses_arrays_of_another_type_or_layout(operation: Callable[...
     function = operation.__name__.strip("_").removesuffix("_left").removesuffix("_right")
     with pytest.raises(TypingError, match=rf"{function}: arrays must be C-contiguous float32, got "):
         operation(STRANGE[name])
+
+
+@pytest.mark.parametrize("operation", [_load_bytes, _store_bytes], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("array", [good(32), np.ones(32, np.int8), np.ones(64, np.uint8)[::2], np.uint8(1)])
+def test_bytes_are_those_of_arrays_of_uint8_alone(operation: Callable[..., None], array: Any) -> None:
+    with pytest.raises(TypingError, match=rf"{operation.__name__.strip('_')}: arrays must be C-contiguous uint8, got "):
+        operation(array)
 
 
 @pytest.mark.parametrize("operation", [_store, _store_first], ids=lambda each: each.__name__)

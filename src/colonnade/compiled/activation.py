@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from numba import types
 from numba.extending import overload
 
@@ -19,17 +20,8 @@ from ..ops.gaussian import FARTHEST as ERF_END
 from ..ops.gaussian import SHORT, SHORT_END, TANH_CUBE, TANH_END, TANH_SCALE
 from . import functions
 from .compilation import compiled, inlined
+from .elementwise import absolute, greatest, least, multiply_add, polynomial, square_root, where_equal, where_greater
 from .runs import RUN, load_run, store_run
-from .tiles import (
-    absolute,
-    greatest,
-    least,
-    multiply_add,
-    polynomial,
-    square_root,
-    where_equal,
-    where_greater,
-)
 
 _gelu_gate = polynomial(*SHORT)
 
@@ -408,6 +400,24 @@ KINDS = (
     ERF,
     AFFINE,
 ) = range(len(KINDS))
+
+
+class Activation(NamedTuple):
+    """An activation as compiled functions know it: the number of its kind, and its parameters."""
+
+    kind: int = IDENTITY
+    a: np.float32 = np.float32(0)
+    b: np.float32 = np.float32(0)
+
+    @property
+    def reads(self) -> set[str]:
+        """What its gradient reads."""
+        reads = KINDS[self.kind].reads
+        return set() if reads == "nothing" else {reads}
+
+
+# Nothing: y = x.
+NONE = Activation()
 
 
 def activate(kind: int, x: Any, a: float, b: float) -> Any:

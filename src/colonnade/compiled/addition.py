@@ -9,9 +9,10 @@ import numpy as np
 
 from .activation import activate, activation_gradient
 from .compilation import compiled
+from .elementwise import multiply_add
 from .registers import WIDTH
 from .runs import ROWS, RUN, TURNS, add_columns, load_rows, load_run, store_rows, store_run, together
-from .tiles import multiply_add, zeros
+from .tiles import zeros
 
 
 @lru_cache

@@ -12,20 +12,10 @@ import numpy as np
 
 from .activation import KINDS, RELU, activate, activation_gradient
 from .compilation import compiled, inlined
+from .elementwise import multiply_add, where_beaten, where_equal, where_greater
+from .reductions import column_sums
 from .registers import WIDTH
-from .tiles import (
-    column_sums,
-    load_bytes,
-    load_first,
-    multiply_add,
-    spread,
-    store_bytes,
-    store_first,
-    where_beaten,
-    where_equal,
-    where_greater,
-    zeros,
-)
+from .tiles import load_bytes, load_first, spread, store_bytes, store_first, zeros
 
 # So many positions are added up in float32 by each of four accumulators; their sums in float64.
 SUMMED = 256
@@ -125,7 +115,7 @@ def batch_norm_moments(x, moments):
 
 
 @lru_cache
-def batch_norm_forward(code: int, adds: bool) -> Any:
+def batch_norm_forward(kind: int, adds: bool) -> Any:
     """y = activation((x − centre) · scale + shift (+ other)); see activation.py for the kinds.
 
     Args of the function that is returned:
@@ -133,6 +123,15 @@ def batch_norm_forward(code: int, adds: bool) -> Any:
         centre, scale, shift: (c,).
         a, b: The activation's parameters.
     """
+
+    @inlined
+    def write(rows, x, other, i, channels, left, centres, scales, shifts, y, a, b):
+        """Some positions of 16 channels, or as many as are left."""
+        centred = load_first(rows, 1, x, i, channels, left) - spread(rows, centres)
+        z = multiply_add(centred, spread(rows, scales), spread(rows, shifts))
+        if adds:
+            z = z + load_first(rows, 1, other, i, channels, left)
+        store_first(activate(kind, z, a, b), y, i, channels, left)
 
     @compiled
     def forward(x, other, centre, scale, shift, y, a, b):
@@ -144,22 +143,13 @@ def batch_norm_forward(code: int, adds: bool) -> Any:
             whole = start + (stop - start) // 4 * 4
             for c in range(0, channels, WIDTH):
                 left = channels - c
-                middle = load_first(1, 1, centre, c, 0, left)
-                one = load_first(1, 1, scale, c, 0, left)
-                add = load_first(1, 1, shift, c, 0, left)
-                middle4, one4, add4 = spread(4, middle), spread(4, one), spread(4, add)
+                centres = load_first(1, 1, centre, c, 0, left)
+                scales = load_first(1, 1, scale, c, 0, left)
+                shifts = load_first(1, 1, shift, c, 0, left)
                 for p in range(start, whole, 4):
-                    i = p * channels + c
-                    z = multiply_add(load_first(4, 1, x, i, channels, left) - middle4, one4, add4)
-                    if adds:
-                        z = z + load_first(4, 1, other, i, channels, left)
-                    store_first(activate(code, z, a, b), y, i, channels, left)
+                    write(4, x, other, p * channels + c, channels, left, centres, scales, shifts, y, a, b)
                 for p in range(whole, stop):
-                    i = p * channels + c
-                    z = multiply_add(load_first(1, 1, x, i, channels, left) - middle, one, add)
-                    if adds:
-                        z = z + load_first(1, 1, other, i, channels, left)
-                    store_first(activate(code, z, a, b), y, i, channels, left)
+                    write(1, x, other, p * channels + c, channels, left, centres, scales, shifts, y, a, b)
 
     return forward
 
@@ -169,7 +159,7 @@ NOBODY = 255
 
 
 @lru_cache
-def batch_norm_pool_forward(code: int, size: int) -> Any:
+def batch_norm_pool_forward(kind: int, size: int) -> Any:
     """y = activation(maximum of size × size numbers of (x − centre) · scale + shift), and which of them it was."""
 
     @compiled
@@ -181,23 +171,23 @@ def batch_norm_pool_forward(code: int, size: int) -> Any:
             for i in range(height):
                 for c in range(0, channels, WIDTH):
                     left = channels - c
-                    middle = load_first(1, 1, centre, c, 0, left)
-                    one = load_first(1, 1, scale, c, 0, left)
-                    add = load_first(1, 1, shift, c, 0, left)
+                    centres = load_first(1, 1, centre, c, 0, left)
+                    scales = load_first(1, 1, scale, c, 0, left)
+                    shifts = load_first(1, 1, shift, c, 0, left)
                     at = n * image + i * size * row + c
                     to = (n * height + i) * width * channels + c
                     for _ in range(width):
-                        most = multiply_add(load_first(1, 1, x, at, 0, left) - middle, one, add)
+                        most = multiply_add(load_first(1, 1, x, at, 0, left) - centres, scales, shifts)
                         winner = zeros(1, 1)
                         for k in range(1, size * size):
                             place = at + k // size * row + k % size * channels
-                            z = multiply_add(load_first(1, 1, x, place, 0, left) - middle, one, add)
+                            z = multiply_add(load_first(1, 1, x, place, 0, left) - centres, scales, shifts)
                             # The first of equals stays; NaN wins and is not beaten.
                             winner = where_beaten(z, most, np.float32(k), winner)
                             most = where_beaten(z, most, z, most)
-                        if code == RELU:
+                        if kind == RELU:
                             winner = where_greater(most, 0.0, winner, np.float32(NOBODY))
-                        store_first(activate(code, most, a, b), y, to, 0, left)
+                        store_first(activate(kind, most, a, b), y, to, 0, left)
                         store_bytes(winner, winners, to, 0, left)
                         at += size * channels
                         to += channels
@@ -256,18 +246,18 @@ def batch_norm_pool_backward(size: int) -> Any:
             for i in range(height):
                 for c in range(0, channels, WIDTH):
                     left = channels - c
-                    middle = load_first(1, 1, centre, c, 0, left)
-                    a = load_first(1, 1, of_grad, c, 0, left)
-                    b = load_first(1, 1, of_x, c, 0, left)
-                    d = load_first(1, 1, constant, c, 0, left)
+                    centres = load_first(1, 1, centre, c, 0, left)
+                    u = load_first(1, 1, of_grad, c, 0, left)
+                    v = load_first(1, 1, of_x, c, 0, left)
+                    w = load_first(1, 1, constant, c, 0, left)
                     at = n * image + i * size * row + c
                     to = (n * height + i) * width * channels + c
                     for _ in range(width):
                         winner = load_bytes(1, 1, winners, to, 0, left)
-                        g = load_first(1, 1, grad, to, 0, left) * a
+                        g = load_first(1, 1, grad, to, 0, left) * u
                         for k in range(size * size):
                             place = at + k // size * row + k % size * channels
-                            z = multiply_add(load_first(1, 1, x, place, 0, left) - middle, b, d)
+                            z = multiply_add(load_first(1, 1, x, place, 0, left) - centres, v, w)
                             z = z + where_equal(winner, np.float32(k), g, 0.0)
                             store_first(z, grad_x, place, 0, left)
                         at += size * channels
@@ -277,12 +267,12 @@ def batch_norm_pool_backward(size: int) -> Any:
 
 
 @lru_cache
-def batch_norm_backward_sums(code: int, adds: bool) -> Any:
+def batch_norm_backward_sums(kind: int, adds: bool) -> Any:
     """Σ g and Σ g · (x − centre), with g the gradient at the output times the activation's.
 
-    What the activation's gradient reads is computed from x once more: see :func:`batch_norm_forward` for the arguments.
+    See :func:`batch_norm_forward` for the arguments.
     """
-    known = _known(code)
+    gradient = _gradient(kind, adds)
 
     @compiled
     def sums_of(grad, x, other, centre, scale, shift, sums, a, b):
@@ -297,32 +287,19 @@ def batch_norm_backward_sums(code: int, adds: bool) -> Any:
             whole = start + (stop - start) // 4 * 4
             for c in range(0, channels, WIDTH):
                 left = channels - c
-                middle = load_first(1, 1, centre, c, 0, left)
-                one = load_first(1, 1, scale, c, 0, left)
-                add = load_first(1, 1, shift, c, 0, left)
-                middle4, one4, add4 = spread(4, middle), spread(4, one), spread(4, add)
+                centres = load_first(1, 1, centre, c, 0, left)
+                scales = load_first(1, 1, scale, c, 0, left)
+                shifts = load_first(1, 1, shift, c, 0, left)
                 totals, products = zeros(4, 1), zeros(4, 1)
                 for p in range(start, whole, 4):
                     i = p * channels + c
-                    d = load_first(4, 1, x, i, channels, left) - middle4
-                    g = load_first(4, 1, grad, i, channels, left)
-                    if code:
-                        z = multiply_add(d, one4, add4)
-                        if adds:
-                            z = z + load_first(4, 1, other, i, channels, left)
-                        g = activation_gradient(code, known(z, a, b), g, a, b)
+                    d, g = gradient(4, grad, x, other, i, channels, left, centres, scales, shifts, a, b)
                     totals = totals + g
                     products = multiply_add(g, d, products)
                 total, product = column_sums(totals), column_sums(products)
                 for p in range(whole, stop):
                     i = p * channels + c
-                    d = load_first(1, 1, x, i, channels, left) - middle
-                    g = load_first(1, 1, grad, i, channels, left)
-                    if code:
-                        z = multiply_add(d, one, add)
-                        if adds:
-                            z = z + load_first(1, 1, other, i, channels, left)
-                        g = activation_gradient(code, known(z, a, b), g, a, b)
+                    d, g = gradient(1, grad, x, other, i, channels, left, centres, scales, shifts, a, b)
                     total = total + g
                     product = multiply_add(g, d, product)
                 _add(sums, 0, c, channels, total, numbers)
@@ -332,9 +309,16 @@ def batch_norm_backward_sums(code: int, adds: bool) -> Any:
 
 
 @lru_cache
-def batch_norm_backward(code: int, adds: bool) -> Any:
+def batch_norm_backward(kind: int, adds: bool) -> Any:
     """grad_x = of_grad · g + of_x · (x − centre) + constant, and if `adds` grad_other = g."""
-    known = _known(code)
+    gradient = _gradient(kind, adds)
+
+    @inlined
+    def write(rows, g, d, i, channels, left, of_grad, of_x, constant, grad_x, grad_other):
+        if adds:
+            store_first(g, grad_other, i, channels, left)
+        z = multiply_add(g, spread(rows, of_grad), multiply_add(d, spread(rows, of_x), spread(rows, constant)))
+        store_first(z, grad_x, i, channels, left)
 
     @compiled
     def backward(grad, x, other, centre, scale, shift, of_grad, of_x, constant, grad_x, grad_other, a, b):
@@ -346,50 +330,42 @@ def batch_norm_backward(code: int, adds: bool) -> Any:
             whole = start + (stop - start) // 4 * 4
             for c in range(0, channels, WIDTH):
                 left = channels - c
-                middle = load_first(1, 1, centre, c, 0, left)
-                one = load_first(1, 1, scale, c, 0, left)
-                add = load_first(1, 1, shift, c, 0, left)
+                centres = load_first(1, 1, centre, c, 0, left)
+                scales = load_first(1, 1, scale, c, 0, left)
+                shifts = load_first(1, 1, shift, c, 0, left)
                 u = load_first(1, 1, of_grad, c, 0, left)
                 v = load_first(1, 1, of_x, c, 0, left)
                 w = load_first(1, 1, constant, c, 0, left)
-                middle4, one4, add4 = spread(4, middle), spread(4, one), spread(4, add)
-                u4, v4, w4 = spread(4, u), spread(4, v), spread(4, w)
                 for p in range(start, whole, 4):
                     i = p * channels + c
-                    d = load_first(4, 1, x, i, channels, left) - middle4
-                    g = load_first(4, 1, grad, i, channels, left)
-                    if code:
-                        z = multiply_add(d, one4, add4)
-                        if adds:
-                            z = z + load_first(4, 1, other, i, channels, left)
-                        g = activation_gradient(code, known(z, a, b), g, a, b)
-                    if adds:
-                        store_first(g, grad_other, i, channels, left)
-                    store_first(multiply_add(g, u4, multiply_add(d, v4, w4)), grad_x, i, channels, left)
+                    d, g = gradient(4, grad, x, other, i, channels, left, centres, scales, shifts, a, b)
+                    write(4, g, d, i, channels, left, u, v, w, grad_x, grad_other)
                 for p in range(whole, stop):
                     i = p * channels + c
-                    d = load_first(1, 1, x, i, channels, left) - middle
-                    g = load_first(1, 1, grad, i, channels, left)
-                    if code:
-                        z = multiply_add(d, one, add)
-                        if adds:
-                            z = z + load_first(1, 1, other, i, channels, left)
-                        g = activation_gradient(code, known(z, a, b), g, a, b)
-                    if adds:
-                        store_first(g, grad_other, i, channels, left)
-                    store_first(multiply_add(g, u, multiply_add(d, v, w)), grad_x, i, channels, left)
+                    d, g = gradient(1, grad, x, other, i, channels, left, centres, scales, shifts, a, b)
+                    write(1, g, d, i, channels, left, u, v, w, grad_x, grad_other)
 
     return backward
 
 
-def _known(code: int) -> Any:
-    """What the gradient of an activation reads, from the activation's input."""
-    reads_output = KINDS[code].reads == "output"
+def _gradient(kind: int, adds: bool) -> Any:
+    """Of some positions x − centre, and the gradient at the output times the activation's.
+
+    What that reads is computed from x once more.
+    """
+    reads_output = KINDS[kind].reads == "output"
 
     @inlined
-    def known(z, a, b):
-        if reads_output:
-            return activate(code, z, a, b)
-        return z
+    def gradient(rows, grad, x, other, i, channels, left, centres, scales, shifts, a, b):
+        d = load_first(rows, 1, x, i, channels, left) - spread(rows, centres)
+        g = load_first(rows, 1, grad, i, channels, left)
+        if kind:
+            z = multiply_add(d, spread(rows, scales), spread(rows, shifts))
+            if adds:
+                z = z + load_first(rows, 1, other, i, channels, left)
+            if reads_output:
+                z = activate(kind, z, a, b)
+            g = activation_gradient(kind, z, g, a, b)
+        return d, g
 
-    return known
+    return gradient

@@ -36,7 +36,7 @@ from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from ..turns import undisturbed
-from . import machine_code, tell
+from . import elementwise, machine_code, tell  # noqa: F401 - elementwise says what + and * of tiles mean
 
 if config.DISABLE_JIT:
     raise ImportError("NUMBA_DISABLE_JIT is set.")

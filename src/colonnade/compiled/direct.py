@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from .activation import activate
 from .compilation import compiled, inlined
 from .memory import clear, copy
+from .reductions import column_sums
 from .registers import WIDTH
 from .tiles import (
     add_outer,
     add_outer_lines,
     add_outers,
     add_product_lines,
-    column_sums,
     load,
     load_first,
     store,
@@ -107,14 +107,13 @@ def pad(x, padded, top, left):
 
 
 @lru_cache
-def windows_times_kernel(rows: int, vectors: int, code: int, adds: bool) -> Any:
-    """Y = activation(X_col K + b (+ other)) by tiles of `rows` neighbouring positions and 16 · `vectors` outputs.
+def windows_times_kernel(rows: int, vectors: int, kind: int) -> Any:
+    """Y = activation(X_col K + b) by tiles of `rows` neighbouring positions and 16 · `vectors` outputs.
 
     Args of the function that is returned:
         x: What is read; of any shape.
         kernel: (groups, blocks, offsets, run, 16 · vectors): the outputs of a group in blocks, the last filled up.
         bias: (groups, blocks, 16 · vectors).
-        other: Added before the activation, where y is written; not looked at unless `adds`.
         y: What is written.
         offsets: (runs,): where each run of a window begins, seen from its position.
         run: Numbers of each.
@@ -125,14 +124,14 @@ def windows_times_kernel(rows: int, vectors: int, code: int, adds: bool) -> Any:
     columns = vectors * WIDTH
 
     @compiled
-    def forward(x, kernel, bias, other, y, offsets, run, outputs, walk, a, b):
+    def forward(x, kernel, bias, y, offsets, run, outputs, walk, a, b):
         groups, blocks, runs, length, filled_up = kernel.shape
         pairs = run // 2 * 2 if vectors == 1 else 0
         require_inside(walk, groups, x.size, y.size, offsets, run, outputs)
         if runs != len(offsets) or length != run or filled_up != columns or blocks * columns < outputs:
             raise ValueError("direct convolution: the kernel must be packed for the tile")
-        if bias.shape != (groups, blocks, columns) or walk.width < rows or (adds and other.size != y.size):
-            raise ValueError("direct convolution: bias, tile and what is added must fit")
+        if bias.shape != (groups, blocks, columns) or walk.width < rows:
+            raise ValueError("direct convolution: bias and tile must fit")
         for group in range(groups):
             for block in range(blocks):
                 b_at = (group * blocks + block) * columns
@@ -158,16 +157,35 @@ def windows_times_kernel(rows: int, vectors: int, code: int, adds: bool) -> Any:
                                     tile = add_outer(tile, x, c, walk.x_column, kernel, k)
                                     k += columns
                             if left >= columns:
-                                if adds:
-                                    tile = tile + load(rows, vectors, other, to, walk.y_column)
-                                store(activate(code, tile, a, b), y, to, walk.y_column)
+                                store(activate(kind, tile, a, b), y, to, walk.y_column)
                             else:
-                                if adds:
-                                    tile = tile + load_first(rows, vectors, other, to, walk.y_column, left)
-                                store_first(activate(code, tile, a, b), y, to, walk.y_column, left)
+                                store_first(activate(kind, tile, a, b), y, to, walk.y_column, left)
                             column += rows
 
     return forward
+
+
+@inlined
+def _sides(walk):
+    """Images, rows and columns of a box of positions that stay in cache until all tiles have seen them."""
+    most = max(LEAST_POSITIONS, NEAR // (walk.x_column + walk.y_column))
+    width, height = min(walk.width, most), min(walk.height, max(1, most // walk.width))
+    return min(walk.images, max(1, most // (walk.width * walk.height))), height, width
+
+
+@inlined
+def _box(walk, number, images, height, width):
+    """Of the boxes with such sides that a walk consists of, one, as a walk of its own."""
+    rest, column = divmod(number, -(-walk.width // width))
+    image, row = divmod(rest, -(-walk.height // height))
+    image, row, column = image * images, row * height, column * width
+    return Walk(
+        min(images, walk.images - image), min(height, walk.height - row), min(width, walk.width - column),
+        walk.x_start + image * walk.x_image + row * walk.x_row + column * walk.x_column,
+        walk.x_image, walk.x_row, walk.x_column, walk.x_group,
+        walk.y_start + image * walk.y_image + row * walk.y_row + column * walk.y_column,
+        walk.y_image, walk.y_row, walk.y_column, walk.y_group,
+    )  # fmt: skip
 
 
 @lru_cache
@@ -187,21 +205,30 @@ def windows_times_gradient(lines: int, rows: int, vectors: int, depthwise: bool)
     numbers = lines * rows
 
     @inlined
-    def summed(x, x_at, line, step, grad, y_at, left, walk, images, height, width):
+    def summed(x, x_at, line, step, grad, y_at, left, box):
         """The tile's sums over a box of positions."""
         tile = zeros(numbers, vectors)
-        for image in range(images):
-            for row in range(height):
-                i = x_at + image * walk.x_image + row * walk.x_row
-                j = y_at + image * walk.y_image + row * walk.y_row
-                for _ in range(width):
+        for image in range(box.images):
+            for row in range(box.height):
+                i = x_at + image * box.x_image + row * box.x_row
+                j = y_at + image * box.y_image + row * box.y_row
+                for _ in range(box.width):
                     if depthwise:
                         tile = add_product_lines(tile, x, i, line, rows, step, grad, j, left)
                     else:
                         tile = add_outer_lines(tile, x, i, line, rows, grad, j, left)
-                    i += walk.x_column
-                    j += walk.y_column
+                    i += box.x_column
+                    j += box.y_column
         return tile
+
+    @inlined
+    def apart(offsets, first):
+        """How far the runs of a tile lie apart; raises ValueError where they do not lie evenly."""
+        line = offsets[first + 1] - offsets[first] if lines > 1 else 0
+        for n in range(lines):
+            if offsets[first + n] != offsets[first] + n * line:
+                raise ValueError("direct convolution: the runs of a tile must lie evenly")
+        return line
 
     @compiled
     def backward(x, grad, grad_kernel, sums, offsets, step, walk, begins, ends):
@@ -214,53 +241,37 @@ def windows_times_gradient(lines: int, rows: int, vectors: int, depthwise: bool)
             raise ValueError("direct convolution: the numbers of a run must follow one another")
         images, height, width = walk.images, walk.height, walk.width
         if sums.size or not (begins and ends):
-            # A box of positions at a time, which stay in cache until all tiles have seen them.
-            most = max(LEAST_POSITIONS, NEAR // (walk.x_column + walk.y_column))
-            width = min(walk.width, most)
-            height = min(walk.height, max(1, most // walk.width))
-            images = min(walk.images, max(1, most // (walk.width * walk.height)))
+            images, height, width = _sides(walk)
             if sums.size < groups * -(-outputs // columns) * -(-runs // lines) * -(-run // rows) * size:
                 raise ValueError("direct convolution: scratch must hold all tiles")
-        for box in range(-(-walk.images // images) * -(-walk.height // height) * -(-walk.width // width)):
-            rest, column = divmod(box, -(-walk.width // width))
-            image, row = divmod(rest, -(-walk.height // height))
-            image, row, column = image * images, row * height, column * width
-            box_images, box_height = min(images, walk.images - image), min(height, walk.height - row)
-            box_width = min(width, walk.width - column)
-            last = ends and image + box_images == walk.images
-            last = last and row + box_height == walk.height and column + box_width == walk.width
-            x_start = walk.x_start + image * walk.x_image + row * walk.x_row + column * walk.x_column
-            y_start = walk.y_start + image * walk.y_image + row * walk.y_row + column * walk.y_column
+        boxes = -(-walk.images // images) * -(-walk.height // height) * -(-walk.width // width)
+        for number in range(boxes):
+            box = _box(walk, number, images, height, width)
             place = 0
             for group in range(groups):
                 for o in range(0, outputs, columns):
-                    number = 0
-                    while number < runs:
-                        number = min(number, runs - lines)
-                        line = offsets[number + 1] - offsets[number] if lines > 1 else 0
-                        for n in range(lines):
-                            if offsets[number + n] != offsets[number] + n * line:
-                                raise ValueError("direct convolution: the runs of a tile must lie evenly")
+                    first = 0
+                    while first < runs:
+                        first = min(first, runs - lines)
+                        line = apart(offsets, first)
                         c = 0
                         while c < run:
                             c = min(c, run - rows)
-                            x_at = x_start + group * walk.x_group + offsets[number] + c * step
-                            y_at = y_start + group * walk.y_group + o
+                            x_at = box.x_start + group * box.x_group + offsets[first] + c * step
+                            y_at = box.y_start + group * box.y_group + o
                             if depthwise:
                                 x_at += o
-                            tile = summed(
-                                x, x_at, line, step, grad, y_at, outputs - o, walk, box_images, box_height, box_width
-                            )
-                            if box or not begins:
+                            tile = summed(x, x_at, line, step, grad, y_at, outputs - o, box)
+                            if number or not begins:
                                 tile = tile + load(numbers, vectors, sums, place, columns)
-                            if last:
-                                to = ((group * runs + number) * run + c) * outputs + o
+                            if ends and number == boxes - 1:
+                                to = ((group * runs + first) * run + c) * outputs + o
                                 store_first(tile, grad_kernel, to, outputs, outputs - o)
                             else:
                                 store(tile, sums, place, columns)
                             place += size
                             c += rows
-                        number += lines
+                        first += lines
 
     return backward
 
@@ -273,7 +284,6 @@ def position_sums(grad, sums):
         raise ValueError("position_sums: a sum for each channel")
     for c in range(0, channels, WIDTH):
         left = channels - c
-        total = zeros(1, 1)
         whole = positions // 4 * 4
         tile = zeros(4, 1)
         for p in range(0, whole, 4):

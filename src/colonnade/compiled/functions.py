@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from .compilation import inlined
-from .tiles import (
+from .elementwise import (
     absolute,
     copy_sign,
     exponent,

@@ -15,17 +15,8 @@ from ..ops.layout import Array
 from .activation import activate
 from .compilation import compiled, inlined
 from .geometry import tile_size
-from .registers import WIDTH
-from .tiles import (
-    add_outer,
-    load,
-    load_first,
-    spread,
-    store,
-    store_first,
-    transposed,
-    zeros,
-)
+from .registers import WIDTH, vectors_for
+from .tiles import add_outer, load, load_first, spread, store, store_first, transposed, zeros
 
 # Terms that are added before a sum is put aside, columns of the right matrix that are laid out at once, and tiles
 # whose sums are put aside together.
@@ -105,7 +96,7 @@ PLAIN, TURNED, PANELS = range(3)  # how the right matrix lies
 
 
 @lru_cache
-def gemm(rows: int, vectors: int, a_turned: bool, b_lies: int, lays: bool, code: int) -> Any:
+def gemm(rows: int, vectors: int, a_turned: bool, b_lies: int, lays: bool, kind: int) -> Any:
     """Y = activation(A B + b) by tiles of `rows` rows and 16 · `vectors` columns.
 
     Args of the function that is returned:
@@ -118,6 +109,31 @@ def gemm(rows: int, vectors: int, a_turned: bool, b_lies: int, lays: bool, code:
     """
     columns, abreast = vectors * WIDTH, -(-rows // WIDTH)
     width = abreast * WIDTH
+
+    @inlined
+    def lay_right(b, o, end, k, deep, work):
+        """The right matrix's columns from o to end, and `deep` terms from k on, to work."""
+        for c in range(o, end, columns):
+            if b_lies == TURNED:
+                _lay_turned_panel(vectors, b, k, c, deep, work, (c - o) * deep)
+            else:
+                _lay_panel(vectors, b, k, c, deep, work, (c - o) * deep)
+
+    @inlined
+    def sums_before(bias, c, left, k, work, put):
+        """What was put aside before term k; before the first it is the bias."""
+        if k > 0:
+            return load(rows, vectors, work, put, columns)
+        if bias is None:
+            return zeros(rows, vectors)
+        return spread(rows, load_first(1, vectors, bias, c, 0, left))
+
+    @inlined
+    def write(tile, y, to, outputs, left, p, q):
+        if left >= columns:
+            store(activate(kind, tile, p, q), y, to, outputs)
+        else:
+            store_first(activate(kind, tile, p, q), y, to, outputs, left)
 
     @compiled
     def multiply(a, b, bias, y, work, p, q):
@@ -154,11 +170,7 @@ def gemm(rows: int, vectors: int, a_turned: bool, b_lies: int, lays: bool, code:
                 for k in range(0, terms, TERMS):
                     deep = min(TERMS, terms - k)
                     if b_lies != PANELS and (first == 0 or terms > TERMS):
-                        for c in range(o, end, columns):
-                            if b_lies == TURNED:
-                                _lay_turned_panel(vectors, b, k, c, deep, work, (c - o) * deep)
-                            else:
-                                _lay_panel(vectors, b, k, c, deep, work, (c - o) * deep)
+                        lay_right(b, o, end, k, deep, work)
                     if lays and a_turned:
                         _lay_columns(rows, abreast, a, first, last, k, deep, work, laid)
                     for number in range(first, last):
@@ -173,27 +185,26 @@ def gemm(rows: int, vectors: int, a_turned: bool, b_lies: int, lays: bool, code:
                             start = r * step + k * ahead
                         for c in range(o, end, columns):
                             put = aside + ((number - first) * wide + c - o) * rows
-                            if k > 0:
-                                tile = load(rows, vectors, work, put, columns)
-                            elif bias is None:
-                                tile = zeros(rows, vectors)
-                            else:
-                                tile = spread(rows, load_first(1, vectors, bias, c, 0, end - c))
+                            tile = sums_before(bias, c, end - c, k, work, put)
                             at = c * terms + k * columns if b_lies == PANELS else (c - o) * deep
                             for i in range(deep):
                                 tile = add_outer(tile, left, start + i * ahead, step, right, at + i * columns)
                             if k + deep < terms:
                                 store(tile, work, put, columns)
-                            elif end - c >= columns:
-                                store(activate(code, tile, p, q), y, r * outputs + c, outputs)
                             else:
-                                store_first(activate(code, tile, p, q), y, r * outputs + c, outputs, end - c)
+                                write(tile, y, r * outputs + c, outputs, end - c, p, q)
 
     return multiply
 
 
-def gemm_for(y: Array, a_turned: bool = False, b_lies: int = PLAIN, code: int = 0) -> Any:
+def gemm_for(y: Array, a_turned: bool = False, b_lies: int = PLAIN, kind: int = 0) -> Any:
     """The function that writes y: see :func:`gemm`."""
     count, outputs = y.shape
     rows, vectors = tile_size(count, outputs)
-    return gemm(rows, vectors, a_turned, b_lies, outputs > vectors * WIDTH, code)
+    return gemm(rows, vectors, a_turned, b_lies, outputs > vectors * WIDTH, kind)
+
+
+def panel_shape(terms: int, outputs: int) -> tuple[int, int, int]:
+    """The right matrix's in panels, (blocks, terms, columns)."""
+    columns = vectors_for(outputs) * WIDTH
+    return -(-outputs // columns), terms, columns

@@ -17,7 +17,7 @@ import numpy as np
 from ..ops.layout import Array, empty
 from ..ops.window import Sizes, Window
 from .direct import Walk
-from .packing import panels
+from .packing import in_panels
 from .registers import WIDTH, Size, largest_rows, vectors_for
 
 
@@ -27,7 +27,7 @@ class Axis(NamedTuple):
     Attributes:
         start: The first position.
         step: From one position to the next.
-        count: How many there are.
+        positions: How many there are.
         read_step: What they read moves on by so much.
         taps: Which values of the kernel, in the order of what they read.
         places: What each of them reads, seen from the first position; negative before the array's first.
@@ -51,13 +51,13 @@ class Axis(NamedTuple):
         return max(self.places, default=0) + (self.positions - 1) * self.read_step
 
 
-def gathered(kernel: int, stride: int, dilation: int, padding: int, count: int) -> list[Axis]:
+def forward_axes(kernel: int, stride: int, dilation: int, padding: int, count: int) -> list[Axis]:
     """How `count` outputs of a convolution read its input."""
     places = tuple(tap * dilation - padding for tap in range(kernel))
     return [Axis(0, 1, count, stride, tuple(range(kernel)), places)]
 
 
-def scattered(kernel: int, stride: int, dilation: int, padding: int, count: int) -> list[Axis]:
+def backward_axes(kernel: int, stride: int, dilation: int, padding: int, count: int) -> list[Axis]:
     """How the gradients at `count` inputs of a convolution read the gradient at its output."""
     made = []
     for start in range(min(stride, count)):
@@ -129,9 +129,9 @@ def gathering(
     """
     images, height, width, channels = read
     _, rows, columns, outputs = written
-    each = gathered if forward else scattered
-    vertical = each(window.kernel[0], window.stride[0], window.dilation[0], window.padding[0], rows)
-    horizontal = each(window.kernel[1], window.stride[1], window.dilation[1], window.padding[2], columns)
+    axes_of = forward_axes if forward else backward_axes
+    vertical = axes_of(window.kernel[0], window.stride[0], window.dilation[0], window.padding[0], rows)
+    horizontal = axes_of(window.kernel[1], window.stride[1], window.dilation[1], window.padding[2], columns)
     top, left = (max(0, -min(axis.first for axis in axes)) for axes in (vertical, horizontal))
     padded = (
         top + max(height, max(axis.last for axis in vertical) + 1),
@@ -239,7 +239,7 @@ def packed(kernel: Array, part: Part, out: Array | None = None) -> Array:
     if out is None:
         out = empty((groups, blocks, part.offsets.size, part.run, columns), np.float32)
     for each, made in zip(kernel, out, strict=True):
-        panels(each.reshape(rows, outputs), columns, made.reshape(blocks, rows, columns))
+        in_panels(each.reshape(rows, outputs), made.reshape(blocks, rows, columns))
     return out
 
 

@@ -12,19 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from .compilation import compiled, inlined
+from .elementwise import greatest, multiply_add, square_root, where_first
+from .reductions import column_sums, row_sums
 from .registers import WIDTH
 from .runs import ROWS, TURNS, add_columns, load_rows, store_rows, together
-from .tiles import (
-    column_sums,
-    greatest,
-    load_first,
-    multiply_add,
-    row_sums,
-    square_root,
-    store_first,
-    where_first,
-    zeros,
-)
+from .tiles import load_first, store_first, zeros
 
 
 @inlined

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .compilation import compiled, inlined
+from .elementwise import multiply_add
 from .functions import exp, log
 from .registers import WIDTH
-from .tiles import load, load_first, multiply_add, store, store_first, zeros
+from .tiles import load, load_first, store, store_first, zeros
 
 
 @inlined

@@ -123,11 +123,3 @@ def turned(matrices: Array, out: Array | None = None) -> Array:
     made: Any = empty((count, columns, rows), np.float32) if out is None else out
     transpose(matrices, made)
     return made
-
-
-def panels(kernel: Array, width: int, out: Array | None = None) -> Array:
-    """A contiguous matrix (rows, outputs) as (blocks, rows, width)."""
-    rows, outputs = kernel.shape
-    made: Any = empty((-(-outputs // width), rows, width), np.float32) if out is None else out
-    in_panels(kernel, made)
-    return made

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..ops.layout import Array, empty
 from ..ops.window import Window
-from .gemm import PANELS, PLAIN, TURNED, gemm_for, room
-from .geometry import tile_size
+from .activation import NONE, Activation
+from .gemm import PANELS, PLAIN, TURNED, gemm_for, panel_shape, room
 from .packing import in_panels
 from .registers import WIDTH
-
-if TYPE_CHECKING:
-    from .convolution import Call, Epilogue, Image, Packed
-
-ZERO = np.float32(0)
+from .ways import Call, Image, Packed
 
 
 def suits(window: Window, channels: int, outputs: int, groups: int) -> bool:
@@ -33,15 +28,14 @@ def suits(window: Window, channels: int, outputs: int, groups: int) -> bool:
 class Pointwise:
     """The output of a 1×1 convolution, or the gradient at its input; see `Direct` for the arguments."""
 
-    def __init__(self, read: Image, written: Image, forward: bool, epilogue: Epilogue) -> None:
-        self.read, self.written, self.forward, self.epilogue = read, written, forward, epilogue
+    def __init__(self, read: Image, written: Image, forward: bool, activation: Activation = NONE) -> None:
+        self.read, self.written, self.forward, self.activation = read, written, forward, activation
 
     def pack(self, kernel: Array, bias: Array | None, out: Packed | None = None) -> Packed:
         """The kernel in panels, which last for many passes outside training; for the gradient as it lies in memory."""
         (_, _, _, terms, outputs), kernel = kernel.shape, kernel[0, 0, 0]
         if out is None:
-            columns = tile_size(WIDTH, outputs).vectors * WIDTH
-            shape = (-(-outputs // columns), terms, columns) if self.forward else (outputs, terms)
+            shape = panel_shape(terms, outputs) if self.forward else (outputs, terms)
             out = [(empty(shape, np.float32), np.zeros(outputs, np.float32))]
         made, filled = out[0]
         if self.forward:
@@ -56,11 +50,11 @@ class Pointwise:
         """For what a product of matrices lays out."""
         return room(images * self.written[0] * self.written[1], self.read[2], self.written[2])
 
-    def calls(self, x: Array, kernels: Packed, other: Array, y: Array, work: Array) -> Iterator[Call]:
+    def calls(self, x: Array, kernels: Packed, y: Array, work: Array) -> Iterator[Call]:
         """Read x (n, h, w, c) and write y."""
-        (kernel, bias), (code, _, a, b) = kernels[0], self.epilogue
+        ((kernel, bias),), (kind, a, b) = kernels, self.activation
         x, y = x.reshape(-1, x.shape[3]), y.reshape(-1, y.shape[3])
-        times = gemm_for(y, b_lies=PANELS if self.forward else TURNED, code=code)
+        times = gemm_for(y, b_lies=PANELS if self.forward else TURNED, kind=kind)
         yield times, (x, kernel, bias, y, work, a, b)
 
 
@@ -79,8 +73,7 @@ class PointwiseGradient:
         """The gradient as (1, 1, 1, c_in, c_out), in scratch memory."""
         size = self.shape[0] * self.shape[1]
         kernel = work[:size].reshape(self.shape)
-        yield (
-            gemm_for(kernel, a_turned=True, b_lies=PLAIN),
-            (x.reshape(-1, x.shape[3]), grad.reshape(-1, grad.shape[3]), None, kernel, work[size:], ZERO, ZERO),
-        )
+        x, grad = x.reshape(-1, x.shape[3]), grad.reshape(-1, grad.shape[3])
+        times = gemm_for(kernel, a_turned=True, b_lies=PLAIN)
+        yield times, (x, grad, None, kernel, work[size:], NONE.a, NONE.b)
         return kernel[None, None, None]

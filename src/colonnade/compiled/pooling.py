@@ -8,17 +8,9 @@ from typing import Any
 import numpy as np
 
 from .compilation import compiled
+from .elementwise import where_beaten, where_equal
 from .registers import WIDTH
-from .tiles import (
-    filled,
-    load_bytes,
-    load_first,
-    store_bytes,
-    store_first,
-    where_beaten,
-    where_equal,
-    zeros,
-)
+from .tiles import filled, load_bytes, load_first, store_bytes, store_first, zeros
 
 # A byte says which number of its window is the greatest.
 LARGEST_WINDOW = 255

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from .compilation import compiled
+from .elementwise import greatest, least, multiply_add, where_greater
 from .registers import WIDTH
 from .runs import ROWS, TURNS, add_columns, load_rows, store_rows, together
-from .tiles import greatest, least, multiply_add, where_greater, zeros
+from .tiles import zeros
 
 
 @compiled

@@ -25,6 +25,10 @@ define void @add(ptr %x) {{
 _REGISTERS = {"zmm": (32, 16), "ymm": (16, 8), r"4s\b": (32, 4), "": (16, 4)}
 
 
+# Tiles of fewer rows wait for their own sums.
+LEAST_ROWS = 4
+
+
 class Size(NamedTuple):
     """Rows of a tile, and vectors of each."""
 

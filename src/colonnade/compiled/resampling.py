@@ -8,8 +8,9 @@ import numpy as np
 
 from ..ops.layout import Array
 from .compilation import compiled
+from .elementwise import multiply_add
 from .runs import RUN, VECTORS
-from .tiles import load, load_first, multiply_add, store, store_first, zeros
+from .tiles import load, load_first, store, store_first, zeros
 
 
 class Band(NamedTuple):

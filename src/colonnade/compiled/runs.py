@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 from .compilation import inlined
+from .reductions import column_sums
 from .registers import WIDTH, registers
-from .tiles import column_sums, load, load_first, store, store_first
+from .tiles import load, load_first, store, store_first
 
 # Vectors of a run, of a flat array, and rows of a matrix in each turn, with room in the registers for what is made of
 # them. A power of two: what each of so many counts in a mean is exact.

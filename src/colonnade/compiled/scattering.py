@@ -7,18 +7,26 @@ overlap. So each of the tile's rows writes to a line of its own, where its windo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from .activation import activate
+import numpy as np
+
+from ..ops.layout import Array
+from ..ops.window import Window
+from .activation import NONE, Activation, activate
 from .compilation import compiled
 from .memory import clear
-from .registers import WIDTH
-from .tiles import add_outer, add_outers, column_sums, load, load_first, store_first, zeros
+from .reductions import column_sums
+from .registers import LEAST_ROWS, WIDTH, Size, largest_rows, vectors_for
+from .tiles import add_outer, add_outers, load, load_first, store_first, zeros
+from .ways import Call, Image, Packed, carve, room
+from .windows import together, turnable, turned
 
 
 @lru_cache
-def scattered(rows: int, vectors: int, code: int) -> Any:
+def scattered(rows: int, vectors: int, kind: int) -> Any:
     """Y = activation(fold(X K) + b) by tiles of `rows` positions and 16 · `vectors` numbers of a row of the window.
 
     Args of the function that is returned:
@@ -76,6 +84,67 @@ def scattered(rows: int, vectors: int, code: int) -> Any:
                     rest = wide * channels - c
                     total = load_first(1, 1, bias, c, 0, rest)
                     total = total + column_sums(load(rows, 1, lines, left * channels + c, line))
-                    store_first(activate(code, total, a, b), y, to + c, 0, rest)
+                    store_first(activate(kind, total, a, b), y, to + c, 0, rest)
 
     return forward
+
+
+class Scattered:
+    """The gradient at the input where it has few channels; see `Direct` for the arguments, of groups there is one."""
+
+    def __init__(self, window: Window, read: Image, written: Image, activation: Activation = NONE) -> None:
+        self.window, self.read, self.written, self.activation = window, read, written, activation
+        self.run = window.kernel[1] * written[2]
+        self.rows, self.vectors = _tile(window, read, written)
+
+    def pack(self, kernel: Array, bias: Array | None, out: Packed | None = None) -> Packed:
+        """The one kernel, row by row, and the bias of a row of what is written."""
+        height, _, read, written = kernel.shape[1:]
+        columns = self.vectors * WIDTH
+        if out is None:
+            made = np.zeros((height, -(-self.run // columns), read, columns), np.float32)
+            out = [(made, np.zeros(self.written[1] * written, np.float32))]
+        rows = kernel[0].swapaxes(1, 2).reshape(height, read, self.run)
+        for block in range(-(-self.run // columns)):
+            some = rows[..., block * columns : (block + 1) * columns]
+            out[0][0][:, block, :, : some.shape[-1]] = some
+        if bias is not None:
+            out[0][1].reshape(-1, written)[:] = bias
+        return out
+
+    def _lines(self) -> tuple[int, int]:
+        columns, left = self.vectors * WIDTH, self.window.padding[2]
+        windows = (self.read[1] - 1) * self.window.stride[1] * self.written[2] + -(-self.run // columns) * columns
+        return self.rows, max(windows, (left + self.written[1]) * self.written[2] + WIDTH)
+
+    def room(self, images: int) -> int:
+        """For the lines that add up to a row."""
+        return room(self._lines())
+
+    def calls(self, x: Array, kernels: Packed, y: Array, work: Array) -> Iterator[Call]:
+        """Read x (n, h, w, c) and write y."""
+        ((kernel, bias),), (kind, a, b), window = kernels, self.activation, self.window
+        (lines,) = carve(work, self._lines())
+        where = *window.stride, window.padding[0], window.padding[2]
+        yield scattered(self.rows, self.vectors, kind), (x, kernel, bias, y, lines, self.run, *where, a, b)
+
+
+def suits(window: Window, read: Image, written: Image) -> bool:
+    """Whether there are tiles for it, and less to multiply than `Direct` has, of one group."""
+    columns, across, outputs = window.kernel[1], window.stride[1], written[2]
+    neighbours = together(turned(window), written[1], outputs, 1) if turnable(window) else 1
+    direct = (columns + neighbours - 1) / neighbours * -(-outputs * neighbours // WIDTH)
+    rows, _ = _tile(window, read, written)
+    return (
+        window.dilation == (1, 1)
+        and rows * across >= columns
+        and rows >= LEAST_ROWS
+        and -(-columns * outputs // WIDTH) < direct
+    )
+
+
+def _tile(window: Window, read: Image, written: Image) -> Size:
+    """The most rows that divide a row of what is read."""
+    vectors = vectors_for(window.kernel[1] * written[2])
+    most = min(largest_rows(vectors), read[1])
+    return Size(max(rows for rows in range(1, most + 1) if read[1] % rows == 0), vectors)

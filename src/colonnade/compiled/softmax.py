@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from .compilation import compiled, inlined
+from .elementwise import greatest, multiply_add, where_first
 from .functions import exp, log
+from .reductions import row_maxima, row_sums
 from .registers import WIDTH
 from .runs import ROWS, load_rows, store_rows, together
-from .tiles import filled, greatest, multiply_add, row_maxima, row_sums, where_first, zeros
+from .tiles import filled, zeros
 
 
 @inlined

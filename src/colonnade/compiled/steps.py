@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 from .compilation import compiled, inlined
+from .elementwise import absolute, greatest, square_root, where_greater
 from .runs import RUN, load_run, store_run
-from .tiles import absolute, greatest, square_root, where_greater
 
 
 @inlined

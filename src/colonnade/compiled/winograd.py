@@ -14,29 +14,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
-from ..ops.layout import Array, empty
 from .activation import activate
 from .compilation import compiled, inlined
-from .packing import winograd_panels
-from .registers import WIDTH, Size, largest_rows, vectors_for
-from .tiles import (
-    add_outer,
-    add_outer_first,
-    add_outers,
-    load_first,
-    row_of,
-    store,
-    store_first,
-    zeros,
-)
-
-# So many patches are transformed and multiplied at once in the kernel's gradient: the sums over them are then long
-# enough, and the patches stay in cache. Forward it is the patches of one tile.
-SUMMED_PATCHES = 64
-# More rows than these need more places at once than a processor has registers for.
-MOST_ROWS = 14
+from .registers import WIDTH
+from .tiles import add_outer, add_outer_first, add_outers, load_first, row_of, store, store_first, zeros
 
 
 @compiled
@@ -182,15 +163,14 @@ def _transform_gradient(grad, down, across, start, count, v):
 
 
 @lru_cache
-def winograd_forward(rows: int, vectors: int, code: int, adds: bool) -> Any:
-    """Y = activation(x ∗ K + b (+ other)), 3×3 and of stride 1, by tiles of `rows` patches.
+def winograd_forward(rows: int, vectors: int, kind: int) -> Any:
+    """Y = activation(x ∗ K + b), 3×3 and of stride 1, by tiles of `rows` patches.
 
     Args of the function that is returned:
         x: (n, h_in, w_in, c_in).
         top, left: Rows and columns of zeros before it; behind it there are as many as y needs.
-        kernel: (16, blocks, c_in, 16 · vectors), from :func:`packed`.
+        kernel: (16, blocks, c_in, 16 · vectors), from `packing.winograd_panels`.
         bias: (c_out,).
-        other: Added before the activation, of y's shape; not looked at unless `adds`.
         y: (n, h, w, c_out), written.
         v, m: Scratch for some patches: (16, patches, c_in), (16, patches, c_out).
         a, b: The activation's parameters.
@@ -198,13 +178,11 @@ def winograd_forward(rows: int, vectors: int, code: int, adds: bool) -> Any:
     columns = vectors * WIDTH
 
     @inlined
-    def pixel(value, other, y, k, left, a, b):
-        if adds:
-            value = value + load_first(1, 1, other, k, 0, left)
-        store_first(activate(code, value, a, b), y, k, 0, left)
+    def pixel(value, y, k, left, a, b):
+        store_first(activate(kind, value, a, b), y, k, 0, left)
 
     @compiled
-    def untransform(m, bias, other, y, down, across, start, count, a, b):
+    def untransform(m, bias, y, down, across, start, count, a, b):
         """Aᵀ m A of `count` patches, from number `start` on, and what comes after, to y."""
         _, height, width, channels = y.shape
         row, apart, t = width * channels, m.shape[1] * channels, 0
@@ -227,20 +205,20 @@ def winograd_forward(rows: int, vectors: int, code: int, adds: bool) -> Any:
                         load_first(4, 1, m, k + 12 * apart, apart, left),
                     )
                     one, two = _times_a(row_of(first, 0), row_of(first, 1), row_of(first, 2), row_of(first, 3))
-                    pixel(one + begin, other, y, to, left, a, b)
+                    pixel(one + begin, y, to, left, a, b)
                     if q < whole:
-                        pixel(two + begin, other, y, to + channels, left, a, b)
+                        pixel(two + begin, y, to + channels, left, a, b)
                     if below:
                         one, two = _times_a(row_of(second, 0), row_of(second, 1), row_of(second, 2), row_of(second, 3))
-                        pixel(one + begin, other, y, to + row, left, a, b)
+                        pixel(one + begin, y, to + row, left, a, b)
                         if q < whole:
-                            pixel(two + begin, other, y, to + row + channels, left, a, b)
+                            pixel(two + begin, y, to + row + channels, left, a, b)
                     k += channels
                     to += 2 * channels
             t += together
 
     @compiled
-    def forward(x, top, left, kernel, bias, other, y, v, m, a, b):
+    def forward(x, top, left, kernel, bias, y, v, m, a, b):
         images, height, width, outputs = y.shape
         channels = x.shape[3]
         down, across = (height + 1) // 2, (width + 1) // 2
@@ -251,8 +229,8 @@ def winograd_forward(rows: int, vectors: int, code: int, adds: bool) -> Any:
             raise ValueError("winograd: the kernel must be packed for the tile")
         if v.shape != (16, patches, channels) or m.shape != (16, patches, outputs) or patches < rows:
             raise ValueError("winograd: scratch must hold a tile's patches")
-        if bias.size != outputs or (adds and other.size != y.size):
-            raise ValueError("winograd: bias and what is added must fit")
+        if bias.size != outputs:
+            raise ValueError("winograd: bias must have a number for each output")
         pairs = channels // 2 * 2 if vectors == 1 else 0
         total, start = images * down * across, 0
         while start < total:
@@ -280,7 +258,7 @@ def winograd_forward(rows: int, vectors: int, code: int, adds: bool) -> Any:
                         else:
                             store_first(tile, m, to, outputs, rest)
                         t += rows
-            untransform(m, bias, other, y, down, across, start, count, a, b)
+            untransform(m, bias, y, down, across, start, count, a, b)
             start += count
 
     return forward
@@ -370,30 +348,3 @@ def _untransform_kernel(products, grad_kernel):
             store_first(a, grad_kernel, k, 0, left)
             store_first(b, grad_kernel, k + size, 0, left)
             store_first(c, grad_kernel, k + 2 * size, 0, left)
-
-
-def packed(kernel: Array, columns: int, flips: bool = False, out: Array | None = None) -> Array:
-    """G g Gᵀ of kernels (3, 3, channels, outputs), contiguous, as (16, blocks, channels, columns)."""
-    channels, outputs = kernel.shape[2:]
-    made = empty((16, -(-outputs // columns), channels, columns), np.float32) if out is None else out
-    winograd_panels(kernel, flips, made)
-    return made
-
-
-def room_for(patches: int) -> int:
-    """The patches for which scratch should have room, to hold so many: an odd number.
-
-    So the sixteen numbers of a patch do not all lie in the same few sets of a cache.
-    """
-    return patches + 1 - patches % 2
-
-
-def forward_size(outputs: int) -> Size:
-    """Rows and vectors of the tiles of the forward pass."""
-    vectors = vectors_for(outputs)
-    return Size(min(largest_rows(vectors), MOST_ROWS), vectors)
-
-
-def backward_rows(channels: int, vectors: int) -> int:
-    """Rows of the tiles of the kernel's gradient: the most that divide the channels."""
-    return max(rows for rows in range(1, largest_rows(vectors) + 1) if channels % rows == 0)

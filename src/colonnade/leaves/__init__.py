@@ -9,26 +9,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import layers
+from ..compiled.activation import NONE
 from ..layers.base import Layer
 from ..layers.wiring import Wiring
 from ..tensor import Shape
-from . import dot_product_attention, dropout, local_response, matmul, prelu, rearrangement, resampling, wiring
-from .activation import NONE, CompiledActivation, activation_of
+from . import (
+    activation,
+    dot_product_attention,
+    dropout,
+    local_response,
+    matmul,
+    normalization,
+    pooling,
+    prelu,
+    rearrangement,
+    resampling,
+    softmax,
+    wiring,
+)
+from .activation import activation_of
 from .attention import attention_leaves
 from .base import Leaf
-from .convolution import TiledConv2d
+from .convolution import TiledConv1d, TiledConv2d, TiledConvTranspose
 from .dense import TiledDense
-from .normalization import (
-    CompiledBatchNorm,
-    CompiledBatchNormPool,
-    CompiledGroupNorm,
-    CompiledLayerNorm,
-    CompiledNormalizedSum,
-)
-from .pooling import CompiledAveragePool2d, CompiledAverageSquares, CompiledMaxPool2d, CompiledMean
-from .sequence import TiledConv1d, of_images, takes_either
-from .softmax import CompiledSoftmax
-from .transposed_convolution import TiledConvTranspose
+from .normalization import CompiledBatchNorm, CompiledBatchNormPool, CompiledNormalizedSum
+from .pooling import side_by_side
+from .sequence import of_images, takes_either
 from .wiring import CompiledAddition
 
 __all__ = ["Leaf", "leaves_for", "of_images", "takes_either"]
@@ -53,26 +59,20 @@ def leaves_for(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, tra
     return [leaf] if leaf else []
 
 
-NORMS = layers.BatchNorm2d, layers.BatchNorm1d
+Norm = layers.BatchNorm2d | layers.BatchNorm1d
 
 
 def _joined(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, training: bool) -> Leaf | None:
     """The leaf of a layer that others may be joined with, and of those."""
     first, *rest = run
-    activation = activation_of(rest[-1]) if rest else None
+    if isinstance(first, Norm):
+        return _normalized(first, rest, inputs, training) if len(output) != 2 else None
+    if len(rest) > 1:
+        return None
+    last = rest[0] if rest else None
+    by = activation_of(last) if last else NONE
     # A gradient that reads the output needs nothing that lies between the two: so it may be taken in the same pass.
-    follows = len(rest) == 1 and activation is not None and (not training or "input" not in activation.reads)
-    last, by = (rest[0], activation) if follows and activation else (None, NONE)
-    if rest and isinstance(first, NORMS) and len(output) != 2:
-        if isinstance(rest[0], layers.Add) and len(inputs) == 2 and inputs[0] == inputs[1]:
-            if len(rest) == 1:
-                return CompiledNormalizedSum(first, rest[0], None, NONE)
-            return CompiledNormalizedSum(first, rest[0], rest[1], activation) if len(rest) == 2 and activation else None
-        if len(rest) == 1 and activation:  # what its gradient reads is computed from the norm's input
-            return CompiledBatchNorm(first, rest[0], activation)
-    if rest and not follows:
-        if training and isinstance(first, NORMS):
-            return _pooled(first, rest, inputs[0])
+    if by is None or (training and "input" in by.reads):
         return None
     if isinstance(first, layers.Conv2d):
         return TiledConv2d(first, inputs[0], last, by)
@@ -82,17 +82,29 @@ def _joined(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, traini
         return TiledConvTranspose(first, inputs[0], output, last, by)
     if isinstance(first, layers.Dense):
         return TiledDense(first, last, by)
-    if isinstance(first, NORMS) and len(output) != 2:
-        return CompiledBatchNorm(first, last, by)
-    if isinstance(first, layers.Add) and rest and not training and len(set(inputs)) == 1:
+    if isinstance(first, layers.Add) and last and not training and len(set(inputs)) == 1:
         return CompiledAddition(first, last, by)
     return None
 
 
-def _pooled(norm: layers.BatchNorm2d | layers.BatchNorm1d, rest: Sequence[Layer], shape: Shape) -> Leaf | None:
+def _normalized(norm: Norm, rest: Sequence[Layer], inputs: Sequence[Shape], training: bool) -> Leaf | None:
+    """Batch norm with what follows it: an addition, an activation, in training a pool."""
+    if not rest:
+        return CompiledBatchNorm(norm)
+    last = activation_of(rest[-1])
+    if isinstance(rest[0], layers.Add) and len(inputs) == 2 and inputs[0] == inputs[1]:
+        if len(rest) == 1:
+            return CompiledNormalizedSum(norm, rest[0])
+        return CompiledNormalizedSum(norm, rest[0], rest[1], last) if len(rest) == 2 and last else None
+    if len(rest) == 1 and last:  # what its gradient reads is computed from the norm's input
+        return CompiledBatchNorm(norm, rest[0], last)
+    return _pooled(norm, rest, inputs[0]) if training else None
+
+
+def _pooled(norm: Norm, rest: Sequence[Layer], shape: Shape) -> Leaf | None:
     """Batch norm and the pool behind it, and perhaps a ReLU, which a plan has moved behind the pool."""
     pool, *after = rest
-    if not isinstance(pool, layers.MaxPool2d) or not CompiledBatchNormPool.suits(pool, shape):
+    if not isinstance(pool, layers.MaxPool2d) or not side_by_side(pool.window, shape):
         return None
     if not after:
         return CompiledBatchNormPool(norm, pool)
@@ -105,26 +117,12 @@ def _alone(layer: Layer, inputs: Sequence[Shape], output: Shape) -> Leaf | None:
     if isinstance(layer, Wiring):
         return wiring.leaf_for(layer, inputs) or matmul.leaf_for(layer, inputs)
     shape = inputs[0]
-    if activation := activation_of(layer):
-        return CompiledActivation(layer, activation)
-    if isinstance(layer, layers.MaxPool2d) and CompiledMaxPool2d.suits(layer):
-        return CompiledMaxPool2d(layer)
-    if isinstance(layer, layers.AvgPool2d) and CompiledAverageSquares.suits(layer, shape):
-        return CompiledAverageSquares(layer)
-    if isinstance(layer, layers.AvgPool2d | layers.AdaptiveAvgPool2d):
-        return CompiledAveragePool2d(layer, shape, (output[1], output[2]))
-    if isinstance(layer, layers.Mean) and CompiledMean.suits(layer, shape):
-        return CompiledMean(layer, shape)
-    if isinstance(layer, layers.LayerNorm | layers.LayerNorm2d):
-        return CompiledLayerNorm(layer, shape)
-    if isinstance(layer, layers.GroupNorm) or (
-        isinstance(layer, layers.InstanceNorm2d) and not layer.track_running_stats
-    ):
-        return CompiledGroupNorm(layer, shape[0]) if len(shape) in (1, 3) else None
-    if isinstance(layer, layers.Softmax | layers.LogSoftmax):
-        return CompiledSoftmax(layer, shape)
     return (
-        dropout.leaf_for(layer)
+        activation.leaf_for(layer)
+        or pooling.leaf_for(layer, shape, output)
+        or normalization.leaf_for(layer, shape)
+        or softmax.leaf_for(layer, shape)
+        or dropout.leaf_for(layer)
         or prelu.leaf_for(layer, shape)
         or local_response.leaf_for(layer, shape)
         or resampling.leaf_for(layer, shape, output)

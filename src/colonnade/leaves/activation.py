@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .. import layers
 from ..compiled import activation as compiled
-from ..compiled.activation import KINDS, activation_backward, activation_forward
+from ..compiled.activation import Activation, activation_backward, activation_forward
 from ..layers.base import Block, Bound, Layer
 from ..tensor import Tensor
 from .base import Leaf, plain
-
-
-class Activation(NamedTuple):
-    """An activation as compiled functions know it: the number of its kind, and its parameters."""
-
-    kind: int = compiled.IDENTITY
-    a: np.float32 = np.float32(0)
-    b: np.float32 = np.float32(0)
-
-    @property
-    def reads(self) -> set[str]:
-        """What its gradient reads."""
-        reads = KINDS[self.kind].reads
-        return set() if reads == "nothing" else {reads}
-
-
-# Nothing: y = x.
-NONE = Activation()
 
 # Of each type of layer: the kind, and the parameters a and b.
 _ACTIVATIONS: dict[type[Layer], Callable[[Any], tuple[float, ...]]] = {
@@ -68,6 +50,12 @@ def activation_of(layer: Layer | None) -> Activation | None:
         return None
     kind, *parameters = made(layer)
     return Activation(int(kind), *(np.float32(each) for each in parameters))
+
+
+def leaf_for(layer: Layer) -> Leaf | None:
+    """The leaf of an activation; None for any other layer."""
+    activation = activation_of(layer)
+    return CompiledActivation(layer, activation) if activation else None
 
 
 class CompiledActivation(Leaf):

@@ -8,17 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..compiled.activation import activation_backward
+from ..compiled.activation import NONE, Activation, activation_backward
 from ..compiled.direct import position_sums
-from ..compiled.gemm import PANELS, PLAIN, gemm_for, room
-from ..compiled.geometry import tile_size
+from ..compiled.gemm import PANELS, PLAIN, gemm_for, panel_shape, room
 from ..compiled.packing import turned_in_panels
-from ..compiled.registers import WIDTH
 from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.dense import Dense
 from ..ops.layout import Array, empty
 from ..tensor import Shape, Tensor, unchanged_since
-from .activation import NONE, Activation
 from .base import Leaf, rows
 
 
@@ -51,7 +48,8 @@ class TiledDense(Leaf):
         version = unchanged_since([dense.weight] if dense.bias is None else [dense.weight, dense.bias])
         if before is None:
             bias = np.zeros(dense.out_features, np.float32)
-            before = Weights(None, _room(dense.in_features, dense.out_features), bias)
+            kernel = empty(panel_shape(dense.in_features, dense.out_features), np.float32)
+            before = Weights(None, kernel, bias)
         elif version is not None and before.version == version:
             return before
         turned_in_panels(dense.weight.array, before.kernel)
@@ -78,13 +76,12 @@ class TiledDense(Leaf):
 
     def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         (kind, a, b), state, outputs = self.activation, block.state, rows(y.value)
-        times = gemm_for(outputs, b_lies=PANELS, code=kind)
+        times = gemm_for(outputs, b_lies=PANELS, kind=kind)
         yield times, (rows(x.value), state.kernel, state.bias, outputs, block.scratch["work"], a, b)
 
     def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         grad, dense, work = y.grad, self.dense, block.scratch["work"]
         kind, a, b = self.activation
-        _, zero, _ = NONE
         if kind:
             yield activation_backward(kind), (y.value, grad, a, b, block.scratch["grad"])
             grad = block.scratch["grad"]
@@ -94,7 +91,7 @@ class TiledDense(Leaf):
             first = block.first_grad(dense.weight)
             written = block.scratch["weight"] if first is None else first
             times = gemm_for(written, a_turned=True, b_lies=PLAIN)
-            yield times, (grad, rows(x.value), None, written, work, zero, zero)
+            yield times, (grad, rows(x.value), None, written, work, NONE.a, NONE.b)
             if first is None:
                 yield block.add_grad, (dense.weight, written)
         if dense.bias is not None and dense.bias.trainable:
@@ -103,10 +100,4 @@ class TiledDense(Leaf):
         if x.has_grad:
             target = rows(x.grad)
             times = gemm_for(target, b_lies=PLAIN)
-            yield times, (grad, block.state.plain, None, target, work, zero, zero)
-
-
-def _room(inputs: int, outputs: int) -> Array:
-    """For (inputs, outputs) as the tiles read it: (blocks, inputs, columns)."""
-    columns = tile_size(WIDTH, outputs).vectors * WIDTH
-    return empty((-(-outputs // columns), inputs, columns), np.float32)
+            yield times, (grad, block.state.plain, None, target, work, NONE.a, NONE.b)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..compiled import batch_norm as compiled
+from ..compiled.activation import NONE, Activation
 from ..compiled.layer_norm import group_norm_backward, group_norm_forward, layer_norm_backward, layer_norm_forward
 from ..compiled.statistics import batch_norm_gradients, batch_norm_statistics
 from ..layers.base import Block, Bound, Direction, Layer, Scratch
@@ -18,10 +19,19 @@ from ..layers.standardization import GroupNorm, InstanceNorm2d, LayerNorm, Layer
 from ..layers.wiring import Wiring
 from ..ops.layout import Array
 from ..ops.normalization import forward_vectors
-from ..tensor import Parameter, Shape, Tensor
-from .activation import NONE, Activation
-from .base import Leaf, plain, rows
-from .pooling import side_by_side
+from ..tensor import Shape, Tensor
+from .base import Leaf, plain, positions, rows
+
+
+def leaf_for(layer: Layer, shape: Shape) -> Leaf | None:
+    """The leaf of a layer that normalizes each image by itself; None for any other."""
+    if isinstance(layer, LayerNorm):
+        return CompiledLayerNorm(layer, shape)
+    if isinstance(layer, InstanceNorm2d) and layer.track_running_stats:
+        return None
+    if isinstance(layer, GroupNorm | InstanceNorm2d) and len(shape) in (1, 3):
+        return CompiledGroupNorm(layer, shape[0])
+    return None
 
 
 class Vectors:
@@ -119,7 +129,9 @@ class CompiledBatchNorm(Leaf):
 class CompiledNormalizedSum(CompiledBatchNorm, Wiring):
     """y = f(batch norm of x₁ + x₂), in one pass, f being the identity or an activation: the end of a residual block."""
 
-    def __init__(self, norm: BatchNorm, addition: Layer, layer: Layer | None, activation: Activation) -> None:
+    def __init__(
+        self, norm: BatchNorm, addition: Layer, layer: Layer | None = None, activation: Activation = NONE
+    ) -> None:
         super().__init__(norm, layer, activation)
         self.stands_for = (norm, addition) if layer is None else (norm, addition, layer)
 
@@ -156,11 +168,6 @@ class CompiledBatchNormPool(CompiledBatchNorm):
         self.stands_for = (norm, pool) if layer is None else (norm, pool, layer)
         self.size = pool.window.kernel[0]
 
-    @staticmethod
-    def suits(pool: Layer | None, shape: Shape) -> bool:
-        """Whether a layer is a max pool of squares that cover images (c, h, w) side by side."""
-        return isinstance(pool, MaxPool2d) and side_by_side(pool.window, shape)
-
     def saved(self, shape: Shape) -> dict[str, Scratch]:
         images, channels, height, width = shape
         return {"winners": Scratch((images, height // self.size, width // self.size, channels), np.uint8)}
@@ -183,76 +190,68 @@ class CompiledBatchNormPool(CompiledBatchNorm):
 
 
 class Standardizing(Leaf):
-    """What layer and group norm share: the vectors of γ and β, ones and zeros where there are none."""
+    """What layer and group norm share: γ and β, ones and zeros where there are none, and the passes.
+
+    Attributes:
+        norm: The layer.
+        size: How many numbers γ and β have.
+        run, run_back: The compiled functions.
+        arguments: Of theirs, what stands between the arrays and γ.
+    """
 
     cheap = True
     in_place = True
     reads: ClassVar[set[str]] = {"input"}
     norm: Any
     size: int
+    run: Callable[..., None]
+    run_back: Callable[..., None]
+    arguments: tuple[Any, ...]
+
+    def seen(self, x: Array) -> Array:
+        """A block's array as the functions take it."""
+        raise NotImplementedError
 
     def begin_forward(self, before: Array | None, shape: Shape, training: bool, sums: Array | None) -> Array:
-        """γ and β, (2, size)."""
+        """γ and β, (2, size), as they lie in memory."""
         if before is None:
             before = np.stack([np.ones(self.size, np.float32), np.zeros(self.size, np.float32)])
         for vector, parameter in zip(before, (self.norm.weight, self.norm.bias), strict=True):
             if parameter is not None:
-                vector[...] = flat(parameter, parameter.array)
+                parameter.lay(vector)[...] = parameter.array
         return before
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
         names = ("grad_weight", "grad_bias", "grad") if direction == "backward" else ()
         return {name: Scratch(shape if name == "grad" else (self.size,)) for name in names}
 
-    def _gradients(self, block: Block) -> tuple[Array, Array]:
-        return block.scratch["grad_weight"], block.scratch["grad_bias"]
+    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        yield self.run, (self.seen(x.value), *self.arguments, *block.state, self.seen(y.value))
 
-    def _add(self, block: Block, *gradients: Array) -> Iterator[Bound]:
+    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
+        (weight, _), grad = block.state, self.seen(y.grad)
+        grad_x = self.seen(x.grad) if x.has_grad else block.scratch["grad"].reshape(grad.shape)
+        gradients = block.scratch["grad_weight"], block.scratch["grad_bias"]
+        for gradient in gradients:
+            yield gradient.fill, (0,)
+        yield self.run_back, (self.seen(x.value), grad, *self.arguments, weight, grad_x, *gradients)
         for parameter, gradient in zip((self.norm.weight, self.norm.bias), gradients, strict=True):
             if parameter is not None and parameter.trainable:
-                yield block.add_grad, (parameter, laid(parameter, gradient))
-
-
-def _zeros(arrays: Sequence[Array]) -> Iterator[Bound]:
-    for array in arrays:
-        yield array.fill, (0,)
-
-
-def flat(parameter: Parameter, array: Array) -> Array:
-    """A parameter's array, or its gradient, as it lies in memory."""
-    return array.transpose(parameter.memory_axes).reshape(-1)
-
-
-def laid(parameter: Parameter, vector: Array) -> Array:
-    """What :func:`flat` undoes: a vector as the parameter's shape."""
-    axes = parameter.memory_axes
-    return vector.reshape([parameter.shape[axis] for axis in axes]).transpose(np.argsort(axes))
+                yield block.add_grad, (parameter, parameter.lay(gradient))
 
 
 class CompiledLayerNorm(Standardizing):
     """Layer norm over the last axes, over whole images, or over the channels of each pixel."""
 
-    def __init__(self, norm: LayerNorm | LayerNorm2d, shape: Shape) -> None:
+    def __init__(self, norm: LayerNorm, shape: Shape) -> None:
         self.norm, self.stands_for = norm, (norm,)
         covers = (shape[0],) if isinstance(norm, LayerNorm2d) else norm.normalized_shape
-        self.size = int(np.prod(covers))
+        self.size = math.prod(covers)
+        self.run, self.run_back = layer_norm_forward, layer_norm_backward
+        self.arguments = (np.float32(norm.eps),)
 
-    def _rows(self, x: Array) -> Array:
+    def seen(self, x: Array) -> Array:
         return plain(x).reshape(-1, self.size)
-
-    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
-        weight, bias = block.state
-        yield layer_norm_forward, (self._rows(x.value), np.float32(self.norm.eps), weight, bias, self._rows(y.value))
-
-    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
-        weight, _ = block.state
-        gradients = self._gradients(block)
-        grad = self._rows(y.grad)
-        grad_x = self._rows(x.grad) if x.has_grad else block.scratch["grad"].reshape(grad.shape)
-        eps = np.float32(self.norm.eps)
-        yield from _zeros(gradients)
-        yield layer_norm_backward, (self._rows(x.value), grad, eps, weight, grad_x, *gradients)
-        yield from self._add(block, *gradients)
 
 
 class CompiledGroupNorm(Standardizing):
@@ -260,20 +259,9 @@ class CompiledGroupNorm(Standardizing):
 
     def __init__(self, norm: GroupNorm | InstanceNorm2d, channels: int) -> None:
         self.norm, self.stands_for, self.size = norm, (norm,), channels
-        self.groups = norm.num_groups if isinstance(norm, GroupNorm) else channels
+        groups = norm.num_groups if isinstance(norm, GroupNorm) else channels
+        self.run, self.run_back = group_norm_forward, group_norm_backward
+        self.arguments = groups, np.float32(norm.eps)
 
-    def _positions(self, x: Array) -> Array:
-        return plain(x).reshape(len(x), -1, self.size)
-
-    def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
-        values, outputs, eps = self._positions(x.value), self._positions(y.value), np.float32(self.norm.eps)
-        yield group_norm_forward, (values, self.groups, eps, *block.state, outputs)
-
-    def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
-        weight, _ = block.state
-        gradients, grad = self._gradients(block), self._positions(y.grad)
-        grad_x = self._positions(x.grad) if x.has_grad else block.scratch["grad"].reshape(grad.shape)
-        eps = np.float32(self.norm.eps)
-        yield from _zeros(gradients)
-        yield group_norm_backward, (self._positions(x.value), grad, self.groups, eps, weight, grad_x, *gradients)
-        yield from self._add(block, *gradients)
+    def seen(self, x: Array) -> Array:
+        return positions(x)

@@ -13,11 +13,24 @@ from ..layers.adaptive import AdaptiveAvgPool2d
 from ..layers.base import Block, Bound, Layer, Scratch
 from ..layers.pooling import AvgPool2d, MaxPool2d
 from ..layers.reduction import Mean
-from ..ops import pooling
+from ..ops import adaptive, pooling
 from ..ops.layout import Array
 from ..ops.window import Window
 from ..tensor import Shape, Tensor
 from .base import Leaf, last_axis, plain, positions
+
+
+def leaf_for(layer: Layer, shape: Shape, output: Shape) -> Leaf | None:
+    """The leaf of a pool; None for any other layer."""
+    if isinstance(layer, MaxPool2d) and math.prod(layer.window.kernel) <= compiled.LARGEST_WINDOW:
+        return CompiledMaxPool2d(layer)  # a byte tells the numbers of a window apart
+    if isinstance(layer, AvgPool2d) and layer.divisor_override is None and side_by_side(layer.window, shape):
+        return CompiledAverageSquares(layer)
+    if isinstance(layer, AvgPool2d | AdaptiveAvgPool2d):
+        return CompiledAveragePool2d(layer, shape, (output[1], output[2]))
+    if isinstance(layer, Mean) and CompiledMean.suits(layer, shape):
+        return CompiledMean(layer, shape)
+    return None
 
 
 class CompiledMaxPool2d(Leaf):
@@ -31,11 +44,6 @@ class CompiledMaxPool2d(Leaf):
         window = pool.window
         self.window = window.kernel, window.stride, (window.padding[0], window.padding[2])
         self.dilation = window.dilation
-
-    @staticmethod
-    def suits(layer: Layer) -> bool:
-        """Whether a byte tells the numbers of a window apart."""
-        return isinstance(layer, MaxPool2d) and math.prod(layer.window.kernel) <= compiled.LARGEST_WINDOW
 
     def saved(self, shape: Shape) -> dict[str, Scratch]:
         images, channels, height, width = shape
@@ -68,7 +76,7 @@ class CompiledAveragePool2d(Leaf):
         self.stands_for = (pool,)
         size = (shape[1], shape[2])
         if isinstance(pool, AdaptiveAvgPool2d):
-            bounds = [_adaptive_bounds(*axis) for axis in zip(size, outputs, strict=True)]
+            bounds = [np.stack(adaptive.bounds(*axis), 1, dtype=np.int64) for axis in zip(size, outputs, strict=True)]
             counts = [axis[:, 1] - axis[:, 0] for axis in bounds]
             self.shares: Array = (1 / np.outer(*counts)).astype(np.float32)
         else:
@@ -94,11 +102,6 @@ class CompiledAverageSquares(Leaf):
 
     def __init__(self, pool: AvgPool2d) -> None:
         self.stands_for, self.size = (pool,), pool.window.kernel[0]
-
-    @staticmethod
-    def suits(pool: AvgPool2d, shape: Shape) -> bool:
-        """Whether a pool is of such squares, of images (c, h, w), and takes their average."""
-        return pool.divisor_override is None and side_by_side(pool.window, shape)
 
     def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
         yield compiled.average_squares_forward(self.size), (plain(x.value), plain(y.value))
@@ -145,19 +148,8 @@ class CompiledMean(Leaf):
 
 def side_by_side(window: Window, shape: Shape) -> bool:
     """Whether windows are squares of 2 to 15 pixels a side that cover images (c, h, w) side by side."""
-    (height, width), stride, padding, dilation = window
-    return (
-        2 <= height == width <= 15
-        and stride == (height, width)
-        and dilation == (1, 1)
-        and not any(padding)
-        and shape[1] % height == shape[2] % width == 0
-    )
-
-
-def _adaptive_bounds(size: int, count: int) -> Array:
-    """(count, 2): ⌊i · size / count⌋ and ⌈(i + 1) · size / count⌉ of each window i."""
-    return np.array([(i * size // count, -(-(i + 1) * size // count)) for i in range(count)], np.int64)
+    size, _ = window.kernel
+    return 2 <= size <= 15 and window.kernel == (size, size) and pooling.tiles_exactly(window, (shape[1], shape[2]))
 
 
 def _bounds(pool: AvgPool2d, axis: int, size: int, count: int) -> Array:

@@ -1,21 +1,15 @@
 """Layers of sequences (n, c, l) as layers of images of height 1, (n, c, 1, l), which lie channels-last.
 
-A plan turns what lies between such layers once at each end (:func:`colonnade.steps.as_images`). So a sequence goes
-through convolution, batch norm, pool and activation by the same compiled functions as an image.
+A plan turns what lies between such layers once at each end (:func:`colonnade.plan.rewriting.as_images`). So a sequence
+goes through convolution, batch norm, pool and activation by the same compiled functions as an image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from .. import layers
-from ..compiled.convolution import Call, Epilogue, kernel_gradient, product
 from ..layers.base import Layer
-from ..ops.layout import Array
 from ..ops.window import Window
-from ..tensor import Shape
-from .activation import NONE, Activation, activation_of
-from .tiled import TiledProduct
+from .activation import activation_of
 
 
 def of_images(layer: Layer) -> Layer | None:
@@ -50,45 +44,3 @@ def of_height_one(window: Window) -> Window:
 def takes_either(layer: Layer) -> bool:
     """Whether a layer does the same to each number of sequences and of images."""
     return activation_of(layer) is not None
-
-
-class TiledConv1d(TiledProduct):
-    """A convolution along images of height 1.
-
-    Args:
-        convolution: The layer.
-        shape: One image's at its input, (c_in, 1, l).
-        output: At its output, (c_out, 1, l_out).
-        layer: The layer behind it, or None.
-        activation: What that is.
-    """
-
-    def __init__(
-        self,
-        convolution: layers.Conv1d,
-        shape: Shape,
-        output: Shape,
-        layer: Layer | None = None,
-        activation: Activation = NONE,
-    ) -> None:
-        super().__init__(convolution, layer, activation)
-        self.convolution = convolution
-        self.weight, self.bias, self.groups = convolution.weight, convolution.bias, convolution.groups
-        window = of_height_one(convolution.window)
-        read, self.written = (1, shape[2], shape[0]), (1, output[2], output[0])
-        kind, a, b = activation
-        self.output = product(window, read, self.written, self.groups, True, Epilogue(kind, False, a, b))
-        self.input_gradient = product(window, self.written, read, self.groups, False)
-        self.weight_gradient = kernel_gradient(window, read, self.written, self.groups)
-
-    def multiplications(self, shape: Shape) -> int:
-        return self.convolution.multiplications((shape[0], shape[2]))
-
-    def by_group(self, weight: Array) -> Array:
-        # (c_out, c_in/g, k) → (g, 1, k, c_in/g, c_out/g)
-        return weight.reshape(self.groups, -1, 1, *weight.shape[1:]).transpose(0, 2, 4, 3, 1)
-
-    def kernel_gradient(self, x: Array, grad_y: Array, work: Array) -> Generator[Call, None, Array]:
-        # (g, 1, k, c_in/g, c_out/g) → (g, c_out/g, c_in/g, 1, k)
-        gradient = yield from self.weight_gradient.calls(x, grad_y, work)
-        return gradient.transpose(0, 4, 3, 1, 2)

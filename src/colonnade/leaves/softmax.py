@@ -9,11 +9,16 @@ from typing import ClassVar
 from ..compiled.packing import transpose
 from ..compiled.softmax import log_softmax_backward, log_softmax_forward, softmax_backward, softmax_forward
 from ..layers.activation import Softmax
-from ..layers.base import Block, Bound, Direction, Scratch
+from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.log_softmax import LogSoftmax
 from ..ops.layout import Array, memory_axes
 from ..tensor import Shape, Tensor
 from .base import Leaf, plain
+
+
+def leaf_for(layer: Layer, shape: Shape) -> Leaf | None:
+    """The leaf of a softmax or its logarithm; None for any other layer."""
+    return CompiledSoftmax(layer, shape) if isinstance(layer, Softmax | LogSoftmax) else None
 
 
 class CompiledSoftmax(Leaf):

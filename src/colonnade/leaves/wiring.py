@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from .. import layers
-from ..compiled.activation import IDENTITY, activation_backward
+from ..compiled.activation import IDENTITY, NONE, Activation, activation_backward
 from ..compiled.addition import (
     addition_forward,
     channel_scaling_backward,
@@ -21,7 +21,6 @@ from ..layers.base import Block, Bound, Direction, Layer, Scratch
 from ..layers.wiring import Fork, Wiring
 from ..ops.layout import Array
 from ..tensor import Shape, Tensor
-from .activation import NONE, Activation
 from .base import Leaf, last_axis, plain, positions, rows
 
 
