@@ -16,8 +16,7 @@ from ..compiled.packing import turned
 from ..compiled.pointwise import Pointwise
 from ..compiled.ways import Call, Image, Packed
 from ..layers.base import Block, Bound, Direction, Layer, Scratch
-from ..layers.convolution import Conv2d
-from ..layers.sequence import Conv1d
+from ..layers.convolution import Conv1d, Conv2d
 from ..layers.transposed_convolution import ConvTranspose1d, ConvTranspose2d
 from ..ops.layout import Array
 from ..ops.window import Window
@@ -194,7 +193,7 @@ class TiledConv1d(TiledConvolution):
 
 
 class TiledConvTranspose(TiledConvolution):
-    """A transposed convolution: forward it is the gradient at the input of a convolution. Shapes as of `TiledConv1d`."""
+    """A transposed convolution: forward the gradient at the input of a convolution. Shapes as of `TiledConv1d`."""
 
     transposed = True
 
