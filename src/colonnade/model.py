@@ -299,11 +299,25 @@ class Model(Runnable):
 
         return classify(self, what, top)
 
-    def predict_outputs(self, x: Any, **options: Any) -> Any:
-        """The outputs as they are, (n, ...), for images prepared as in training; a tuple where there are several."""
+    def predict_outputs(
+        self,
+        x: Inputs | Examples,
+        *,
+        batch_size: int = 256,
+        normalization: Normalization | None = None,
+        workers: int | None = None,
+    ) -> Any:
+        """The outputs as they are, (n, ...), for images prepared as in training; a tuple where there are several.
+
+        Args:
+            x: Images (n, c, h, w), or examples.
+            batch_size: Images at a time.
+            normalization: By default the model's own.
+            workers: Threads that read the images.
+        """
         from . import training
 
-        return training.predict_outputs(self, x, **options)
+        return training.predict_outputs(self, x, batch_size=batch_size, normalization=normalization, workers=workers)
 
     def profile(self, x: ArrayLike, targets: ArrayLike | None = None, **options: Any) -> Profile:
         """Where the time of a training step on the batch `x` goes; see :func:`colonnade.profiling.profile`.
