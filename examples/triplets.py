@@ -6,11 +6,14 @@ A network makes thirty-two numbers of a picture, on a sphere. It learns from som
 class should be nearer to each other than to any of another, by a margin. The loss picks its triplets from the images of
 a batch: to each its farthest of the same class and its nearest of another (Hermans et al. 2017, arXiv:1703.07737).
 
-Then it is asked about the other classes: is the nearest picture of the same kind? Beside it, the pixels are asked the
-same.
+Then it is asked about other pictures, of these classes and of new ones: is the nearest of the same kind? Beside it, the
+pixels are asked the same.
 
-DATA is a data set by name; by default fashion-mnist. --quick takes the digits that the package carries, for one epoch.
-It writes `neighbours.png`: in each row a picture of a class that was not learned from, and those that lie nearest.
+What was not asked for in training may be lost: of the digits, pictures of the learned classes find their like better
+than by their pixels, and those of new classes less often.
+
+DATA is a data set by name; by default the digits that the package carries. --quick is one epoch. It writes
+`neighbours.png`: in each row a picture of a class that was not learned from, and those that lie nearest. Half a minute.
 """
 
 import sys
@@ -23,7 +26,7 @@ import colonnade as cn
 SIZE = 32
 quick = "--quick" in sys.argv
 names = [argument for argument in sys.argv[1:] if argument != "--quick"]
-data = cn.data.load("digits" if quick else (names or ["fashion-mnist"])[0])
+data = cn.data.load((names or ["digits"])[0])
 learned = len(data.classes) * 3 // 5
 print("learned from", data.classes[:learned], "asked about", data.classes[learned:])
 
@@ -62,19 +65,19 @@ layers = [*cn.zoo.cnn(data.input_shape, SIZE), cn.RMSNorm(SIZE, elementwise_affi
 model = cn.Model(layers, seed=0)
 model.fit(
     *part(data.train, 0, learned),
-    epochs=1 if quick else 5,
+    epochs=1 if quick else 30,
     batch_size=128,
     optimizer="adamw",
     schedule="one-cycle",
     loss=of_the_hardest,
 )
 
-x, labels = part(data.test, learned, len(data.classes))
-x, labels = x[:2000], labels[:2000]
-codes = model(x)
-for name, each in (("pixels", x.reshape(len(x), -1)), ("embeddings", codes)):
-    found = nearest(each)[:, 0]
-    print(f"the nearest of {len(x)} by their {name} is of the same class: {np.mean(labels[found] == labels):.4f}")
+for group, low, high in (("learned", 0, learned), ("new", learned, len(data.classes))):
+    x, labels = (each[:2000] for each in part(data.test, low, high))
+    codes = model(x)
+    for name, each in (("pixels", x.reshape(len(x), -1)), ("embeddings", codes)):
+        found = labels[nearest(each)[:, 0]]
+        print(f"{group} classes, nearest of {len(x)} by {name}: {np.mean(found == labels):.4f} of the same class")
 
 rows = np.linspace(0, len(x) - 1, 10).astype(int)
 near = nearest(codes, 8)[rows]
