@@ -400,6 +400,9 @@ MODULES: list[tuple[Any, tuple[int, ...]]] = [
     (nn.ConstantPad1d((1, 2), 0.5), (3, 4)),
     (nn.ConstantPad2d(1, -2.0), (3, 4, 5)),
     (nn.Conv1d(3, 4, 3, padding="same", groups=1), (3, 8)),
+    (nn.Conv1d(3, 4, 3, padding=2, padding_mode="circular"), (3, 8)),
+    (nn.Conv2d(3, 4, 3, padding=(1, 2), stride=2, padding_mode="reflect"), (3, 4, 5)),
+    (nn.Conv2d(3, 4, (2, 3), padding="same", padding_mode="replicate"), (3, 4, 5)),
     (nn.ConvTranspose2d(3, 4, 3, 2, 1, 1, bias=False), (3, 4, 5)),
     (nn.Dropout(0.5), (3, 4)),
     (nn.Dropout2d(0.5), (3, 4, 5)),
@@ -686,12 +689,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "unknown layer, nested": (
         lambda: nn.Sequential(nn.Sequential(nn.LPPool2d(2, 2))),
         None,
-        r"0.0 \(torch.nn.LPPool2d\) can't be converted: Colonnade has no such layer",
+        "lp_pool2d in 0.0 can't be converted: Colonnade has no layer for it",
     ),
     "unknown argument": (
-        lambda: nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")),
+        lambda: nn.Sequential(nn.Upsample(scale_factor=2, mode="bicubic")),
         None,
-        r"0 \(torch.nn.Conv2d\) can't be converted: Conv2d: padding_mode must be 'zeros', got 'reflect'",
+        r"0 \(torch.nn.Upsample\) can't be converted: Upsample: mode must be",
     ),
     "embedding": (lambda: nn.Sequential(nn.Embedding(5, 3, max_norm=1.0)), None, "max_norm must be None, got 1.0"),
     "softmax without axis": (lambda: nn.Sequential(nn.Softmax()), None, "dim must be given"),
@@ -749,11 +752,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
         "max_pool2d_with_indices in Function can't be converted: Colonnade has no layer for it",
     ),
     "hook": (hooked, None, "it has a forward hook"),
-    "parametrized": (
-        lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 3))),
-        None,
-        "its weights are parametrized: call torch.nn.utils.parametrize.remove_parametrizations",
-    ),
     "tied": (
         tied,
         (4,),

@@ -24,8 +24,8 @@ from colonnade.errors import ArgumentError, ShapeError
             r"Conv1d: padding must be a number, 'same' or 'valid', got 'full'\.",
         ),
         (
-            lambda: cn.Conv1d(2, 2, 3, padding_mode="reflect"),
-            r"Conv1d: padding_mode must be 'zeros', got 'reflect'\.",
+            lambda: cn.Conv1d(2, 2, 3, padding_mode="mirror"),
+            r"Conv1d: padding_mode must be one of zeros, reflect, replicate, circular, got 'mirror'\.",
         ),
         (lambda: cn.MaxPool1d(3, padding=2), r"MaxPool1d: padding must be at most half the window of 3, got 2\."),
         (lambda: cn.AvgPool1d(2, stride=0), r"AvgPool1d: stride must be positive, got 0\."),

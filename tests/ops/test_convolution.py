@@ -212,7 +212,10 @@ def test_blocks_of_any_size_give_the_same(numbers: int, monkeypatch: pytest.Monk
         ({"dilation": (1, 0)}, r"Conv2d: dilation must be positive, got \(1, 0\)"),
         ({"groups": 3}, "Conv2d: in_channels must be divisible by groups = 3, got 4"),
         ({"groups": 4}, "Conv2d: out_channels must be divisible by groups = 4, got 6"),
-        ({"padding_mode": "reflect"}, "Conv2d: padding_mode must be 'zeros', got 'reflect'"),
+        (
+            {"padding_mode": "mirror"},
+            "Conv2d: padding_mode must be one of zeros, reflect, replicate, circular, got 'mirror'",
+        ),
     ],
 )
 def test_an_argument_that_breaks_a_rule_is_named(arguments: dict[str, Any], message: str) -> None:

@@ -57,7 +57,7 @@ def test_an_input_that_does_not_fit_is_named(shape: tuple[int, ...], message: st
         Dense(3, 2).build(shape, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("shape", [(4, 3), (2, 5, 3)])
+@pytest.mark.parametrize("shape", [(4, 3), (2, 5, 3), (2, 4, 5, 3), (2, 1, 4, 5, 3)])
 def test_each_function_takes_plain_arrays_in_one_line(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     x, weight, bias = rng.normal(size=shape), rng.normal(size=(6, 3)), rng.normal(size=6)

@@ -40,14 +40,17 @@ Node = Layer | Composite
 
 
 def unroll(node: Node, inputs: Sequence[Edge], name: str, steps: list[Step]) -> list[Edge]:
-    """As :meth:`Composite.unroll`, for a leaf too: one step, with one output."""
+    """As :meth:`Composite.unroll`, for a leaf too: one output, and mostly one step."""
     if isinstance(node, Composite):
         return node.unroll(inputs, f"{name}.", steps)
     if len(inputs) != 1 and not isinstance(node, Wiring):
         raise ArgumentError(f"layer {name}, {type(node).__name__}: expected one input, got {len(inputs)}.")
-    output = Edge()
-    steps.append(Step(node, inputs, [output], name))
-    return [output]
+    edges = list(inputs)
+    for place, layer in node.parts().items():
+        output = Edge()
+        steps.append(Step(layer, edges, [output], f"{name}.{place}" if place else name))
+        edges = [output]
+    return edges
 
 
 def fork(edge: Edge, readers: int, name: str, steps: list[Step]) -> list[Edge]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -339,6 +339,10 @@ class Layer:
     def prepared_bytes(self, shape: Shape) -> int:
         """Bytes of what the layer makes for one image's `shape` beside the plan's memory: matrices, index tables."""
         return 0
+
+    def parts(self) -> Mapping[str, Layer]:
+        """The layers that do this one's work one after the other, by their places in it: mostly itself, at ""."""
+        return {"": self}
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, from the attributes of the same names: what a model file stores.

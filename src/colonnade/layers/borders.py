@@ -1,15 +1,20 @@
-"""Borders around sequences, images and volumes by PyTorch's names: each is a Pad of one mode."""
+"""Borders around sequences, images and volumes by PyTorch's names: each a Pad of one mode; and those of convolutions."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+import copy
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import arguments
 from ..tensor import Shape
-from .base import expect_axes
+from .base import Layer, expect_axes
 from .rearrangement import Pad
+
+# What a convolution may have around its input, `padding_mode`.
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class Border(Pad):
@@ -150,3 +155,18 @@ class ZeroPad3d(Border):
     """As :class:`ZeroPad2d`, around volumes: on all sides, or (left, right, top, bottom, front, back)."""
 
     axes, made_of = 3, "constant"
+
+
+def bordered(layer: Any) -> Mapping[str, Layer]:
+    """A convolution as two layers, where it has a border of its input's own numbers; {} where that is of zeros.
+
+    What follows its border is a convolution without one, of the very same parameters.
+    """
+    borders = list(zip(layer.window.padding[::2], layer.window.padding[1::2], strict=True))
+    sides = tuple(side for border in reversed(borders) for side in border)
+    if layer.padding_mode == "zeros" or not any(sides):
+        return {}
+    within = copy.copy(layer)
+    within.padding, within.padding_mode, within.bordered = 0, "zeros", {}
+    within.window = layer.window._replace(padding=(0,) * len(sides))
+    return {"padding": Pad(sides, layer.padding_mode), "": within}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ from ..ops.layout import Array, ends_in_channels
 from ..ops.window import Sizes, Window, on_both_sides
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
 from .base import PLACE, Block, Direction, Layer, Scratch, times
+from .borders import PADDING_MODES, bordered
 from .normalization import BatchNorm2d
 
 
@@ -107,12 +108,13 @@ class Convolution(Convolving):
         self.in_channels = in_channels = arguments.whole(name, "in_channels", in_channels, 1)
         self.out_channels = out_channels = arguments.whole(name, "out_channels", out_channels, 1)
         arguments.divisible(name, "groups", groups, in_channels=in_channels, out_channels=out_channels)
-        self.padding_mode = arguments.choice(name, "padding_mode", padding_mode, ("zeros",))
+        self.padding_mode = arguments.choice(name, "padding_mode", padding_mode, PADDING_MODES)
         self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, stride, padding, dilation
         self.window = self._window()
         self.weight = self.kernel(out_channels, in_channels // groups, size=self.window.kernel)
         learned = arguments.flag(name, "bias", bias)
         self.bias = Parameter((out_channels,), initializers.zeros) if learned else None
+        self.bordered = bordered(self)
 
     def _window(self) -> Window:
         name, axes, padding = type(self).__name__, self.axes, self.padding
@@ -132,10 +134,15 @@ class Convolution(Convolving):
             borders = on_both_sides(given)
         return Window(kernel, stride, borders, dilation)
 
+    def parts(self) -> Mapping[str, Layer]:
+        return self.bordered or super().parts()
+
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
         name = type(self).__name__
         if len(shape) != 1 + self.axes or shape[0] != self.in_channels:
             raise ShapeError(f"{name}: expected {self.in_channels} input channels, got an input of shape {shape}.")
+        if self.bordered:
+            return self.bordered[""].build(self.bordered["padding"].build(shape, rng), rng)
         padded, extent = self.window.padded_size(shape[1:]), self.window.extent
         if any(whole < span for whole, span in zip(padded, extent, strict=True)):
             raise ShapeError(
@@ -189,7 +196,8 @@ class Conv1d(Convolution):
         dilation: From one value of a window to the next.
         groups: The channels are cut into so many groups that do not see one another.
         bias: Whether to add b.
-        padding_mode: "zeros", the only one there is.
+        padding_mode: What the border is made of: "zeros", "reflect" (mirrored at the edge, which is not repeated),
+            "replicate" (the edge again and again) or "circular" (what is at the other end).
         device: None or "cpu".
         dtype: None: a model has one type for all.
 
@@ -244,7 +252,8 @@ class Conv2d(Convolution):
         groups: The channels are cut into so many groups that do not see one another; in_channels for a depthwise
             convolution.
         bias: Whether to add b.
-        padding_mode: "zeros", the only one there is.
+        padding_mode: What the border is made of: "zeros", "reflect" (mirrored at the edge, which is not repeated),
+            "replicate" (the edge again and again) or "circular" (what is at the other end).
         device: None or "cpu".
         dtype: None: a model has one type for all.
 

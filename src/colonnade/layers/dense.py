@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from .base import PLACE, Block, Direction, Layer, Scratch
 
 
 class Dense(Layer):
-    """y = x Wᵀ + b, over the last axis.
+    """y = x Wᵀ + b, over the last axis, whatever there is before it.
 
-    Shapes: x (n, ..., in_features), y (n, ..., out_features).
+    Shapes: x (n, ..., in_features), y (n, ..., out_features): features (n, f), sequences (n, l, f), images (n, c, h, w)
+    along their rows. Over the channels of each pixel there is Conv2d(in_features, out_features, 1).
 
     Args:
         in_features: Numbers in.
@@ -31,10 +33,9 @@ class Dense(Layer):
 
     Raises:
         ArgumentError: A size below one.
-        ShapeError: An input whose last axis is not in_features long, or images: they lie channels-last in memory, and
-            over the channels of each pixel there is the faster Conv2d(in_features, out_features, 1).
+        ShapeError: An input whose last axis is not in_features long.
 
-    Derived in docs/math/dense.md.
+    Derived in docs/math/dense.md. After torch.nn.Linear.
     """
 
     wants_batch = True
@@ -52,7 +53,7 @@ class Dense(Layer):
         self.bias = Parameter((self.out_features,), initializers.zeros) if learned else None
 
     def build(self, shape: Shape, rng: np.random.Generator) -> Shape:
-        if not shape or shape[-1] != self.in_features or len(shape) == 3:
+        if not shape or shape[-1] != self.in_features:
             hint = " (a Flatten before it?)" if len(shape) == 3 else ""
             raise ShapeError(f"Dense: expected {self.in_features} input features, got an input of shape {shape}{hint}.")
         return (*shape[:-1], self.out_features)
@@ -61,11 +62,15 @@ class Dense(Layer):
         dense_forward(x.value, self.weight.array, None if self.bias is None else self.bias.array, y.value)
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        return {"weight": Scratch(self.weight.shape)} if direction == "backward" else {}
+        if direction == "forward":
+            return {}
+        numbers = math.prod(shape[:-1]) * (self.in_features + self.out_features) if len(shape) == 4 else 0
+        return {"weight": Scratch(self.weight.shape), "plain": Scratch((numbers,))}
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         if self.weight.trainable:
-            block.add_grad(self.weight, dense_backward_weight(x.value, y.grad, block.scratch["weight"]))
+            gradient, plain = block.scratch["weight"], block.scratch["plain"]
+            block.add_grad(self.weight, dense_backward_weight(x.value, y.grad, gradient, plain))
         if self.bias is not None:
             block.add_grad(self.bias, dense_backward_bias(y.grad))
         if x.has_grad:

@@ -129,7 +129,7 @@ class Recurrent(Wiring):
             names = {1: "h0", 2: "h0 and c0"}[self.states]
             raise ShapeError(f"{name}: expected a sequence alone or with {names}, got {len(shapes)} inputs.")
         sequence, *initial = shapes
-        if len(sequence) != 2 or sequence[1] != self.input_size:
+        if len(sequence) not in (2, 3) or sequence[-1] != self.input_size or (initial and len(sequence) == 3):
             raise ShapeError(
                 f"{name}: expected sequences (length, {self.input_size}), got an input of shape {sequence}."
             )
@@ -137,13 +137,13 @@ class Recurrent(Wiring):
         for shape in initial:
             if shape != expected:
                 raise ShapeError(f"{name}: expected initial states {expected}, got an input of shape {shape}.")
-        return (sequence[0] + self.state_rows, self._width)
+        return (*sequence[:-2], sequence[-2] + self.state_rows, self._width)
 
     # Working memory
 
     def _kept(self, shape: Shape) -> dict[str, Scratch]:
         """What forward makes and backward reads, for an output of that shape."""
-        images, rows, width = shape
+        images, rows, width = _each(shape)
         length = rows - self.state_rows
         spaces = {}
         for layer in range(self.num_layers):
@@ -156,10 +156,13 @@ class Recurrent(Wiring):
         return spaces
 
     def saved(self, shape: Shape) -> dict[str, Scratch]:
-        return self._kept(shape)
+        kept = {name: each.shape for name, each in self._kept(shape).items()}
+        return {
+            name: Scratch((shape[0], each * length // shape[0], size)) for name, (each, length, size) in kept.items()
+        }
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        images, rows, width = shape
+        images, rows, width = _each(shape)
         length = rows - self.state_rows
         if direction == "forward":  # outside training, where nothing is saved
             spaces = self._kept(shape)
@@ -169,9 +172,13 @@ class Recurrent(Wiring):
                 widest = max(self.input_size, width if self.num_layers > 1 else 0)
                 spaces["other"] = Scratch((images * length * widest,))
             spaces |= {f"grad_l{layer}": Scratch((images, length, width)) for layer in range(self.num_layers - 1)}
+        if len(shape) == 4:  # rows of images, which lie otherwise
+            ends = {"": (images, length, self.input_size), "_out": (images, rows, width)}
+            names = ("value",) if direction == "forward" else ("value", "grad")
+            spaces |= {kind + end: Scratch(each) for kind in names for end, each in ends.items()}
         if self.dropout and self.num_layers > 1:
-            numbers = (self.num_layers - 1) * length * width
-            drawn = (images, 8 * -(numbers // -8))  # the stream gives eight at a time
+            numbers = (self.num_layers - 1) * length * width * (images // shape[0])
+            drawn = (shape[0], 8 * -(numbers // -8))  # the stream gives eight at a time
             spaces |= {"random": Scratch(drawn, np.float32), "kept": Scratch(drawn, np.bool_)}
             spaces |= {"dropped": Scratch((images, length, width))}
         return spaces
@@ -182,7 +189,7 @@ class Recurrent(Wiring):
             return None
         kept = dropout_kept(block.random(block.scratch["random"]), self.dropout, block.scratch["kept"])
         images, length, width = shape
-        numbers = (self.num_layers - 1) * length * width
+        numbers = (self.num_layers - 1) * length * width * images // len(kept)
         return kept[:, :numbers].reshape(images, self.num_layers - 1, length, width)
 
     def _dropped(self, x: Array, kept: Array, out: Array) -> Array:
@@ -192,8 +199,25 @@ class Recurrent(Wiring):
     # The passes
 
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        held = block.saved or block.scratch
+        if y.value.ndim == 3:
+            self._forward_sequences(x, y, block)
+            return
+        inside, outside = (_copied(each, end, block.scratch) for each, end in ((x[0], ""), (y, "_out")))
+        self._forward_sequences([inside], outside, block)
+        np.copyto(y.value, outside.value.reshape(y.shape))
+
+    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+        if y.value.ndim == 3:
+            self._backward_sequences(x, y, block)
+            return
+        inside, outside = (_copied(each, end, block.scratch) for each, end in ((x[0], ""), (y, "_out")))
+        self._backward_sequences([inside], outside, block)
+        if x[0].has_grad:
+            np.copyto(x[0].grad, inside.grad.reshape(x[0].shape))
+
+    def _forward_sequences(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:
         sequence, length = x[0].value, x[0].shape[1]
+        held = _held(block.saved, length) or block.scratch
         masks = self._masks(block, (len(sequence), length, self._width))
         for layer in range(self.num_layers):
             out = self._output(layer, y, length, held)
@@ -211,14 +235,15 @@ class Recurrent(Wiring):
             if masks is not None and layer < self.num_layers - 1:
                 sequence = self._dropped(out, masks[:, layer], block.scratch["dropped"])
 
-    def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
+    def _backward_sequences(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:
         length = x[0].shape[1]
+        held = _held(block.saved, length)
         masks = self._masks(block, (len(y.grad), length, self._width))
         grad_out = y.grad[:, :length]
         for layer in reversed(range(self.num_layers)):
             grad_below: Array | None
             if layer:
-                below, grad_below = block.saved[f"output_l{layer - 1}"], block.scratch[f"grad_l{layer - 1}"]
+                below, grad_below = held[f"output_l{layer - 1}"], block.scratch[f"grad_l{layer - 1}"]
             else:
                 below, grad_below = x[0].value, x[0].grad if x[0].has_grad else None
             if layer and masks is not None:
@@ -226,7 +251,7 @@ class Recurrent(Wiring):
             for cell in self._cells(layer):
                 adds = cell.reverse and grad_below is not None  # to what the other direction wrote
                 target = block.scratch["other"][: below.size].reshape(below.shape) if adds else grad_below
-                self._cell_backward(x, y, block, cell, below, grad_out[:, :, cell.part], target)
+                self._cell_backward(x, y, block, held, cell, below, grad_out[:, :, cell.part], target)
                 if adds and grad_below is not None and target is not None:
                     grad_below += target
             if grad_below is not None:
@@ -235,15 +260,16 @@ class Recurrent(Wiring):
                 grad_out = grad_below
 
     def _cell_backward(
-        self, x: Sequence[Tensor], y: Tensor, block: Block, cell: Cell, below: Array, grad_y: Array, out: Array | None
-    ) -> None:
+        self, x: Sequence[Tensor], y: Tensor, block: Block, held: dict[str, Array], cell: Cell, below: Array,
+        grad_y: Array, out: Array | None,
+    ) -> None:  # fmt: skip
         """Add the gradients of one direction of one layer; write that at its input to `out`."""
         length = x[0].shape[1]
-        made = self._output(cell.layer, y, length, block.saved)[:, :, cell.part]
+        made = self._output(cell.layer, y, length, held)[:, :, cell.part]
         grad_last = [
             y.grad[:, row, cell.part] if self.return_states else None for row in self._rows(cell.layer, length)
         ]
-        gates, beside = block.saved[f"gates{cell.name}"], self._beside(cell, block.saved)
+        gates, beside = held[f"gates{cell.name}"], self._beside(cell, held)
         gradients = self._backward(
             below, made, grad_y, self._weights(cell), self._initial(x, cell), cell.reverse, grad_last, gates, beside,
             block.scratch["grad_gates"], out,
@@ -304,20 +330,44 @@ class Recurrent(Wiring):
         raise NotImplementedError
 
     def multiplications(self, shape: Shape) -> int:
-        length, rows = shape[0] - self.state_rows, self.gates * self.hidden_size
+        length, rows = shape[-2] - self.state_rows, self.gates * self.hidden_size
         widths = [self.input_size, *[self._width] * (self.num_layers - 1)]
-        return length * len(self._ends) * sum(rows * (width + self.hidden_size) for width in widths)
+        return (
+            math.prod(shape[:-2])
+            * length
+            * len(self._ends)
+            * sum(rows * (width + self.hidden_size) for width in widths)
+        )
 
     def work(self, shape: Shape) -> int:
-        calls = NUMPY_CALLS * (shape[0] - self.state_rows) * len(self._ends) * self.num_layers
+        calls = NUMPY_CALLS * (shape[-2] - self.state_rows) * len(self._ends) * self.num_layers
         return self.multiplications(shape) + calls * CALL
+
+
+def _each(shape: Shape) -> tuple[int, int, int]:
+    """A batch (n, ..., t, d), every sequence by itself."""
+    return math.prod(shape[:-2]), shape[-2], shape[-1]
+
+
+def _copied(x: Tensor, end: str, scratch: dict[str, Array]) -> Tensor:
+    """A batch (n, h, t, d) with every sequence by itself, in scratch memory."""
+    value, grad = scratch[f"value{end}"], scratch.get(f"grad{end}") if x.has_grad else None
+    np.copyto(value.reshape(x.shape), x.value)
+    if grad is not None:
+        np.copyto(grad.reshape(x.shape), x.grad)
+    return Tensor.of(value, grad)
+
+
+def _held(arrays: dict[str, Array], length: int) -> dict[str, Array]:
+    """What was saved, (n, ..., t, k), every sequence by itself."""
+    return {name: each.reshape(-1, length, each.shape[-1]) for name, each in arrays.items()}
 
 
 class RNN(Recurrent):
     """y_t = f(W_ih x_t + b_ih + W_hh y_{t−1} + b_hh), along a sequence, as Elman had it.
 
     It reads a sequence alone, or with the states before the first step: `(RNN(4, 8), "sequence", "h0")` in a Graph.
-    States that are not given are zero.
+    States that are not given are zero. Of images (n, h, t, input_size) each row is a sequence by itself, without those.
 
     Shapes: x (n, t, input_size), y (n, t, D · k), h0 (n, num_layers · D, k), with k = hidden_size and D = 2 directions
     or 1. With `return_states` y is (n, t + num_layers, D · k): row t + l holds the states behind the last step of layer
@@ -394,7 +444,8 @@ class LSTM(Recurrent):
     i, f, g, o are the quarters of W_ih x_t + b_ih + W_hh y_{t−1} + b_hh; of g the tanh, of the others the sigmoid.
 
     It reads a sequence alone, or with the states before the first step: `(LSTM(4, 8), "sequence", "h0", "c0")` in a
-    Graph. States that are not given are zero.
+    Graph. States that are not given are zero. Of images (n, h, t, input_size) each row is a sequence by itself, without
+    those.
 
     Shapes: x (n, t, input_size), y (n, t, D · k), h0 and c0 (n, num_layers · D, k), with k = hidden_size and D = 2
     directions or 1. With `return_states` y is (n, t + 2 · num_layers, D · k): row t + l holds y behind the last step of
@@ -477,7 +528,7 @@ class GRU(Recurrent):
     are the last third of each.
 
     It reads a sequence alone, or with the states before the first step: `(GRU(4, 8), "sequence", "h0")` in a Graph.
-    States that are not given are zero.
+    States that are not given are zero. Of images (n, h, t, input_size) each row is a sequence by itself, without those.
 
     Shapes: x (n, t, input_size), y (n, t, D · k), h0 (n, num_layers · D, k), with k = hidden_size and D = 2 directions
     or 1. With `return_states` y is (n, t + num_layers, D · k): row t + l holds the states behind the last step of layer

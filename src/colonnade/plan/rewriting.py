@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from ..compiled import load
 from ..layers.base import Layer
+from ..layers.dense import Dense
 from ..layers.shape import Identity, Reshape
 from ..steps import Edge, Step
+from ..tensor import Shape
 
 
 def said_whether_training(steps: Sequence[Step], training: bool) -> list[Step]:
@@ -81,34 +83,63 @@ def commuted(steps: Sequence[Step]) -> list[Step]:
 def as_images(steps: Sequence[Step]) -> list[Step]:
     """The steps with sequences (c, l) as images (c, 1, l) between layers whose compiled leaves take those.
 
-    They are turned where a layer reads or writes them that wants sequences: images lie channels-last.
+    Images lie channels-last.
     """
-    leaves = load("leaves")
+    of_images = load("leaves").of_images
+
+    def layer_of(step: Step) -> Layer | None:
+        sequences = all(len(edge.shape) == 2 for edge in (*step.inputs, *step.outputs))
+        return of_images(step.layer) if sequences else None
+
+    return _restated(steps, layer_of, lambda shape: (shape[0], 1, shape[1]))
+
+
+def as_rows(steps: Sequence[Step]) -> list[Step]:
+    """The steps with images (c, h, w) as sequences (c · h, w) between dense layers, whose leaves multiply rows."""
+
+    def layer_of(step: Step) -> Layer | None:
+        return step.layer if isinstance(step.layer, Dense) and len(step.shape) == 3 else None
+
+    return _restated(steps, layer_of, lambda shape: (shape[0] * shape[1], shape[2]))
+
+
+def _restated(
+    steps: Sequence[Step], layer_of: Callable[[Step], Layer | None], shape_of: Callable[[Shape], Shape]
+) -> list[Step]:
+    """The steps with the same numbers in another shape between some of them.
+
+    They are turned where a layer reads or writes them that wants the shape they had.
+
+    Args:
+        steps: As they are.
+        layer_of: What does the work of a step in the other shape; None if nothing does.
+        shape_of: The other shape.
+    """
+    takes_either = load("leaves").takes_either
     made: list[Step] = []
-    images: dict[Edge, Edge] = {}  # what stands for an edge of sequences, until a layer wants that itself
+    turned: dict[Edge, Edge] = {}  # what stands for an edge, until a layer wants that itself
 
     def add(layer: Layer, inputs: Sequence[Edge], outputs: Sequence[Edge], of: Step) -> None:
         made.append(Step(layer, inputs, outputs, of.name, of.training))
 
     for step in steps:
-        sequences = all(len(edge.shape) == 2 for edge in (*step.inputs, *step.outputs))
-        layer = leaves.of_images(step.layer) if sequences else None
-        if layer is None and leaves.takes_either(step.layer) and images.keys() >= {*step.inputs}:
+        layer = layer_of(step)
+        if layer is None and takes_either(step.layer) and turned.keys() >= {*step.inputs}:
             layer = step.layer
         for edge in step.inputs:
-            if layer is None and edge in images:
-                add(Reshape(edge.shape), [images.pop(edge)], [edge], step)
-            elif layer is not None and edge not in images:
-                images[edge] = Edge((edge.shape[0], 1, edge.shape[1]))
-                add(Reshape(images[edge].shape), [edge], [images[edge]], step)
+            if layer is None and edge in turned:
+                add(Reshape(edge.shape), [turned.pop(edge)], [edge], step)
+            elif layer is not None and edge not in turned:
+                turned[edge] = Edge(shape_of(edge.shape))
+                add(Reshape(turned[edge].shape), [edge], [turned[edge]], step)
         if layer is None:
             made.append(step)
             continue
         for edge in step.outputs:
-            images[edge] = Edge((edge.shape[0], 1, edge.shape[1]))
-        add(layer, [images.pop(edge) for edge in step.inputs], [images[edge] for edge in step.outputs], step)
-    for edge, image in images.items():  # what the model puts out
-        add(Reshape(edge.shape), [image], [edge], made[-1])
+            turned[edge] = Edge(shape_of(edge.shape))
+        add(layer, [turned.pop(edge) for edge in step.inputs], [turned[edge] for edge in step.outputs], step)
+    for edge, other in turned.items():  # what the model puts out
+        add(Reshape(edge.shape), [other], [edge], made[-1])
     return made
 
 
@@ -119,7 +150,7 @@ LONGEST_RUN = 4
 def with_leaves(steps: Sequence[Step]) -> list[Step]:
     """The steps with compiled leaves in the place of those that have one, the longest runs first."""
     leaves_for = load("leaves").leaves_for
-    steps = as_images(steps)
+    steps = as_rows(as_images(steps))
     made: list[Step] = []
     start = 0
     while start < len(steps):

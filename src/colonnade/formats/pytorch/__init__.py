@@ -43,7 +43,7 @@ def from_torch(module: torch.nn.Module, input_shape: Sequence[Any] | None = None
         ShapeError: An input shape that does not fit.
     """
     _require_torch("from_torch")
-    from .importer import convert
+    from .conversion import convert
 
     return convert(module, input_shape)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .in_place import LAST
 from .values import Unconvertible
 
 Arguments = tuple[str, tuple[Any, ...], dict[str, Any]]
@@ -59,9 +60,6 @@ def _slice(x: Any, dim: int = 0, start: int | None = None, end: int | None = Non
     if dim < 0:
         return "getitem", (x, (..., slice(start, end, step), *[slice(None)] * (-1 - dim))), {}
     return "getitem", (x, (*[slice(None)] * dim, slice(start, end, step))), {}
-
-
-LAST = 2**62  # ATen's way to say: to the end
 
 
 def _to(x: Any, *args: Any, **kwargs: Any) -> Arguments:

@@ -22,6 +22,7 @@ from .values import (
     Array,
     Batch,
     Fixed,
+    Shared,
     Tensor,
     Turned,
     Unconvertible,
@@ -51,6 +52,7 @@ class Building:
         self._inputs, self._holders = inputs, holders
         self._turned: dict[Turned, Value] = {}
         self._constants: dict[Any, Value] = {}
+        self._whole: dict[Any, tuple[Array, Value]] = {}  # of a parameter, the first constant that it became
         self._owners: dict[Any, tuple[Layer, str]] = {}  # of a parameter or buffer
         self._warned: set[str] = set()
         self._numbered: dict[str, int] = {}
@@ -131,11 +133,33 @@ class Building:
         shape = (*[1] * (rank - 1 - len(shape)), *shape)
         weight = Array(array.path, array.tensor.reshape(shape), array.parameter)
         key = (array.path, weight.view)
-        if array.parameter is None or key not in self._constants:
-            layer = layers.Constant(shape, learned=array.parameter is not None)
-            name = array.path if array.straight else f"{array.path}.permuted"
-            self._constants[key] = self._node(layer, {"weight": weight}, [], name)
-        return self._constants[key]
+        if array.parameter is not None and key in self._constants:
+            return self._constants[key]
+        if array.parameter in self._whole and (made := self._seen_otherwise(*self._whole[array.parameter], weight)):
+            self._constants[key] = made
+            return made
+        layer = layers.Constant(shape, learned=array.parameter is not None)
+        name = array.path if array.straight else f"{array.path}.permuted"
+        self._constants[key] = made = self._node(layer, {"weight": weight}, [], name)
+        if array.parameter is not None:
+            self._whole[array.parameter] = weight, made
+        return made
+
+    def _seen_otherwise(self, array: Array, value: Value, other: Array) -> Value | None:
+        """The same parameter with its axes in another order and shape; None where that does not say it all."""
+        if array.axes is None or other.axes is None:
+            return None
+        back, order = np.argsort(array.axes).tolist(), np.argsort(other.axes).tolist()
+        moves = (
+            layers.Permute((0, *(axis + 1 for axis in back))),
+            layers.Reshape(tuple(other.tensor.permute(order).shape)),
+            layers.Permute((0, *(axis + 1 for axis in other.axes))),
+        )
+        for layer in moves:
+            moved = isinstance(layer, layers.Permute) and layer.dims != tuple(range(len(layer.dims)))
+            if moved or (isinstance(layer, layers.Reshape) and layer.shape != value.shape):
+                value = self._node(layer, {}, [value], None)
+        return value
 
     def _aligned(self, value: Value, rank: int) -> Value:
         """What is the same for every image, as an operand beside a batch of `rank` axes."""
@@ -236,7 +260,7 @@ class Building:
             )
             if same and type(owner) is type(layer) and owner.config() == layer.config():
                 return owner
-            raise Unconvertible(f"its weights belong to another layer too, as {path}")
+            raise Shared(f"its weights belong to another layer too, as {path}")
         for name, source in sources.items():
             if arrays[name].parameter is not None or not isinstance(layer, layers.Constant):
                 self._owners[source] = (layer, arrays[name].path)
@@ -263,8 +287,8 @@ class Building:
 def _are_rows(layer: Layer, values: Sequence[Value]) -> bool:
     """Whether a layer goes over the last axis of (height, width, features): images it would take for (c, h, w)."""
     norm = type(layer) in (layers.LayerNorm, layers.RMSNorm)
-    last = type(layer) is layers.Dense or (norm and len(layer.normalized_shape) == 1)  # type: ignore[attr-defined]
-    return last and values[0].shape is not None and len(values[0].shape) >= 3
+    along = norm and len(layer.normalized_shape) == 1  # type: ignore[attr-defined]
+    return along and values[0].shape is not None and len(values[0].shape) >= 3
 
 
 def _parted(made: Value, windows: int) -> Value:

@@ -133,7 +133,9 @@ class Recurrent(nn.RNNBase):
         return super().forward(x, given if len(given) > 1 else given[0])
 
     def forward(self, x: Any, *states: Any) -> Any:
-        """As the layer, of a sequence and the states before it, (n, layers · directions, k)."""
+        """As the layer, of a sequence and the states before it, (n, layers · directions, k); or of rows of images."""
+        if x.dim() == 4:
+            return self(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         y, last = self.run(x, *states)
         if not self.return_states:
             return y
@@ -485,7 +487,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "TakeAlongDim": lambda x, index, dim: torch.take_along_dim(x, _from_front(index, x.shape[dim]), dim),
     "Tan": torch.tan,
     "Tile": lambda x, repeats: x.tile((1, *repeats)),
-    "TopKIndices": lambda x, k, dim, largest: (-x if largest else x).argsort(dim, stable=True).narrow(dim, 0, k).to(x),
+    "TopKIndices": lambda x, k, dim, largest: (
+        torch.argsort(-x if largest else x, dim=dim, stable=True).narrow(dim, 0, k).to(x)
+    ),
     "Tril": torch.tril,
     "Triu": torch.triu,
     "Trunc": torch.trunc,

@@ -30,6 +30,31 @@ def export(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[fx.G
     Raises:
         ArgumentError: The module can't be exported, or not for any number of images.
     """
+    try:
+        return _exported(module, module, shapes, dtype)
+    except ArgumentError:
+        if (run := _run_once(module, shapes, dtype)) is None:
+            raise
+        return _exported(run, module, shapes, dtype)
+
+
+def _run_once(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> nn.Module | None:
+    """A copy of a module that has made buffers for images of this size; None where it makes none."""
+    images = (torch.zeros(IMAGES, *shape, dtype=getattr(torch, dtype)) for shape in shapes)
+    try:
+        made = copy.deepcopy(module).eval()
+        with torch.no_grad(), torch.random.fork_rng(devices=()):
+            made(*images)
+    except Exception:  # the module's own: what export says of it is raised
+        return None
+    sizes = [{name: buffer.shape for name, buffer in each.named_buffers()} for each in (module, made)]
+    return None if sizes[0] == sizes[1] else made
+
+
+def _exported(
+    module: nn.Module, own: nn.Module, shapes: Sequence[Shape], dtype: str
+) -> tuple[fx.Graph, dict[str, Array]]:
+    """As `export`; the parameters are those of `own`, of which `module` may be a copy."""
     modes = [(each, each.training) for each in module.modules()]
     images = tuple(torch.zeros(IMAGES, *shape, dtype=getattr(torch, dtype)) for shape in shapes)
     free = {0: torch.export.Dim("images")}
@@ -51,7 +76,7 @@ def export(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[fx.G
     finally:
         for each, mode in modes:
             each.training = mode
-    return program.graph, dict(_held(module, program))
+    return program.graph, dict(_held(module, own, program))
 
 
 # Attention as one call: what PyTorch calculates within it moves the axis of the batch about.
@@ -123,10 +148,11 @@ def _inline(program: Any) -> None:
         graph.erase_node(node)
 
 
-def _held(module: nn.Module, program: Any) -> Iterator[tuple[str, Array]]:
+def _held(module: nn.Module, own: nn.Module, program: Any) -> Iterator[tuple[str, Array]]:
     signature = program.graph_signature
-    for name, path in (signature.inputs_to_parameters | signature.inputs_to_buffers).items():
-        tensor = _at(module, path)
+    parameters = signature.inputs_to_parameters
+    for name, path in (parameters | signature.inputs_to_buffers).items():
+        tensor = _at(own if name in parameters else module, path)
         yield name, Array(path, tensor, tensor if isinstance(tensor, nn.Parameter) else None)
     for name, path in signature.inputs_to_lifted_tensor_constants.items():
         yield name, Array(path, program.constants[path])

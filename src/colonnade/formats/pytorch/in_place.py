@@ -46,7 +46,7 @@ def settle(graph: fx.Graph, module: nn.Module, counts: bool = False) -> None:
         ArgumentError: What is changed is read again through a view that was made before, or is the module's own.
     """
     held = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
-    order = {node: number for number, node in enumerate(graph.nodes)}
+    order: dict[fx.Node, int] = {node: number for number, node in enumerate(graph.nodes)}
     numbers: set[fx.Node] = set()
     # Of a tensor: whose memory it lies in, and the first node that was this very tensor.
     memory: dict[fx.Node, fx.Node | str] = {}
@@ -69,10 +69,16 @@ def settle(graph: fx.Graph, module: nn.Module, counts: bool = False) -> None:
                 continue
             if memory[node] in held:
                 raise ArgumentError(f"from_torch: {_named(node)} can't be converted: it changes {memory[node]}.")
+            if parts := _parts_of(source):  # the tensor is made anew, with this part of it
+                whole = _scattered(graph, node, parts)
+                order |= dict.fromkeys(whole, order[node])
+                for other in sharing[memory[node]]:
+                    if first[other] is first[parts[0].args[0]]:
+                        _hand_over(other, whole[-1], order)
             for other in sharing[memory[node]]:
                 later = [user for user in other.users if order[user] > order[node]]
                 if later and first[other] is first[node]:
-                    other.replace_all_uses_with(node, lambda user, last=order[node]: order[user] > last)
+                    _hand_over(other, node, order)
                 elif later:
                     raise ArgumentError(
                         f"from_torch: {_named(node)} can't be converted: it changes in place what "
@@ -83,6 +89,40 @@ def settle(graph: fx.Graph, module: nn.Module, counts: bool = False) -> None:
         else:
             memory[node] = node
         sharing.setdefault(memory[node], []).append(node)
+
+
+PARTS = {
+    torch.ops.aten.slice.Tensor: torch.ops.aten.slice_scatter,
+    torch.ops.aten.select.int: torch.ops.aten.select_scatter,
+}
+LAST = 2**62  # ATen's way to say: to the end
+
+
+def _parts_of(node: fx.Node) -> list[fx.Node]:
+    """Slices of slices of a tensor that lead to a node, the first one first; none if it is no part of a tensor."""
+    parts: list[fx.Node] = []
+    while node.target in PARTS:
+        parts.insert(0, node)
+        node = node.args[0]
+    return parts
+
+
+def _scattered(graph: fx.Graph, node: fx.Node, parts: list[fx.Node]) -> list[fx.Node]:
+    """Calls that put what was written to a part into the tensor that it is a part of."""
+    made = [node]
+    for part in reversed(parts):
+        whole, *where = part.args
+        start, end = (*where[1:], None, None)[:2]
+        if part.target is torch.ops.aten.slice.Tensor and not start and (end is None or end >= LAST):
+            continue
+        with graph.inserting_after(made[-1]):
+            made.append(graph.call_function(PARTS[part.target].default, (whole, made[-1], *where)))
+    return made[1:] or made
+
+
+def _hand_over(before: fx.Node, node: fx.Node, order: dict[fx.Node, int]) -> None:
+    """Have whoever reads a node after another was called read that."""
+    before.replace_all_uses_with(node, lambda user: order[user] > order[node])
 
 
 def _name(node: fx.Node) -> str:

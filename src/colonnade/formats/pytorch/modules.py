@@ -172,6 +172,8 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 def known(module: nn.Module) -> type[nn.Module] | None:
     """The class in the tables that a module is, or that it is a subclass of which computes the same."""
+    if nn.utils.parametrize.is_parametrized(module):  # its weights are calculated: its code says how
+        return None
     own: set[str] = set()
     for each in type(module).__mro__:
         if each in MODULES or each in COMPOUND:
@@ -192,8 +194,6 @@ def layer_of(module: nn.Module) -> Layer | None:
 
 def check(module: nn.Module) -> None:
     """Raise Unconvertible for a module that is changed from outside."""
-    if nn.utils.parametrize.is_parametrized(module):
-        raise Unconvertible("its weights are parametrized: call torch.nn.utils.parametrize.remove_parametrizations")
     if any(getattr(module, hooks) for hooks in HOOKS):
         raise Unconvertible("it has a forward hook, of which from_torch can't know what it does: remove it")
 

@@ -22,7 +22,7 @@ class Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether to look no further into a module."""
-        return known(m) is not None or super().is_leaf_module(m, module_qualified_name)
+        return known(m) is not None
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         """As PyTorch's own; where it fails, `place` says in which module."""
@@ -36,7 +36,7 @@ def trace(module: nn.Module, training: bool) -> tuple[fx.Graph, dict[str, Any]]:
     """All calls of a forward pass, as in training or as outside it; and the tensors that it made by itself, by name."""
     modes = [(each, each.training) for each in module.modules()]
     attributes = set(vars(module))
-    tracer = Tracer()
+    tracer = Tracer(param_shapes_constant=True)
     try:
         module.train(training)
         graph = tracer.trace(module, concrete_args=defaults(module))

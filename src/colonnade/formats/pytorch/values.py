@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -11,9 +12,16 @@ from torch import nn
 from ...layers.base import Layer
 from ...tensor import Shape
 
+# What a function of PyTorch becomes: a function of the same arguments, and of the graph where it puts its layers.
+Convert = Callable[..., Any]
+
 
 class Unconvertible(Exception):  # noqa: N818 - it is no error yet: who catches it knows the place and says so
     """Something that has no counterpart in Colonnade, and the reason."""
+
+
+class Shared(Unconvertible):
+    """A parameter that two layers would learn."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,11 @@ def array_of(x: Any) -> Array:
     if not isinstance(x, Array):
         raise Unconvertible("its weights must be parameters or buffers of the module")
     return x
+
+
+def weights_of(**arrays: Any) -> dict[str, Array]:
+    """Those of a layer that are there."""
+    return {name: array_of(array) for name, array in arrays.items() if array is not None}
 
 
 @dataclass(frozen=True)

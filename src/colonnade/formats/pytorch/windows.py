@@ -16,7 +16,16 @@ from .modules import POINTWISE
 from .values import Unconvertible, Value
 
 # Layers that go over the last axes, whatever stands before them.
-LAST = (layers.Dense, layers.Embedding, layers.LayerNorm, layers.MatMul, layers.Where)
+LAST = (
+    layers.Dense,
+    layers.Embedding,
+    layers.GRU,
+    layers.LayerNorm,
+    layers.LSTM,
+    layers.MatMul,
+    layers.RNN,
+    layers.Where,
+)
 # Layers with an axis, or several, as an argument of this name.
 ALONG = (
     *(layers.Amax, layers.Amin, layers.Argmax, layers.Argmin, layers.Concat, layers.IndexSelect, layers.LogSoftmax),
@@ -82,13 +91,18 @@ def as_images(layer: Layer, x: Value) -> tuple[list[Layer], Layer, list[Layer]] 
     return [*turn, below], layers.BatchNorm2d(**layer.config()), [apart, *turn]
 
 
-def _convolved(layer: layers.Conv2d, x: Value) -> tuple[list[Layer], Layer, list[Layer]]:
+def _convolved(layer: Any, x: Value) -> tuple[list[Layer], Layer, list[Layer]]:
+    if layer.bordered:  # each window has a border of its own
+        border = layer.bordered["padding"]
+        padded = Value(x.name, border.build(x.known, np.random.default_rng(0)), x.windows)
+        inside, made, outside = _convolved(layer.bordered[""], padded)
+        return [border, *inside], made, outside
     channels, height, width = x.known
-    (outputs, rows, columns), (top, bottom, left, right) = layer.build(x.known, np.random.default_rng(0)), _sides(layer)
-    stride = layer.stride if isinstance(layer.stride, int) else layer.stride[0]
+    outputs, rows, columns = layer.build(x.known, np.random.default_rng(0))
+    (top, bottom, left, right), (stride, _) = layer.window.padding, layer.window.stride
     whole = -(-(top + height + bottom) // stride) * stride  # so that the next window begins at a step
     turn = layers.Permute((0, 2, 1, 3, 4))
-    before: list[Layer] = [
+    before = [
         turn,
         layers.Pad((left, right, top, whole - height - top)),
         layers.Reshape((channels, x.windows * whole, width + left + right)),
@@ -100,20 +114,3 @@ def _convolved(layer: layers.Conv2d, x: Value) -> tuple[list[Layer], Layer, list
         turn,
     ]
     return before, layers.Conv2d(**layer.config() | {"padding": 0}), after
-
-
-def _sides(layer: layers.Conv2d) -> tuple[int, int, int, int]:
-    """The padding above, below, left and right."""
-    if isinstance(layer.padding, str):
-        kernel, dilation = _pair(layer.kernel_size), _pair(layer.dilation)
-        across = [
-            0 if layer.padding == "valid" else far * (size - 1) for size, far in zip(kernel, dilation, strict=True)
-        ]
-        (top, left), (height, width) = (across[0] // 2, across[1] // 2), across
-        return top, height - top, left, width - left
-    vertical, horizontal = _pair(layer.padding)
-    return vertical, vertical, horizontal, horizontal
-
-
-def _pair(x: Any) -> tuple[int, int]:
-    return (x, x) if isinstance(x, int) else tuple(x)

@@ -17,6 +17,9 @@ GATES = {layers.RNN: (0,), layers.LSTM: (0, 3, 1, 2), layers.GRU: (1, 0, 2)}
 def recurrent(graph: GraphWriter, layer: Recurrent, x: str, *initial: str) -> str:
     """An operator for each layer; ONNX has (t, n, d), and states (directions, n, k)."""
     ends = ("", "_reverse") if layer.bidirectional else ("",)
+    shape = graph.output_shape
+    if len(shape) == 3:  # rows of images, each a sequence by itself
+        x = graph.node("Reshape", x, graph.constant("apart", [-1, shape[1] - layer.state_rows, layer.input_size]))
     sequence = graph.node("Transpose", x, perm=[1, 0, 2])
     begins = [graph.node("Transpose", each, perm=[1, 0, 2]) for each in initial]
     last: list[list[str]] = [[] for _ in range(layer.states)]
@@ -38,14 +41,14 @@ def recurrent(graph: GraphWriter, layer: Recurrent, x: str, *initial: str) -> st
         for found, state in zip(last, outputs[1:], strict=True):
             found.append(state)
     y = graph.node("Transpose", sequence, perm=[1, 0, 2])
-    if not layer.return_states:
-        return y
     rows = [
         graph.node("Reshape", graph.node("Transpose", state, perm=[1, 0, 2]), graph.constant("row", [0, 1, -1]))
         for found in last
         for state in found
     ]
-    return graph.node("Concat", y, *rows, axis=1)
+    if layer.return_states:
+        y = graph.node("Concat", y, *rows, axis=1)
+    return graph.node("Reshape", y, graph.constant("together", [-1, *shape])) if len(shape) == 3 else y
 
 
 def _attributes(layer: Recurrent) -> dict[str, Any]:

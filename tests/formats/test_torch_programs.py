@@ -1,0 +1,81 @@
+"""Networks written for a task, taken over and held beside PyTorch: outputs, gradients of a step, and the way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import colonnade as cn
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+if TYPE_CHECKING:
+    from . import torch_programs as programs
+else:
+    from . import torch_programs as programs
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+def made(name: str, dtype: str) -> tuple[Any, Any, Any]:
+    """The module, the model that it became, and a batch; whatever it does in training alone rests."""
+    make, shape = programs.PROGRAMS[name]
+    torch.manual_seed(3)
+    module = make().to(getattr(torch, dtype))
+    for each in module.modules():
+        if isinstance(each, torch.nn.BatchNorm2d):
+            each.running_mean += 0.1 * torch.randn_like(each.running_mean)
+    if name == "critic":  # in training it would find the norms anew
+        with pytest.warns(UserWarning, match="Critic does more in training than outside it"):
+            model = cn.from_torch(module, shape)
+    else:
+        model = cn.from_torch(module, shape)
+    return module, model, np.random.default_rng(1).normal(size=(3, *shape)).astype(dtype)
+
+
+def error(ours: Any, theirs: Any, least: float = 1e-3) -> float:
+    expected = theirs.detach().numpy()
+    return float(np.abs(ours.reshape(expected.shape) - expected).max() / max(np.abs(expected).max(), least))
+
+
+@pytest.mark.parametrize("name", programs.PROGRAMS)
+def test_program_computes_what_it_does_in_torch(name: str) -> None:
+    module, model, x = made(name, "float64")
+    assert error(model(x), module.eval()(torch.from_numpy(x))) < 1e-12
+    again = model.to_torch().eval()
+    assert error(model(x), again(torch.from_numpy(x))) < 1e-12
+
+
+@pytest.mark.parametrize("name", programs.PROGRAMS)
+def test_program_is_of_float32_as_it_is_in_torch(name: str) -> None:
+    module, model, x = made(name, "float32")
+    assert error(model(x), module.eval()(torch.from_numpy(x))) < 1e-4
+
+
+@pytest.mark.parametrize("name", programs.PROGRAMS)
+def test_program_learns_what_it_does_in_torch(name: str) -> None:
+    module, model, x = made(name, "float64")
+    module = module.eval() if name == "critic" else module.train()
+    x_torch = torch.from_numpy(x.copy()).requires_grad_()
+    y, y_torch = model(x, training=True), module(x_torch)
+    assert error(y, y_torch) < 1e-12
+    gradient = np.random.default_rng(2).normal(size=y.shape)
+    y_torch.backward(torch.from_numpy(gradient).reshape(y_torch.shape))
+    assert error(model.backward(gradient), x_torch.grad) < 1e-10
+    learned = {parameter.name: parameter.grad for parameter in model.parameters()}
+    for path, alias in model.aliases.items():  # what has another name here, perhaps with its axes moved
+        if path not in learned and alias.name in learned:
+            learned[path] = learned[alias.name].transpose(np.argsort(alias.axes))
+    for path, parameter in module.named_parameters():
+        assert error(learned[path], parameter.grad) < 1e-9, path
+
+
+def test_a_weight_that_no_layer_can_calculate_is_kept_as_it_is_and_said_so() -> None:
+    module = torch.nn.utils.parametrizations.orthogonal(torch.nn.Linear(4, 4, dtype=torch.float64))
+    with pytest.warns(UserWarning, match="of parameters is kept as it is now, and not learned"):
+        model = cn.from_torch(module, (4,))
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    assert error(model(x), module(torch.from_numpy(x))) < 1e-12
+    assert [parameter.name.rpartition(".")[2] for parameter in model.parameters()] == ["bias"]
