@@ -154,7 +154,7 @@ class ScatterAlongDim(Indexed):
 class TopKIndices(Layer):
     """The places of the `k` greatest numbers along an axis of each image, the greatest first; of equal ones the first.
 
-    It can't be trained through: `backward` raises StateError where somebody needs the gradient at its input. The
+    A place has no gradient: `backward` raises StateError where one comes back that is not zero. The
     numbers themselves, with a gradient, are what :class:`TakeAlongDim` takes from there.
 
     Shapes: x (n, ...), y with length k along `dim`.
@@ -192,10 +192,13 @@ class TopKIndices(Layer):
         indexing.top_k_places(x.value, self.k, self.dim % x.value.ndim, self.largest, y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if x.has_grad:
+        if not x.has_grad:
+            return
+        if y.grad.any():
             raise StateError(
                 "TopKIndices: a place has no gradient: cut the model before it, or freeze what leads to it."
             )
+        x.grad.fill(0)
 
 
 class OneHot(Layer):

@@ -197,16 +197,19 @@ class Place(Layer):
         np.copyto(y.value, x.value.shape[self.dim] - 1 - places if self.select_last else places)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        if x.has_grad:
+        if not x.has_grad:
+            return
+        if y.grad.any():
             raise StateError(
                 f"{type(self).__name__}: a place has no gradient: cut the model before it, or freeze what leads to it."
             )
+        x.grad.fill(0)
 
 
 class Argmax(Place):
     """The place of the greatest number along an axis of each image; of equal ones the first.
 
-    It can't be trained through: `backward` raises StateError where somebody needs the gradient at its input.
+    A place has no gradient: `backward` raises StateError where one comes back that is not zero.
 
     Shapes: x (n, ...), y without the axis `dim`, or with length 1 there where `keepdim`.
 
