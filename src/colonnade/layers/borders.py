@@ -1,4 +1,4 @@
-"""Borders around sequences, images and volumes by PyTorch's names: each a Pad of one mode; and those of convolutions."""
+"""Borders around sequences, images and volumes by their names in PyTorch, each a Pad; and those of convolutions."""
 
 from __future__ import annotations
 
