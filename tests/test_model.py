@@ -537,7 +537,7 @@ def test_settings_of_layers_that_are_changed_by_hand_hold_from_the_next_call_on(
         np.testing.assert_array_equal(model.backward(y), fresh.backward(y))
 
 
-@pytest.mark.parametrize("name", ["fit", "evaluate", "predict", "predict_proba"])
+@pytest.mark.parametrize("name", ["fit", "evaluate", "predict", "predict_outputs", "predict_proba"])
 def test_a_method_takes_what_the_function_takes_and_says_what_each_argument_is(name):
     method, function = (inspect.signature(getattr(place, name)).parameters for place in (cn.Model, cn))
     assert [*method.values()][1:] == [*function.values()][1:]

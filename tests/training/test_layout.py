@@ -27,6 +27,7 @@ def model() -> cn.Model:
 ASK = {
     "predict": lambda model, x: model.predict(x),
     "predict_proba": lambda model, x: model.predict_proba(x),
+    "predict_outputs": lambda model, x: model.predict_outputs(x),
     "evaluate": lambda model, x: model.evaluate(x, np.zeros(len(x), int)),
     "fit": lambda model, x: model.fit(x, np.zeros(len(x), int)),
 }
