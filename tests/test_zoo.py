@@ -101,7 +101,15 @@ def test_arguments_out_of_range_are_named(
 @pytest.mark.parametrize(
     ("name", "least"),
     [
-        *(("lenet5", 12), ("cnn", 4), ("vgg", 8), ("photo_cnn", 16), ("densenet", 4), ("squeezenet", 8)),
+        *(
+            ("lenet5", 12),
+            ("cnn", 4),
+            ("vgg", 8),
+            ("photo_cnn", 16),
+            ("resnet9", 8),
+            ("densenet", 4),
+            ("squeezenet", 8),
+        ),
         ("convnext_tiny", 8),
         ("unet", 16),
     ],

@@ -161,6 +161,7 @@ class Model(Runnable):
         accumulate: int = 1,
         memory: float | None = None,
         max_time: float | None = None,
+        steps: int | None = None,
         workers: int | None = None,
         out: StrPath | None = None,
         checkpoint_seconds: float | None = 60.0,
@@ -189,6 +190,7 @@ class Model(Runnable):
             accumulate: In how many parts a step is computed, to save memory.
             memory: Bytes that the run may take; the parts of a step are chosen so.
             max_time: Seconds after which the run ends, and is tested and saved.
+            steps: How many there are in all, where that is less than `epochs` have.
             workers: Threads that read and augment images.
             out: A folder for the model, its checkpoint and the metrics.
             checkpoint_seconds: How often the checkpoint is written within an epoch.

@@ -214,6 +214,7 @@ ZOO: dict[str, tuple[Shape, dict[str, Any]]] = {
     "photo_cnn": ((3, 48, 40), {}),
     "resnet18": ((3, 40, 33), {"stem": "imagenet"}),
     "resnet20": ((3, 12, 12), {}),
+    "resnet9": ((3, 12, 16), {"width": 4}),
     "squeezenet": ((3, 24, 31), {"stem": "imagenet"}),
     "unet": ((2, 13, 16), {"width": 4, "depth": 2}),
     "vgg": ((3, 8, 8), {}),

@@ -522,6 +522,7 @@ def test_labels_that_the_loss_ignores_are_allowed(data, model):
         ({"accumulate": 0}, ArgumentError, "fit: accumulate must be positive, got 0"),
         ({"clip": -1}, ArgumentError, "fit: clip must be positive, got -1"),
         ({"memory": 0}, ArgumentError, "fit: memory must be positive, got 0"),
+        ({"steps": 0}, ArgumentError, "fit: steps must be positive, got 0"),
         ({"max_time": np.nan}, ArgumentError, "fit: max_time must be a finite number, got nan"),
         ({"checkpoint_seconds": -1}, ArgumentError, "fit: checkpoint_seconds must be zero or more, got -1"),
         ({"workers": -1}, ArgumentError, "fit: workers must be zero or more, got -1"),
@@ -695,6 +696,28 @@ def test_a_batch_is_cut_until_it_fits_the_memory():
 def test_memory_needs_a_model_with_a_plan(data, model):
     with pytest.raises(ArgumentError, match="memory needs a model that plans its memory"):
         fit(model, *data, memory=1e9)
+
+
+@pytest.mark.parametrize(("steps", "of_epochs"), [(1, [1]), (4, [4]), (6, [4, 2]), (100, [4, 4, 4])])
+def test_steps_end_the_last_epoch_early_and_the_schedule_with_it(data, model, steps, of_epochs):
+    rates, seen = [], []
+
+    class Watch(Callback):
+        def on_train_begin(self, run):
+            assert (run.total, run.epochs) == (sum(of_epochs), len(of_epochs))
+
+        def on_batch_end(self, record):
+            rates.append(record.lr)
+            seen.append((record.epoch, record.step, record.steps))
+
+    options = {"optimizer": "sgd", "schedule": "one-cycle", "callbacks": [Watch()], "validation": data}
+    history = fit(model, *data, epochs=3, batch_size=5, steps=steps, **options)
+    assert seen == [(epoch, step, of) for epoch, of in enumerate(of_epochs, 1) for step in range(1, of + 1)]
+    assert history.stopped is None
+    assert [record["epoch"] for record in history] == list(range(1, len(of_epochs) + 1))
+    assert history[-1]["test_accuracy"] is not None
+    if len(rates) > 2:
+        assert rates[-1] < 1e-3 * max(rates)
 
 
 def test_time_that_is_up_ends_a_run_behind_the_step(data, model):

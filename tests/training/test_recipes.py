@@ -51,3 +51,26 @@ def test_every_recipe_is_made_of_what_there_is(data):
     assert recipe.optimizer in training.OPTIMIZERS
     assert recipe.schedule in training.SCHEDULES
     assert recipe.augmentation in augmentation.PRESETS
+
+
+@pytest.mark.parametrize(
+    ("images", "side", "network", "epochs", "batch"),
+    [
+        (600, 64, "photo_cnn", 100, 32),
+        (50_000, 64, "photo_cnn", 8, 128),
+        (1_000_000, 64, "photo_cnn", 4, 128),
+        (50_000, 32, "resnet9", 16, 128),
+        (50_000, 128, "photo_cnn", 4, 128),
+        (2_000, 32, "resnet9", 100, 128),
+        (1_999, 32, "photo_cnn", 100, 32),
+        (0, 64, "photo_cnn", 100, 32),
+    ],
+)
+def test_photographs_are_trained_on_by_how_many_and_how_large_they_are(images, side, network, epochs, batch):
+    recipe = training.recipe("a folder", images, side)
+    assert (recipe.model, recipe.epochs, recipe.batch_size) == (network, epochs, batch)
+
+
+def test_a_data_set_by_name_is_trained_on_as_a_folder_of_as_many_images():
+    assert training.recipe("cifar10") == training.recipe("a folder", 50_000, 32)
+    assert training.recipe("mnist", 600, 64) == training.recipe("mnist")

@@ -128,6 +128,20 @@ def test_an_interrupt_between_two_epochs_leaves_a_checkpoint_that_goes_on(tmp_pa
     assert ((tmp_path / "model.safetensors").read_bytes(), steady(history)) == undisturbed
 
 
+def test_a_run_of_some_steps_goes_on_to_the_same_bits(tmp_path):
+    _, history = train(tmp_path / "whole", steps=12)
+    assert len(history) == 3
+    train(tmp_path / "parts", steps=12, max_time=1e-9)
+    _, resumed = train(tmp_path / "parts", steps=12, resume=True)
+    assert steady(resumed) == steady(history)
+    whole, parts = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts"))
+    assert parts == whole
+    train(tmp_path / "parts", steps=12, resume=True)  # nothing is left to be done
+    assert (tmp_path / "parts" / "model.safetensors").read_bytes() == whole
+    with pytest.raises(ArgumentError, match=r"total_steps was 12, is now 14"):
+        train(tmp_path / "parts", steps=14, resume=True)
+
+
 def test_time_that_is_up_ends_a_run_that_can_go_on(tmp_path, undisturbed):
     model, history = train(tmp_path, max_time=1e-9)
     assert len(history) == 1

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import claims, runs
 from ..compiled import wanted
 from ..documents import is_folder, parse_toml, read_bytes
-from ..errors import ArgumentError, FileFormatError
+from ..errors import ArgumentError, DataError, FileFormatError
 from ..limits import BYTES, amount
 
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 AUTO = "auto"
+LEAST_SIDE = 16  # that the networks for photographs take
 # What a run that is resumed may have otherwise: how it runs, and where. Data that moved are told by what they hold.
 FREE = {"out", "data", "data_dir", "threads", "compiled", "workers", "memory", "max_time"}
 
@@ -27,6 +29,7 @@ class Settings:
     data_dir: str | None
     model: str
     epochs: int
+    steps: int | None
     batch_size: int
     optimizer: str
     lr: float
@@ -93,7 +96,7 @@ def decide(given: Mapping[str, Any], file: Path | None, resume: bool = False, ov
 
 def _require_as_begun(folder: Path, now: Mapping[str, Any], before: Mapping[str, Any], said: Iterable[str]) -> None:
     """Have a run go on with the options that it began with; those that nobody named only follow from others."""
-    free = FREE | ({"epochs"} if before["schedule"] == "constant" else set())
+    free = FREE | ({"epochs", "steps"} if before["schedule"] == "constant" else set())
     changed = [name for name in said if name not in free and now[name] != before[name]]
     if changed:
         found = "; ".join(f"{name} was {before[name]}, is now {now[name]}" for name in changed)
@@ -103,12 +106,16 @@ def _require_as_begun(folder: Path, now: Mapping[str, Any], before: Mapping[str,
 
 
 def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
-    from ..training import OPTIMIZERS, recipe
+    from ..training import OPTIMIZERS, Recipe, recipe
+    from ..training.recipes import PHOTOGRAPH
 
     chosen = dict(read) | dict(said)
     data = chosen.get("data", "digits")
-    suited = recipe(data)
+    # A run that says all has its size, too, were it that of before photographs were looked at.
+    seen = Seen(0, None) if chosen.keys() >= set(Recipe._fields) else _look(data, chosen)
+    suited = recipe(data, seen.images, seen.size or PHOTOGRAPH)
     settings: dict[str, Any] = dict.fromkeys(KINDS) | {"data": data, "seed": 0, "accumulate": 1, "on_error": "raise"}
+    settings["size"] = seen.size
     settings |= suited._asdict()
     if chosen.get("model") == AUTO:
         del chosen["model"]
@@ -119,9 +126,44 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
     # Either way has bits of its own, so a run that is resumed goes on as it began.
     settings["compiled"] = wanted(settings["compiled"], "float32")
     settings["out"] = settings["out"] or str(Path("runs", f"{Path(data).resolve().name}-{settings['model']}"))
-    for name, units in (("memory", BYTES), ("max_time", SECONDS)):
-        settings[name] = amount(f"--{name.replace('_', '-')}", settings[name], units)
+    settings["memory"] = amount("--memory", settings["memory"], BYTES)
+    settings["max_time"] = _seconds(settings["max_time"])
     return settings
+
+
+def _seconds(value: float | str | None) -> float | None:
+    """A time in seconds: a number, alone or with a unit, or several such, as in 1h30m."""
+    several = re.findall(r"\d+[hms]", value) if isinstance(value, str) else []
+    if isinstance(value, str) and len(several) > 1 and "".join(several) == value.replace(" ", ""):
+        return sum(amount("--max-time", each, SECONDS) or 0 for each in several)
+    return amount("--max-time", value, SECONDS)
+
+
+class Seen(NamedTuple):
+    """What is known of a folder of photographs: how many there are to learn from, and to which size they are brought.
+
+    A size of None is the one that all have of which nothing else is known.
+    """
+
+    images: int
+    size: int | None
+
+
+def _look(data: str, chosen: Mapping[str, Any]) -> Seen:
+    """Photographs that are small, and many, are left as small as they are."""
+    from ..data import NAMES
+    from ..data.datasets import find
+    from ..data.look import look
+    from ..training.recipes import MANY, SMALL
+
+    try:
+        found = None if data in NAMES else look(find(data, chosen.get("data_dir")))
+    except DataError:  # is said when the data are loaded
+        found = None
+    if found is None:
+        return Seen(0, chosen.get("size"))
+    own = max(found.side, LEAST_SIDE) if found.side <= SMALL and found.images >= MANY else None
+    return Seen(found.images, chosen.get("size", own))
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -158,12 +200,12 @@ def load(file: Path) -> dict[str, Any]:
     return read
 
 
-def text(settings: Settings, threads: int) -> str:
-    """The settings as a TOML file that lies in their `out` folder, and how many threads they run on."""
+def text(settings: Settings, ran: Mapping[str, Any]) -> str:
+    """The settings as a TOML file that lies in their `out` folder, and how the run went: its threads, its time."""
     import tomli_w
 
     options = {name: value for name, value in asdict(settings).items() if value is not None}
     for name in ("data", "data_dir"):
         if name in options and is_folder(options[name]):
             options[name] = str(Path(options[name]).resolve())
-    return tomli_w.dumps(options | {"out": ".", runs.RAN: {"threads": threads}})
+    return tomli_w.dumps(options | {"out": ".", runs.RAN: dict(ran)})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -41,6 +42,10 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", metavar="N", min=1, help="Times through all images.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", metavar="N", min=1, help="Batches in all, where that is less than N epochs."),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", metavar="N", min=1, help="Images in a step.")
@@ -81,7 +86,10 @@ def train(
         typer.Option("--patience", metavar="N", min=1, help="Stop after N epochs without a smaller test loss."),
     ] = None,
     max_time: Annotated[
-        str | None, typer.Option("--max-time", metavar="TIME", help="End after so many seconds, or 90m, or 2h.")
+        str | None,
+        typer.Option(
+            "--max-time", metavar="TIME", help="As many epochs as fit into so many seconds, or 20m, or 1h30m."
+        ),
     ] = None,
     memory: Annotated[
         str | None,
@@ -98,7 +106,11 @@ def train(
     size: Annotated[
         int | None,
         typer.Option(
-            "--size", metavar="N", min=1, show_default="64", help="Pixels of a side, of a folder's photographs."
+            "--size",
+            metavar="N",
+            min=1,
+            show_default="64, or as small as they are",
+            help="Pixels of a side, of photographs.",
         ),
     ] = None,
     on_error: Annotated[
@@ -128,12 +140,14 @@ def train(
     What is not said is chosen to suit the data. The last line on standard output is the accuracy on the test part.
     """
     given = dict(locals())  # every option by its name
+    started = time.perf_counter()
     from dataclasses import replace
 
     from ..data import NAMES, load
     from ..training.progress import Progress
     from .config import decide
     from .networks import network
+    from .planning import fit_into_time
 
     if resume and find_lr:
         raise typer.BadParameter("a run that is resumed has its learning rate.", param_hint="'--find-lr'")
@@ -158,7 +172,9 @@ def train(
         if find_lr:
             settings = replace(settings, lr=_find_rate(net, dataset, settings))
             progress.say(f"learning rate {settings.lr:.2g}, found by a range test")
-        accuracy = _fit(net, dataset, settings, resume, overwrite, progress)
+        ends = None if settings.max_time is None else started + settings.max_time
+        fitted = settings if resume else fit_into_time(net, dataset, settings, ends, progress.say)
+        accuracy = _fit(net, dataset, fitted, ends, resume, overwrite, progress)
     low, high = wilson(round(accuracy * len(dataset.test)), len(dataset.test))
     say(f"model {Path(settings.out, 'model.safetensors')}")
     typer.echo(interval(low, high, len(dataset.test)))
@@ -174,34 +190,33 @@ def _require_free(folder: Path) -> None:
             runs.require_free(folder)
 
 
-def _fit(net: Model, dataset: Dataset, settings: Settings, resume: bool, overwrite: bool, progress: Progress) -> float:
-    """Train; returns the test accuracy of the weights that are kept."""
+def _fit(
+    net: Model,
+    dataset: Dataset,
+    settings: Settings,
+    ends: float | None,
+    resume: bool,
+    overwrite: bool,
+    progress: Progress,
+) -> float:
+    """Train, until that time at the most; returns the test accuracy of the weights that are kept."""
     from .. import training
-    from ..data import augmentation
-    from ..losses import CrossEntropyLoss
     from ..training.run import TIME_IS_UP
+    from .planning import Estimate, arguments, outline
 
     stopper = training.EarlyStopping(patience=settings.patience) if settings.patience else None
-    callbacks = [*([stopper] if stopper else []), _WriteConfig(settings, resume or overwrite), progress]
+    estimate = Estimate(progress.say, outline(settings, dataset), len(dataset.test))
+    callbacks = [*([stopper] if stopper else []), _WriteConfig(settings, resume or overwrite), progress, estimate]
     go_on = f"go on with: colonnade train --resume --out {quote(settings.out)}"
     try:
         history = training.fit(
             net,
             dataset.train,
             epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            optimizer=training.optimizer(settings.optimizer, net.parameters(), settings.lr),
-            loss=CrossEntropyLoss(label_smoothing=settings.label_smoothing),
-            validation=dataset.test,
-            normalization=dataset.normalization,
-            augmentation=None if settings.augmentation == "none" else augmentation.preset(settings.augmentation),
+            steps=settings.steps,
+            **arguments(net, dataset, settings),
             schedule=training.schedule(settings.schedule),
-            average=settings.average or None,
-            clip=settings.clip,
-            accumulate=settings.accumulate,
-            memory=settings.memory,
-            max_time=settings.max_time,
-            workers=settings.workers,
+            max_time=None if ends is None else max(ends - time.perf_counter(), 1e-9),
             out=settings.out,
             resume=resume,
             callbacks=callbacks,
@@ -258,4 +273,8 @@ class _WriteConfig(Callback):
         settings = replace(self._settings, accumulate=run.accumulate)  # a budget of memory may have asked for more
         if not self._may_hold:  # another run may have come and gone since
             runs.require_free(Path(settings.out))
-        storage.replace(Path(settings.out, runs.CONFIG), config.text(settings, get_threads()).encode())
+        ran: dict[str, Any] = {"threads": get_threads()}
+        if settings.steps is not None and settings.max_time is not None:
+            # The steps say it all: whoever repeats the run elsewhere gets the same, however long it takes there.
+            settings, ran = replace(settings, max_time=None), ran | {"max_time": settings.max_time}
+        storage.replace(Path(settings.out, runs.CONFIG), config.text(settings, ran).encode())

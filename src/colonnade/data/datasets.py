@@ -61,7 +61,7 @@ def load(
         return official.digits()
     if known in READERS:
         return READERS[known](data_dir, download)
-    return folder(_find(known, data_dir), size, channels=channels, on_error=on_error)
+    return folder(find(known, data_dir), size, channels=channels, on_error=on_error)
 
 
 class Part(NamedTuple):
@@ -110,7 +110,7 @@ def load_part(
         title = "all that is there" if part == "all" else f"the part {PARTS[part]}"
         return Part(f"{dataset.name}: {title}", part, _joined(examples, dataset.classes), dataset.classes)
     reading = {"size": size, "channels": channels, "on_error": on_error, "cache": True}
-    return _part_of_folder(_find(os.fspath(name), data_dir), part, reading)
+    return _part_of_folder(find(os.fspath(name), data_dir), part, reading)
 
 
 def _part_of_folder(path: Path, part: str | None, reading: dict[str, Any]) -> Part:
@@ -139,7 +139,7 @@ def _joined(parts: Sequence[Examples], classes: list[str]) -> Examples:
     return parts[0] if len(parts) == 1 else Joined(parts, classes)
 
 
-def _find(name: str, data_dir: str | os.PathLike[str] | None) -> Path:
+def find(name: str, data_dir: str | os.PathLike[str] | None) -> Path:
     """The folder of a data set that is none of those by name.
 
     Raises:

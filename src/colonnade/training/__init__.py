@@ -5,6 +5,7 @@ from .inference import evaluate, predict, predict_outputs, predict_proba
 from .joint import JointLoss
 from .loggers import CSVLogger, JSONLines, TensorBoard
 from .loop import fit
+from .pace import Pace, pace
 from .protocols import Criterion, Learner, Trainable
 from .range_test import RangeTest, learning_rate_range_test
 from .recipes import LOSSES, OPTIMIZERS, RECIPES, SCHEDULES, Recipe, optimizer, recipe, schedule
@@ -29,6 +30,7 @@ __all__ = [
     "JointLoss",
     "Learner",
     "Mean",
+    "Pace",
     "RangeTest",
     "Recipe",
     "Scheduler",
@@ -38,6 +40,7 @@ __all__ = [
     "fit",
     "learning_rate_range_test",
     "optimizer",
+    "pace",
     "predict",
     "predict_outputs",
     "predict_proba",

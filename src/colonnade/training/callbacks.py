@@ -38,7 +38,8 @@ class Run(Protocol):
         optimizer: That trains it.
         history: The epochs so far; after a resume those of before, too.
         epochs: How many there shall be.
-        steps: In an epoch.
+        steps: In the current epoch: the last one may have fewer.
+        total: Steps in all epochs together.
         accumulate: In how many parts each is computed.
         validates: Whether there is a validation part.
     """
@@ -47,8 +48,12 @@ class Run(Protocol):
     optimizer: Learner
     history: History
     epochs: int
-    steps: int
+    total: int
     accumulate: int
+
+    @property
+    def steps(self) -> int:
+        """How many steps the current epoch has."""
 
     @property
     def validates(self) -> bool:

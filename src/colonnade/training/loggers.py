@@ -105,7 +105,7 @@ class TensorBoard(Callback):
     def on_batch_end(self, record: BatchRecord) -> None:
         """Write the loss of the epoch so far, and the rate."""
         if record.step % self.every == 0:
-            step = (record.epoch - 1) * record.steps + record.step
+            step = (record.epoch - 1) * self._steps + record.step
             self._writer.add_scalar("step/train_loss", record.loss, step)
             self._writer.add_scalar("step/lr", record.lr, step)
 

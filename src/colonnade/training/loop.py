@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,7 @@ def fit(
     accumulate: int = 1,
     memory: float | None = None,
     max_time: float | None = None,
+    steps: int | None = None,
     workers: int | None = None,
     out: StrPath | None = None,
     checkpoint_seconds: float | None = 60.0,
@@ -100,6 +102,8 @@ def fit(
             the batch is cut into as many parts (`accumulate`) as it takes to fit.
         max_time: Seconds after which the run ends, within an epoch if need be. It is evaluated and saved, and its
             checkpoint can be resumed.
+        steps: How many there are in all, where that is less than `epochs` have: the last epoch ends early, and so does
+            the schedule. `training.pace` tells how many fit into a time.
         workers: Threads that read and augment images; see `colonnade.data.Loader`.
         out: A folder for `metrics.jsonl` and `checkpoint.safetensors`, written after every epoch, and
             `model.safetensors` at the end. An interrupt (Ctrl-C) waits until the step is done, writes the checkpoint,
@@ -139,6 +143,7 @@ def fit(
         None if value is None else number("fit", name, value, above=0)
         for name, value in (("clip", clip), ("memory", memory), ("max_time", max_time))
     )
+    steps = None if steps is None else whole("fit", "steps", steps, 1)
     average = None if average is None else number("fit", "average", average, 0, 1)
     if checkpoint_seconds is not None:
         checkpoint_seconds = number("fit", "checkpoint_seconds", checkpoint_seconds, 0)
@@ -180,7 +185,8 @@ def fit(
         average_too, validates = average is not None, held_out is not None
         accumulate = parts_within(memory, model, optimizer, loader, accumulate, average_too, validates)
     rates = optimizer.lr, getattr(optimizer, "initial_lr", None)
-    made = arguments.scheduler(schedule, optimizer, epochs * len(loader))
+    total = min(epochs * len(loader), steps or sys.maxsize)
+    made = arguments.scheduler(schedule, optimizer, total)
     own: list[Callback] = [] if made is None else [Scheduler(made)]
     own += [] if average is None else [Average(average)]
     run = Run(
@@ -189,7 +195,8 @@ def fit(
         criterion,
         loader,
         held_out,
-        epochs=epochs,
+        epochs=-(-total // len(loader)),
+        total=total,
         accumulate=accumulate,
         clip=clip,
         callbacks=[*own, *told],

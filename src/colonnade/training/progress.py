@@ -14,7 +14,7 @@ from rich.table import Column
 
 from ..compiled import heard_by
 from ..printable import printable
-from .callbacks import Callback
+from .callbacks import Callback, Run
 from .records import BatchRecord, EpochRecord
 
 WIDEST_BAR, NARROWEST_BAR = 40, 10
@@ -96,6 +96,7 @@ class Progress(Callback):
         self._compiled = self._bars.add_task("", total=None, visible=False, numbers="")
         self._hearing = heard_by(self._on_compiling)
         self._epochs = 0
+        self._steps = self._total = 0  # of an epoch, and of all
         self.place = ""  # where the run stands, for a sentence
 
     def __enter__(self) -> Progress:
@@ -121,6 +122,10 @@ class Progress(Callback):
         if not self._quiet:
             self._console.print(printable(line, sys.maxsize))
 
+    def on_train_begin(self, run: Run) -> None:
+        """Know how many steps there are."""
+        self._steps, self._total = run.steps, run.total
+
     def on_batch_end(self, record: BatchRecord) -> None:
         """Move the bars."""
         if self._title:
@@ -144,8 +149,8 @@ class Progress(Callback):
             description=description,
             numbers=fitting(parts, room(self._console, description)),
         )
-        done = (record.epoch - 1) * record.steps + record.step
-        self._bars.update(self._run, total=record.epochs * record.steps, completed=done, visible=True)
+        done = (record.epoch - 1) * (self._steps or record.steps) + record.step
+        self._bars.update(self._run, total=self._total or record.epochs * record.steps, completed=done, visible=True)
 
     def on_epoch_end(self, record: EpochRecord) -> None:
         """Leave a line."""

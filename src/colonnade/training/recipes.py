@@ -56,6 +56,13 @@ LOSSES: dict[str, Callable[[], Loss]] = {
 }
 WARM_UP = 0.05  # share of the steps in which the rate of "cosine" rises
 RISE = 0.2  # the same of "one-cycle"
+# What tells the settings for photographs.
+PHOTOGRAPH = 64  # pixels of a side, unless they are small
+SMALL = 48  # from that side down images are small
+MANY = 2_000  # images that a network of a million weights learns from
+SEEN = 50_000 * 32 * 16  # images · side · epochs
+FEWEST_EPOCHS, MOST_EPOCHS = 4, 100
+BATCHES_OF_128 = 10_000  # images from which on a step takes 128
 
 
 def known(what: str, name: str, names: Iterable[str]) -> str:
@@ -155,17 +162,43 @@ class Recipe(NamedTuple):
     label_smoothing: float
 
 
+def photographs(images: int = 0, side: int = PHOTOGRAPH) -> Recipe:
+    """The settings for photographs of any kinds, from how many there are and how large.
+
+    `photo_cnn`, which learns from a few hundred; of small ones, if there are some thousand, `resnet9`, with the
+    settings that networks of its kind train with in few epochs: SGD with momentum, one cycle of the rate up to 0.1,
+    crops, flips and a square cut out, smoothed labels, the average of the weights.
+
+        epochs = 25,600,000 / (images · side), from 4 to 100
+
+    so that many photographs take about as long as some thousand do, and larger ones fewer epochs, as each takes longer.
+
+    Args:
+        images: To learn from; 0 where that is not known.
+        side: Pixels of a side.
+    """
+    epochs = min(max(round(SEEN / max(images * side, 1)), FEWEST_EPOCHS), MOST_EPOCHS)
+    if side <= SMALL and images >= MANY:
+        return Recipe("resnet9", epochs, 128, "sgd", 0.1, "one-cycle", "objects", 0.99, 0.1)
+    batch = 32 if images < BATCHES_OF_128 else 128
+    return Recipe("photo_cnn", epochs, batch, "adamw", 0.003, "one-cycle", "photographs", 0.99, 0.1)
+
+
 RECIPES: dict[str, Recipe] = {
     "digits": Recipe("cnn", 20, 64, "adamw", 0.005, "one-cycle", "characters", 0.0, 0.0),
     "mnist": Recipe("cnn", 10, 128, "adamw", 0.003, "one-cycle", "characters", 0.0, 0.0),
     "kmnist": Recipe("cnn", 10, 128, "adamw", 0.003, "one-cycle", "characters", 0.0, 0.0),
     "fashion-mnist": Recipe("cnn", 10, 128, "sgd", 0.05, "one-cycle", "flip", 0.0, 0.0),
-    "cifar10": Recipe("resnet20", 30, 128, "adamw", 0.003, "one-cycle", "objects", 0.0, 0.0),
-    "cifar100": Recipe("resnet20", 30, 128, "adamw", 0.003, "one-cycle", "objects", 0.0, 0.0),
+    "cifar10": photographs(50_000, 32),
+    "cifar100": photographs(50_000, 32),
 }
-PHOTOGRAPHS = Recipe("photo_cnn", 100, 32, "adamw", 0.003, "one-cycle", "photographs", 0.99, 0.1)
 
 
-def recipe(data: str) -> Recipe:
-    """The settings for a data set of that name; any other is taken to be a folder of photographs."""
-    return RECIPES.get(data, PHOTOGRAPHS)
+def recipe(data: str, images: int = 0, side: int = PHOTOGRAPH) -> Recipe:
+    """The settings for a data set of that name; any other is taken to be a folder of photographs.
+
+    Args:
+        data: Its name.
+        images: To learn from, where it is a folder: as for `photographs`, like `side`.
+    """
+    return RECIPES[data] if data in RECIPES else photographs(images, side)

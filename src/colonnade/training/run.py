@@ -52,6 +52,7 @@ class Run:
         loader: Of the training part.
         held_out: The validation part.
         epochs: How many there shall be.
+        total: How many steps there shall be in all of them, where the last epoch is to end early; else None.
         accumulate: In how many parts a step is computed.
         clip: The greatest norm of the gradients, or None.
         callbacks: Told in this order.
@@ -63,7 +64,6 @@ class Run:
         history: The epochs that are done.
         epoch: The current epoch, from 1.
         step: How many of its steps are done.
-        steps: How many it has.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Run:
         held_out: Examples | None,
         *,
         epochs: int,
+        total: int | None = None,
         accumulate: int = 1,
         clip: float | None = None,
         callbacks: Sequence[Callback] = (),
@@ -88,6 +89,7 @@ class Run:
         self.loader = loader
         self.held_out = held_out
         self.epochs = epochs
+        self.total = epochs * len(loader) if total is None else total
         self.accumulate = accumulate
         self.clip = clip
         self.callbacks = list(callbacks)
@@ -97,7 +99,6 @@ class Run:
         self.history = History()
         self.epoch = 1
         self.step = 0
-        self.steps = len(loader)
         self._out: Path | None = None
         self._process = 0  # that writes there
         self._checkpoint_seconds: float | None = None
@@ -116,6 +117,11 @@ class Run:
     def validates(self) -> bool:
         """Whether the records will have test numbers."""
         return self.held_out is not None
+
+    @property
+    def steps(self) -> int:
+        """How many steps the current epoch has: the last one may have fewer."""
+        return min(len(self.loader), self.total - (self.epoch - 1) * len(self.loader))
 
     def stop(self, reason: str) -> None:
         """End the run after this step, or this epoch, for good: `history.stopped` will tell the reason."""

@@ -9,7 +9,7 @@ from .densenet import densenet
 from .language import name_lstm, name_model, name_transformer
 from .mobile import mobilenet_v2, squeezenet
 from .plain import cnn, lenet5, mlp, photo_cnn, vgg
-from .residual import resnet18, resnet20
+from .residual import resnet9, resnet18, resnet20
 from .segmentation import unet
 from .transformer import vit_tiny
 
@@ -27,6 +27,7 @@ __all__ = [
     "photo_cnn",
     "resnet18",
     "resnet20",
+    "resnet9",
     "squeezenet",
     "unet",
     "vgg",

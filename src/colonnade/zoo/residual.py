@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..arguments import whole
 from ..composites import Graph, Node, Residual
 from ..composites.chain import Chain
-from ..layers import AdaptiveAvgPool2d, Add, BatchNorm2d, Conv2d, Dense, Flatten, Identity, MaxPool2d, ReLU
+from ..layers import (
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d,
+    Add,
+    BatchNorm2d,
+    Conv2d,
+    Dense,
+    Flatten,
+    Identity,
+    MaxPool2d,
+    ReLU,
+)
 from ..model import Model
 from ..tensor import Shape
 from .arguments import image, imagenet_stem
@@ -34,6 +46,50 @@ def _basic_block(channels: int, filters: int, stride: int) -> Residual:
     if stride == 1 and channels == filters:
         return Residual(main)
     return Residual(main, [Conv2d(channels, filters, 1, stride=stride, bias=False), BatchNorm2d(filters)])
+
+
+def resnet9(input_shape: Shape = (3, 32, 32), classes: int = 10, *, width: int = 32, **options: Any) -> Model:
+    """A residual network of few, wide layers, which learns small photographs in few epochs.
+
+    | part | | output |
+    | --- | --- | --- |
+    | convolution | 3×3 | 32×32×32 |
+    | convolution, pool | 3×3, max pool of 2 | 64×16×16 |
+    | residual | two of 3×3 | 64×16×16 |
+    | convolution, pool | | 128×8×8 |
+    | convolution, pool | | 256×4×4 |
+    | residual | two of 3×3 | 256×4×4 |
+    | global pool, dense | the maximum of all places | classes |
+
+    Each convolution is without bias, with batch norm and ReLU; 1,646,122 parameters for ten classes. After the
+    network of Page 2018 for DAWNBench (How to train your ResNet), at half its width.
+
+    Args:
+        input_shape: One image's, (c, h, w).
+        classes: Numbers out.
+        width: Channels of the first convolution; the others have 2, 4 and 8 times as many.
+        options: `Model`'s: seed, dtype, share_memory.
+
+    Raises:
+        ShapeError: A shape that is no image's, or images of less than 8 pixels a side.
+        ArgumentError: No class, or no width.
+    """
+    channels, _, _ = image("resnet9", input_shape, classes, least=8)
+    whole("resnet9", "width", width, 1)
+
+    def convolution(before: int, filters: int) -> list[Node]:
+        return [Conv2d(before, filters, 3, padding=1, bias=False), BatchNorm2d(filters), ReLU()]
+
+    def residual(filters: int) -> Residual:
+        return Residual([*convolution(filters, filters), *convolution(filters, filters)])
+
+    layers: list[Node] = [
+        *(*convolution(channels, width), *convolution(width, 2 * width), MaxPool2d(2), residual(2 * width)),
+        *(*convolution(2 * width, 4 * width), MaxPool2d(2)),
+        *(*convolution(4 * width, 8 * width), MaxPool2d(2), residual(8 * width)),
+        *(AdaptiveMaxPool2d(1), Flatten(), Dense(8 * width, classes)),
+    ]
+    return Model(layers, **options).build(input_shape)
 
 
 def resnet18(
