@@ -808,6 +808,14 @@ def test_check_layer_passes_a_right_layer_of_ones_own() -> None:
     cn.testing.check_layer(Wrong(), (2, 3, 4))
 
 
+@pytest.mark.thorough
+def test_check_layer_passes_what_runs_compiled_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    monkeypatch.setenv("COLONNADE_COMPILED", "1")
+    cn.testing.check_layer(cn.Dense(50, 30), (50,))
+    cn.testing.check_layer(cn.Softmax(1), (40,))
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [

@@ -235,7 +235,7 @@ class Check:
 
         from .formats import load
 
-        model = self.model("float32")
+        model = self.model()  # of float64, as which it is loaded again to run in NumPy too
         model(self.x, training=True)  # moves running statistics
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/model.safetensors"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -48,6 +48,13 @@ RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
     ([cn.Flatten(), cn.Dense(60, 33), cn.Tanh(), cn.Dense(33, 7)], (5, 4, 3), "Flatten, Dense + Tanh, Dense"),
     ([cn.LayerNorm(12), cn.Dense(12, 20), cn.GELU(), cn.Softmax(-1)], (7, 12), "LayerNorm, Dense, GELU, Softmax"),
     ([C(3, 20, 3), cn.Identity(), BN(20), cn.Identity(), cn.ReLU()], (3, 8, 7), "Conv2d, BatchNorm2d + ReLU"),
+    (
+        [C(3, 20, 3), cn.Affine(-1.2, 0.3), BN(20), cn.Affine(0.5, 1.5)],
+        (3, 8, 7),
+        "Conv2d + Affine, BatchNorm2d + Affine",
+    ),
+    ([cn.ConvTranspose2d(3, 4, 2), cn.Affine(-1.2, 0.3)], (3, 5, 6), "ConvTranspose2d + Affine"),
+    ([cn.Dense(12, 20), cn.Affine(-1.2, 0.3), cn.Sigmoid()], (7, 12), "Dense + Affine, Sigmoid"),
     ([C(3, 20, 3), cn.Mean((2, 3)), cn.Tanh()], (3, 8, 7), "Conv2d, Mean, Tanh"),
     ([C(3, 20, 3), cn.Mean((-1, -2), keepdim=True), C(20, 4, 1)], (3, 8, 7), "Conv2d, Mean, Conv2d"),
     ([cn.Dense(6, 18), cn.Mean(1), cn.Dense(18, 4)], (7, 6), "Dense, Mean, Dense"),
@@ -232,3 +239,95 @@ def test_scores_that_are_shifted_or_summed_otherwise_are_not_attention() -> None
             "means": (cn.MatMul(), "weights", "input"),
         }
         assert "MatMul" in leaves([cn.Graph(nodes)], (3, 5, 5))
+
+
+def test_weights_that_stand_on_the_right_are_not_attention() -> None:
+    """v softmax(q k) of square matrices fits softmax(q k) v by its shapes."""
+    nodes = {
+        "scores": (cn.MatMul(), "queries", "keys"),
+        "weights": (cn.Softmax(-1), "scores"),
+        "means": (cn.MatMul(), "values", "weights"),
+    }
+    q, k, v = np.random.default_rng(0).normal(size=(3, 6, 2, 4, 4)).astype(np.float32)
+    weights = np.exp(q @ k)
+    expected = v @ (weights / weights.sum(-1, keepdims=True))
+    for training in (True, False):
+        model = cn.Model(cn.Graph(nodes, ["queries", "keys", "values"]), compiled=True)
+        np.testing.assert_allclose(model((q, k, v), training=training), expected, rtol=1e-4, atol=1e-5)
+
+
+class Doubled:
+    """In front of a layer: twice what it computes."""
+
+    def forward(self, x: Any, y: Any, block: cn.Block) -> None:
+        super().forward(x, y, block)  # type: ignore[misc]
+        y.value[...] *= 2
+
+
+class DoubledConvolution(Doubled, cn.Conv2d): ...
+
+
+class DoubledSequenceConvolution(Doubled, cn.Conv1d): ...
+
+
+class DoubledNorm(Doubled, cn.BatchNorm2d): ...
+
+
+class DoubledPool(Doubled, cn.MaxPool2d): ...
+
+
+class DoubledSoftmax(Doubled, cn.Softmax): ...
+
+
+class DoubledUpsample(Doubled, cn.Upsample): ...
+
+
+class DoubledIdentity(Doubled, cn.Identity):
+    views: ClassVar[set[str]] = set()
+
+
+class Named(cn.Conv2d):
+    """A convolution with arguments of its own, which computes what any does."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 3, padding=1)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (DoubledConvolution(4, 5, 3), (4, 6, 6)),
+        (DoubledSequenceConvolution(4, 5, 3), (4, 6)),
+        (DoubledNorm(4), (4, 6, 6)),
+        (DoubledPool(2), (4, 6, 6)),
+        (DoubledSoftmax(1), (4, 6, 6)),
+        (DoubledUpsample(scale_factor=2), (4, 6, 6)),
+        (DoubledIdentity(), (4, 6, 6)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("compiled", [True, False])
+def test_nothing_takes_the_place_of_a_layer_that_computes_otherwise(
+    layer: Any, shape: tuple[int, ...], compiled: bool
+) -> None:
+    x = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
+    model = cn.Model([layer], compiled=compiled)
+    parent = type(layer).__mro__[2]
+    plain = cn.Model([parent(**layer.config())], compiled=False)
+    plain.build(shape)
+    plain.load_state_dict(model.state_dict())
+    for training in (True, False):
+        assert np.array_equal(model(x, training=training), 2 * plain(x, training=training))
+
+
+@pytest.mark.parametrize(
+    "nodes", [[DoubledConvolution(4, 5, 3), BN(5)], [C(4, 5, 3), DoubledNorm(5)]], ids=["first", "second"]
+)
+def test_what_computes_otherwise_is_not_folded(nodes: list[Any]) -> None:
+    plan = cn.Model(nodes).plan((2, 4, 6, 6))
+    assert [step.layer for step in plan.steps][:2] == nodes
+
+
+def test_a_layer_with_arguments_of_its_own_is_compiled() -> None:
+    plan = cn.Model([Named(4), cn.ReLU()], compiled=True).plan((2, 4, 6, 6), training=True)
+    assert [repr(step.layer) for step in plan.steps] == ["Named + ReLU"]

@@ -385,6 +385,18 @@ class Layer:
 
 
 @lru_cache
+def computes_otherwise(kind: type[Layer]) -> bool:
+    """Whether a class from elsewhere changes what it has from a layer of this package.
+
+    What takes the place of such a layer would not know of the change.
+    """
+    package = __name__.partition(".")[0]
+    place = next(n for n, each in enumerate(kind.__mro__) if each.__module__.partition(".")[0] == package)
+    own = (name for each in kind.__mro__[:place] for name in vars(each) if not name.startswith("__"))
+    return any(hasattr(kind.__mro__[place], name) for name in own)
+
+
+@lru_cache
 def _argument_names(constructor: Callable[..., None], ignored: tuple[str, ...]) -> tuple[str, ...]:
     """The arguments of a constructor, without those that it ignores."""
     if constructor is object.__init__:

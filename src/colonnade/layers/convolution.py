@@ -27,7 +27,7 @@ from ..ops.convolution_nd import (
 from ..ops.layout import Array, ends_in_channels
 from ..ops.window import Sizes, Window, on_both_sides
 from ..tensor import Parameter, Shape, Tensor, unchanged_since
-from .base import PLACE, Block, Direction, Layer, Scratch, times
+from .base import PLACE, Block, Direction, Layer, Scratch, computes_otherwise, times
 from .borders import PADDING_MODES, bordered
 from .normalization import BatchNorm2d
 
@@ -289,6 +289,8 @@ class Conv2d(Convolution):
         return state.kernel, state.bias
 
     def fold(self, following: Layer) -> Layer | None:
+        if computes_otherwise(type(self)) or computes_otherwise(type(following)):
+            return None
         if isinstance(following, BatchNorm2d) and following.track_running_stats:
             return FoldedConv2d(self, following)
         return None

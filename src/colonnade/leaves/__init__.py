@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .. import layers
 from ..compiled.activation import NONE
-from ..layers.base import Layer
+from ..layers.base import Layer, computes_otherwise
 from ..layers.wiring import Wiring
 from ..tensor import Shape
 from . import (
@@ -49,6 +49,8 @@ def leaves_for(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, tra
         output: Of one image at the output of the first.
         training: Whether they run as in training.
     """
+    if any(computes_otherwise(type(layer)) for layer in run):
+        return []
     if len(run) == 1 and isinstance(run[0], layers.MultiheadAttention):
         return attention_leaves(run[0], output)
     if rearranging := inputs and rearrangement.leaf_for(run, inputs[0]):

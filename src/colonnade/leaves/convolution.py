@@ -134,7 +134,8 @@ class TiledConvolution(Leaf):
         grad, work = plain(y.grad), block.scratch["work"]
         kind, a, b = self.activation
         if kind:
-            yield activation_backward(kind), (plain(y.value), grad, a, b, block.scratch["grad"])
+            known = plain(y.value) if self.activation.reads else grad
+            yield activation_backward(kind), (known, grad, a, b, block.scratch["grad"])
             grad = block.scratch["grad"]
         if self.weight.trainable:
             gradient = yield from self._kernel_gradient(plain(x.value), grad, work)

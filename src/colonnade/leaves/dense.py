@@ -83,7 +83,8 @@ class TiledDense(Leaf):
         grad, dense, work = y.grad, self.dense, block.scratch["work"]
         kind, a, b = self.activation
         if kind:
-            yield activation_backward(kind), (y.value, grad, a, b, block.scratch["grad"])
+            known = y.value if self.activation.reads else grad
+            yield activation_backward(kind), (known, grad, a, b, block.scratch["grad"])
             grad = block.scratch["grad"]
         grad = rows(grad)
         if dense.weight.trainable:

@@ -7,13 +7,15 @@ goes through convolution, batch norm, pool and activation by the same compiled f
 from __future__ import annotations
 
 from .. import layers
-from ..layers.base import Layer
+from ..layers.base import Layer, computes_otherwise
 from ..ops.window import Window
 from .activation import activation_of
 
 
 def of_images(layer: Layer) -> Layer | None:
     """The layer that does to images of height 1 what this one does to sequences; None if there is none."""
+    if computes_otherwise(type(layer)):
+        return None
     if isinstance(layer, layers.Conv1d | layers.ConvTranspose1d | layers.BatchNorm1d):
         return layer  # their leaves take images
     if isinstance(layer, layers.MaxPool1d):

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from ..compiled import load
-from ..layers.base import Layer
+from ..layers.base import Layer, computes_otherwise
 from ..layers.dense import Dense
 from ..layers.shape import Identity, Reshape
+from ..layers.wiring import Add
 from ..steps import Edge, Step
 from ..tensor import Shape
 
@@ -54,7 +55,7 @@ def folded(steps: Sequence[Step]) -> list[Step]:
         # An edge has one reader (Fork sees to that), so what lies between the two is nobody else's.
         before = made[-1] if made and made[-1].outputs == step.inputs else None
         layer = None
-        if before and isinstance(step.layer, Identity):
+        if before and isinstance(step.layer, Identity) and not computes_otherwise(type(step.layer)):
             layer = before.layer
         elif before and not step.training:
             layer = before.layer.fold(step.layer)
@@ -173,19 +174,24 @@ def with_leaves(steps: Sequence[Step]) -> list[Step]:
 
 
 def _runs(steps: Sequence[Step], start: int) -> list[Sequence[Step]]:
-    """The runs that begin at a step, the longest first: each step reads what the one before writes.
+    """The runs that begin at a step, the longest first.
 
-    Whatever else it reads was made before the run, since the steps are in order.
+    Whatever else a step reads than what the one before writes was made before the run, since the steps are in order.
     """
     stop = start + 1
     while (
         stop < min(len(steps), start + LONGEST_RUN)
-        and len(steps[stop - 1].outputs) == 1
-        and steps[stop - 1].outputs[0] in steps[stop].inputs
+        and _goes_on(steps[stop - 1], steps[stop])
         and steps[stop].training == steps[start].training
     ):
         stop += 1
     return [steps[start:end] for end in range(stop, start, -1)]
+
+
+def _goes_on(step: Step, following: Step) -> bool:
+    """Whether a step's one output is the first input of the following, or any of a sum: leaves know no other place."""
+    read = following.inputs if isinstance(following.layer, Add) else following.inputs[:1]
+    return len(step.outputs) == 1 and step.outputs[0] in read
 
 
 def _read_by(run: Sequence[Step]) -> list[Edge]:
