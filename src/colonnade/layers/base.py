@@ -384,16 +384,15 @@ class Layer:
         return f"{type(self).__name__}({arguments})"
 
 
-@lru_cache
-def computes_otherwise(kind: type[Layer]) -> bool:
-    """Whether a class from elsewhere changes what it has from a layer of this package.
+def computes_otherwise(layer: Layer) -> bool:
+    """Whether a layer's class is from elsewhere and changes what it has from one of this package.
 
     What takes the place of such a layer would not know of the change.
     """
-    package = __name__.partition(".")[0]
-    place = next(n for n, each in enumerate(kind.__mro__) if each.__module__.partition(".")[0] == package)
-    own = (name for each in kind.__mro__[:place] for name in vars(each) if not name.startswith("__"))
-    return any(hasattr(kind.__mro__[place], name) for name in own)
+    package, kinds = __name__.partition(".")[0], type(layer).__mro__
+    place = next(place for place, kind in enumerate(kinds) if kind.__module__.partition(".")[0] == package)
+    own = (name for kind in kinds[:place] for name in vars(kind) if not name.startswith("__"))
+    return any(hasattr(kinds[place], name) for name in own)
 
 
 @lru_cache

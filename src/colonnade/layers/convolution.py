@@ -289,7 +289,7 @@ class Conv2d(Convolution):
         return state.kernel, state.bias
 
     def fold(self, following: Layer) -> Layer | None:
-        if computes_otherwise(type(self)) or computes_otherwise(type(following)):
+        if computes_otherwise(self) or computes_otherwise(following):
             return None
         if isinstance(following, BatchNorm2d) and following.track_running_stats:
             return FoldedConv2d(self, following)

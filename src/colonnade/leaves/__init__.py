@@ -49,7 +49,7 @@ def leaves_for(run: Sequence[Layer], inputs: Sequence[Shape], output: Shape, tra
         output: Of one image at the output of the first.
         training: Whether they run as in training.
     """
-    if any(computes_otherwise(type(layer)) for layer in run):
+    if any(computes_otherwise(layer) for layer in run):
         return []
     if len(run) == 1 and isinstance(run[0], layers.MultiheadAttention):
         return attention_leaves(run[0], output)

@@ -14,7 +14,7 @@ from .activation import activation_of
 
 def of_images(layer: Layer) -> Layer | None:
     """The layer that does to images of height 1 what this one does to sequences; None if there is none."""
-    if computes_otherwise(type(layer)):
+    if computes_otherwise(layer):
         return None
     if isinstance(layer, layers.Conv1d | layers.ConvTranspose1d | layers.BatchNorm1d):
         return layer  # their leaves take images

@@ -55,7 +55,7 @@ def folded(steps: Sequence[Step]) -> list[Step]:
         # An edge has one reader (Fork sees to that), so what lies between the two is nobody else's.
         before = made[-1] if made and made[-1].outputs == step.inputs else None
         layer = None
-        if before and isinstance(step.layer, Identity) and not computes_otherwise(type(step.layer)):
+        if before and isinstance(step.layer, Identity) and not computes_otherwise(step.layer):
             layer = before.layer
         elif before and not step.training:
             layer = before.layer.fold(step.layer)
@@ -99,7 +99,9 @@ def as_rows(steps: Sequence[Step]) -> list[Step]:
     """The steps with images (c, h, w) as sequences (c · h, w) between dense layers, whose leaves multiply rows."""
 
     def layer_of(step: Step) -> Layer | None:
-        return step.layer if isinstance(step.layer, Dense) and len(step.shape) == 3 else None
+        if len(step.shape) != 3 or computes_otherwise(step.layer):
+            return None
+        return step.layer if isinstance(step.layer, Dense) else None
 
     return _restated(steps, layer_of, lambda shape: (shape[0] * shape[1], shape[2]))
 
