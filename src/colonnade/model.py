@@ -372,6 +372,7 @@ class Model(Runnable):
             )
 
     def _description(self, input_shape: Any) -> dict[str, Any]:
+        axes = [self.input_axes, self.output_axes]
         return {
             "version": FORMAT_VERSION,
             "architecture": describe([self.body])[0] if isinstance(self.body, Graph) else describe(self.layers),
@@ -384,7 +385,7 @@ class Model(Runnable):
             "frozen": self.frozen,
             "fixed": self.fixed,
             "aliases": self.aliases,
-            **({"axes": [self.input_axes, self.output_axes]} if any((*self.input_axes, *self.output_axes)) else {}),
+            **({"axes": axes} if any(axis != 0 for each in axes for axis in each) else {}),
         }
 
     def summary(self, input_shape: Sequence[int] | None = None, batch_size: int = 1) -> str:

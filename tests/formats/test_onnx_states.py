@@ -122,15 +122,28 @@ def test_steps_may_come_before_the_batch_in_an_output() -> None:
         np.testing.assert_array_equal(model.backward(y), x[:, :length])
 
 
-def test_where_the_batch_is_is_saved_and_copied(tmp_path: Path) -> None:
-    model = import_model(recogniser("N", [2, "N", 4]))
-    x, s = weights(3, 1, 20), weights(2, 3, 4)
+@pytest.mark.parametrize(
+    ("batch", "state", "declared"),
+    [
+        ("N", [2, "N", 4], [["batch", 1, 20], [2, "batch", 4]]),
+        (1, [2, 1, 4], [[1, 1, 20], [2, 1, 4]]),
+        (1, [4], [[1, 1, 20], [4]]),
+    ],
+)
+def test_where_the_batch_is_is_saved_exported_and_copied(
+    tmp_path: Path, batch: int | str, state: list[int | str], declared: list[list[Any]]
+) -> None:
+    model = import_model(recogniser(batch, state))
+    streams = 3 if batch == "N" else 1
+    x, s = weights(streams, 1, 20), weights(*(streams if size == "N" else int(size) for size in state))
     expected = model((x, s))
     model.save(tmp_path / "model.safetensors")
     cn.export_onnx(model, tmp_path / "model.onnx")
-    for other in (copy.deepcopy(model), cn.load(tmp_path / "model.safetensors")):
+    for other in (copy.deepcopy(model), *(cn.load(tmp_path / f"model.{each}") for each in ("safetensors", "onnx"))):
+        assert (other.input_axes, other.output_axes) == (model.input_axes, model.output_axes)
         for one, two in zip(other((x, s)), expected, strict=True):
             np.testing.assert_array_equal(one, two)
-    y, t = cn.load(tmp_path / "model.onnx")((x, s.transpose(1, 0, 2)))  # a file of ours has it in front
-    np.testing.assert_allclose(y, expected[0], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(t.transpose(1, 0, 2), expected[1], rtol=1e-5, atol=1e-6)
+    session = ort.InferenceSession(tmp_path / "model.onnx")
+    assert [each.shape for each in session.get_inputs()] == declared
+    for one, two in zip(session.run(None, {"x": x, "s": s}), expected, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)

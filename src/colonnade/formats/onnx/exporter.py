@@ -58,7 +58,10 @@ def describe(model: Model, *, opset: int, normalization: bool = False, custom: C
         )
     outputs = model.body.outputs if isinstance(model.body, Graph) and len(model.body.outputs) > 1 else ("output",)
     # The names of inputs and outputs are what others call the model by: nothing inside may have them.
-    writer = GraphWriter(opset, model.dtype, state, taken=(*model.inputs, *outputs))
+    axes = *model.input_axes, *model.output_axes
+    writer = GraphWriter(
+        opset, model.dtype, state, taken=(*model.inputs, *outputs), images=1 if None in axes else "batch"
+    )
     versions = [helper.make_opsetid("", opset)]
     made = helper.make_model(
         _graph(model, outputs, writer, normalization, custom or {}),
@@ -91,17 +94,20 @@ def _graph(
     steps, sources = model.steps, model.sources
     names: dict[Edge, str] = {}  # what each edge is called
     inputs = []
-    for name, source in zip(model.inputs, sources, strict=True):
-        inputs.append(writer.begin(name, source.shape, whole=_only_looked_up(source, steps)))
-        names[source] = name
+    for name, source, axis in zip(model.inputs, sources, model.input_axes, strict=True):
+        declared, names[source] = writer.begin(name, source.shape, axis, whole=_only_looked_up(source, steps))
+        inputs.append(declared)
     if normalization:
-        if len(sources) > 1 or model.inputs[0] in writer.whole:
+        if len(sources) > 1 or names[sources[0]] in writer.whole:
             raise ArgumentError("export_onnx: normalization is for models of one input, images.")
-        names[sources[0]] = _normalized(model, writer, model.inputs[0], sources[0].shape)
+        names[sources[0]] = _normalized(model, writer, names[sources[0]], sources[0].shape)
     for step in steps:
         made = _expressed(step, [names[edge] for edge in step.inputs], writer, custom)
         names.update(dict.fromkeys(step.outputs, made))
-    ends = [writer.end(names[result], name, result.shape) for name, result in zip(outputs, model.results, strict=True)]
+    ends = [
+        writer.end(names[result], name, result.shape, axis)
+        for name, result, axis in zip(outputs, model.results, model.output_axes, strict=True)
+    ]
     return helper.make_graph(writer.nodes, "colonnade", inputs, ends, writer.initializers)
 
 

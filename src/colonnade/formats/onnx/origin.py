@@ -29,8 +29,7 @@ def sign(made: ModelProto, model: Model) -> None:
     """Write the model's description into a file that was made of it."""
     state = model.state_dict()
     source = parse(made)
-    # The graph has the batch in front of every input and output, wherever it is in a file that the model came from.
-    description = {name: value for name, value in model.description().items() if name != "axes"} | {
+    description = model.description() | {
         "graph": digest(source, state),
         "unread": {name: array.tolist() for name, array in state.items() if name not in source.constants},
     }

@@ -28,6 +28,7 @@ class GraphWriter:
         dtype: The model's.
         state: Its parameters and running statistics, by name.
         taken: Names that no tensor inside may have.
+        images: How many images a batch has, or what that is called.
 
     Attributes:
         opset: As given; some operators are newer than others.
@@ -39,8 +40,15 @@ class GraphWriter:
         initializers: The arrays that the nodes read.
     """
 
-    def __init__(self, opset: int, dtype: np.dtype[Any], state: Mapping[str, Array], taken: Iterable[str]) -> None:
-        self.opset, self.dtype = opset, dtype
+    def __init__(
+        self,
+        opset: int,
+        dtype: np.dtype[Any],
+        state: Mapping[str, Array],
+        taken: Iterable[str],
+        images: int | str = "batch",
+    ) -> None:
+        self.opset, self.dtype, self._images = opset, dtype, images
         self.shape: Shape = ()
         self.output_shape: Shape = ()
         self.whole: set[str] = set()
@@ -128,12 +136,17 @@ class GraphWriter:
 
     # For the exporter
 
-    def begin(self, name: str, shape: Shape, whole: bool) -> ValueInfoProto:
-        """An input of the graph, of whole numbers or not."""
-        self._inputs.append(name)
+    def begin(self, name: str, shape: Shape, axis: int | None, whole: bool) -> tuple[ValueInfoProto, str]:
+        """An input of the graph, of whole numbers or not, with the batch as that axis; and its name with it in front."""
+        self._name, made = name, name
+        if axis is None:
+            made = self.node("Unsqueeze", name, self.constant("front", [0]))
+        elif axis:
+            made = self.node("Transpose", name, perm=[axis, *(each for each in range(len(shape) + 1) if each != axis)])
+        self._inputs.append(made)
         if whole:
-            self.whole.add(name)
-        return self._declared(name, shape, np.dtype(np.int64) if whole else self.dtype)
+            self.whole.add(made)
+        return self._declared(name, shape, axis, np.dtype(np.int64) if whole else self.dtype), made
 
     def step(self, name: str, shape: Shape, output_shape: Shape) -> None:
         """What is written from now on is of the layer of this name."""
@@ -149,18 +162,25 @@ class GraphWriter:
                 return name
         return made  # it only hands on what it reads
 
-    def end(self, made: str, name: str, shape: Shape) -> ValueInfoProto:
-        """What was called `made` inside is an output of the graph."""
-        if made in self._inputs or made in self._ends:
-            source = self._ends.get(made, made)
+    def end(self, made: str, name: str, shape: Shape, axis: int | None) -> ValueInfoProto:
+        """What was called `made` inside is an output of the graph, with the batch as that axis."""
+        dtype = np.dtype(np.int64) if made in self.whole else self.dtype
+        self._name, source = name, self._ends.get(made, made)
+        if axis is None:
+            self._rename(self.node("Squeeze", source, self.constant("front", [0])), name)
+        elif axis:
+            order = [*range(1, axis + 1), 0, *range(axis + 1, len(shape) + 1)]
+            self._rename(self.node("Transpose", source, perm=order), name)
+        elif made in self._inputs or made in self._ends:
             self.nodes.append(helper.make_node("Identity", [source], [name], _unused(name, self._called)))
         else:
             self._rename(made, name)
             self._ends[made] = name
-        return self._declared(name, shape, np.dtype(np.int64) if made in self.whole else self.dtype)
+        return self._declared(name, shape, axis, dtype)
 
-    def _declared(self, name: str, shape: Shape, dtype: np.dtype[Any]) -> ValueInfoProto:
-        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), ["batch", *shape])
+    def _declared(self, name: str, shape: Shape, axis: int | None, dtype: np.dtype[Any]) -> ValueInfoProto:
+        sizes = shape if axis is None else [*shape[:axis], self._images, *shape[axis:]]
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), sizes)
 
     def _store(self, name: str, array: Array) -> None:
         self.initializers.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
