@@ -283,6 +283,15 @@ CASES: dict[str, Any] = {
         ],
         ("N", 5),
     ),
+    "Nothing beside the images": graph(
+        [
+            *(op("Shape", "x", "shape", start=0, end=1), op("Concat", "shape none", "sizes", axis=0)),
+            *(op("ConstantOfShape", "sizes", "c"), op("Mul", "c two", "d"), op("Concat", "x d", axis=1)),
+        ],
+        ("N", 5, 6),
+        none=[0, 6],
+        two=2.0,
+    ),
     # Arithmetic with constants
     "A number from a constant": graph(
         [op("Sub", "c x", "a"), op("Div", "a d", "b"), op("Pow", "b two")], ("N", 5), c=1.5, d=0.7, two=2.0
@@ -356,6 +365,16 @@ CASES: dict[str, Any] = {
         + [op("Cast", "m", "f", to=1), op("Mul", "f s")],
         (1, 4, 7, 6),
         w=WHOLE[1],
+    ),
+    "A bias on a grid of each image": graph(
+        [op("DynamicQuantizeLinear", "x", "q s z"), op("ConvInteger", "q w z", "m")]
+        + [op("Mul", "s t", "st"), op("Div", "b st", "d"), op("Floor", "d", "e"), op("Reshape", "e column", "bias")]
+        + [op("Cast", "m", "f", to=1), op("Add", "f bias", "g"), op("Mul", "g s")],
+        (1, 4, 7, 6),
+        w=WHOLE[1],
+        t=np.array([0.1, 0.2, 0.3], np.float32),
+        b=np.array([1, -2, 3], np.float32),
+        column=[1, -1, 1, 1],
     ),
     "QLinearConv": graph(
         [op("QuantizeLinear", "x s z", "q"), op("QLinearConv", "q s z w t u a b c", "p", strides=[2, 1])]

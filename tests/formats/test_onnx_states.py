@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import colonnade as cn
-from colonnade.errors import ShapeError
+from colonnade.errors import ArgumentError, ShapeError
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 ort = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
@@ -147,3 +147,61 @@ def test_where_the_batch_is_is_saved_exported_and_copied(
     assert [each.shape for each in session.get_inputs()] == declared
     for one, two in zip(session.run(None, {"x": x, "s": s}), expected, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+
+
+def rated() -> Any:
+    """Which branch runs is what `rate` says; it has no axes, and the state's batch is its second."""
+    nodes = [op("Equal", "rate high", "c"), op("MatMul", "s w", "t")]
+    then, other = (
+        helper.make_graph([op("Mul", f"x {name}", "m")], "body", [], [helper.make_tensor_value_info("m", 1, None)])
+        for name in ("two", "three")
+    )
+    nodes += [op("If", "c", "y", then_branch=then, else_branch=other)]
+    arrays = {"high": np.array(16_000), "w": weights(4, 4), "two": np.float32(2), "three": weights(8)}
+    shapes: dict[str, list[int | str]] = {"x": ["N", "T"], "s": [2, "N", 4]}
+    made = helper.make_graph(
+        nodes,
+        "graph",
+        [
+            *(helper.make_tensor_value_info(name, 1, shape) for name, shape in shapes.items()),
+            helper.make_tensor_value_info("rate", 7, []),
+        ],
+        [helper.make_tensor_value_info(name, 1, None) for name in ("y", "t")],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()],
+    )
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_inputs_that_never_change_are_said_at_load(tmp_path: Path) -> None:
+    path, content = tmp_path / "rated.onnx", rated()
+    path.write_bytes(content.SerializeToString())
+    session = ort.InferenceSession(path)
+    for rate, length in ((16_000, 5), (8_000, 8)):  # each branch for lengths of its own
+        model = cn.load(path, constants={"rate": rate})
+        assert (model.inputs, model.input_axes) == (("x", "s"), (0, 1))
+        x, s = weights(3, length), weights(2, 3, 4)
+        expected = session.run(None, {"x": x, "s": s, "rate": np.array(rate)})
+        for ours, theirs in zip(model({"x": x, "s": s}), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("constants", "message"),
+    [
+        ({"speed": 1}, r"constants must be inputs of the file \(x, s, rate\), got 'speed'"),
+        ({"rate": [1, 2]}, r"the input 'rate' has the shape \(\), got \(2,\)"),
+        ({"s": np.zeros((3, 1, 4))}, r"the input 's' has the shape \(2, 'N', 4\), got \(3, 1, 4\)"),
+        ({"rate": "fast"}, r"constants\['rate'\] must hold numbers"),
+    ],
+)
+def test_constants_that_are_no_inputs_are_refused(tmp_path: Path, constants: dict[str, Any], message: str) -> None:
+    path = tmp_path / "rated.onnx"
+    path.write_bytes(rated().SerializeToString())
+    with pytest.raises(ArgumentError, match=message):
+        cn.load(path, constants=constants)
+
+
+def test_constants_are_for_onnx_files(tmp_path: Path) -> None:
+    cn.Model([cn.Dense(2, 2)]).build((2,)).save(tmp_path / "model.safetensors")
+    with pytest.raises(ArgumentError, match="constants are inputs of an ONNX file, and this is none"):
+        cn.load(tmp_path / "model.safetensors", constants={"rate": 1})

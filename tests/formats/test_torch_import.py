@@ -603,6 +603,22 @@ def test_weights_handed_to_functions_have_the_name_of_what_holds_them() -> None:
     agree(model(x), module(torch.from_numpy(x)), 1e-9, "output")
 
 
+def test_words_may_have_their_steps_first() -> None:
+    class Words(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.rnn, self.out = nn.Embedding(7, 3), nn.LSTM(3, 4), nn.Linear(4, 7)
+
+        def forward(self, x: Any) -> Any:
+            y, _ = self.rnn(self.table(x.t()))
+            return functional.log_softmax(self.out(y), -1).transpose(0, 1)
+
+    module = stirred(Words(), "float64")
+    model = cn.from_torch(module, (6,))
+    x = np.random.default_rng(0).integers(0, 7, (2, 6))
+    agree(model(x), module(torch.from_numpy(x)), 1e-9, "output")
+
+
 # What comes with the weights
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import arguments
-from ..errors import MissingExtraError
+from ..errors import ArgumentError, MissingExtraError
 from ..layers.base import Layer
 from ..limits import of_files
 from ..model import Model
 from .pytorch import from_torch, load_torch, to_torch
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["export_onnx", "from_torch", "load", "load_torch", "to_torch"]
 
@@ -24,6 +27,7 @@ def load(
     memory: float | str | None = None,
     work: float | str | None = None,
     allow_links: bool = False,
+    constants: Mapping[str, ArrayLike] | None = None,
 ) -> Model:
     """The model in a file: one that :meth:`Model.save` wrote, or ONNX.
 
@@ -38,6 +42,8 @@ def load(
             COLONNADE_WORK says, or else 5e12: some minutes of one core.
         allow_links: Whether data of an ONNX file that lies in files beside it may lie behind links, as it does in the
             cache of a download. Ask for it only where you know who made the links.
+        constants: Inputs of an ONNX file that are the same at every call, by name, such as a sampling rate: the model
+            has them no more.
 
     Raises:
         FileNotFoundError: No such file.
@@ -45,7 +51,8 @@ def load(
         LimitError: A model that takes more memory or work than it may. One whose input's size is not known yet raises
             it when it is.
         ShapeError: An input shape that the model does not fit.
-        ArgumentError: A limit that is no positive number, or no path.
+        ArgumentError: A limit that is no positive number, or no path; constants that are none of an ONNX file's inputs,
+            or of another shape.
     """
     arguments.path("load", "path", path)
     if os.path.isdir(path):  # noqa: PTH112 - pathlib is slow to import
@@ -56,10 +63,12 @@ def load(
     if os.fspath(path).lower().endswith(".onnx"):
         from . import onnx  # and with it a package that most do without
 
-        model = onnx.load(path, input_shape=input_shape, limits=limits, allow_links=allow_links)
+        model = onnx.load(path, input_shape=input_shape, limits=limits, allow_links=allow_links, constants=constants)
     else:
         from . import native  # and with it what only those need who read files
 
+        if constants:
+            raise ArgumentError("load: constants are inputs of an ONNX file, and this is none.")
         model = native.load(path, custom=custom, limits=limits)
     return model if input_shape is None else model.build(input_shape)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import FileFormatError, LimitError
+from ... import arguments
+from ...errors import ArgumentError, FileFormatError, LimitError
 from ...limits import Limits, of_files
 from ...model import Model
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from onnx import ModelProto
 
     from .reading import Source
@@ -22,6 +24,7 @@ def load(
     input_shape: Sequence[Any] | None = None,
     limits: Limits | None = None,
     allow_links: bool = False,
+    constants: Mapping[str, ArrayLike] | None = None,
 ) -> Model:
     """The network in an ONNX file as a model: it plans, trains and saves as any other, without ONNX.
 
@@ -37,8 +40,10 @@ def load(
         input_shape: One image's, (c, h, w), or one of each input; by default what the file says.
         limits: What the model may take; by default those of :func:`colonnade.limits.of_files`.
         allow_links: Whether that data may lie behind links, as in the cache of a download.
+        constants: Inputs that are the same at every call, by name: the model has them no more.
 
     Raises:
+        ArgumentError: A constant that is none of the inputs, or of another shape.
         MissingExtraError: The package onnx is not installed.
         FileNotFoundError: No such file.
         FileFormatError: No ONNX file, a damaged one, or a network that we cannot run: the first node that is none of
@@ -52,7 +57,7 @@ def load(
 
     source = read(path, allow_links)
     try:
-        return _model(source, input_shape, limits)
+        return _model(_settled(source, constants) if constants else source, input_shape, limits)
     except (FileFormatError, LimitError) as error:
         raise type(error)(f"{os.fspath(path)}: {error}") from error
 
@@ -65,6 +70,24 @@ def import_model(model: ModelProto | bytes, *, input_shape: Sequence[Any] | None
     from .reading import parse
 
     return _model(parse(model), input_shape, None)
+
+
+def _settled(source: Source, constants: Mapping[str, ArrayLike]) -> Source:
+    """The file with some of its inputs known."""
+    from dataclasses import replace
+
+    ports, known = {port.name: port for port in source.inputs}, dict(source.constants)
+    for name, given in constants.items():
+        if name not in ports:
+            raise ArgumentError(f"load: constants must be inputs of the file ({', '.join(ports)}), got {name!r}.")
+        array, shape = arguments.array("load", f"constants[{name!r}]", given), ports[name].shape
+        if shape is not None and (
+            array.ndim != len(shape)
+            or any(isinstance(size, int) and size != own for size, own in zip(shape, array.shape, strict=True))
+        ):
+            raise ArgumentError(f"load: the input {name!r} has the shape {shape}, got {array.shape}.")
+        known[name] = array.astype(ports[name].dtype)
+    return replace(source, constants=known, inputs=[port for port in source.inputs if port.name not in constants])
 
 
 def _model(source: Source, input_shape: Sequence[Any] | None, limits: Limits | None) -> Model:

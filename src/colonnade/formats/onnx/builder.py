@@ -252,15 +252,15 @@ def _place(array: Array) -> tuple[Any, ...]:
 def _lifted(layouts: Sequence[Layout], rank: int) -> list[Layout]:
     """With so many axes, those of length 1 put in ahead.
 
-    What is one for each image and has no axis for the batch, such as the step of a grid, gets one where others have it.
+    What is one for each image and has no axis for the batch, such as the step of a grid, gets one where others have it
+    and its own axis has length 1.
     """
     made = [each.with_ones(range(rank - each.rank)) for each in layouts]
     frame = next((each for each in made if each.batch is not None and each.outer == each.inner == 1), None)
     if frame is None or frame.batch is None:
         return made
     return [
-        Layout(own.sizes, frame.batch) if own.batch is None and frame.batch < rank - each.rank else own
-        for each, own in zip(layouts, made, strict=True)
+        Layout(own.sizes, frame.batch) if own.batch is None and own.sizes[frame.batch] == 1 else own for own in made
     ]
 
 

@@ -37,7 +37,10 @@ def opened(source: Source, limits: Limits) -> Model:
         remake.inputs = model.inputs
         model.remake, model.input_shape = remake, None
         return model
-    return Importer(source, limits=limits).model()  # which says what is open
+    try:
+        return Importer(source, limits=limits).model()  # which says what is open
+    except FileFormatError as error:
+        raise FileFormatError(f"{error} Of the sizes that were tried none fits: {next(iter(reasons))}") from None
 
 
 class Remake:

@@ -71,6 +71,10 @@ class Building:
         if steps and len(steps) == len(operands) and of_each_place(layer):
             made = self._node(layer, arrays, steps, name)
             return Turned(made, STEPS_FIRST, f"{made.name}_permute")
+        if isinstance(layer, layers.Embedding) and isinstance(operands[0], Turned):  # numbers, the steps first
+            ids = operands[0]
+            made = self._node(layer, arrays, [ids.value], name)
+            return Turned(made, (*ids.dims, len(ids.dims)), f"{made.name}_permute")
         values = [self.value(operand) for operand in operands]
         windows = _windows(values)
         moved = as_images(layer, values[0]) if windows else None

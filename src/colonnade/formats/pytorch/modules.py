@@ -205,6 +205,7 @@ POINTWISE = (Activation, Elementwise, Stepwise, ElementwiseOfSeveral, layers.Dro
 def of_each_place(layer: Layer) -> bool:
     """Whether it does the same at each place of a sequence, whatever the order of these and of the batch."""
     norm = isinstance(layer, layers.LayerNorm | layers.RMSNorm) and len(layer.normalized_shape) == 1
+    norm = norm or (isinstance(layer, layers.Softmax | layers.LogSoftmax) and layer.dim in (-1, 2))
     pointwise = isinstance(layer, POINTWISE) and not isinstance(layer, layers.PReLU)
     return norm or pointwise or isinstance(layer, layers.Dense)
 

@@ -58,6 +58,8 @@ def _repeated(call: Call, array: Array, sizes: Sequence[Size], name: str | None,
     if sum(isinstance(each, Batch) for each in sizes) > 1:
         raise UnsupportedError(f"it makes a tensor of shape {in_words(sizes)}")
     one = [each.factor if isinstance(each, Batch) else each for each in sizes]
+    if 0 in one:
+        return Known(np.zeros(one, dtype))  # without numbers it is the same for any number of images
     array = array.reshape((1,) * (rank - array.ndim) + array.shape)
     full = np.broadcast_shapes(array.shape, tuple(one))
     layout = Layout(full, axis, 1, full[axis])
