@@ -137,7 +137,7 @@ class GraphWriter:
     # For the exporter
 
     def begin(self, name: str, shape: Shape, axis: int | None, whole: bool) -> tuple[ValueInfoProto, str]:
-        """An input of the graph, of whole numbers or not, with the batch as that axis; and its name with it in front."""
+        """An input, of whole numbers or not, with the batch as that axis; and its name with the batch in front."""
         self._name, made = name, name
         if axis is None:
             made = self.node("Unsqueeze", name, self.constant("front", [0]))
