@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -62,6 +62,23 @@ def read(path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
         FileFormatError: A folder, another kind of file, a truncated one, or types that NumPy does not know.
         LimitError: A file that is larger than the memory.
     """
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        # Another package may have taught NumPy types of its own, of which nothing here knows.
+        if foreign := [name for name, array in tensors.items() if array.dtype.kind not in "biuf"]:
+            raise TypeError(f"{foreign[0]} holds {tensors[foreign[0]].dtype}")
+        return tensors, file.metadata() or {}
+
+
+def shapes(path: StrPath) -> dict[str, tuple[int, ...]]:
+    """The shapes of the arrays in a safetensors file, of which none is read; raises what `read` raises."""
+    with _opened(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: StrPath) -> Iterator[Any]:
+    """A safetensors file of a size that the memory holds; what is wrong with it is a FileFormatError."""
     from safetensors import safe_open
 
     path = Path(path)
@@ -73,11 +90,7 @@ def read(path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
         raise LimitError(f"{path}: its {size:,} bytes are more than the {machine_memory():,} of memory there are.")
     # A hostile header comes out as an error of the library's own, or one of NumPy's at shapes or types it can't hold.
     with refusing(f"{path}: no safetensors file, or a truncated one"), safe_open(path, framework="numpy") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        # Another package may have taught NumPy types of its own, of which nothing here knows.
-        if foreign := [name for name, array in tensors.items() if array.dtype.kind not in "biuf"]:
-            raise TypeError(f"{foreign[0]} holds {tensors[foreign[0]].dtype}")
-        return tensors, file.metadata() or {}
+        yield file
 
 
 def replace(path: StrPath, content: bytes) -> None:

@@ -12,9 +12,11 @@ from ..composites.chain import Chain
 from ..errors import ArgumentError
 from ..layers import GELU, AdaptiveAvgPool2d, Add, Constant, Conv2d, Dense, Flatten, Identity, LayerNorm2d, Mul
 from ..model import Model
+from ..storage import StrPath
 from ..tensor import Shape
 from .arguments import image
 from .blocks import sequence
+from .weights import Renaming, made
 
 LAYER_SCALE = 1e-6  # what the layer scales begin with: each block is nearly the identity
 
@@ -26,6 +28,7 @@ def convnext_tiny(
     patch_size: int | None = None,
     depths: Sequence[int] = (3, 3, 9, 3),
     widths: Sequence[int] = (96, 192, 384, 768),
+    weights: StrPath | None = None,
     **options: Any,
 ) -> Model:
     """ConvNeXt-T, with the names of torchvision's.
@@ -42,8 +45,7 @@ def convnext_tiny(
     A block is x + γ · f(x), f being a 7×7 convolution of each channel by itself, layer norm over the channels, 1×1 to
     four times the channels, GELU, 1×1 back. γ, the layer scale, is a number for each channel, at first 1e-6.
     28,589,128 parameters for 1000 classes. Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545, without
-    stochastic depth. The 1×1 convolutions are torchvision's Linear: their weights want two more axes,
-    `weight[:, :, None, None]`; the layer scale is called `layer_scale.weight`.
+    stochastic depth. The 1×1 convolutions are torchvision's Linear, with two axes more.
 
     Args:
         input_shape: One image's, (c, h, w).
@@ -52,11 +54,14 @@ def convnext_tiny(
             and less for images of less than 32 pixels.
         depths: Blocks of each stage.
         widths: Channels of each stage.
+        weights: A safetensors file with trained weights, a state dict of torchvision or timm.
         options: `Model`'s: seed, dtype, share_memory.
 
     Raises:
         ShapeError: A shape that is no image's, or too small a one.
         ArgumentError: Not as many depths as widths, or a number below one.
+        FileNotFoundError: No such file of weights.
+        FileFormatError: Weights of another kind, or of another network.
     """
     depths, widths = wholes("convnext_tiny", "depths", depths), wholes("convnext_tiny", "widths", widths)
     if not depths or len(depths) != len(widths) or min(*depths, *widths) < 1:
@@ -78,7 +83,9 @@ def convnext_tiny(
         avgpool=AdaptiveAvgPool2d(1),
         classifier=Chain([LayerNorm2d(widths[-1]), Flatten(), Dense(widths[-1], classes)]),
     )
-    model = Model(net, **options).build(input_shape)
+    model = made("convnext_tiny", net, input_shape, weights, _timm_names(len(widths)), options)
+    if weights is not None:
+        return model
     for parameter in model.parameters():
         if parameter.name.endswith("layer_scale.weight"):
             parameter.array.fill(LAYER_SCALE)
@@ -100,3 +107,15 @@ def _block(channels: int) -> Graph:
             "add": (Add(), "input", "scaled"),
         }
     )
+
+
+def _timm_names(stages: int) -> Renaming:
+    """What timm's ConvNeXt calls its parts."""
+    layers = {"conv_dw": 0, "norm": 2, r"mlp\.fc1": 3, r"mlp\.fc2": 5}
+    names = [(r"stem\.(.*)", r"features.0.\1")]
+    for stage in range(stages):
+        block, ours = rf"stages\.{stage}\.blocks\.(\d+)", rf"features.{2 * stage + 1}.\1"
+        names.append((rf"stages\.{stage}\.downsample\.(.*)", rf"features.{2 * stage}.\1"))
+        names.append((rf"{block}\.gamma", rf"{ours}.layer_scale.weight"))
+        names += [(rf"{block}\.{name}\.(\w+)", rf"{ours}.block.{layer}.\2") for name, layer in layers.items()]
+    return [*names, (r"head\.norm\.(\w+)", r"classifier.0.\1"), (r"head\.fc\.(\w+)", r"classifier.2.\1")]

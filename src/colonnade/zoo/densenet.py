@@ -9,13 +9,21 @@ from ..composites import Graph
 from ..errors import ArgumentError
 from ..layers import AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Concat, Conv2d, Dense, Flatten, ReLU
 from ..model import Model
+from ..storage import StrPath
 from ..tensor import Shape
 from .arguments import image
 from .blocks import sequence
+from .weights import made
 
 
 def densenet(
-    input_shape: Shape = (3, 32, 32), classes: int = 10, *, depth: int = 40, growth: int = 12, **options: Any
+    input_shape: Shape = (3, 32, 32),
+    classes: int = 10,
+    *,
+    depth: int = 40,
+    growth: int = 12,
+    weights: StrPath | None = None,
+    **options: Any,
 ) -> Model:
     """DenseNet-BC for small images, with the names of torchvision's DenseNets.
 
@@ -37,11 +45,14 @@ def densenet(
         classes: Numbers out.
         depth: Layers with weights, 4 and a multiple of 6.
         growth: Channels that each layer adds.
+        weights: A safetensors file with trained weights, a state dict of a DenseNet of torchvision's names.
         options: `Model`'s: seed, dtype, share_memory.
 
     Raises:
         ShapeError: A shape that is no image's, or too small a one.
         ArgumentError: A depth that does not fit, or a number below one.
+        FileNotFoundError: No such file of weights.
+        FileFormatError: Weights of another kind, or of another network.
     """
     channels, _, _ = image("densenet", input_shape, classes, least=4)
     if whole("densenet", "depth", depth) < 10 or depth % 6 != 4:
@@ -68,7 +79,7 @@ def densenet(
         flatten=Flatten(),
         classifier=Dense(filters, classes),
     )
-    return Model(net, **options).build(input_shape)
+    return made("densenet", net, input_shape, weights, (), options)
 
 
 def _dense_block(channels: int, growth: int, layers: int) -> Graph:

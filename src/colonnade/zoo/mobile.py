@@ -21,9 +21,11 @@ from ..layers import (
     ReLU6,
 )
 from ..model import Model
+from ..storage import StrPath
 from ..tensor import Shape
 from .arguments import image, imagenet_stem
 from .blocks import sequence
+from .weights import Renaming, made
 
 # Of each stage: how much wider its blocks are inside, channels out, blocks, stride of the first (Sandler, table 2).
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -35,6 +37,7 @@ def squeezenet(
     *,
     stem: str | None = None,
     dropout: float = 0.5,
+    weights: StrPath | None = None,
     **options: Any,
 ) -> Model:
     """SqueezeNet 1.1: fire modules, few channels squeezed out of many, in front of the 3×3 convolutions.
@@ -57,11 +60,14 @@ def squeezenet(
         stem: "imagenet" as above; "cifar" for small images: the first convolution has stride 1 and a padding of 1.
             By default what suits the images: "imagenet" from 64 pixels on.
         dropout: The probability that a number is left out before the classifier.
+        weights: A safetensors file with trained weights, a state dict of torchvision or timm.
         options: `Model`'s: seed, dtype, share_memory.
 
     Raises:
         ShapeError: A shape that is no image's, or too small a one.
         ArgumentError: Another stem, no class, or a probability out of range.
+        FileNotFoundError: No such file of weights.
+        FileFormatError: Weights of another kind, or of another network.
     """
     large = imagenet_stem("squeezenet", stem, input_shape)
     channels, _, _ = image("squeezenet", input_shape, classes, least=17 if large else 8)
@@ -74,7 +80,7 @@ def squeezenet(
     ]
     classifier = [Dropout(dropout), Conv2d(512, classes, 1), ReLU(), AdaptiveAvgPool2d(1)]
     net = sequence(features=Chain(features), classifier=Chain(classifier), flatten=Flatten())
-    return Model(net, **options).build(input_shape)
+    return made("squeezenet", net, input_shape, weights, (), options)
 
 
 def _fire(channels: int, squeezed: int, expanded: int) -> Graph:
@@ -98,6 +104,7 @@ def mobilenet_v2(
     width: float = 1.0,
     stem: str | None = None,
     dropout: float = 0.2,
+    weights: StrPath | None = None,
     **options: Any,
 ) -> Model:
     """MobileNetV2: wide inside and narrow between, each channel convolved by itself where it is wide.
@@ -124,11 +131,14 @@ def mobilenet_v2(
         stem: "imagenet" as above; "cifar" for small images: the strides of features.0 and features.2 are 1. By
             default what suits the images: "imagenet" from 64 pixels on.
         dropout: The probability that a number is left out before the classifier.
+        weights: A safetensors file with trained weights, a state dict of torchvision or timm.
         options: `Model`'s: seed, dtype, share_memory.
 
     Raises:
         ShapeError: A shape that is no image's.
         ArgumentError: Another stem, no class, a width that is not positive, or a probability out of range.
+        FileNotFoundError: No such file of weights.
+        FileFormatError: Weights of another kind, or of another network.
     """
     channels, _, _ = image("mobilenet_v2", input_shape, classes)
     width = number("mobilenet_v2", "width", width, above=0)
@@ -149,7 +159,7 @@ def mobilenet_v2(
         flatten=Flatten(),
         classifier=Chain([Dropout(dropout), Dense(last, classes)]),
     )
-    return Model(net, **options).build(input_shape)
+    return made("mobilenet_v2", net, input_shape, weights, _timm_names(), options)
 
 
 def _convolution(channels: int, filters: int, kernel_size: int, stride: int, groups: int = 1) -> Chain:
@@ -168,6 +178,23 @@ def _inverted_residual(channels: int, filters: int, stride: int, widening: int) 
     if stride > 1 or channels != filters:
         return sequence(conv=Chain(layers))
     return Graph({"conv": (Chain(layers), "input"), "add": (Add(), "input", "conv")})
+
+
+def _timm_names() -> Renaming:
+    """What timm's MobileNetV2 calls its parts: stages of blocks, where torchvision counts through."""
+    wide = {"conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1", "conv_pwl": "2", "bn3": "3"}
+    narrow = {"conv_dw": "0.0", "bn1": "0.1", "conv_pw": "1", "bn2": "2"}
+    parts = {"conv_stem": "features.0.0", "bn1": "features.0.1", "classifier": "classifier.1"}
+    number = 1
+    for stage, (widening, _, blocks, _) in enumerate(STAGES):
+        for block in range(blocks):
+            layers = wide if widening > 1 else narrow
+            parts |= {
+                rf"blocks\.{stage}\.{block}\.{name}": f"features.{number}.conv.{own}" for name, own in layers.items()
+            }
+            number += 1
+    parts |= {"conv_head": f"features.{number}.0", "bn2": f"features.{number}.1"}
+    return [(rf"{theirs}\.(\w+)", rf"{ours}.\1") for theirs, ours in parts.items()]
 
 
 def _multiple_of_8(channels: float) -> int:

@@ -20,9 +20,11 @@ from ..layers import (
     ReLU,
 )
 from ..model import Model
+from ..storage import StrPath
 from ..tensor import Shape
 from .arguments import image, imagenet_stem
 from .blocks import sequence
+from .weights import made
 
 
 def resnet20(input_shape: Shape = (3, 32, 32), classes: int = 10, **options: Any) -> Model:
@@ -93,7 +95,12 @@ def resnet9(input_shape: Shape = (3, 32, 32), classes: int = 10, *, width: int =
 
 
 def resnet18(
-    input_shape: Shape = (3, 224, 224), classes: int = 1000, *, stem: str | None = None, **options: Any
+    input_shape: Shape = (3, 224, 224),
+    classes: int = 1000,
+    *,
+    stem: str | None = None,
+    weights: StrPath | None = None,
+    **options: Any,
 ) -> Model:
     """The ResNet of 18 layers, with the names of torchvision's: its weights load.
 
@@ -113,11 +120,14 @@ def resnet18(
         classes: Numbers out.
         stem: "imagenet" as above; "cifar" for small images: conv1 is 3×3 with stride 1, and there is no pool. By
             default what suits the images: "imagenet" from 64 pixels on.
+        weights: A safetensors file with trained weights, a state dict of torchvision or timm.
         options: `Model`'s: seed, dtype, share_memory.
 
     Raises:
         ShapeError: A shape that is no image's.
         ArgumentError: Another stem, or no class.
+        FileNotFoundError: No such file of weights.
+        FileFormatError: Weights of another kind, or of another network.
     """
     channels, _, _ = image("resnet18", input_shape, classes)
     large = imagenet_stem("resnet18", stem, input_shape)
@@ -134,7 +144,7 @@ def resnet18(
         flatten=Flatten(),
         fc=Dense(512, classes),
     )
-    return Model(net, **options).build(input_shape)
+    return made("resnet18", net, input_shape, weights, (), options)
 
 
 def _named_block(channels: int, filters: int, stride: int) -> Graph:

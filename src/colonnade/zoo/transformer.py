@@ -23,11 +23,27 @@ from ..layers import (
     Select,
 )
 from ..model import Model
+from ..storage import StrPath
 from ..tensor import Shape
 from .arguments import LARGE, image
 from .blocks import sequence
+from .weights import Renaming, made
 
 EPS = 1e-6  # of the layer norms, as the paper's code has it
+_LAYER, _OURS = r"blocks\.(\d+)", r"encoder.layers.encoder_layer_\1"
+# What timm's vision transformers call their parts.
+TIMM: Renaming = [
+    ("cls_token", "class_token.weight"),
+    ("pos_embed", "encoder.pos_embedding.weight"),
+    (r"patch_embed\.proj\.(\w+)", r"conv_proj.\1"),
+    (rf"{_LAYER}\.norm([12])\.(\w+)", rf"{_OURS}.ln_\2.\3"),
+    (rf"{_LAYER}\.attn\.qkv\.(\w+)", rf"{_OURS}.self_attention.in_proj_\2"),
+    (rf"{_LAYER}\.attn\.proj\.(\w+)", rf"{_OURS}.self_attention.out_proj.\2"),
+    (rf"{_LAYER}\.mlp\.fc1\.(\w+)", rf"{_OURS}.mlp.0.\2"),
+    (rf"{_LAYER}\.mlp\.fc2\.(\w+)", rf"{_OURS}.mlp.3.\2"),
+    (r"norm\.(\w+)", r"encoder.ln.\1"),
+    (r"head\.(\w+)", r"heads.head.\1"),
+]
 
 
 def vit_tiny(
@@ -39,6 +55,7 @@ def vit_tiny(
     depth: int = 12,
     heads: int = 3,
     dropout: float = 0.0,
+    weights: StrPath | None = None,
     **options: Any,
 ) -> Model:
     """ViT-Ti/16, with the names of torchvision's vision transformers.
@@ -66,11 +83,14 @@ def vit_tiny(
         depth: Layers of the encoder.
         heads: Of each attention; they divide the width.
         dropout: The probability that a number is left out, behind the position embedding and in each mlp.
+        weights: A safetensors file with trained weights, a state dict of torchvision or timm.
         options: `Model`'s: seed, dtype, share_memory.
 
     Raises:
         ShapeError: A shape that is no image's, or that does not part into patches.
         ArgumentError: A number below one, heads that do not divide the width, or a probability out of range.
+        FileNotFoundError: No such file of weights.
+        FileFormatError: Weights of another kind, or of another network.
     """
     channels, rows, columns = image("vit_tiny", input_shape, classes)
     usual = 16 if min(rows, columns) >= LARGE else 4
@@ -100,7 +120,7 @@ def vit_tiny(
             "heads": (sequence(head=Dense(width, classes)), "token"),
         }
     )
-    return Model(net, **options).build(input_shape)
+    return made("vit_tiny", net, input_shape, weights, TIMM, options)
 
 
 def encoder_layer(width: int, heads: int, dropout: float, *, is_causal: bool = False) -> Graph:
