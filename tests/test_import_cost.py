@@ -27,7 +27,7 @@ def test_what_computes_is_imported(imported: set[str]) -> None:
         *("difflib", "gzip", "hashlib", "json", "pathlib", "secrets", "shutil", "signal", "tempfile"),
         *("colonnade.cli", "colonnade.data.datasets", "colonnade.profiling", "colonnade.storage"),
         *("colonnade.explain", "colonnade.notebook", "colonnade.pictures", "colonnade.plot", "colonnade.report"),
-        *("colonnade.training", "colonnade.zoo"),
+        *("colonnade.training", "colonnade.zoo", "colonnade.hub", "colonnade.tuning", "huggingface_hub"),
     ],
 )
 def test_import_leaves_alone(imported: set[str], name: str) -> None:

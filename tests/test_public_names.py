@@ -41,11 +41,11 @@ PUBLIC = {
     "ChainedScheduler", "CosineAnnealingLR", "ExponentialLR", "LinearLR", "MultiStepLR", "OneCycleLR",
     "ReduceLROnPlateau", "SequentialLR", "StepLR",
     # Training
-    "cached_features", "evaluate", "fit", "predict", "predict_outputs", "predict_proba",
+    "cached_features", "evaluate", "fine_tune", "fit", "predict", "predict_outputs", "predict_proba",
     # Tensors, threads, errors
     "Parameter", "Tensor", "get_threads", "set_threads", "ColonnadeError",
     # Modules
-    "data", "errors", "explain", "initializers", "plot", "testing", "zoo",
+    "data", "errors", "explain", "hub", "initializers", "plot", "testing", "zoo",
     "__version__",
 }  # fmt: skip
 

@@ -232,9 +232,10 @@ from .tensor import Parameter, Tensor
 from .workers import get_threads, set_threads
 
 if TYPE_CHECKING:
-    from . import explain, plot, zoo
+    from . import explain, hub, plot, zoo
     from . import training as training
     from .training import evaluate, fit, predict, predict_outputs, predict_proba
+    from .tuning import fine_tune
 
 __version__ = "0.1.0"
 
@@ -451,9 +452,11 @@ __all__ = [
     "evaluate",
     "explain",
     "export_onnx",
+    "fine_tune",
     "fit",
     "from_torch",
     "get_threads",
+    "hub",
     "initializers",
     "load",
     "load_torch",
@@ -470,8 +473,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Imported when first asked for: who runs a network of their own needs none of it.
-    if name in ("explain", "plot", "training", "zoo"):
+    if name in ("explain", "hub", "plot", "training", "zoo"):
         return import_module(f".{name}", __name__)
     if name in ("evaluate", "fit", "predict", "predict_outputs", "predict_proba"):
         return getattr(import_module(".training", __name__), name)
+    if name == "fine_tune":
+        return import_module(".tuning", __name__).fine_tune
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,123 @@
+"""Fine-tuning: a new head on features that are computed once, then everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import colonnade as cn
+from colonnade.tuning import train_head, with_head
+
+Array = np.ndarray[Any, Any]
+RNG = np.random.default_rng(0)
+
+
+def stripes(count: int) -> tuple[Array, Array]:
+    """Small pictures of two kinds: stripes that lie, and stripes that stand."""
+    y = np.arange(count) % 2
+    lying = np.broadcast_to((np.arange(8) % 4 < 2)[:, np.newaxis], (8, 8)) * 200
+    x = np.where(y[:, np.newaxis, np.newaxis] == 0, lying, lying.T) + RNG.integers(0, 50, (count, 8, 8))
+    return x[:, np.newaxis].astype(np.uint8), y
+
+
+@pytest.fixture
+def base() -> cn.Model:
+    model = cn.zoo.cnn((1, 8, 8), 5, seed=2)
+    model.normalization = {"mean": [0.4], "std": [0.3]}
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "head"),
+    [
+        (cn.zoo.cnn, (1, 8, 8), ("11.weight", "11.bias")),
+        (cn.zoo.resnet20, (3, 8, 8), ("23.weight", "23.bias")),
+        (cn.zoo.squeezenet, (3, 8, 8), ("classifier.1.weight", "classifier.1.bias")),
+        (cn.zoo.densenet, (3, 8, 8), ("classifier.weight", "classifier.bias")),
+        (cn.zoo.vit_tiny, (3, 8, 8), ("heads.head.weight", "heads.head.bias")),
+    ],
+)
+def test_a_new_head_leaves_all_else_as_it_was(
+    make: Callable[..., cn.Model], shape: tuple[int, ...], head: tuple[str, ...]
+) -> None:
+    base = make(shape, 7, seed=1)
+    before = base.state_dict()
+    model = with_head(base, ["a", "b", "c"], seed=3)
+    after = model.state_dict()
+    assert model.output_shape == (3,)
+    assert model.classes == ["a", "b", "c"]
+    assert [name for name in before if before[name].shape != after[name].shape] == [*head]
+    assert all(np.array_equal(before[name], after[name]) for name in before if name not in head)
+    after_all = base.state_dict()
+    assert all(np.array_equal(before[name], after_all[name]) for name in before)
+
+
+def test_the_head_learns_and_the_body_stays(base: cn.Model, tmp_path: Path) -> None:
+    x, y = stripes(64)
+    before = base.state_dict()
+    model = cn.fine_tune(base, (x, y), validation=stripes(20), head_epochs=20, epochs=0, cache=tmp_path)
+    assert cn.evaluate(model, *stripes(40))["accuracy"] == 1.0
+    assert model.normalization == base.normalization
+    after = model.state_dict()
+    changed = [name for name in before if not np.array_equal(before[name], after[name])]
+    assert changed == ["11.weight", "11.bias"]
+    assert len([*tmp_path.glob("features-*.npy")]) == 2
+    assert all(np.array_equal(array, before[name]) for name, array in base.state_dict().items())
+
+
+def test_then_everything_learns(base: cn.Model) -> None:
+    x, y = stripes(32)
+    model = cn.fine_tune(base, (x, y), head_epochs=1, epochs=3)
+    before, after = base.state_dict(), model.state_dict()
+    assert all(not np.array_equal(before[name], after[name]) for name in before if name.endswith("weight"))
+
+
+def test_the_same_seed_gives_the_same_bits(base: cn.Model) -> None:
+    data = stripes(32)
+    states = [cn.fine_tune(base, data, head_epochs=2, epochs=1, seed=4).state_dict() for _ in range(2)]
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_data_set_brings_its_classes_and_its_test_part(base: cn.Model) -> None:
+    digits = cn.data.load("digits")
+    told: list[Any] = []
+
+    class Told(cn.training.callbacks.Callback):
+        def on_epoch_end(self, record: Any) -> None:
+            told.append(record["test_accuracy"])
+
+    model = cn.fine_tune(base, digits, head_epochs=1, epochs=1, callbacks=[Told()])
+    assert model.classes == digits.classes
+    assert len(told) == 1
+    assert told[0] is not None
+
+
+def test_the_head_is_trained_on_what_a_frozen_body_makes(base: cn.Model) -> None:
+    """As if it were the only part of the whole model that learns."""
+    x, y = stripes(64)
+    examples = cn.data.Arrays(x, y)
+    by_features, whole = with_head(base, 2), with_head(base, 2)
+    train_head(by_features, examples, epochs=2, seed=0)
+    whole.freeze(*{step.name for step in whole.steps if step.name != "11"})
+    optimizer = cn.training.optimizer("adamw", [each for each in whole.parameters() if each.trainable], 3e-3)
+    cn.fit(whole, examples, epochs=2, batch_size=32, optimizer=optimizer, schedule="one-cycle", seed=0)
+    assert by_features.steps[-1].parameters[0].array == pytest.approx(whole.steps[-1].parameters[0].array, abs=1e-4)
+
+
+def test_what_has_no_head_is_refused() -> None:
+    with pytest.raises(cn.errors.ArgumentError, match="with_head: the model has nothing that learns"):
+        cn.fine_tune(cn.Model([cn.ReLU()]).build((4,)), (np.zeros((4, 4), np.float32), np.arange(4)))
+    with pytest.raises(cn.errors.ArgumentError, match=r"must be dense or a 1×1 convolution, got Conv2d"):
+        with_head(cn.Model([cn.Conv2d(1, 2, 3)]).build((1, 8, 8)), 3)
+
+
+def test_numbers_out_of_range_are_refused(base: cn.Model) -> None:
+    x, y = stripes(8)
+    with pytest.raises(cn.errors.ArgumentError, match="fine_tune: epochs must"):
+        cn.fine_tune(base, (x, y), epochs=-1)
+    with pytest.raises(cn.errors.ArgumentError, match="with_head: classes must be positive, got 0"):
+        with_head(base, 0)
