@@ -319,6 +319,9 @@ def test_models_that_take_no_photographs_say_so():
         cn.Model([cn.Flatten(), cn.Dense(4, 2)]).classify(PIXELS)
     with pytest.raises(ShapeError, match="expected a model of one image"):
         cn.Model([cn.Dense(4, 2)]).build((4,)).classify(PIXELS)
+    body = cn.Graph({"y": (cn.Flatten(), "x"), "z": (cn.ReLU(), "y")}, ["x"], ["y", "z"])
+    with pytest.raises(ShapeError, match=r"expected a model of one image .* and one output, got outputs y, z"):
+        cn.Model(body).build((3, 5, 7)).classify(PIXELS)
     with pytest.raises(ArgumentError, match="photographs have 1 or 3 channels, this model takes 5"):
         cn.Model([cn.Flatten(), cn.Dense(5 * 4, 2)]).build((5, 2, 2)).classify([Image.fromarray(PIXELS)])
     with pytest.raises(ShapeError, match="expected a number for each class"):

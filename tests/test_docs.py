@@ -196,3 +196,25 @@ def test_every_block_that_is_not_run_says_why() -> None:
     for page in HOW_TO:
         for block in re.findall(r"^<!-- not run.*$", page.read_text(encoding="utf-8"), re.MULTILINE):
             assert re.fullmatch(r"<!-- not run: .{10,} -->", block), f"{page.name}: {block}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Where links may lead on a page: the headings as MkDocs names them, and what has an id of its own."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = [re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in re.findall(r"^#+ (.*)$", text, re.M)]
+    return {re.sub(r"\s+", "-", heading) for heading in headings} | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_every_link_of_a_page_leads_to_a_page_and_a_place_on_it(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        file, _, place = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), f"{page.name} links to {link}"
+        assert not place or place in anchors(target), f"{page.name} links to {link}"

@@ -217,5 +217,9 @@ def test_models_that_are_not_of_images_are_refused(image):
     maps = cn.Model([cn.Conv2d(2, 3, 3)]).build((2, 12, 12))
     with pytest.raises(ShapeError, match="expected a number for each class"):
         explain.grad_cam(maps, image)
-    with pytest.raises(ShapeError, match="expected outputs of shape"):
+    with pytest.raises(ShapeError, match="occlusion: expected a number for each class, got outputs of shape"):
         explain.occlusion(maps, image)
+    body = cn.Graph({"y": (cn.Flatten(), "x"), "z": (cn.ReLU(), "y")}, ["x"], ["y", "z"])
+    several = cn.Model(body).build((2, 12, 12))
+    with pytest.raises(ShapeError, match=r"occlusion: .* got outputs of shape \(\(288,\), \(288,\)\)"):
+        explain.occlusion(several, image)

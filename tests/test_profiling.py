@@ -160,6 +160,28 @@ def test_a_model_without_parameters_is_profiled_too():
     assert [row["type"] for row in profile.rows] == ["Flatten", "Tanh"]
 
 
+def test_models_of_several_inputs_and_outputs_are_profiled_too():
+    nodes = {
+        "words": (cn.Embedding(9, 4), "tokens"),
+        "mean": (cn.Mean(1), "words"),
+        "both": (cn.Concat(1), "mean", "hint"),
+        "class": (cn.Dense(6, 3), "both"),
+        "each": (cn.Permute((0, 2, 1)), "words"),
+        "sum": (cn.Sum(1), "both"),
+    }
+    model = cn.Model(cn.Graph(nodes, ["tokens", "hint"], ["class", "each", "sum"]), seed=0)
+    tokens, hint = RNG.integers(0, 9, (5, 7)), RNG.normal(size=(5, 2))
+    profile = model.profile({"tokens": tokens, "hint": hint}, steps=1)
+    assert profile.shape == ((5, 7), (5, 2))
+    assert "batch 5×7 and 5×2," in profile.title
+    assert {"words", "mean", "both", "class", "each", "sum"} <= {row["name"] for row in profile.rows}
+    assert model.profile((tokens, hint), [0, 1, 2, 0, 1], steps=1).shape == profile.shape
+    with pytest.raises(cn.ColonnadeError, match="from 0 to 2"):
+        model.profile((tokens, hint), [0, 1, 3, 0, 1], steps=1)
+    with pytest.raises(cn.errors.ArgumentError, match=r"a batch for each input \(tokens, hint\)"):
+        model.profile(tokens, steps=1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

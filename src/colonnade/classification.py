@@ -186,7 +186,8 @@ def taken(who: str, model: Model) -> tuple[int | None, int | None, int | None]:
             f"{who}: the model has never seen an image: train it first, or build it for a size, model.build((c, h, w))."
         )
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(shape) != 3:
-        raise ShapeError(f"{who}: expected a model of one image (c, h, w) and one output, got inputs {shape}.")
+        got = f"outputs {', '.join(model.outputs)}" if len(model.outputs) != 1 else f"inputs {shape}"
+        raise ShapeError(f"{who}: expected a model of one image (c, h, w) and one output, got {got}.")
     c, h, w = shape
     return c, h, w
 

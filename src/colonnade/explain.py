@@ -51,8 +51,7 @@ def grad_cam(model: Model, image: ArrayLike, class_number: int | None = None, la
     Selvaraju et al. 2017, arXiv:1610.02391.
     """
     x = _prepared("grad_cam", model, image)
-    if len(model.output_shape) != 1:
-        raise ShapeError(f"grad_cam: expected a number for each class, got outputs of shape {model.output_shape}.")
+    _require_classes("grad_cam", model)
     number = find_maps("grad_cam", model, layer)
     scores = model(x)[0]
     at_output = np.zeros((1, len(scores)), model.dtype)
@@ -94,6 +93,7 @@ def occlusion(
     Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2.
     """
     x = _prepared("occlusion", model, image)
+    _require_classes("occlusion", model)
     height, width = x.shape[2:]
     size = max(1, min(height, width) // 4) if size is None else size
     size = arguments.whole("occlusion", "size", size, 1, min(height, width))
@@ -217,10 +217,14 @@ def _prepared(who: str, model: Model, image: ArrayLike) -> Array:
     return Batches(batch, model.dtype, model.normalization, one).take(np.zeros(1, np.intp))
 
 
+def _require_classes(who: str, model: Model) -> None:
+    shape = model.output_shape
+    if len(model.outputs) != 1 or len(shape) != 1:
+        raise ShapeError(f"{who}: expected a number for each class, got outputs of shape {shape}.")
+
+
 def _probabilities(model: Model, x: Array) -> Array:
     outputs = model(x)
-    if outputs.ndim != 2:
-        raise ShapeError(f"occlusion: expected outputs of shape (n, classes), got {outputs.shape}.")
     softmax_forward(outputs, 1, out=outputs)
     return np.asarray(outputs)
 

@@ -321,18 +321,17 @@ class Model(Runnable):
 
         return training.predict_outputs(self, x, batch_size=batch_size, normalization=normalization, workers=workers)
 
-    def profile(self, x: ArrayLike, targets: ArrayLike | None = None, **options: Any) -> Profile:
+    def profile(self, x: Any, targets: ArrayLike | None = None, **options: Any) -> Profile:
         """Where the time of a training step on the batch `x` goes; see :func:`colonnade.profiling.profile`.
 
-        A copy of the model is trained and timed: this one stays as it is.
+        A copy of the model is trained and timed: this one stays as it is. Of several inputs x is a batch of each, in a
+        tuple or in a dict by their names.
         """
         from .profiling import profile  # most models are never profiled
 
-        if len(self.inputs) > 1:
-            raise ArgumentError(f"Model: only models of one input can be profiled, this one has {len(self.inputs)}.")
-        batch = self._check(x)[0]
-        self._turns.take(self.build, batch.shape[1:])
-        return profile(deepcopy(self), batch, targets, **options)
+        batches = self._check(x)
+        self._turns.take(self.build, self._one_image([batch.shape for batch in batches]))
+        return profile(deepcopy(self), batches, targets, **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file: weights, architecture, classes and normalisation.

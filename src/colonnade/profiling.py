@@ -39,7 +39,7 @@ class Profiled(Protocol):
 
     seed: int
 
-    def plan(self, shape: Sequence[int], training: bool = False) -> Plan:
+    def plan(self, shape: Sequence[Any], training: bool = False) -> Plan:
         """The plan for a batch."""
 
     def parameters(self) -> list[Parameter]:
@@ -79,7 +79,7 @@ class Profile:
     """What :func:`profile` found. `str()` makes a table of it.
 
     Attributes:
-        shape: The batch's, images first.
+        shape: The batch's, images first; of several inputs that of each, in a tuple.
         training: Whether it was a training step, or a forward pass outside training.
         threads: How many computed. Times are those of all of them together: with two, `seconds` is twice as long as
             a step takes, and `everything else` holds the time that one waits for the other.
@@ -91,7 +91,7 @@ class Profile:
         rows: A dict a layer, in the order in which they run.
     """
 
-    shape: tuple[int, ...]
+    shape: Any
     training: bool
     threads: int
     steps: int
@@ -105,7 +105,9 @@ class Profile:
         """What was timed, in a line."""
         step = "training step" if self.training else "forward pass"
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads, their times together"
-        return f"{step}, batch {'×'.join(map(str, self.shape))}, {threads}, medians of {self.steps}, {self.kernels}"
+        shapes = self.shape if isinstance(self.shape[0], tuple) else (self.shape,)
+        batch = " and ".join("×".join(map(str, shape)) for shape in shapes)
+        return f"{step}, batch {batch}, {threads}, medians of {self.steps}, {self.kernels}"
 
     def cells(self) -> list[list[str]]:
         """The table as text: a line of headings, a line a layer, a line for each part of the rest, and the sum."""
@@ -204,7 +206,7 @@ def _pass(call: Call, backward: bool) -> Pass:
 
 def profile(
     model: Profiled,
-    x: ArrayLike,
+    x: Sequence[ArrayLike],
     targets: ArrayLike | None = None,
     *,
     steps: int = 5,
@@ -213,13 +215,14 @@ def profile(
 ) -> Profile:
     """Time a few steps, layer by layer.
 
-    A step is forward, cross-entropy loss, backward without the gradient at the input, and SGD with momentum: the
-    model learns, so this is for one that nobody needs afterwards. `Model.profile` hands over a copy.
+    A step is forward, cross-entropy loss of each output, backward without the gradient at the input, and SGD with
+    momentum: the model learns, so this is for one that nobody needs afterwards. `Model.profile` hands over a copy.
 
     Args:
         model: Built or not.
-        x: A batch of images.
-        targets: Class numbers, (n,); by default every image is of the first class, which costs the same.
+        x: A batch of images for each input.
+        targets: Class numbers of the first output, (n,); by default, and in the others, every image is of the first
+            class, which costs the same.
         steps: How many to time, after two that are not.
         threads: By default one, so that the times of the layers add up to that of the step.
         training: False for forward passes outside training.
@@ -232,7 +235,7 @@ def profile(
     before = get_threads()
     set_threads(threads)
     try:
-        run = _Run(model, np.asarray(x), targets, training)
+        run = _Run(model, [np.asarray(batch) for batch in x], targets, training)
         for _ in range(2):  # the first makes views, and both fill the caches
             run.step()
         return _summarize(run, [run.step() for _ in range(steps)])
@@ -243,10 +246,13 @@ def profile(
 class _Run:
     """Steps of one model on one batch, timed."""
 
-    def __init__(self, model: Profiled, batch: Array, targets: ArrayLike | None, training: bool) -> None:
+    def __init__(self, model: Profiled, batches: Sequence[Array], targets: ArrayLike | None, training: bool) -> None:
         self.model, self.training = model, training
-        self.plan = model.plan(batch.shape, training)
-        self.batch = batch[: self.plan.images]  # outside training, large batches are run in parts
+        shapes = [batch.shape for batch in batches]
+        self.plan = model.plan(shapes if len(shapes) > 1 else shapes[0], training)
+        self.batches = [
+            batch[: self.plan.images] for batch in batches
+        ]  # outside training, large batches are run in parts
         memory = Memory()
         memory.fit(self.plan)
         self.executor = TimedExecutor(self.plan, memory, model.seed)
@@ -255,20 +261,27 @@ class _Run:
         self.loss = CrossEntropyLoss()
         self.optimizer = SGD(model.parameters(), lr=1e-4, momentum=0.9) if training and model.parameters() else None
 
+    def _gradient(self, y: Array, place: int) -> Array:
+        """That of the loss of an output, which is taken for classes whatever it is: of (n,) for one."""
+        scores = y.reshape(len(y), -1) if y.ndim < 2 else y
+        given = self.targets if place == 0 else None
+        targets = np.zeros((len(y), *scores.shape[2:]), np.int64) if given is None else given
+        return np.asarray(self.loss(scores, targets)[1]).reshape(y.shape)
+
     def step(self) -> Times:
         """One step; what it took."""
         executor, plan = self.executor, self.plan
         executor.spans.clear()
         started = time.perf_counter()
-        np.copyto(executor.view(plan.sources[0], "value"), self.batch, casting="unsafe")
+        for source, batch in zip(plan.sources, self.batches, strict=True):
+            np.copyto(executor.view(source, "value"), batch, casting="unsafe")
         executor.forward()
-        y = executor.view(plan.results[0], "value").copy(order="C")
+        outputs = [executor.view(result, "value").copy(order="C") for result in plan.results]
         if self.training:
-            if self.targets is None:
-                self.targets = np.zeros((len(y), *y.shape[2:]), np.int64)
-            _, gradient = executor.timed("loss", self.loss, y, self.targets)
+            gradients = [executor.timed("loss", self._gradient, y, place) for place, y in enumerate(outputs)]
             executor.timed("optimizer", self.model.zero_grad)
-            np.copyto(executor.view(plan.results[0], "grad"), gradient)
+            for result, gradient in zip(plan.results, gradients, strict=True):
+                np.copyto(executor.view(result, "grad"), gradient)
             executor.backward(input_gradient=False)
             if self.optimizer is not None:
                 executor.timed("optimizer", self.optimizer.step)
@@ -304,8 +317,9 @@ def _summarize(run: _Run, steps: list[Times]) -> Profile:
             }
         )
     rest = {name: seconds(name) for name in REST if run.training or name in ("begin", "everything else")}
+    shapes = tuple((plan.images, *source.shape) for source in plan.sources)
     return Profile(
-        shape=(plan.images, *plan.sources[0].shape),
+        shape=shapes if len(shapes) > 1 else shapes[0],
         training=run.training,
         threads=run.threads,
         steps=len(steps),

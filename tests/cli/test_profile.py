@@ -82,6 +82,17 @@ def test_a_model_that_has_seen_no_image_needs_their_size(run, tmp_path):
     assert run("profile", path, "--input", "1,4,4", "--steps", 1).returncode == 0
 
 
+def test_models_of_words_and_of_several_inputs_are_profiled_too(run, tmp_path):
+    path = tmp_path / "model.safetensors"
+    cn.Model([cn.Embedding(9, 4), cn.Flatten(), cn.Dense(20, 2)]).build((5,)).save(path)
+    assert run("profile", path, "--batch-size", 3, "--steps", 1).returncode == 0
+    nodes = {"words": (cn.Embedding(9, 4), "tokens"), "y": (cn.MatMul(), "words", "x"), "z": (cn.ReLU(), "y")}
+    cn.Model(cn.Graph(nodes, ["tokens", "x"], ["y", "z"])).build(((5,), (4, 2))).save(path)
+    result = run("profile", path, "--batch-size", 3, "--steps", 1, "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["shape"] == [[3, 5], [3, 4, 2]]
+
+
 @pytest.mark.parametrize("columns", [60, 80, 100, 200])
 def test_the_table_fits_windows_of_any_width(here, monkeypatch, columns):
     monkeypatch.setenv("TTY_COMPATIBLE", "1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,12 @@ def test_sizes_can_be_said(path: Path, tmp_path: Path) -> None:
     assert model.input_shape == cn.load(path, input_shape=(3, 12, 10)).input_shape == (3, 12, 10)
     model.save(tmp_path / "model.safetensors")
     assert cn.load(tmp_path / "model.safetensors", input_shape=(3, 12, 10)).output_shape == (4,)
-    with pytest.raises(FileFormatError, match="say how large an image is"):
-        cn.load(path, (1, 12, 10))
+    for wrong in ((1, 12, 10), (12, 10)):  # another number of channels, or of axes
+        shown = re.escape(str(wrong))
+        with pytest.raises(FileFormatError, match=rf"an image of shape {shown} is none of \(3, H, W\): say how large"):
+            cn.load(path, wrong)
+    with pytest.raises(ShapeError, match=r"images of \(1, 12, 10\) don't fit: .* is none of \(3, H, W\)"):
+        cn.load(path)(np.zeros((2, 1, 12, 10)))
 
 
 def test_what_is_saved_is_for_one_size(path: Path, tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,7 +26,7 @@ def profile(
     batch_size: BatchSize = 128,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="NAME", help="Take the images of a data set; by default random numbers."),
+        typer.Option("--data", metavar="NAME", help="Take the images of a data set; by default random zeros and ones."),
     ] = None,
     data_dir: DataDir = None,
     steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Steps to time.")] = 5,
@@ -54,16 +55,21 @@ def profile(
     if images is not None:
         shape = shape or images.input_shape
     net = model_or_network(model, shape, allow_links)
-    shape = shape or net.built_shape
+    if len(net.inputs) > 1 or shape is None:
+        shape = net.built_shape  # of several inputs, that of each
     if shape is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
     if images is None:
-        x, targets = np.random.default_rng(0).random((batch_size, *shape), np.float32), None
+        shapes: Sequence[Any] = shape if len(net.inputs) > 1 else [shape]
+        rng = np.random.default_rng(0)
+        # Zeros and ones are pixels, and numbers of words too.
+        x = [rng.integers(0, 2, (batch_size, *each)).astype(net.dtype) for each in shapes]
+        targets = None
     else:
         chosen = np.arange(batch_size) % len(images.train)
         taken = Batches(images.train.take(chosen), net.dtype, net.normalization or images.normalization)
-        x, targets = taken.take(np.arange(batch_size)), images.train.targets[chosen]
-    result = net.profile(x, targets, steps=steps, threads=threads, training=not inference)
+        x, targets = [taken.take(np.arange(batch_size))], images.train.targets[chosen]
+    result = net.profile(x if len(x) > 1 else x[0], targets, steps=steps, threads=threads, training=not inference)
     if as_json:
         typer.echo(json.dumps({"model": model, **asdict(result)}))
     else:

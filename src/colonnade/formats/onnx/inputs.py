@@ -47,7 +47,13 @@ def _sizes(port: Port, asked: Shape) -> Shape:
         shape = ("?", *asked)
     if unknown := [size for size in shape[1:] if not isinstance(size, int)]:
         fits = [own in (0, size) for own, size in zip(map(_open, shape[1:]), asked, strict=False)]
-        if len(asked) != len(shape) - 1 or not all(fits):
+        if asked and (len(asked) != len(shape) - 1 or not all(fits)):
+            own = ", ".join(map(str, shape[1:]))
+            raise FileFormatError(
+                f"input {port.name!r}: an image of shape {asked} is none of ({own}): say how large an image is, "
+                f"input_shape=(...), or --input."
+            )
+        if not asked:
             raise FileFormatError(
                 f"input {port.name!r}: the size {unknown[0]!r} of {shape} is not known: say how large an image is, "
                 f"input_shape=(...), or --input."
