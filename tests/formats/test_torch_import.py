@@ -619,6 +619,37 @@ def test_words_may_have_their_steps_first() -> None:
     agree(model(x), module(torch.from_numpy(x)), 1e-9, "output")
 
 
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN", "RNN, relu"])
+def test_recurrent_networks_may_be_stepped_by_hand(kind: str) -> None:
+    class Stepped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            name, *function = kind.split(", ")
+            self.cell = getattr(nn, f"{name}Cell")(3, 4, True, *function)
+            self.weight = nn.Parameter(torch.randn(4, 2))
+
+        def forward(self, x: Any) -> Any:
+            zeros = torch.zeros(x.size(0), 4, dtype=x.dtype)
+            state = (zeros, zeros) if kind == "LSTM" else zeros
+            made = []
+            for step in x.split(1, dim=1):
+                state = self.cell(step.squeeze(1), state)
+                made.append(torch.mm(state[0] if kind == "LSTM" else state, self.weight))
+            return torch.stack(made, 1)
+
+    module = stirred(Stepped(), "float64")
+    model = cn.from_torch(module, (5, 3))
+    x, g = np.random.default_rng(0).normal(size=(2, 5, 3)), np.random.default_rng(1).normal(size=(2, 5, 2))
+    expected = module(torch.from_numpy(x))
+    agree(model(x, training=True), expected, 1e-9, "output")
+    expected.backward(torch.from_numpy(g))
+    model.backward(g)
+    learned = {each.name: each.grad for each in model.parameters()}
+    for path, parameter in module.named_parameters():
+        alias = model.aliases[path]  # a matrix that rows are multiplied by lies the other way round here
+        agree(learned[alias.name].transpose(np.argsort(alias.axes)), parameter.grad, 1e-9, path)
+
+
 # What comes with the weights
 
 

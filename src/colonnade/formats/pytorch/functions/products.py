@@ -13,7 +13,7 @@ import numpy as np
 
 from .... import layers
 from ....layers.base import Layer
-from ..values import BATCH, Convert, Fixed, Tensor, Unconvertible, Value, array_of, weights_of
+from ..values import BATCH, Array, Convert, Fixed, Tensor, Unconvertible, Value, array_of, weights_of
 from .arithmetic import add, mul
 from .axes import reshape
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 def matmul(graph: Importer, input: Any, other: Any) -> Tensor:
+    if isinstance(input, Value) and input.rank == 2 and isinstance(other, Array) and other.tensor.ndim == 2:
+        return linear(graph, input, Array(other.path, other.tensor.T, other.parameter))  # rows by one matrix
     return graph.put(layers.MatMul(), *graph.pair(input, other))
 
 
