@@ -154,6 +154,12 @@ def train_head(
         training.fit(head, features, epochs=epochs, validation=held_out, **(ways | options))
 
 
+def fine_tuning(images: int = 0, batch_size: int = 32) -> training.Recipe:
+    """The settings of the command line for a network that has been trained before, from how many images there are."""
+    epochs = _epochs("epochs", None, EPOCHS, STEPS if images else 0, max(images, 1), batch_size)
+    return training.Recipe("photo_cnn", epochs, batch_size, "adamw", RATE, "one-cycle", "photographs", 0.0, 0.1)
+
+
 def _epochs(name: str, said: int | None, usual: int, steps: int, images: int, batch_size: int) -> int:
     if said is not None:
         return arguments.whole("fine_tune", name, said, 0)

@@ -108,12 +108,16 @@ def _require_as_begun(folder: Path, now: Mapping[str, Any], before: Mapping[str,
 def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
     from ..training import OPTIMIZERS, Recipe, recipe
     from ..training.recipes import PHOTOGRAPH
+    from ..tuning import fine_tuning
+    from .networks import is_pretrained
 
     chosen = dict(read) | dict(said)
     data = chosen.get("data", "digits")
     # A run that says all has its size, too, were it that of before photographs were looked at.
     seen = Seen(0, None) if chosen.keys() >= set(Recipe._fields) else _look(data, chosen)
     suited = recipe(data, seen.images, seen.size or PHOTOGRAPH)
+    if is_pretrained(chosen.get("model", AUTO)):
+        suited = fine_tuning(seen.images)
     settings: dict[str, Any] = dict.fromkeys(KINDS) | {"data": data, "seed": 0, "accumulate": 1, "on_error": "raise"}
     settings["size"] = seen.size
     settings |= suited._asdict()
@@ -125,7 +129,9 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
     settings |= chosen
     # Either way has bits of its own, so a run that is resumed goes on as it began.
     settings["compiled"] = wanted(settings["compiled"], "float32")
-    settings["out"] = settings["out"] or str(Path("runs", f"{Path(data).resolve().name}-{settings['model']}"))
+    settings["out"] = settings["out"] or str(
+        Path("runs", f"{Path(data).resolve().name}-{Path(settings['model']).name}")
+    )
     settings["memory"] = amount("--memory", settings["memory"], BYTES)
     settings["max_time"] = _seconds(settings["max_time"])
     return settings

@@ -36,6 +36,21 @@ def network(name: str) -> Maker:
     raise ArgumentError(f"There is no model {name!r}: {hint}")
 
 
+def is_pretrained(name: str) -> bool:
+    """Whether a name is none of the zoo's, but of a file, a folder or a repository of the Hub."""
+    return name not in networks() and ("/" in name or Path(name).exists())
+
+
+def pretrained(name: str) -> Model:
+    """The trained model in a file or the folder of a run, or in a repository or a folder of its layout."""
+    from ..formats import load
+    from ..hub import CONFIG
+    from ..hub import load as load_from_hub
+
+    path = Path(name)
+    return load(path) if path.exists() and not (path / CONFIG).exists() else load_from_hub(name)
+
+
 def model_or_network(name: str, input_shape: tuple[int, ...] | None, allow_links: bool = False) -> Model:
     """The model in a file of that name, or else the network of the zoo, made for images of that shape.
 

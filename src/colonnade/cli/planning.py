@@ -36,7 +36,7 @@ def arguments(net: Model, dataset: Dataset, settings: Settings) -> dict[str, Any
         "optimizer": training.optimizer(settings.optimizer, net.parameters(), settings.lr),
         "loss": CrossEntropyLoss(label_smoothing=settings.label_smoothing),
         "validation": dataset.test,
-        "normalization": dataset.normalization,
+        "normalization": net.normalization or dataset.normalization,
         "augmentation": None if settings.augmentation == "none" else augmentation.preset(settings.augmentation),
         "average": settings.average or None,
         "clip": settings.clip,

@@ -38,7 +38,12 @@ def train(
     data_dir: DataDir = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="NAME", help="A network of the zoo; by default one that suits the data."),
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="A network of the zoo, by default one that suits the data; or one that is trained already, to go on "
+            "from: a file, a run, or a repository of the Hugging Face Hub, timm/resnet18.a1_in1k.",
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", metavar="N", min=1, help="Times through all images.")
@@ -145,8 +150,9 @@ def train(
 
     from ..data import NAMES, load
     from ..training.progress import Progress
+    from ..tuning import train_head, with_head
     from .config import decide
-    from .networks import network
+    from .networks import is_pretrained, network, pretrained
     from .planning import fit_into_time
 
     if resume and find_lr:
@@ -158,17 +164,26 @@ def train(
         _require_free(Path(settings.out))
     if settings.size is not None and settings.data in NAMES:
         raise typer.BadParameter(f"the images of {settings.data} have their size.", param_hint="'--size'")
+    base = pretrained(settings.model) if is_pretrained(settings.model) else None
+    if base is not None and settings.data not in NAMES and given["size"] is None and config is None and not resume:
+        settings = replace(settings, size=_side(base))
     reading = {
         name: value for name in ("size", "on_error") if (value := getattr(settings, name)) not in (None, "raise")
     }
     set_threads(settings.threads)
     set_compiled(settings.compiled)
-    make = network(settings.model)
     dataset = load(settings.data, settings.data_dir, **reading)
-    net = make(input_shape=dataset.input_shape, classes=len(dataset.classes), seed=settings.seed)
-    net.classes = dataset.classes
+    if base is not None:
+        net = with_head(base, dataset.classes, settings.seed).build(dataset.input_shape)
+    else:
+        net = network(settings.model)(input_shape=dataset.input_shape, classes=len(dataset.classes), seed=settings.seed)
+        net.classes = dataset.classes
     images = f"{len(dataset.train):,} images to learn from, {len(dataset.test):,} held out"
     with Progress(f"{settings.model} on {Path(settings.data).name}: {images}", quiet) as progress:
+        if base is not None and not resume:
+            progress.say("first a new head alone, on what the rest makes of each image")
+            batch_size, seed = settings.batch_size, settings.seed
+            train_head(net, dataset.train, dataset.test, batch_size=batch_size, seed=seed, progress=False)
         if find_lr:
             settings = replace(settings, lr=_find_rate(net, dataset, settings))
             progress.say(f"learning rate {settings.lr:.2g}, found by a range test")
@@ -179,6 +194,12 @@ def train(
     say(f"model {Path(settings.out, 'model.safetensors')}")
     typer.echo(interval(low, high, len(dataset.test)))
     typer.echo(f"test accuracy {accuracy:.4f}")
+
+
+def _side(base: Model) -> int | None:
+    """Pixels of a side of the images that a trained model takes, where they are squares."""
+    shape = base.input_shape
+    return shape[1] if shape and len(shape) == 3 and shape[1] == shape[2] else None
 
 
 def _require_free(folder: Path) -> None:
@@ -246,7 +267,7 @@ def _find_rate(net: Model, dataset: Dataset, settings: Settings) -> float:
         dataset.train,
         batch_size=settings.batch_size,
         optimizer=training.optimizer(settings.optimizer, net.parameters()),
-        normalization=dataset.normalization,
+        normalization=net.normalization or dataset.normalization,
     )
     return found.suggested
 

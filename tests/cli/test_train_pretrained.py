@@ -1,0 +1,69 @@
+"""`colonnade train --model`, of a network that is trained already."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import colonnade as cn
+from colonnade import storage
+from colonnade.cli.main import main
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for channel, name in enumerate(("red", "green")):
+        (tmp_path / "photographs" / name).mkdir(parents=True)
+        for number in range(10):
+            pixels = rng.integers(0, 80, (40, 36, 3), np.uint8)
+            pixels[..., channel] += 150
+            Image.fromarray(pixels).save(tmp_path / "photographs" / name / f"{number}.png")
+    return tmp_path / "photographs"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "tiny.in7"
+    folder.mkdir()
+    model = cn.zoo.mobilenet_v2((3, 32, 32), 7, width=0.35, stem="imagenet", seed=4)
+    storage.write(folder / "model.safetensors", model.state_dict(), {})
+    told = {"input_size": [3, 32, 32], "mean": [0.5, 0.4, 0.3], "std": [0.25, 0.25, 0.25]}
+    config = {"architecture": "mobilenetv2_035", "num_classes": 7, "pretrained_cfg": told}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def test_a_trained_network_is_fine_tuned_resumed_and_gone_on_from(
+    photographs: Path,
+    repository: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "--data", str(photographs), "--epochs", "1", "--no-compiled"]
+    assert main([*command, "--model", str(repository)]) == 0, capsys.readouterr().err
+    run = Path("runs", "photographs-tiny.in7")
+    model = cn.load(run)
+    assert (model.input_shape, model.classes) == ((3, 32, 32), ["green", "red"])
+    assert model.normalization == {"mean": [0.5, 0.4, 0.3], "std": [0.25, 0.25, 0.25]}
+    assert "a new head alone" in capsys.readouterr().err
+    assert main(["train", "--resume", "--out", str(run)]) == 0, capsys.readouterr().err
+    assert main([*command, "--model", str(run), "--out", "again"]) == 0, capsys.readouterr().err
+    assert cn.load("again").input_shape == (3, 32, 32)
+
+
+def test_a_repository_that_is_none_is_one_line(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.json").write_text("{}", encoding="utf-8")
+    command = ["train", "--data", str(photographs), "--out", str(tmp_path / "out")]
+    assert main([*command, "--model", str(tmp_path / "empty")]) == 2
+    assert "expected a file model.safetensors" in capsys.readouterr().err
