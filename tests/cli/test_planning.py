@@ -85,38 +85,45 @@ def test_a_run_says_what_it_is_going_to_do(settings):
 
 
 @pytest.fixture
-def fitted(settings, lines, monkeypatch):
+def fitted(settings, monkeypatch):
     """Settings that fit into 100 seconds at this pace, of which 10 are spent on finding it out."""
 
-    def fitted(step, test=0.0, **other):
+    def fitted(step, test=0.0, keep_average=False, **other):
         clock = SimpleNamespace(now=50.0)
 
         def pace(*_, **options):
-            assert options["most"] == 25
+            assert options["most"] == 70
             clock.now += 10
             return None if step is None else Pace(step, test, 23)
 
         monkeypatch.setattr(training, "pace", pace)
         given = settings.__class__(**{**vars(settings), **other})
-        return given, fit_into_time(None, load("digits"), given, 150.0, lines.append, lambda: clock.now)
+        return given, fit_into_time(None, load("digits"), given, 150.0, keep_average, lambda: clock.now)
 
     monkeypatch.setattr("colonnade.cli.planning.arguments", lambda *_: {})
     return fitted
 
 
-def test_steps_are_as_many_as_fit_into_nine_tenths_of_what_is_left(fitted, lines):
+def test_steps_are_as_many_as_fit_into_nine_tenths_of_what_is_left(fitted):
     _, found = fitted(1.0, test=1.0)
-    assert (found.steps, found.epochs) == (77, 4)  # of 81 s, three epochs of 24, and one step less than 9
-    assert lines == ["77 steps, 3.35 epochs, fit into 100 s at 1 s a step: the schedule ends with them"]
+    assert (found.steps, found.epochs) == (77, 4)  # of 81 s, three epochs of 24; 9 less one for the test
+    assert outline(found, load("digits")).startswith(
+        "3.42 epochs (77 steps, as many as fit into 100 s) of images of 1×8×8, batches of 64"
+    )
 
 
 @pytest.mark.parametrize(
     ("step", "other"), [(0.01, {}), (0.2, {"steps": 400}), (None, {}), (9.0, {"schedule": "constant"})]
 )
-def test_a_run_that_fits_or_has_no_schedule_or_no_pace_is_left_as_it_is(fitted, lines, step, other):
+def test_a_run_that_fits_or_has_no_schedule_or_no_pace_is_left_as_it_is(fitted, step, other):
     given, found = fitted(step, **other)
     assert found is given
-    assert lines == []
+
+
+def test_few_steps_have_an_average_of_few_unless_one_is_asked_for(fitted):
+    assert fitted(1.0, test=1.0, average=0.99)[1].average == 0.87
+    assert fitted(1.0, test=1.0, average=0.99, keep_average=True)[1].average == 0.99
+    assert fitted(9.0, average=0.99)[1].average == 0.0
 
 
 @pytest.mark.parametrize(

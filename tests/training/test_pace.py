@@ -51,9 +51,12 @@ def test_nothing_is_left_behind(data):
         np.testing.assert_array_equal(model.state_dict()[name], array)
 
 
-def test_a_time_that_is_over_before_the_pace_is_known_tells_none(data, slow):
-    assert pace(slow, *data, batch_size=6, most=150, clock=slow.clock) is None
-    assert len(slow.batches) == 2
+def test_a_time_that_is_over_with_the_first_step_tells_none_and_later_makes_do_with_two(data, slow):
+    assert pace(slow, *data, batch_size=6, most=50, clock=slow.clock) is None
+    assert len(slow.batches) == 1
+    other = Slow(3).build((4,))
+    assert pace(other, *data, batch_size=6, most=150, clock=other.clock) == Pace(102.0, 0.0, 4)
+    assert len(other.batches) == 2
     assert not slow.weight.value.any()
 
 

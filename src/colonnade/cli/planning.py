@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SPARE = 0.1  # of the time that is left: a machine does not always go as fast as at first
 LOOK = 0.05  # of the time, to measure the pace in
 LONGEST_LOOK = 10.0  # seconds
-MEASURED = 0.25  # of the time that measuring may take with all that is compiled for it
+MEASURED = 0.7  # of the time that measuring may take with all that is compiled for it
 COUNTED_FROM = 2  # steps: the first ones plan their memory and are compiled
 FEWEST, SECONDS = 5, 5.0  # what an estimate is made of: steps, and their time
 FORWARD = 1 / 3  # of a step's time is that of the forward pass, which is all there is to a test
@@ -51,7 +51,7 @@ def fit_into_time(
     dataset: Dataset,
     settings: Settings,
     ends: float | None,
-    say: Callable[[str], None],
+    keep_average: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Settings:
     """Settings with as many epochs and steps as end, with their schedule, within the time.
@@ -64,7 +64,7 @@ def fit_into_time(
         dataset: What it will be trained on.
         settings: What is asked for, at the most.
         ends: When the clock tells that the time is over; None for never.
-        say: Takes a line for the person.
+        keep_average: Whether the average of the weights is asked for; else few steps have one of few.
         clock: Tells the time in seconds.
     """
     if ends is None or settings.schedule == "constant":
@@ -88,19 +88,21 @@ def fit_into_time(
     steps = pace.within((ends - clock()) * (1 - SPARE))
     if steps >= asked:
         return settings
-    epochs = steps / pace.steps
-    say(
-        f"{steps:,} steps, {epochs:.3g} epochs, fit into {duration(settings.max_time or time_left)} "
-        f"at {pace.step:.2g} s a step: the schedule ends with them"
-    )
-    return replace(settings, epochs=math.ceil(epochs), steps=steps)
+    # An average over more than a tenth of the steps would still hold the weights of the beginning.
+    average = settings.average if keep_average else min(settings.average, max(0.0, 1 - 10 / steps))
+    return replace(settings, epochs=math.ceil(steps / pace.steps), steps=steps, average=round(average, 3))
 
 
 def outline(settings: Settings, dataset: Dataset) -> str:
     """What a run is going to do, in a line."""
     size = "×".join(map(str, dataset.input_shape))
+    epochs = f"{settings.epochs} {'epoch' if settings.epochs == 1 else 'epochs'}"
+    if settings.steps is not None:
+        share = settings.steps * settings.batch_size / len(dataset.train)
+        fits = "" if settings.max_time is None else f", as many as fit into {duration(settings.max_time)}"
+        epochs = f"{min(share, settings.epochs):.3g} epochs ({settings.steps:,} steps{fits})"
     parts = [
-        f"{settings.epochs} {'epoch' if settings.epochs == 1 else 'epochs'} of images of {size}",
+        f"{epochs} of images of {size}",
         f"batches of {settings.batch_size}",
         f"{settings.optimizer} up to {settings.lr:.2g}",
         f"schedule {settings.schedule}",

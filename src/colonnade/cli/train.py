@@ -188,7 +188,7 @@ def train(
             settings = replace(settings, lr=_find_rate(net, dataset, settings))
             progress.say(f"learning rate {settings.lr:.2g}, found by a range test")
         ends = None if settings.max_time is None else started + settings.max_time
-        fitted = settings if resume else fit_into_time(net, dataset, settings, ends, progress.say)
+        fitted = settings if resume else fit_into_time(net, dataset, settings, ends, given["average"] is not None)
         accuracy = _fit(net, dataset, fitted, ends, resume, overwrite, progress)
     low, high = wilson(round(accuracy * len(dataset.test)), len(dataset.test))
     say(f"model {Path(settings.out, 'model.safetensors')}")

@@ -74,12 +74,12 @@ def pace(
         optimizer: As for `fit`.
         loss: Likewise.
         seconds: How long to look, from the third step on.
-        most: Seconds that all of it may take; None for no bound.
+        most: Seconds after which two steps are enough; None for no bound.
         clock: Tells the time in seconds.
         options: What else `fit` is to be given that a step depends on, such as `batch_size` and `augmentation`.
 
     Returns:
-        None where `most` was over before three steps were counted.
+        None where `most` was over with the first step.
 
     Raises:
         ArgumentError: What `fit` would refuse.
@@ -105,9 +105,10 @@ def pace(
             progress=False,
             **options,
         )
-        if len(timer.times) <= WARM_UP + FEWEST - 1:
+        if len(timer.times) < 2:
             return None
-        step = (timer.times[-1] - timer.times[WARM_UP - 1]) / (len(timer.times) - WARM_UP)
+        first = min(WARM_UP, len(timer.times) - 1)
+        step = (timer.times[-1] - timer.times[first - 1]) / (len(timer.times) - first)
         test = 0.0 if validation is None else _test(model, validation, loss, clock)
     finally:
         learner.load_state_dict(state)
