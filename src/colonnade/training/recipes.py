@@ -166,7 +166,7 @@ def photographs(images: int = 0, side: int = PHOTOGRAPH) -> Recipe:
     """The settings for photographs of any kinds, from how many there are and how large.
 
     `photo_cnn`, which learns from a few hundred; of small ones, if there are some thousand, `resnet9`, with the
-    settings that networks of its kind train with in few epochs: SGD with momentum, one cycle of the rate up to 0.1,
+    settings that networks of its kind train with in few epochs: SGD with momentum, one cycle of the rate up to 0.05,
     crops, flips and a square cut out, smoothed labels, the average of the weights.
 
         epochs = 25,600,000 / (images · side), from 4 to 100
@@ -179,7 +179,7 @@ def photographs(images: int = 0, side: int = PHOTOGRAPH) -> Recipe:
     """
     epochs = min(max(round(SEEN / max(images * side, 1)), FEWEST_EPOCHS), MOST_EPOCHS)
     if side <= SMALL and images >= MANY:
-        return Recipe("resnet9", epochs, 128, "sgd", 0.1, "one-cycle", "objects", 0.99, 0.1)
+        return Recipe("resnet9", epochs, 128, "sgd", 0.05, "one-cycle", "objects", 0.99, 0.1)
     batch = 32 if images < BATCHES_OF_128 else 128
     return Recipe("photo_cnn", epochs, batch, "adamw", 0.003, "one-cycle", "photographs", 0.99, 0.1)
 

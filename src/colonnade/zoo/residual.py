@@ -9,7 +9,6 @@ from ..composites import Graph, Node, Residual
 from ..composites.chain import Chain
 from ..layers import (
     AdaptiveAvgPool2d,
-    AdaptiveMaxPool2d,
     Add,
     BatchNorm2d,
     Conv2d,
@@ -61,10 +60,11 @@ def resnet9(input_shape: Shape = (3, 32, 32), classes: int = 10, *, width: int =
     | convolution, pool | | 128×8×8 |
     | convolution, pool | | 256×4×4 |
     | residual | two of 3×3 | 256×4×4 |
-    | global pool, dense | the maximum of all places | classes |
+    | global pool, dense | the mean over all places | classes |
 
     Each convolution is without bias, with batch norm and ReLU; 1,646,122 parameters for ten classes. After the
-    network of Page 2018 for DAWNBench (How to train your ResNet), at half its width.
+    network of Page 2018 for DAWNBench (How to train your ResNet), at half its width,
+    and with the mean in place of the maximum, which at the same rates of learning burst.
 
     Args:
         input_shape: One image's, (c, h, w).
@@ -89,7 +89,7 @@ def resnet9(input_shape: Shape = (3, 32, 32), classes: int = 10, *, width: int =
         *(*convolution(channels, width), *convolution(width, 2 * width), MaxPool2d(2), residual(2 * width)),
         *(*convolution(2 * width, 4 * width), MaxPool2d(2)),
         *(*convolution(4 * width, 8 * width), MaxPool2d(2), residual(8 * width)),
-        *(AdaptiveMaxPool2d(1), Flatten(), Dense(8 * width, classes)),
+        *(AdaptiveAvgPool2d(1), Flatten(), Dense(8 * width, classes)),
     ]
     return Model(layers, **options).build(input_shape)
 
