@@ -163,6 +163,15 @@ def test_attention_is_what_it_is_in_pytorch(name: str) -> None:
     compare(ONE[name](), [np.random.default_rng(0).normal(size=(3, 4, 6))], (4, 6))
 
 
+def test_a_mask_that_is_added_keeps_all_its_digits() -> None:
+    mask = np.random.default_rng(1).normal(size=(4, 4))
+    module = Calls(
+        nn.MultiheadAttention(6, 2, batch_first=True),
+        lambda m, x: m.inner(x, x, x, attn_mask=m.mask)[0], mask=torch.tensor(mask),
+    )  # fmt: skip
+    compare(module, [np.random.default_rng(0).normal(size=(3, 4, 6))], (4, 6))
+
+
 def test_a_known_causal_mask_is_the_layer_s_own() -> None:
     model = cn.from_torch(ONE["causal"](), input_shape=(4, 6))
     (layer,) = [each for each in model.steps if isinstance(each.layer, cn.MultiheadAttention)]

@@ -186,3 +186,16 @@ def test_what_does_not_fit_is_refused_in_one_line(given, error, message):
 def test_a_blank_that_is_no_class_is_refused():
     with pytest.raises(ArgumentError, match=r"^CTCLoss: blank must be one of 5 classes, got 5\.$"):
         CTCLoss(5)(LOG_P, [[1], [2]])
+
+
+def test_what_no_path_spells_has_a_gradient_as_in_pytorch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    log_p = log_probabilities(3, 2, C)
+    texts, steps, lengths = np.array([[1, 1, 2], [3, 0, 0]]), np.array([3, 3]), np.array([3, 1])
+    values, grad = CTCLoss(reduction="none")(log_p, texts, steps, lengths)
+    there = torch.tensor(log_p, requires_grad=True)
+    expected = torch.nn.CTCLoss(reduction="none")(there, *map(torch.tensor, (texts, steps, lengths)))
+    expected.sum().backward()
+    np.testing.assert_allclose(values, expected.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(grad, there.grad.numpy(), rtol=1e-10, atol=1e-12)
+    assert np.isnan(grad[:, 0]).all()

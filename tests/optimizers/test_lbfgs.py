@@ -256,3 +256,28 @@ def test_a_state_of_something_else_is_refused() -> None:
         optimizer.load_state_dict(state | {"last": state["last"][:1]})
     with pytest.raises(ShapeError, match=r"^LBFGS: rho must have the shape \(1,\), got \(2,\)\.$"):
         LBFGS(model.parameters(), history_size=1).load_state_dict(state)
+
+
+@pytest.mark.parametrize(("power", "max_eval"), [(1, 2), (1, 5), (2, 2)])
+def test_what_falls_without_end_is_followed_as_far_as_by_pytorch(power: int, max_eval: int) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    parameter = Parameter((1,), zeros)
+    ParameterBuffer([parameter], "float64")
+    parameter.value = np.ones(1)
+    there = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    arguments: Any = {"line_search_fn": "strong_wolfe", "max_eval": max_eval}
+    own, other = LBFGS([parameter], **arguments), torch.optim.LBFGS([there], **arguments)
+
+    def closure() -> float:
+        parameter.grad = -power * parameter.value ** (power - 1)
+        return float(-(parameter.value[0] ** power))
+
+    def closure_there() -> Any:
+        other.zero_grad()
+        loss = -(there**power).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(2):
+        assert own.step(closure) == pytest.approx(other.step(closure_there).item(), rel=1e-9)
+        np.testing.assert_allclose(parameter.value, there.detach().numpy(), rtol=1e-9)

@@ -177,35 +177,45 @@ class Upsample(Resampling):
     def prepared_bytes(self, shape: Shape) -> int:
         return matrices_bytes(shape, self.outputs(shape[1:]))
 
-    def advance(self, axis: int, size: int, outputs: int) -> float:
+    def advance(self, axis: int, size: int, outputs: int, axes: int = 2) -> float:
         """How many pixels of the input one of the output advances.
 
-        What is as large as before is copied, and of the nearest pixels what is twice as large doubled, whatever the
-        factor: 5 pixels at 1.1 times are the same 5.
+        What is as large as before is copied, and of an image's nearest pixels what is twice as large doubled, whatever
+        the factor: 5 pixels at 1.1 times are the same 5. The nearest of a sequence or volume are taken by the factor
+        alone, as in PyTorch.
+
+        Args:
+            axis: Which of the axes of pixels.
+            size: The input's.
+            outputs: The output's.
+            axes: How many axes of pixels there are.
         """
         whole = outputs == size or (self.mode == "nearest" and outputs == 2 * size)
+        whole &= self.mode != "nearest" or axes == 2
         if whole or self.scale_factor is None or self.recompute_scale_factor:
             return size / outputs
         return 1 / float(_each(self.scale_factor, axis))
 
-    def _index(self, axis: int, size: int) -> Array:
+    def _index(self, axis: int, size: int, axes: int) -> Array:
         outputs = self._length(axis, size)
-        return resampling.nearest_index(size, outputs, self.advance(axis, size, outputs))
+        return resampling.nearest_index(size, outputs, self.advance(axis, size, outputs, axes))
 
-    def matrix(self, axis: int, size: int, dtype: DTypeLike) -> Array:
-        """The matrix (outputs, size) of one axis, read-only."""
+    def matrix(self, axis: int, size: int, dtype: DTypeLike, axes: int = 2) -> Array:
+        """The matrix (outputs, size) of one axis of several, read-only."""
         outputs = self._length(axis, size)
-        scale = self.advance(axis, size, outputs)
+        scale = self.advance(axis, size, outputs, axes)
         if self.mode == "nearest":
             return resampling.nearest_matrix(size, outputs, scale, np.dtype(dtype))
         return resampling.linear_matrix(size, outputs, scale, bool(self.align_corners), np.dtype(dtype))
 
     def _matrices(self, x: Array) -> list[Array]:
-        return [self.matrix(axis, size, x.dtype) for axis, size in enumerate(x.shape[2:])]
+        return [self.matrix(axis, size, x.dtype, x.ndim - 2) for axis, size in enumerate(x.shape[2:])]
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         rows, values = block.scratch["rows"], x.value
-        places = [self._index(*axis) for axis in enumerate(values.shape[2:])] if self.mode == "nearest" else None
+        places = None
+        if self.mode == "nearest":
+            places = [self._index(axis, size, values.ndim - 2) for axis, size in enumerate(values.shape[2:])]
         if values.ndim == 4 and places:
             resampling.nearest_forward(values, places[0], places[1], y.value, rows)
         elif values.ndim == 4:

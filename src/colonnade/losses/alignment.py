@@ -128,8 +128,9 @@ class CTCLoss(Loss):
         for place in range(classes.shape[1]):
             gamma[:, images, classes[:, place]] += share[..., place]
         grad = np.exp(log_p) - gamma
+        lost = np.isposinf(values)
+        grad[:, lost] = math.nan  # γ are shares of no paths
         if self.zero_infinity:
-            lost = np.isposinf(values)
             values, counted = np.where(lost, 0, values), counted & ~lost
         grad = np.where(counted[..., np.newaxis], grad, 0)
         if self.reduction == "mean":

@@ -334,10 +334,10 @@ def _cubic(one: Point, other: Point, least: float, most: float) -> float:
     if not square >= 0:
         return (least + most) / 2
     d2 = math.sqrt(square)
-    below = last.slope - first.slope + 2 * d2
-    if below == 0:
-        return (least + most) / 2
-    return min(max(last.t - (last.t - first.t) * ((last.slope + d2 - d1) / below), least), most)
+    above, below = last.slope + d2 - d1, last.slope - first.slope + 2 * d2
+    if below == 0:  # a line, or a parabola that opens downwards: it falls without end on one side
+        return (least + most) / 2 if above == 0 else most if above < 0 else least
+    return min(max(last.t - (last.t - first.t) * (above / below), least), most)
 
 
 def _greatest(x: Array) -> float:

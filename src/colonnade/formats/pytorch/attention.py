@@ -89,15 +89,16 @@ def is_causal_mask(mask: Any) -> bool:
     """Whether a mask is known, and has each position look at none behind it."""
     if not isinstance(mask, Array) or mask.parameter is not None or mask.images or mask.tensor.ndim != 2:
         return False
-    hidden = torch.ones(mask.tensor.shape, dtype=torch.bool).triu(1)
-    return bool(torch.equal(_added(mask.tensor), torch.zeros(hidden.shape).masked_fill(hidden, -torch.inf)))
+    added = _added(mask.tensor)
+    hidden = torch.ones(added.shape, dtype=torch.bool).triu(1)
+    return bool(torch.equal(added, torch.zeros_like(added).masked_fill(hidden, -torch.inf)))
 
 
 def _added(mask: Any) -> Any:
     """A mask as numbers to add, where true says that nothing is looked at."""
     if mask.dtype == torch.bool:
         return torch.zeros(mask.shape).masked_fill(mask, -torch.inf)
-    return mask.to(torch.float32)
+    return mask.to(torch.float64)  # of which every type's numbers are a part; the model's is what it is stored as
 
 
 def _of_pairs(graph: Importer, mask: Any, heads: int) -> tuple[str, Value]:

@@ -117,7 +117,7 @@ def upsample(graph: GraphWriter, layer: layers.Upsample, x: str) -> str:
     taken: list[Array] = []  # for each direction an index, or a matrix
     agree = True
     for axis, (size, outputs) in enumerate(zip(graph.shape[1:], graph.output_shape[1:], strict=True)):
-        scale = layer.advance(axis, size, outputs)
+        scale = layer.advance(axis, size, outputs, len(graph.shape) - 1)
         # With `align_corners` the sizes tell the positions, and to some the factor does: so let it say the same.
         factors.append(_factor(size, outputs, size / outputs if corners else scale))
         find = nearest_index(size, outputs, scale) if nearest else linear_matrix(size, outputs, scale, corners, float)
