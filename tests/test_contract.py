@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import colonnade as cn
+from colonnade.ops.layout import memory_axes
 from colonnade.tensor import Tensor
 from tests.flags import ALONE, ALONE_IDS, FLAGS, IDS
 from tests.layers.passes import passes
@@ -648,7 +649,7 @@ IN_NUMPY = {
     "Amax", "Amin", "Asin", "Asinh", "Atan", "Atanh", "Bilinear", "Ceil",
     "Constant", "Cos", "Cosh", "CumSum", "Dequantize", "Div", "Equal",
     "Floor", "Fmod", "Fold", "GRU", "Greater", "GreaterEqual", "GridSample", "Identity", "InstanceNorm1d", "LSTM",
-    "Less", "LessEqual", "LogSumExp", "LogicalAnd", "LogicalNot", "LogicalOr", "LogicalXor", "Maximum", "Mean",
+    "Less", "LessEqual", "LogSumExp", "LogicalAnd", "LogicalNot", "LogicalOr", "LogicalXor", "Maximum",
     "Minimum", "OneHot", "Pow", "Power", "Prod", "RMSNorm", "RNN", "Remainder", "RoiAlign", "Round", "ScatterAlongDim",
     "Sign", "Sin", "Sinh", "Sub", "Sum", "TakeAlongDim", "Tan", "Tril", "Triu", "Trunc", "Unfold", "Where",
 }
@@ -658,6 +659,7 @@ SOMETIMES_IN_NUMPY: dict[str, Callable[[Any, Sequence[tuple[int, ...]]], bool]] 
     "GroupNorm": lambda layer, inputs: len(inputs[0]) in (2, 4),
     "InstanceNorm2d": lambda layer, inputs: layer.track_running_stats,
     "MatMul": lambda layer, inputs: inputs[0][:-2] != inputs[1][:-2],
+    "Mean": lambda layer, inputs: [*layer.axes(rank := len(inputs[0]) + 1)] != sorted(memory_axes(rank)[1:-1]),
     "MultiheadAttention": lambda layer, inputs: len(inputs) > 1 or layer.more_keys > 0 or layer.return_weights,
     "PReLU": lambda layer, inputs: layer.num_parameters > 1 and len(inputs[0]) in (2, 4),
     "Pad": lambda layer, inputs: layer.value != 0,

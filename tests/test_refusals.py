@@ -32,7 +32,16 @@ NEEDED: dict[str, Any] = {
     **{"T_max": 5, "step_size": 2, "gamma": 0.5, "milestones": (2, 4), "max_lr": 0.1, "total_steps": 9},
     **dict.fromkeys(("in1_features", "in2_features", "input_size", "hidden_size", "num_classes"), 4),
     **dict.fromkeys(("groups", "downscale_factor", "k"), 2),
-    **{"scale_factor": 2.0, "p": 0.5, "degrees": 10, "classes": 3, "decay": 0.9, "padding": 1, "beta": 1.0, "max_output": 3},
+    **{
+        "scale_factor": 2.0,
+        "p": 0.5,
+        "degrees": 10,
+        "classes": 3,
+        "decay": 0.9,
+        "padding": 1,
+        "beta": 1.0,
+        "max_output": 3,
+    },
 }
 SPECIAL: dict[str, dict[str, Any]] = {
     "Permute": {"dims": (0, 2, 1)},
