@@ -79,3 +79,18 @@ def test_a_weight_that_no_layer_can_calculate_is_kept_as_it_is_and_said_so() -> 
     x = np.random.default_rng(0).normal(size=(3, 4))
     assert error(model(x), module(torch.from_numpy(x))) < 1e-12
     assert [parameter.name.rpartition(".")[2] for parameter in model.parameters()] == ["bias"]
+
+
+def test_running_means_of_all_batches_stay_such_where_torch_export_follows() -> None:
+    torch.manual_seed(0)
+    norm = torch.nn.BatchNorm2d(2, momentum=None)
+    module = torch.nn.Sequential(norm, torch.nn.Upsample(size=(4, 7), mode="bicubic")).double()
+    batches = torch.randn(3, 5, 2, 3, 4, dtype=torch.float64)
+    module.train()(batches[0])
+    model = cn.from_torch(module.eval(), input_shape=(2, 3, 4))
+    module.train()
+    for x in batches[1:]:
+        model(x.numpy(), training=True)
+        module(x)
+    for name in ("running_mean", "running_var"):
+        np.testing.assert_allclose(model.state_dict()[f"0.{name}"], getattr(norm, name), rtol=1e-6, atol=1e-6)

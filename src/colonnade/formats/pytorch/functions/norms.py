@@ -95,7 +95,10 @@ def batch_norm_weights_first(
     graph: Importer, input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool,
     momentum: float, eps: float, cudnn_enabled: bool = True,
 ) -> Tensor:  # fmt: skip
-    """The same, in the order of `torch.batch_norm`."""
+    """The same, in the order of `torch.batch_norm`; of a module's own averages the graph has only today's weight."""
+    if isinstance(running_mean, Array):
+        module = graph.module.get_submodule(running_mean.path.rpartition(".")[0])
+        momentum = module.momentum if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) else momentum
     return batch_norm(graph, input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
