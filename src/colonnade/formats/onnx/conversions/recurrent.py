@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,23 +62,21 @@ def recurrent(call: Call) -> list[Value | None]:
     if call.needed(0):
         if reverse:
             sequence = call.emit(layers.Slice(sequence.layout.dim(1), None, None, -1), sequence)
-        images = sequence.layout.sizes[0]
-        parted = Layout((images, length, len(ends), size), sequence.layout.batch)
+        parted = replace(sequence.layout, sizes=(x.layout.sizes[0], length, len(ends), size))
         order = (1, 2, 0, 3) if batch_axis else (0, 1, 2, 3)
         made[0] = call.importer.transposed(call.importer.reshaped(sequence, parted), order)
     for state in range(STATES[kind] if states_wanted else 0):
         if call.needed(1 + state):
             row = _part(call, y, length + state, length + state + 1)
-            parted = Layout((row.layout.sizes[0], len(ends), size), row.layout.batch)
+            parted = replace(row.layout, sizes=(x.layout.sizes[0], len(ends), size))
             swapped = (1, 0, 2) if batch_axis else (0, 1, 2)
             made[1 + state] = call.importer.transposed(call.importer.reshaped(row, parted), swapped)
     return made
 
 
 def _batch_first(call: Call, x: Images, axis: int) -> Images:
-    """(n, a, b), of a tensor whose batch is that axis."""
-    layout = x.layout
-    if layout.rank != 3 or layout.batch not in (None, axis) or layout.outer * layout.inner > 1:
+    """(n, a, b), of a tensor whose batch is that axis, alone or joined with others."""
+    if x.layout.rank != 3 or x.layout.batch not in (None, axis):
         raise UnsupportedError(f"it expects three axes, of which axis {axis} is the batch")
     return call.importer.transposed(x, (1, 0, 2)) if axis else x
 
@@ -122,7 +121,8 @@ def _initial(call: Call, place: int, axis: int, layout: Layout, directions: int,
         return None
     if layout.batch is None:
         return _constant(call, array, layout)
-    return _constant(call, call.importer.per_image(array, Layout((1, directions, size), 0)), layout, value.name)
+    own = replace(layout, sizes=(layout.sizes[0], directions, size))
+    return _constant(call, call.importer.per_image(array, own), layout, value.name)
 
 
 def _is_zero(call: Call, node: str) -> bool:
@@ -135,36 +135,39 @@ def _is_zero(call: Call, node: str) -> bool:
 
 
 def _constant(call: Call, array: Array, like: Layout, name: str | None = None) -> Images:
-    """States that every image has, or, where there is no batch, those of all sequences."""
-    if like.batch is None and array.ndim == 2:
-        array = np.broadcast_to(array, (like.sizes[0], *array.shape))
-    layout = Layout(array.shape, None) if like.batch is None else Layout((1, *array.shape), 0)
-    return call.importer.constant(array, layout, name, array.dtype)
+    """States that every image has: of each of its sequences, or the same for all."""
+    layout = replace(like, sizes=(like.sizes[0], *array.shape[-2:]))
+    return call.importer.constant(np.broadcast_to(array, layout.image), layout, name, array.dtype)
 
 
 def _called(call: Call, layer: Recurrent, weights: dict[str, Array], inputs: list[Images]) -> Images:
-    """The layer's output; of sequences that are no batch, one after the other."""
-    first = inputs[0].layout
-    rows, width = first.sizes[1] + layer.state_rows, layer.hidden_size * (2 if layer.bidirectional else 1)
-    names = call.names(1, 2)
-    if first.batch is not None:
-        return call.emit(layer, *inputs, layout=Layout((1, rows, width), 0), names=names, weights=weights)
+    """The layer's output. An image's sequences run together; one after the other where each begins with states."""
+    layout = inputs[0].layout
+    count, length, _ = layout.sizes
+    rows, width = length + layer.state_rows, layer.hidden_size * (2 if layer.bidirectional else 1)
+    if any(replace(each.layout, sizes=(each.layout.sizes[0], *layout.sizes[1:])) != layout for each in inputs):
+        raise UnsupportedError("its states are not those of its sequences")
+    names, made = call.names(1, 2), replace(layout, sizes=(count, rows, width))
+    if count > 1 and len(inputs) == 1:
+        x = call.importer.reshaped(inputs[0], Layout(layout.sizes, None))
+        y = call.emit(layer, x, layout=Layout(made.sizes, None), names=names, weights=weights)
+        return call.importer.reshaped(y, made)
     parts = []
-    for number in range(first.sizes[0]):
-        own = [
-            call.importer.reshaped(_along(call, each, number), Layout(each.layout.sizes[1:], None)) for each in inputs
-        ]
+    for number in range(count):
+        own = [_along(call, each, number) for each in inputs]
         y = call.emit(layer, *own, layout=Layout((rows, width), None), names=names, weights=weights)
-        parts.append(call.importer.reshaped(y, Layout((1, rows, width), None)))
-    if len(parts) == 1:
-        return parts[0]
-    return call.emit(layers.Concat(1), *parts, layout=Layout((len(parts), rows, width), None))
+        parts.append(y if count == 1 else call.importer.reshaped(y, Layout((1, rows, width), None)))
+    y = parts[0] if count == 1 else call.emit(layers.Concat(1), *parts, layout=Layout(made.sizes, None))
+    return call.importer.reshaped(y, made)
 
 
 def _along(call: Call, x: Images, number: int) -> Images:
-    """One sequence of several that are no batch."""
-    layer = layers.Slice(x.layout.dim(0), number, number + 1)
-    return call.emit(layer, x, layout=x.layout.resized({0: 1})) if x.layout.sizes[0] > 1 else x
+    """One of the sequences of an image."""
+    count, *sizes = x.layout.sizes
+    if count > 1:
+        x = call.importer.reshaped(x, Layout(x.layout.sizes, None))
+        x = call.emit(layers.Slice(1, number, number + 1), x, layout=Layout((1, *sizes), None))
+    return call.importer.reshaped(x, Layout(tuple(sizes), None))
 
 
 def _part(call: Call, y: Images, start: int, end: int) -> Images:
