@@ -209,6 +209,23 @@ def test_layer_agrees_with_torch(layer: Any, shape: tuple[int, ...], dtype: str)
     agree(model(x), module(x_torch), dtype, "output outside training")
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("arguments", [(2,), (3, 2, 1), (2, 1, 0, 2)])
+def test_the_gradient_of_windows_with_nans_goes_where_torch_sends_it(
+    arguments: tuple[int, ...], compiled: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(-2, 3, (2, 3, 9, 8)).astype(np.float32)
+    x[rng.random(x.shape) < 0.2] = np.nan  # one, several or none in a window
+    x_torch = torch.from_numpy(x.copy()).requires_grad_()
+    y_torch = torch.nn.functional.max_pool2d(x_torch, *arguments)
+    grad = rng.normal(size=y_torch.shape).astype(np.float32)
+    y_torch.backward(torch.from_numpy(grad))
+    model = cn.Model([cn.MaxPool2d(*arguments)], compiled=compiled)
+    np.testing.assert_array_equal(model(x, training=True), y_torch.detach())
+    np.testing.assert_allclose(model.backward(grad), x_torch.grad, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", ["lenet5", "cnn", "vgg", "resnet20"])
 def test_zoo_model_trains_as_in_torch(name: str, dtype: str) -> None:

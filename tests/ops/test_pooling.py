@@ -165,6 +165,14 @@ def test_a_nan_is_the_maximum_of_its_window_and_of_no_other() -> None:
     assert np.isnan(y).sum() == 1
 
 
+def test_the_gradient_of_a_window_goes_to_its_last_nan() -> None:
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    x[0, 0, [0, 2, 3], [0, 1, 0]] = np.nan
+    window = window_of(2, None, 0)
+    gradient = max_backward(x, pooling.max_pool_forward(x, window), np.array([[[[1.0, 2], [3, 4]]]]), window)
+    np.testing.assert_array_equal(gradient[0, 0], [[1, 0, 0, 0], [0, 0, 0, 2], [0, 0, 0, 0], [3, 0, 0, 4]])
+
+
 def test_the_maximum_of_nothing_but_padding_is_minus_infinity() -> None:
     # Dilation lets a window step over an image of one pixel, though padding is at most half the window.
     window = window_of(2, 1, 2, 3)

@@ -27,7 +27,7 @@ def _require_windows(x, y, kernel, stride, padding):
 
 @lru_cache
 def max_pool_forward(keeps: bool) -> Any:
-    """y = the greatest number of each window, and which it was if `keeps`. NaN is the greatest; of equals the first.
+    """y = the greatest number of each window, and which it was if `keeps`: the last NaN, or of equals the first.
 
     Args of the function that is returned:
         x: (n, h, w, c).

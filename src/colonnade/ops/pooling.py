@@ -170,10 +170,10 @@ def winner_dtype(window: Window) -> np.dtype[Any]:
 
 
 def max_pool_winners(x: Array, y: Array, window: Window, out: Array | None = None, mask: Array | None = None) -> Array:
-    """Which position of each window holds its maximum; of equal ones the first in row-major order.
+    """Which position of each window holds its maximum; of equal ones the first in row-major order, of NaNs the last.
 
     Positions are numbered from the last, which is 1: the first that equals the maximum has the greatest number, and a
-    window where none does has its maximum at the last (or a NaN), at no cost.
+    window where none does has its maximum at the last, at no cost.
 
     Args:
         x: The input, (n, c, *size).
@@ -195,6 +195,9 @@ def max_pool_winners(x: Array, y: Array, window: Window, out: Array | None = Non
             np.maximum(won, numbered, out=won)
         else:
             np.maximum(won, np.multiply(equal, number, dtype=won.dtype), out=won)
+    if np.isnan(y, out=mask).any():  # equal to nothing
+        for number, at in zip(range(len(found), 0, -1), found, strict=True):
+            np.copyto(out[at.windows], number, where=np.isnan(x[at.pixels], out=mask[at.windows]))
     return out
 
 
