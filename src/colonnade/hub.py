@@ -152,8 +152,10 @@ def _downloaded(repository: str, revision: str | None, cache: str | os.PathLike[
     except ImportError:
         raise MissingExtraError('hub.load needs the package huggingface_hub: pip install "colonnade[hub]".') from None
 
+    where = None if cache is None else os.fspath(cache)
+
     def get(file: str, at: str | None) -> Path:
-        return Path(hf_hub_download(repository, file, revision=at, cache_dir=cache, library_name="colonnade"))
+        return Path(hf_hub_download(repository, file, revision=at, cache_dir=where, library_name="colonnade"))
 
     what = repository if revision is None else f"{repository}, revision {revision}"
     file = CONFIG
