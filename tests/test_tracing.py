@@ -166,7 +166,7 @@ def test_a_compiled_model_shows_its_own_layers_and_compiles_nothing_for_it(monke
     pytest.importorskip("numba")
     model = small(drop=0.0, dtype="float32")
     compiled = cn.Model([*model.layers], dtype="float32", compiled=True).build((2, 12, 12))
-    monkeypatch.setattr("colonnade.steps.with_leaves", None)
+    monkeypatch.setattr("colonnade.plan.rewriting.with_leaves", None)
     one, other = (each.trace(batch(), direction()) for each in (model, compiled))
     assert [(each.name, type(each.layer)) for each in one] == [(each.name, type(each.layer)) for each in other]
     np.testing.assert_array_equal(one[-1].output.value, other[-1].output.value)
