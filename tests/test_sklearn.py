@@ -383,7 +383,7 @@ SIX = np.arange(6) % 2
         ({"image_shape": "square"}, np.zeros((6, 64)), ArgumentError, "image_shape must be sizes, or 'flat'"),
         ({"image_shape": "flat"}, np.zeros((6, 8, 8)), ArgumentError, r"'flat' for rows .* images of shape \(8, 8\)"),
         ({"model": "lenet"}, np.zeros((6, 64)), ArgumentError, "there is no model 'lenet': did you mean lenet5"),
-        ({"model": "transformer"}, np.zeros((6, 64)), ArgumentError, "expected 'auto', .*cnn"),
+        ({"model": "zzz"}, np.zeros((6, 64)), ArgumentError, "expected 'auto', .*cnn"),
         ({"model": 3}, np.zeros((6, 64)), ArgumentError, "there is no model 3"),
         ({"model": "Model"}, np.zeros((6, 64)), ArgumentError, "there is no model 'Model'"),
         ({"model": lambda **_: None}, np.zeros((6, 64)), ArgumentError, "model must return a Model, got NoneType"),

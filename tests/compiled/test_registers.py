@@ -47,6 +47,7 @@ import re
 import numpy as np
 from numba import njit
 from colonnade.compiled.registers import registers
+import colonnade.compiled.elementwise  # by which tiles are added
 from colonnade.compiled.tiles import load, store
 
 @njit

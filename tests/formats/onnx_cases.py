@@ -29,8 +29,7 @@ EXCLUDED = {
     r"maxpool_with_argmax": "the places of the maxima: a layer has one output",
     r"batchnorm_.*training_mode": "the statistics of a batch as outputs: a layer has one",
     r"test_training_dropout(_default)?(_mask)?$": "random numbers, which ONNX leaves to whoever draws them",
-    r"_empty_set|tri[lu]_zero|allowzero_reordered|causal_conv_with_state_kernel_size_one_expanded": "tensors without "
-    "numbers",
+    r"_empty_set|tri[lu]_zero|allowzero_reordered": "tensors without numbers",
     r"test_equal_string|strnorm": "text",
     r"identity_(sequence|opt)|if_(seq|opt)|loop1[36]_seq": "sequences of tensors, tensors that may be missing",
     r"lstm_with_peepholes": "gates that look at the cell",

@@ -24,11 +24,15 @@ def failures(outcomes: list[onnx_cases.Outcome]) -> dict[str, str]:
     return {each.case.name: each.error for each in outcomes if each.error and not each.case.excluded}
 
 
+# Of the others ONNX has cases.
+WITHOUT_CASES = {"GlobalLpPool"}
+
+
 @pytest.mark.parametrize("operator", sorted(onnx_cases.OPERATORS))
 def test_every_node_case_of_an_operator_passes(operator: str) -> None:
     own = [each for each in onnx_cases.outcomes("Node") if each.case.operators == {operator}]
     assert failures(own) == {}
-    assert own, "ONNX has no case of it"
+    assert bool(own) is (operator not in WITHOUT_CASES)
 
 
 def test_every_node_case_of_several_operators_passes() -> None:

@@ -203,7 +203,7 @@ def _configurations(folder: Path) -> list[bytes]:
 
 
 def _read_configuration(path: Path) -> None:
-    config.text(config.decide({}, path, resume=False))
+    config.text(config.decide({}, path, resume=False), {})
 
 
 def _metrics(folder: Path) -> list[bytes]:

@@ -19,7 +19,7 @@ import numpy as np
 import colonnade as cn
 from colonnade.errors import ArgumentError
 from colonnade.plan import cutting
-from colonnade.steps import resting
+from colonnade.plan.rewriting import resting
 from tests.graphs.drawing import Array, Drawn
 
 STEP = 1e-6  # of differences

@@ -372,7 +372,7 @@ REFUSED: dict[str, str] = {
     "add": "empty option",
     "mul": "empty",
     "sub": "empty option",
-    **dict.fromkeys(("cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh"), "empty"),
+    **dict.fromkeys(("cos", "acos", "cosh", "acosh"), "empty"),
     "div no_rounding_mode": "empty",
     "div trunc_rounding": "option",
     "div floor_rounding": "option",
@@ -455,8 +455,6 @@ REFUSED: dict[str, str] = {
     "prod": "empty type",
     "sum": "axes",
     "nn.functional.nll_loss": "batch",
-    "nn.functional.pixel_shuffle": "empty",
-    "nn.functional.pixel_unshuffle": "empty",
     "nn.functional.gaussian_nll_loss": "stretched",
 }
 # Operations that a layer has the name of, and that are not compared with it.

@@ -70,15 +70,15 @@ class CompiledDotProductAttention(Leaf, Wiring):
         return weights.reshape(-1, self.weights.columns)
 
     def bind_forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
-        q, k, v = (plain(each.value) for each in x)
+        q, k, v, outputs = (plain(each.value) for each in (*x, y))
         weights = block.saved["weights"] if block.training else block.scratch["weights"]
         keys = yield from side_by_side(k, self.k, block.scratch["keys"])
         yield multiply(q, self.q, keys, self.k.apart, weights, self.factor)
         yield softmax_forward, (self._rows(weights), self._rows(weights))
         values = yield from side_by_side(v, self.v, block.scratch["values"])
-        made = block.scratch["made"] if self.made.between else plain(y.value)
+        made = block.scratch["made"] if self.made.between else outputs
         yield multiply(weights, self.weights, values, self.v.apart, made)
-        yield from put_back(made, self.made, plain(y.value))
+        yield from put_back(made, self.made, outputs)
 
     def bind_backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> Iterator[Bound]:
         """With A the weights, G the gradient at y and S that before softmax, four products.

@@ -88,8 +88,8 @@ def side_by_side(x: Array, matrices: Matrices, space: Array) -> Generator[Bound,
 
 
 def put_back(made: Array, matrices: Matrices, out: Array) -> Iterator[Bound]:
-    """Matrices that lie one behind the other, to where they lie in a block's array: nothing if they lie there."""
-    if made is not out:
+    """Matrices that lie one behind the other, to where they lie in a block's array: nothing if they lie so."""
+    if matrices.between:
         images, depth = len(made), matrices.depth
         yield transpose, (made.reshape(images, depth, -1), out.reshape(images, -1, depth))
 
