@@ -92,11 +92,14 @@ def binary(kind: Any) -> Callable[[Any], Case]:
     return make
 
 
-def windows(kind: Any, *names: str) -> Callable[[Any], Case]:
-    """A layer whose operation has a batch axis, or none where there is one axis less."""
+def windows(kind: Any, *names: str, pixels: int | None = None) -> Callable[[Any], Case]:
+    """A layer whose operation has a batch axis, or none where there is one axis less.
+
+    Of its axes `pixels` are of pixels; by default as many as its name says.
+    """
 
     def make(sample: Any) -> Case:
-        axes = 2 + int(kind.__name__[-2])
+        axes = 2 + (int(kind.__name__[-2]) if pixels is None else pixels)
         x = sample.input if sample.input.ndim >= axes else sample.input[None]
         return Case(kind(**named(sample, *names)), (x,), batched=True)
 
@@ -305,8 +308,8 @@ CASES: dict[str, Callable[[Any], Case]] = {
         f"nn.functional.adaptive_max_pool{kind.__name__[-2:]}": windows(kind, "output_size", "return_indices")
         for kind in (cn.AdaptiveMaxPool1d, cn.AdaptiveMaxPool2d, cn.AdaptiveMaxPool3d)
     },
-    "nn.functional.pixel_shuffle": windows(cn.PixelShuffle, "upscale_factor"),
-    "nn.functional.pixel_unshuffle": windows(cn.PixelUnshuffle, "downscale_factor"),
+    "nn.functional.pixel_shuffle": windows(cn.PixelShuffle, "upscale_factor", pixels=2),
+    "nn.functional.pixel_unshuffle": windows(cn.PixelUnshuffle, "downscale_factor", pixels=2),
     "nn.functional.interpolate": of_batches(cn.Upsample, "size", "scale_factor", "mode", "align_corners"),
     "nn.functional.local_response_norm": of_batches(cn.LocalResponseNorm, "size", "alpha", "beta", "k"),
     "nn.functional.layer_norm": layer_norm,
@@ -455,6 +458,8 @@ REFUSED: dict[str, str] = {
     "prod": "empty type",
     "sum": "axes",
     "nn.functional.nll_loss": "batch",
+    "nn.functional.pixel_shuffle": "empty",
+    "nn.functional.pixel_unshuffle": "empty",
     "nn.functional.gaussian_nll_loss": "stretched",
 }
 # Operations that a layer has the name of, and that are not compared with it.
