@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed")
+
+import torch  # needs the package above
 from torch import nn
 from torch.nn import functional
 

@@ -6,7 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed")
+
+import torch  # needs the package above
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
