@@ -14,8 +14,6 @@ from functools import lru_cache
 from itertools import product, takewhile
 from typing import Any, NamedTuple
 
-from .turns import undisturbed
-
 VARIABLE = "OPENBLAS_CORETYPE"
 SWITCH = "COLONNADE_CORETYPE"
 # What the kernels called SkylakeX are compiled for.
@@ -65,6 +63,8 @@ class Threads(NamedTuple):
 @lru_cache(maxsize=1)
 def _libraries() -> list[Any]:
     """The BLAS libraries that are loaded, as threadpoolctl's controllers; NumPy must be imported."""
+    from .turns import undisturbed
+
     return undisturbed(_look)
 
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import ArgumentError, MissingExtraError, ShapeError
-from .memory_map import ROLES, Role
-from .memory_map import memory_map as map_memory
+from .memory_map import ROLES, Role, memory_map as map_memory
 from .metrics import Calibration
 from .pictures import filter_pictures, first_kernel, picture, sheet
 from .printable import printable

@@ -27,8 +27,7 @@ from tests.formats.exported import (
     numbers,
     with_other_numbers,
 )
-from tests.test_contract import CHAINS
-from tests.test_contract import LAYERS as CONTRACT_LAYERS
+from tests.test_contract import CHAINS, LAYERS as CONTRACT_LAYERS
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")

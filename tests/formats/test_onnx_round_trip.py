@@ -12,8 +12,7 @@ import colonnade as cn
 from colonnade.errors import FileFormatError
 from colonnade.layers.normalization import BatchNorm
 from tests.formats.exported import MORE, Shape, batch, distinct, made, named, network, numbers
-from tests.test_contract import CHAINS
-from tests.test_contract import LAYERS as CONTRACT_LAYERS
+from tests.test_contract import CHAINS, LAYERS as CONTRACT_LAYERS
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 

@@ -58,8 +58,7 @@ def explain(
     """
     import numpy as np
 
-    from .. import explain as explaining
-    from .. import pictures, storage
+    from .. import explain as explaining, pictures, storage
     from ..data.images import read_image, read_images
     from ..errors import ArgumentError
     from ..formats import load

@@ -44,8 +44,7 @@ def is_pretrained(name: str) -> bool:
 def pretrained(name: str) -> Model:
     """The trained model in a file or the folder of a run, or in a repository or a folder of its layout."""
     from ..formats import load
-    from ..hub import CONFIG
-    from ..hub import load as load_from_hub
+    from ..hub import CONFIG, load as load_from_hub
 
     path = Path(name)
     return load(path) if path.exists() and not (path / CONFIG).exists() else load_from_hub(name)

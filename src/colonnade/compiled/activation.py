@@ -16,8 +16,7 @@ from numba import types
 from numba.extending import overload
 
 from ..ops.gates import FARTHEST, LINEAR
-from ..ops.gaussian import FARTHEST as ERF_END
-from ..ops.gaussian import SHORT, SHORT_END, TANH_CUBE, TANH_END, TANH_SCALE
+from ..ops.gaussian import FARTHEST as ERF_END, SHORT, SHORT_END, TANH_CUBE, TANH_END, TANH_SCALE
 from . import functions
 from .compilation import compiled, inlined
 from .elementwise import absolute, greatest, least, multiply_add, polynomial, square_root, where_equal, where_greater

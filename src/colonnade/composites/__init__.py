@@ -1,24 +1,5 @@
 """Composites: they compute nothing, they only say how leaves are wired."""
 
-from .base import Composite, Node, describe
-from .chain import Branches, Chain, Residual
-from .construction import KNOWN, construct, construct_body
-from .graph import Graph
-from .transformer import TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
+from ..lazy import attach_stub
 
-__all__ = [
-    "KNOWN",
-    "Branches",
-    "Chain",
-    "Composite",
-    "Graph",
-    "Node",
-    "Residual",
-    "TransformerDecoder",
-    "TransformerDecoderLayer",
-    "TransformerEncoder",
-    "TransformerEncoderLayer",
-    "construct",
-    "construct_body",
-    "describe",
-]
+__getattr__, __dir__, __all__ = attach_stub(__spec__)

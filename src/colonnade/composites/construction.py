@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .. import layers as known_layers
+from .. import composites, layers
 from ..errors import ArgumentError, FileFormatError
 from ..layers.base import Layer
 from .base import Node
 from .chain import Branches, Chain, Residual
 from .graph import Graph
-from .transformer import TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
 
-# The layers that a file may name.
-KNOWN: dict[str, type[Layer]] = {
-    name: each
-    for name, each in vars(known_layers).items()
-    if isinstance(each, type) and issubclass(each, Layer) and each is not Layer
-}
 # Composites that are made from arguments, and those of which some are layers.
-BLOCKS = {each.__name__: each for each in (TransformerDecoderLayer, TransformerEncoderLayer)}
-STACKS: dict[str, Any] = {each.__name__: each for each in (TransformerDecoder, TransformerEncoder)}
+BLOCKS = ("TransformerDecoderLayer", "TransformerEncoderLayer")
+STACKS = ("TransformerDecoder", "TransformerEncoder")
 DEEPEST = 32  # composites within composites: a file must not exhaust the interpreter's stack
+
+
+class _Known(Mapping[str, type[Layer]]):
+    """Every layer by its name, imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> type[Layer]:
+        found = getattr(layers, name) if name in layers.__all__ else None
+        if isinstance(found, type) and issubclass(found, Layer) and found is not Layer:
+            return found
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in layers.__all__ if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+KNOWN = _Known()  # the layers that a file may name
 
 
 def construct(
@@ -67,11 +79,15 @@ def _construct(entry: dict[str, Any], custom: Mapping[str, type[Layer]], depth: 
         made = {
             name: construct([value], custom, depth + 1)[0] for name, value in entry.items() if isinstance(value, dict)
         }
-        return STACKS[kind](**{name: value for name, value in entry.items() if name != "type"} | made)  # type: ignore[no-any-return]
-    if kind not in custom and kind not in KNOWN and kind not in BLOCKS:
+        stack: Node = getattr(composites, kind)(
+            **{name: value for name, value in entry.items() if name != "type"} | made
+        )
+        return stack
+    block = getattr(composites, kind) if kind in BLOCKS else None
+    made_by: Callable[..., Node] | None = custom.get(kind) or block or KNOWN.get(kind)
+    if made_by is None:
         raise FileFormatError(f"unknown layer {kind!r}.")
-    arguments = {name: _tuples(value) for name, value in entry.items() if name != "type"}
-    return (custom.get(kind) or (KNOWN | BLOCKS)[kind])(**arguments)
+    return made_by(**{name: _tuples(value) for name, value in entry.items() if name != "type"})
 
 
 def _graph(entry: dict[str, Any], custom: Mapping[str, type[Layer]], depth: int) -> Graph:
