@@ -7,13 +7,18 @@ import sys
 import pytest
 
 
-def modules(program: str) -> set[str]:
-    """The modules that a program imports beside those of NumPy."""
-    program = f"import numpy.random, sys; before = set(sys.modules); {program}; print(*set(sys.modules) - before)"
+def run(program: str) -> list[str]:
     # Measuring coverage imports much itself.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     command = [sys.executable, "-c", program]
-    return set(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split())
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
+
+
+def modules(program: str) -> set[str]:
+    """The modules that a program imports beside those of NumPy."""
+    return set(
+        run(f"import numpy.random, sys; before = set(sys.modules); {program}; print(*set(sys.modules) - before)")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +51,9 @@ def test_what_computes_is_imported_with_a_model(imported: set[str]) -> None:
 )
 def test_a_model_leaves_alone(imported: set[str], name: str) -> None:
     assert name not in imported
+
+
+def test_commands_are_listed_without_what_they_need() -> None:
+    imported = run("import sys, colonnade.cli.main; print(*sys.modules)")
+    heavy = {"numpy", "numba", "PIL", "onnx", "rich.progress", "colonnade.model", "colonnade.training", "colonnade.zoo"}
+    assert heavy.isdisjoint(imported)

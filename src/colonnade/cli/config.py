@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from ..compiled import wanted
 from ..documents import is_folder, parse_toml, read_bytes
 from ..errors import ArgumentError, DataError, FileFormatError
 from ..limits import BYTES, amount
+from ..training.callbacks import Callback, Run
 
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 AUTO = "auto"
@@ -215,3 +216,30 @@ def text(settings: Settings, ran: Mapping[str, Any]) -> str:
         if name in options and is_folder(options[name]):
             options[name] = str(Path(options[name]).resolve())
     return tomli_w.dumps(options | {"out": ".", runs.RAN: dict(ran)})
+
+
+class WriteConfig(Callback):
+    """Leaves the options of a run in its folder, once they are known to be right.
+
+    Args:
+        settings: The options.
+        may_hold: Whether the folder may hold a run.
+    """
+
+    def __init__(self, settings: Settings, may_hold: bool) -> None:
+        self._settings = settings
+        self._may_hold = may_hold
+
+    def on_train_begin(self, run: Run) -> None:
+        """Write them."""
+        from .. import storage
+        from ..workers import get_threads
+
+        settings = replace(self._settings, accumulate=run.accumulate)  # a budget of memory may have asked for more
+        if not self._may_hold:  # another run may have come and gone since
+            runs.require_free(Path(settings.out))
+        ran: dict[str, Any] = {"threads": get_threads()}
+        if settings.steps is not None and settings.max_time is not None:
+            # The steps say it all: whoever repeats the run elsewhere gets the same, however long it takes there.
+            settings, ran = replace(settings, max_time=None), ran | {"max_time": settings.max_time}
+        storage.replace(Path(settings.out, runs.CONFIG), text(settings, ran).encode())

@@ -9,8 +9,6 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from ..training.progress import bars, compiling, fitting, room
-
 Item = TypeVar("Item")
 
 
@@ -23,6 +21,8 @@ class CompilingLine:
     def __call__(self, function: str | None, count: int) -> None:
         """Draw it, or with None take it away."""
         if (console := Console(stderr=True)).is_terminal:
+            from ..training.progress import compiling
+
             sys.stderr.write("\r\x1b[K" + ("" if function is None else compiling(count, console.width - 1)))
             sys.stderr.flush()
 
@@ -40,6 +40,8 @@ def counted(items: Iterable[Item], total: int, what: str, shown: bool) -> Iterat
     if not shown or not console.is_terminal:
         yield from items
         return
+    from ..training.progress import bars, fitting, room
+
     with bars(console) as drawn:
         started = time.perf_counter()
         task = drawn.add_task(what, total=total, numbers="")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import ColonnadeError
-from ..metrics import wilson
-from ..training.callbacks import Callback, Run
 from .options import Compiled, DataDir, Threads, interval, say, set_compiled, set_threads
 
 if TYPE_CHECKING:
@@ -149,6 +147,7 @@ def train(
     from dataclasses import replace
 
     from ..data import NAMES, load
+    from ..metrics import wilson
     from ..training.progress import Progress
     from ..tuning import train_head, with_head
     from .config import decide
@@ -223,11 +222,12 @@ def _fit(
     """Train, until that time at the most; returns the test accuracy of the weights that are kept."""
     from .. import training
     from ..training.run import TIME_IS_UP
+    from .config import WriteConfig
     from .planning import Estimate, arguments, outline
 
     stopper = training.EarlyStopping(patience=settings.patience) if settings.patience else None
     estimate = Estimate(progress.say, outline(settings, dataset), len(dataset.test))
-    callbacks = [*([stopper] if stopper else []), _WriteConfig(settings, resume or overwrite), progress, estimate]
+    callbacks = [*([stopper] if stopper else []), WriteConfig(settings, resume or overwrite), progress, estimate]
     go_on = f"go on with: colonnade train --resume --out {quote(settings.out)}"
     try:
         history = training.fit(
@@ -270,32 +270,3 @@ def _find_rate(net: Model, dataset: Dataset, settings: Settings) -> float:
         normalization=net.normalization or dataset.normalization,
     )
     return found.suggested
-
-
-class _WriteConfig(Callback):
-    """Leaves the options of a run in its folder, once they are known to be right.
-
-    Args:
-        settings: The options.
-        may_hold: Whether the folder may hold a run.
-    """
-
-    def __init__(self, settings: Settings, may_hold: bool) -> None:
-        self._settings = settings
-        self._may_hold = may_hold
-
-    def on_train_begin(self, run: Run) -> None:
-        from dataclasses import replace
-
-        from .. import runs, storage
-        from ..workers import get_threads
-        from . import config
-
-        settings = replace(self._settings, accumulate=run.accumulate)  # a budget of memory may have asked for more
-        if not self._may_hold:  # another run may have come and gone since
-            runs.require_free(Path(settings.out))
-        ran: dict[str, Any] = {"threads": get_threads()}
-        if settings.steps is not None and settings.max_time is not None:
-            # The steps say it all: whoever repeats the run elsewhere gets the same, however long it takes there.
-            settings, ran = replace(settings, max_time=None), ran | {"max_time": settings.max_time}
-        storage.replace(Path(settings.out, runs.CONFIG), config.text(settings, ran).encode())

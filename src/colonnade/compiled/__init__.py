@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
-
-import numpy as np
-from numpy.typing import DTypeLike
+from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError, MissingExtraError
 from ..turns import undisturbed
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 VARIABLE = "COLONNADE_COMPILED"
 
@@ -67,6 +68,8 @@ def wanted(setting: bool | None, dtype: DTypeLike) -> bool:
         ArgumentError: The variable has another value.
         MissingExtraError: Yes was said, and Numba is not installed.
     """
+    import numpy as np  # the command line lists its commands without it
+
     said = _said(setting)
     if said and not installed():
         raise MissingExtraError('Model: compiled needs Numba: pip install "colonnade[fast]".')
