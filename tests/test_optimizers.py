@@ -15,6 +15,7 @@ from colonnade.errors import ArgumentError, ShapeError
 from colonnade.initializers import zeros
 from colonnade.optimizers import (
     CHUNK,
+    LBFGS,
     SGD,
     Adadelta,
     Adagrad,
@@ -27,6 +28,7 @@ from colonnade.optimizers import (
     RAdam,
     RMSprop,
 )
+from colonnade.schedules import StepLR
 from colonnade.tensor import Parameter, ParameterBuffer
 
 SHAPES = [(4, 3, 2, 2), (4,), (5, 7), (5,)]
@@ -149,6 +151,38 @@ def test_thirty_steps_agree_with_pytorch(rule, arguments, dtype, tolerance, requ
         their_optimizer.step()
     for parameter, their in zip(parameters, theirs, strict=True):
         np.testing.assert_allclose(parameter.value, their.detach().numpy(), rtol=tolerance, atol=tolerance * 0.1)
+
+
+@each_of([row for row in RULES if row[1].get("lr")])
+def test_groups_learn_at_rates_of_their_own_as_in_pytorch(rule, arguments):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    settings = [{}, {"lr": 0.02}, {"lr": 0.0, "weight_decay": 0.3}, {"weight_decay": 0}]
+    parameters = laid_parameters()
+    theirs = [torch.nn.Parameter(torch.tensor(parameter.value.copy())) for parameter in parameters]
+    ours = rule([{"params": each} | more for each, more in zip(parameters, settings, strict=True)], **arguments)
+    groups = [{"params": [each]} | more for each, more in zip(theirs, settings, strict=True)]
+    their_optimizer = getattr(torch.optim, rule.__name__)(groups, **arguments)
+    schedules = StepLR(ours, 2, 0.5), torch.optim.lr_scheduler.StepLR(their_optimizer, 2, 0.5)
+    for step in range(6):
+        set_gradients(parameters, step)
+        for parameter, their in zip(parameters, theirs, strict=True):
+            their.grad = torch.tensor(parameter.grad.copy())
+        for each in (ours, their_optimizer, *schedules):
+            each.step()
+    for parameter, their in zip(parameters, theirs, strict=True):
+        np.testing.assert_allclose(parameter.value, their.detach().numpy(), rtol=1e-6, atol=1e-7)
+    assert ours.weight_decay == arguments.get("weight_decay", ours.weight_decay)
+
+
+@each_rule
+def test_groups_of_one_rate_give_the_bits_of_no_groups(rule, arguments):
+    plain, grouped = laid_parameters(dtype="float32"), laid_parameters(dtype="float32")
+    whole, parts = rule(plain, **arguments), rule([{"params": grouped[2:]}, {"params": grouped[:2]}], **arguments)
+    for step in range(3):
+        for parameters, optimizer in ((plain, whole), (grouped, parts)):
+            set_gradients(parameters, step)
+            optimizer.step()
+    np.testing.assert_array_equal(plain[0].buffer.value, grouped[0].buffer.value)
 
 
 def test_plain_descent_subtracts_the_gradient_times_the_rate():
@@ -404,6 +438,40 @@ def test_a_rate_of_a_wider_type_does_not_widen_the_arithmetic():
 def test_bad_arguments_are_refused_in_one_line(rule, arguments, message):
     with pytest.raises(ArgumentError, match=f"^{message}$"):
         rule(laid_parameters(), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([{"lr": 0.1}], r"SGD: a group of parameters must be a dict with params, got {'lr': 0\.1}\."),
+        ([{"params": []}], r"SGD: expected parameters to learn, got an empty list\."),
+        ([{"params": [1]}], r"SGD: expected model\.parameters\(\), got a int in it\."),
+        ([{"params": "w"}], r"SGD: expected model\.parameters\(\), got 'w'\."),
+        ([{"params": None, "lr": -1}], r"SGD: lr of a group must be zero or more, got -1\."),
+        (
+            [{"params": [], "betas": (0, 0)}],
+            r"SGD: a group of parameters may have params, lr, weight_decay, got \['betas'\]\.",
+        ),
+        (
+            [{"params": [], "weight_decay": "much"}],
+            r"SGD: weight_decay of a group must be a finite number, got 'much'\.",
+        ),
+        ({"params": []}, r"SGD: expected model\.parameters\(\), got {'params': \[\]}\."),
+    ],
+)
+def test_groups_that_are_none_are_refused_in_one_line(groups, message):
+    with pytest.raises(ArgumentError, match=f"^{message}$"):
+        SGD(groups)
+
+
+def test_groups_that_have_no_place_are_refused_in_one_line():
+    parameters = laid_parameters()
+    with pytest.raises(ArgumentError, match=r"^SGD: lr of a group is kept as a multiple of lr, which must then be pos"):
+        SGD([{"params": parameters, "lr": 0.1}], lr=0)
+    with pytest.raises(ArgumentError, match=r"^LBFGS: all parameters are one vector here, expected no groups of them"):
+        LBFGS([{"params": parameters[:1]}, {"params": parameters[1:]}])
+    with pytest.raises(ArgumentError, match=r"^SGD: a group of parameters must be a dict with params, got Parameter"):
+        SGD([{"params": parameters[:1]}, parameters[1]])
 
 
 def test_a_negative_rate_is_refused_later_too():

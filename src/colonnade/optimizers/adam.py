@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from .. import arguments
 from ..ops.layout import Array
-from ..tensor import Parameter
-from .base import Optimizer
+from .base import Optimizer, Params
 
 
 class Moments(Optimizer):
@@ -24,7 +23,7 @@ class Moments(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float,
         betas: tuple[float, float],
         eps: float,
@@ -59,7 +58,7 @@ class Adam(Moments):
     With amsgrad, v̂ is made from the largest v so far (Reddi et al. 2018).
 
     Args:
-        params: The parameters to learn.
+        params: The parameters to learn, or groups of them; see :class:`Optimizer`.
         lr: Learning rate.
         betas: β₁ and β₂, how much of the moments is kept.
         eps: ε, keeps the division finite.
@@ -78,7 +77,7 @@ class Adam(Moments):
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -124,7 +123,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -156,7 +155,7 @@ class NAdam(Moments):
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float = 2e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -228,7 +227,7 @@ class Adamax(Moments):
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float = 2e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -271,7 +270,7 @@ class RAdam(Moments):
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

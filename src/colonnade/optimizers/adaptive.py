@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from .. import arguments
 from ..ops.layout import Array
-from ..tensor import Parameter
-from .base import Optimizer
+from .base import Optimizer, Params
 
 
 class Adagrad(Optimizer):
@@ -20,7 +17,7 @@ class Adagrad(Optimizer):
         value ← value − lr / (1 + (t − 1) · η) · g / (√s + ε)
 
     Args:
-        params: The parameters to learn.
+        params: The parameters to learn, or groups of them; see :class:`Optimizer`.
         lr: Learning rate.
         lr_decay: η, how fast it falls by itself.
         weight_decay: λ.
@@ -37,7 +34,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float = 0.01,
         lr_decay: float = 0,
         weight_decay: float = 0,
@@ -76,7 +73,7 @@ class RMSprop(Optimizer):
         value ← value − lr · b
 
     Args:
-        params: The parameters to learn.
+        params: The parameters to learn, or groups of them; see :class:`Optimizer`.
         lr: Learning rate.
         alpha: α, how much of the mean is kept.
         eps: ε, keeps the division finite.
@@ -94,7 +91,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float = 0.01,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -150,7 +147,7 @@ class Adadelta(Optimizer):
         value ← value − lr · d
 
     Args:
-        params: The parameters to learn.
+        params: The parameters to learn, or groups of them; see :class:`Optimizer`.
         lr: Learning rate.
         rho: ρ, how much of both means is kept.
         eps: ε, keeps the division finite, and lets the first steps be more than nothing.
@@ -166,7 +163,7 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float = 1.0,
         rho: float = 0.9,
         eps: float = 1e-6,

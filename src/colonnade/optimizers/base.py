@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,25 @@ from ..tensor import Parameter, ParameterBuffer, contiguous_runs
 CHUNK = 65_536
 # That a state may say were taken: more than anybody has the time for.
 MOST_STEPS = 1 << 40
+OF_A_GROUP = ("params", "lr", "weight_decay")
+
+
+class Group(NamedTuple):
+    """Parameters with a learning rate and a weight decay of their own.
+
+    Attributes:
+        parameters: In this order.
+        share: Their learning rate, as a multiple of the optimizer's.
+        weight_decay: Theirs; None for the optimizer's.
+    """
+
+    parameters: list[Parameter]
+    share: float = 1.0
+    weight_decay: float | None = None
+
+
+# What an optimizer learns: parameters, or groups of them as `{"params": [...], "lr": 1e-4, "weight_decay": 0.0}`.
+Params: TypeAlias = Iterable[Parameter] | Iterable[Mapping[str, Any]]
 
 
 class Optimizer:
@@ -31,18 +50,29 @@ class Optimizer:
     A subclass names in `moments` the arrays it keeps between steps, and writes its rule in `update`. All arrays are
     made here, none by a step.
 
+    As in PyTorch, parts of a model may learn at rates of their own::
+
+        groups = [{"params": head.parameters()}, {"params": body.parameters(), "lr": 1e-5, "weight_decay": 0.0}]
+        optimizer = cn.AdamW(groups, lr=1e-4)
+
+    A group has the optimizer's `lr` and `weight_decay` unless it names its own. Its rate is kept as a multiple of the
+    optimizer's: a schedule, which writes `lr`, moves the rates of all groups in proportion.
+
     Args:
-        params: The parameters to learn, in any order; those left out stay as they are.
+        params: The parameters to learn, in any order; those left out stay as they are. Or groups of them, dicts with
+            `params` and, as it may be, `lr` and `weight_decay`.
         lr: Learning rate; may be written between steps.
         weight_decay: λ, pulls every value towards zero.
         maximize: Climb the gradient instead.
         moments: Names of the arrays kept between steps, each with a number for every number of the parameters.
 
     Attributes:
+        groups: One of all parameters, or as they were given.
         initial_lr: The rate that schedules start from: the one found by the first of them; None without any.
 
     Raises:
-        ArgumentError: No parameters, the same twice, of several types, or a negative number.
+        ArgumentError: No parameters, the same twice, of several types, or a negative number. A group without `params`,
+            with another setting than these, or with a rate of its own where that of the optimizer is 0.
     """
 
     decoupled_weight_decay = False
@@ -50,7 +80,7 @@ class Optimizer:
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float,
         weight_decay: float,
         maximize: bool,
@@ -60,16 +90,10 @@ class Optimizer:
         self.initial_lr: float | None = None
         self.weight_decay = self._not_negative("weight_decay", weight_decay)
         self.maximize = arguments.flag(self._name, "maximize", maximize)
-        if isinstance(params, type) or not isinstance(params, Iterable):
-            raise ArgumentError(f"{self._name}: expected model.parameters(), got {arguments.shown(params)}.")
-        self.parameters = list(params)
+        self.groups = self._grouped(params)
+        self.parameters = [parameter for group in self.groups for parameter in group.parameters]
         if not self.parameters:
             raise ArgumentError(f"{self._name}: expected parameters to learn, got an empty list.")
-        if strange := [each for each in self.parameters if not isinstance(each, Parameter)]:
-            groups = " (groups of parameters are not supported)" if isinstance(strange[0], Mapping) else ""
-            raise ArgumentError(
-                f"{self._name}: expected model.parameters(), got a {type(strange[0]).__name__} in it{groups}."
-            )
         if len(set(map(id, self.parameters))) < len(self.parameters):
             raise ArgumentError(f"{self._name}: every parameter must be given once, got one several times.")
         dtypes = {buffer.value.dtype for buffer, _ in contiguous_runs(self.parameters)}
@@ -95,22 +119,26 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter from its gradient; those that are frozen stay."""
         self.steps += 1
-        for buffer, run, position in self.trained():
-            buffer.version += 1  # before, since an interrupt may come in between, and after, since a call may
-            self._step(buffer, run, position)
-            buffer.version += 1
+        lr, weight_decay = self._lr, self.weight_decay
+        position = 0
+        try:
+            for group in self.groups:  # whose rate and decay are what the rule reads
+                self._lr = lr * group.share
+                self.weight_decay = weight_decay if group.weight_decay is None else group.weight_decay
+                for buffer, run, start in _trained(group.parameters, position):
+                    buffer.version += 1  # before, since an interrupt may come in between, and after, since a call may
+                    self._step(buffer, run, start)
+                    buffer.version += 1
+                position += sum(parameter.size for parameter in group.parameters)
+        finally:
+            self._lr, self.weight_decay = lr, weight_decay
 
     def trained(self) -> Iterator[tuple[ParameterBuffer, slice, int]]:
         """The runs of flat buffers that learn, those that are frozen left out, and where the state of each begins.
 
         They are asked for anew at each step: another model made of the same layers lays them out elsewhere.
         """
-        position = 0
-        for trainable, group in groupby(self.parameters, key=lambda parameter: parameter.trainable):
-            for buffer, run in contiguous_runs(list(group)):
-                if trainable:
-                    yield buffer, run, position
-                position += run.stop - run.start
+        return _trained(self.parameters)
 
     def _step(self, buffer: ParameterBuffer, run: slice, position: int) -> None:
         """Step a run of a flat buffer, whose moments begin at `position`, chunk by chunk."""
@@ -190,6 +218,44 @@ class Optimizer:
         for name in self.state:
             self.state[name][...] = state[name]
 
+    def _grouped(self, params: Params) -> list[Group]:
+        """The groups that are meant: one, of parameters that are given as they are; raises ArgumentError."""
+        if isinstance(params, type | Mapping) or not isinstance(params, Iterable):
+            raise ArgumentError(f"{self._name}: expected model.parameters(), got {arguments.shown(params)}.")
+        given: list[Any] = list(params)
+        if given and isinstance(given[0], Mapping):
+            return [self._group(each) for each in given]
+        return [Group(self._listed(given))]
+
+    def _group(self, given: Any) -> Group:
+        if not isinstance(given, Mapping) or "params" not in given:
+            raise ArgumentError(
+                f"{self._name}: a group of parameters must be a dict with params, got {arguments.shown(given)}."
+            )
+        if unknown := [name for name in given if name not in OF_A_GROUP]:
+            raise ArgumentError(
+                f"{self._name}: a group of parameters may have {', '.join(OF_A_GROUP)}, got {arguments.shown(unknown)}."
+            )
+        params, decay = given["params"], given.get("weight_decay")
+        lr = self._not_negative("lr of a group", given.get("lr", self.lr))
+        if lr and not self.lr:
+            raise ArgumentError(
+                f"{self._name}: lr of a group is kept as a multiple of lr, which must then be positive, got 0."
+            )
+        return Group(
+            self._listed([params] if isinstance(params, Parameter) else params),
+            lr / self.lr if lr else float(lr == self.lr),
+            None if decay is None else self._not_negative("weight_decay of a group", decay),
+        )
+
+    def _listed(self, params: Any) -> list[Parameter]:
+        if isinstance(params, type | str | Mapping) or not isinstance(params, Iterable):
+            raise ArgumentError(f"{self._name}: expected model.parameters(), got {arguments.shown(params)}.")
+        listed = list(params)
+        if strange := [each for each in listed if not isinstance(each, Parameter)]:
+            raise ArgumentError(f"{self._name}: expected model.parameters(), got a {type(strange[0]).__name__} in it.")
+        return listed
+
     @property
     def _name(self) -> str:
         return type(self).__name__
@@ -220,3 +286,12 @@ class Optimizer:
 
     def __repr__(self) -> str:
         return f"{self._name}(lr={self.lr}, weight_decay={self.weight_decay})"
+
+
+def _trained(parameters: Sequence[Parameter], position: int = 0) -> Iterator[tuple[ParameterBuffer, slice, int]]:
+    """The runs of those that learn, and where the state of each begins, that of the first at `position`."""
+    for trainable, alike in groupby(parameters, key=lambda parameter: parameter.trainable):
+        for buffer, run in contiguous_runs(list(alike)):
+            if trainable:
+                yield buffer, run, position
+            position += run.stop - run.start

@@ -77,6 +77,8 @@ class LBFGS(Optimizer):
         self.history_size = arguments.whole(self._name, "history_size", history_size, 1)
         self.line_search_fn = arguments.choice(self._name, "line_search_fn", line_search_fn, (None, "strong_wolfe"))
         super().__init__(params, lr, 0.0, False)
+        if len(self.groups) > 1 or self.groups[0][1:] != (1.0, None):
+            raise ArgumentError(f"{self._name}: all parameters are one vector here, expected no groups of them.")
         self.evaluations = 0
         self._asked = 0  # in this step
         self._pairs: list[Pair] = []

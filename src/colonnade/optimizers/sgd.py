@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from .. import arguments
 from ..errors import ArgumentError
 from ..ops.layout import Array
-from ..tensor import Parameter
-from .base import Optimizer
+from .base import Optimizer, Params
 
 
 class SGD(Optimizer):
@@ -22,7 +19,7 @@ class SGD(Optimizer):
         value ← value − lr · g
 
     Args:
-        params: The parameters to learn.
+        params: The parameters to learn, or groups of them; see :class:`Optimizer`.
         lr: Learning rate.
         momentum: μ, how much of the last direction is kept.
         dampening: κ, how much of the new gradient is held back.
@@ -39,7 +36,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float = 0.001,
         momentum: float = 0,
         dampening: float = 0,
@@ -87,7 +84,7 @@ class Lion(Optimizer):
     The rate should be three to ten times smaller than AdamW's, and λ as many times larger.
 
     Args:
-        params: The parameters to learn.
+        params: The parameters to learn, or groups of them; see :class:`Optimizer`.
         lr: Learning rate.
         betas: β₁ and β₂, how much of the momentum counts for the step, and is kept.
         weight_decay: λ.
@@ -99,7 +96,7 @@ class Lion(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Parameter],
+        params: Params,
         lr: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0,

@@ -297,6 +297,11 @@ def describe_optimizer(optimizer: Any, schedules: Sequence[Any]) -> dict[str, An
     described = describe_arguments(optimizer, moved)
     if "lr" in described and getattr(optimizer, "initial_lr", None) is not None:
         described["lr"] = optimizer.initial_lr
+    if len(groups := getattr(optimizer, "groups", ())) > 1:
+        described["groups"] = [
+            {"parameters": len(each.parameters), "share": each.share, "weight_decay": each.weight_decay}
+            for each in groups
+        ]
     return described
 
 

@@ -24,9 +24,8 @@ from ..losses import (
     TripletMarginLoss,
 )
 from ..optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
-from ..optimizers.base import Optimizer
+from ..optimizers.base import Optimizer, Params
 from ..schedules import CosineAnnealingLR, LinearLR, OneCycleLR, Schedule, SequentialLR
-from ..tensor import Parameter
 
 OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, float]]] = {
     "sgd": (SGD, {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}),
@@ -90,12 +89,12 @@ def loss(name: str) -> Loss:
     return LOSSES[known("loss", name, LOSSES)]()
 
 
-def optimizer(name: str, parameters: Iterable[Parameter], lr: float | None = None) -> Optimizer:
+def optimizer(name: str, parameters: Params, lr: float | None = None) -> Optimizer:
     """An optimizer by name, with settings that suit the networks of the zoo.
 
     Args:
         name: `sgd` (momentum 0.9, weight decay 5e-4), `adam`, `adamw` and the others of `OPTIMIZERS`.
-        parameters: What it learns.
+        parameters: What it learns, or groups of them.
         lr: The learning rate; by default what `OPTIMIZERS` says: 0.05 for sgd, 0.001 for adam and adamw.
 
     Raises:
