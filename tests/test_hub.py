@@ -123,6 +123,45 @@ def test_a_folder_without_a_configuration_is_refused(folder: Path) -> None:
         cn.hub.load(folder)
 
 
+def shards(network: cn.Model) -> dict[str, bytes]:
+    """The weights in two files and their index, each array in bfloat16 or float16."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    from safetensors.torch import save
+
+    names = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    parts: list[dict[str, Any]] = [{}, {}]
+    for position, (name, array) in enumerate(network.state_dict().items()):
+        kind = torch.bfloat16 if position % 2 else torch.float16
+        parts[position % 3 > 0][name] = torch.from_numpy(array.copy(order="C")).to(kind)
+    told = {name: file for file, part in zip(names, parts, strict=True) for name in part}
+    index = {"model.safetensors.index.json": json.dumps({"metadata": {}, "weight_map": told}).encode()}
+    return index | {file: save(part) for file, part in zip(names, parts, strict=True)}
+
+
+def test_weights_in_several_files_of_half_numbers_are_those_that_pytorch_reads(
+    folder: Path, network: cn.Model, tmp_path: Path
+) -> None:
+    for file, content in shards(network).items():
+        (folder / file).write_bytes(content)
+    (folder / "model.safetensors").unlink()
+    from safetensors.torch import load_file
+
+    expected = {
+        name: tensor.float().numpy()
+        for each in folder.glob("*.safetensors")
+        for name, tensor in load_file(each).items()
+    }
+    model = cn.hub.load(folder)
+    for name, array in model.state_dict().items():
+        assert array.dtype in (np.float32, np.int64)
+        np.testing.assert_array_equal(array, expected[name])
+    next(folder.glob("*-of-00002.safetensors")).unlink()
+    with pytest.raises(
+        cn.errors.FileFormatError, match=r"index\.json: it names model-0000.-of-00002\.safetensors, expec"
+    ):
+        cn.hub.load(folder)
+
+
 def test_without_the_package_the_command_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(cn.errors.MissingExtraError, match=r'pip install "colonnade\[hub\]"'):
@@ -181,3 +220,26 @@ def test_a_repository_is_downloaded_once_and_pinned_on_demand(folder: Path, netw
     lines = ask(address, home, "timm/tiny", "timm/none", HF_HUB_OFFLINE="1")
     assert lines[0] == own
     assert lines[1].startswith("DataError timm/none: config.json is not in the cache, and the Hub can't be reached.")
+
+
+@needs_hub
+def test_weights_in_several_files_are_downloaded_with_their_index(
+    folder: Path, network: cn.Model, tmp_path: Path
+) -> None:
+    config, parts = (folder / "config.json").read_bytes(), shards(network)
+    *_, last = parts
+    elsewhere = json.dumps({"weight_map": {"a": "../../secret.safetensors"}}).encode()
+    revisions = {
+        "main": {"config.json": config, **parts},
+        "lacking": {"config.json": config, **{file: content for file, content in parts.items() if file != last}},
+        "elsewhere": {"config.json": config, "model.safetensors.index.json": elsewhere},
+    }
+    home = tmp_path / "home"
+    with serving("timm/parts", revisions) as (address, asked):
+        lines = ask(address, home, "timm/parts", "timm/parts@lacking", "timm/parts@elsewhere")
+        assert not [each for each in asked if "secret" in each]
+    assert lines[0].startswith(str(NAMES))
+    assert lines[1].startswith(f"DataError timm/parts, revision lacking: expected a file {last}, there is")
+    assert "expected names of files beside it" in lines[2]
+    again = ask(address, home, "timm/parts", HF_HUB_OFFLINE="1")
+    assert again == lines[:1]

@@ -159,8 +159,8 @@ def test_missing_file_is_one_line(tmp_path):
         (tensor(shape=[2**62, 4, 2], offsets=[0, 0]), b"", None),
         (tensor(shape=[-2]), bytes(8), None),
         (tensor(shape=[1] * 70 + [2]), bytes(8), None),
-        (tensor(dtype="BF16", shape=[4]), bytes(8), None),
-        (tensor(dtype="F8_E4M3", shape=[8]), bytes(8), None),
+        (tensor(dtype="BF16", shape=[5]), bytes(8), None),
+        (tensor(dtype="BF16", shape=[2**40], offsets=[0, 2**41]), bytes(8), None),
         (tensor(dtype="object"), bytes(8), None),
         (tensor() | {"b": tensor()["a"]}, bytes(8), None),
         ({"__metadata__": {"a": 1}}, b"", None),
@@ -178,6 +178,26 @@ def test_hostile_file_is_one_line_and_takes_no_memory(tmp_path, header, data, le
         tracemalloc.stop()
     assert peak < 2**22
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["F8_E4M3", "F8_E5M2"])
+def test_types_that_numpy_has_not_are_named(tmp_path, kind):
+    hostile(tmp_path / "file", tensor(dtype=kind, shape=[8]), bytes(8))
+    with pytest.raises(FileFormatError, match=f"file: a holds numbers of the type {kind}, which NumPy has not"):
+        storage.read(tmp_path / "file")
+
+
+def test_half_numbers_come_as_they_are(tmp_path):
+    """Those of bfloat16 as float32: 1, −2, 3.140625, ∞, the least above zero."""
+    data = b"".join(struct.pack("<H", bits) for bits in (0x3F80, 0xC000, 0x4049, 0x7F80, 0x0001))
+    told = tensor("BF16", (5, 1), (0, 10)) | {"b": {"dtype": "BF16", "shape": [], "data_offsets": [10, 12]}}
+    told |= {"c": {"dtype": "F16", "shape": [1], "data_offsets": [12, 14]}}
+    hostile(tmp_path / "file", told, data + struct.pack("<H", 0xBF80) + np.float16(0.1).tobytes())
+    tensors, _ = storage.read(tmp_path / "file")
+    np.testing.assert_array_equal(tensors["a"], np.float32([[1], [-2], [3.140625], [np.inf], [2.0**-133]]))
+    assert tensors["a"].dtype == tensors["b"].dtype == np.float32
+    assert (tensors["b"].shape, tensors["b"]) == ((), -1)
+    assert tensors["c"] == np.float16(0.1)
 
 
 def test_every_truncation_is_noticed(tmp_path):
@@ -307,3 +327,75 @@ def test_a_forked_child_writes_nothing_to_its_parents_file(tmp_path):
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
     assert (tmp_path / "file").read_bytes() == b"once"
+
+
+FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+
+
+@pytest.fixture
+def shards(tmp_path):
+    storage.write(tmp_path / FIRST, {"a": np.arange(3.0), "c": np.ones(1)}, {"format": "pt"})
+    storage.write(tmp_path / SECOND, {"b": np.ones((2, 2))}, {})
+    return index(tmp_path, {"a": FIRST, "b": SECOND})
+
+
+def index(folder, names):
+    path = folder / "model.safetensors.index.json"
+    path.write_text(json.dumps({"metadata": {"total_size": 10**18}, "weight_map": names}), encoding="utf-8")
+    return path
+
+
+def test_an_index_stands_for_the_files_that_it_names(shards):
+    tensors, metadata = storage.read(shards)
+    np.testing.assert_array_equal(tensors["a"], [0, 1, 2])
+    assert (list(tensors), metadata) == (["a", "b"], {"format": "pt"})
+    assert storage.shapes(shards) == {"a": (3,), "b": (2, 2)}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"a": FIRST, "b": "model-3.safetensors"}, "it names model-3.safetensors, expected beside it, where there is"),
+        ({"a": FIRST, "b": FIRST}, f"{FIRST}: it lacks b, which the index says it holds"),
+        ({"a": f"../{FIRST}"}, "expected names of files beside it, such as .*, '../model"),
+        ({"a": f"/{FIRST}"}, "expected names of files beside it"),
+        ({"a": f"..\\{FIRST}"}, "expected names of files beside it"),
+        ({"a": f"C:{FIRST}"}, "expected names of files beside it"),
+        ({"a": "..safetensors"}, "expected names of files beside it"),
+        ({"a": "pytorch_model.bin"}, "expected names of files beside it"),
+        ({"a": "\0.safetensors"}, "expected names of files beside it"),
+        ({"a": 7}, "expected names of files beside it"),
+        ({"a": "a" * 10_000 + ".safetensors"}, "expected names of files beside it"),
+        ({}, "it names none"),
+        ([], "no index of safetensors files"),
+        (None, "no index of safetensors files"),
+    ],
+)
+def test_an_index_that_leads_nowhere_is_one_line(shards, names, message):
+    index(shards.parent, names)
+    for read in (storage.read, storage.shapes):
+        with pytest.raises(FileFormatError, match=message) as caught:
+            read(shards)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "7", "[" * 100_000, "{}"])
+def test_what_is_no_index_is_one_line(shards, content):
+    shards.write_text(content)
+    with pytest.raises(FileFormatError, match=r"index\.json: no index of safetensors files"):
+        storage.read(shards)
+
+
+def test_an_index_that_is_not_there_and_a_shard_that_is_none_are_one_line(shards):
+    (shards.parent / SECOND).unlink()
+    (shards.parent / SECOND).mkdir()
+    with pytest.raises(FileFormatError, match=f"{SECOND}: expected a safetensors file, got a folder"):
+        storage.read(shards)
+    (shards.parent / SECOND).rmdir()
+    (shards.parent / SECOND).write_bytes(b"x" * 100)
+    with pytest.raises(FileFormatError, match=f"{SECOND}: no safetensors file, or a truncated one"):
+        storage.read(shards)
+    shards.unlink()
+    with pytest.raises(FileNotFoundError, match=r"index\.json: there is no such file"):
+        storage.read(shards)

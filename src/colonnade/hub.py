@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import arguments, zoo
+from . import arguments, storage, zoo
 from .documents import is_folder, parse_json, read_bytes, refusing
 from .errors import ArgumentError, DataError, FileFormatError, MissingExtraError
 from .model import Model
 from .tensor import Shape
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 BYTES = {"kind": "bytes", "least": 0, "most": 255}
 LARGEST = 4096  # pixels of a side
@@ -91,9 +92,9 @@ def load(
         model.classify("photo.jpg")
 
     The repository holds `config.json`, which says what the network is, as timm writes it or flat, with torchvision's
-    words, and `model.safetensors` with its weights. What was downloaded before is taken from the cache; a download
-    that broke off goes on where it was. Nothing is ever unpickled, and all shapes are compared before anything is
-    allocated.
+    words, and `model.safetensors` with its weights; or, of weights in several files, `model.safetensors.index.json`,
+    which names them. What was downloaded before is taken from the cache; a download that broke off goes on where it
+    was. Nothing is ever unpickled, and all shapes are compared before anything is allocated.
 
     Args:
         name: Of a repository, "owner/name", a revision behind an "@" if need be; or a folder with the same files.
@@ -115,7 +116,8 @@ def load(
             an architecture that the zoo does not have.
         LimitError: More memory or work than there may be.
     """
-    folder = _folder(name, revision, cache)
+    weights = _weights(name, revision, cache)
+    folder = weights.parent
     config = _config(folder / CONFIG)
     with refusing(f"{folder / CONFIG}: no configuration of timm's or torchvision's"):
         told = dict(config.get("pretrained_cfg") or {}) | {
@@ -126,21 +128,22 @@ def load(
         shape = _input_shape(told) if input_shape is None else input_shape
         normalization = {key: _numbers(told.get(key, IMAGENET[key]), shape[0]) for key in IMAGENET}
         names = _names(told, classes)
-    model = known.make(input_shape=shape, classes=classes, weights=folder / WEIGHTS, **known.options, **options)
+    model = known.make(input_shape=shape, classes=classes, weights=weights, **known.options, **options)
     model.normalization, model.classes, model.pixels = normalization, names, dict(BYTES)
     return model
 
 
-def _folder(name: str | os.PathLike[str], revision: str | None, cache: str | os.PathLike[str] | None) -> Path:
-    """Where the two files of a repository lie, having downloaded them if need be."""
+def _weights(name: str | os.PathLike[str], revision: str | None, cache: str | os.PathLike[str] | None) -> Path:
+    """Where the weights of a repository lie, or their index, beside the configuration; downloaded if need be."""
     arguments.path("hub.load", "name", name)
     if is_folder(name if isinstance(name, str) else os.fspath(name)):
         folder = Path(name)
         held = sorted(each.name for each in folder.iterdir())
-        for file in (CONFIG, WEIGHTS):
-            if file not in held:
-                raise DataError(_lacks(str(folder), file, held))
-        return folder
+        if CONFIG not in held:
+            raise DataError(_lacks(str(folder), CONFIG, held))
+        if found := [file for file in (WEIGHTS, INDEX) if file in held]:
+            return folder / found[0]
+        raise DataError(_lacks(str(folder), WEIGHTS, held))
     repository = os.fspath(name).removeprefix("hf-hub:").removeprefix("hf_hub:")
     repository, _, behind = repository.partition("@")
     return _downloaded(repository, revision or behind or None, cache)
@@ -153,17 +156,28 @@ def _downloaded(repository: str, revision: str | None, cache: str | os.PathLike[
         raise MissingExtraError('hub.load needs the package huggingface_hub: pip install "colonnade[hub]".') from None
 
     where = None if cache is None else os.fspath(cache)
-
-    def get(file: str, at: str | None) -> Path:
-        return Path(hf_hub_download(repository, file, revision=at, cache_dir=where, library_name="colonnade"))
-
     what = repository if revision is None else f"{repository}, revision {revision}"
     file = CONFIG
+
+    def get(name: str, at: str | None) -> Path:
+        nonlocal file
+        file = name
+        return Path(hf_hub_download(repository, name, revision=at, cache_dir=where, library_name="colonnade"))
+
     try:
-        config = get(file, revision)
-        file = WEIGHTS
-        # Both of one commit, whatever is published in between: the cache has a folder for each.
-        return get(file, config.parent.name).parent
+        # All of one commit, whatever is published in between: the cache has a folder for each.
+        commit = get(CONFIG, revision).parent.name
+        try:
+            return get(WEIGHTS, commit)
+        except errors.EntryNotFoundError as error:
+            try:
+                index = get(INDEX, commit)
+            except errors.EntryNotFoundError:
+                file = WEIGHTS
+                raise error from None
+        for part in storage.indexed(index):
+            get(part, commit)
+        return index
     except errors.HFValidationError:
         raise ArgumentError(
             f"hub.load: expected a folder, or a repository's name such as timm/resnet18.a1_in1k, got {repository!r}."

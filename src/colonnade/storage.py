@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .claims import claim, is_still
-from .documents import reason, refusing
+from .documents import parse_json, read_bytes, reason, refusing
 from .errors import ArgumentError, FileFormatError, LimitError
 from .limits import machine_memory
 from .ops.layout import Array
@@ -25,6 +26,11 @@ from .ops.layout import Array
 StrPath = str | os.PathLike[str]
 # How the files begin that take the place of others when they are whole.
 TEMPORARY = ".colonnade-"
+# The end of the name of an index of several files, and what the name of one of these may be.
+INDEX = ".safetensors.index.json"
+PLAIN_NAME = re.compile(r"[\w-][\w.-]{0,200}\.safetensors", re.ASCII)
+# Types of numbers that are read, as the format calls them.
+KINDS = {"BOOL", "BF16", "F16", "F32", "F64", *(f"{sign}{bits}" for sign in "IU" for bits in (8, 16, 32, 64))}
 
 
 def write(path: StrPath, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
@@ -53,27 +59,100 @@ def write(path: StrPath, tensors: Mapping[str, Array], metadata: Mapping[str, st
 
 
 def read(path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
-    """The arrays and the text in a safetensors file.
+    """The arrays and the text in a safetensors file, or in the files that an index names, with the text of all.
 
-    The library checks the header against the size of the file before anything is allocated.
+    The library checks the header against the size of the file before anything is allocated. Arrays of bfloat16, which
+    NumPy has not, come as float32, without loss.
+
+    Args:
+        path: The file; or an index of several, `model.safetensors.index.json` as Hugging Face writes it, beside them.
 
     Raises:
         FileNotFoundError: No such file.
-        FileFormatError: A folder, another kind of file, a truncated one, or types that NumPy does not know.
-        LimitError: A file that is larger than the memory.
+        FileFormatError: A folder, another kind of file, a truncated one, or other types that NumPy does not know. Of an
+            index also one that names what is no file beside it, or an array that its file lacks.
+        LimitError: Files that are larger than the memory.
     """
-    with _opened(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        # Another package may have taught NumPy types of its own, of which nothing here knows.
-        if foreign := [name for name, array in tensors.items() if array.dtype.kind not in "biuf"]:
-            raise TypeError(f"{foreign[0]} holds {tensors[foreign[0]].dtype}")
-        return tensors, file.metadata() or {}
+    tensors: dict[str, Array] = {}
+    metadata: dict[str, str] = {}
+    for part, names in _parts(Path(path)).items():
+        with _opened(part) as file:
+            for name in _held(part, file, names):
+                kind = file.get_slice(name).get_dtype()
+                if kind not in KINDS:
+                    raise FileFormatError(f"{part}: {name} holds numbers of the type {kind}, which NumPy has not.")
+                tensors[name] = _bfloat16(part, name) if kind == "BF16" else file.get_tensor(name)
+            metadata |= file.metadata() or {}
+    return tensors, metadata
 
 
 def shapes(path: StrPath) -> dict[str, tuple[int, ...]]:
-    """The shapes of the arrays in a safetensors file, of which none is read; raises what `read` raises."""
-    with _opened(path) as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    """The shapes of the arrays that `read` reads, none of which is read; raises what it raises, but for their types."""
+    found: dict[str, tuple[int, ...]] = {}
+    for part, names in _parts(Path(path)).items():
+        with _opened(part) as file:
+            found |= {name: tuple(file.get_slice(name).get_shape()) for name in _held(part, file, names)}
+    return found
+
+
+def is_index(path: StrPath) -> bool:
+    """Whether a name is that of an index of several safetensors files."""
+    return os.fspath(path).lower().endswith(INDEX)
+
+
+def indexed(path: Path) -> dict[str, list[str]]:
+    """The names of the files that an index names, all of which lie beside it, and the arrays that each holds.
+
+    Raises:
+        FileNotFoundError: No such index.
+        FileFormatError: No index, or one with a name that leads elsewhere.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file.")
+    found: dict[str, list[str]] = {}
+    with refusing(f"{path}: no index of safetensors files", ours=True):
+        for name, file in parse_json(read_bytes(path))["weight_map"].items():
+            if not isinstance(file, str) or not PLAIN_NAME.fullmatch(file):
+                raise ValueError(
+                    f"expected names of files beside it, such as model-00001-of-00002.safetensors, {file!r}"
+                )
+            found.setdefault(file, []).append(name)
+        if not found:
+            raise ValueError("it names none")
+    return found
+
+
+def _parts(path: Path) -> dict[Path, list[str] | None]:
+    """The files to read, and the arrays to take of each; None for all."""
+    if not is_index(path):
+        return {path: None}
+    parts: dict[Path, list[str] | None] = {path.parent / file: names for file, names in indexed(path).items()}
+    if missing := [part.name for part in parts if not part.exists()]:
+        more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise FileFormatError(f"{path}: it names {missing[0]}{more}, expected beside it, where there is no such file.")
+    _require_memory(path, sum(part.stat().st_size for part in parts))
+    return parts
+
+
+def _held(part: Path, file: Any, names: list[str] | None) -> list[str]:
+    """The arrays to take of a file; raises FileFormatError where it lacks one."""
+    held = list(file.keys())
+    if names is None:
+        return held
+    if lacking := set(names) - set(held):
+        raise FileFormatError(f"{part}: it lacks {min(lacking)}, which the index says it holds.")
+    return names
+
+
+def _bfloat16(path: Path, name: str) -> Array:
+    """An array of a file whose header the library has checked, its numbers the upper halves of float32's."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        told = parse_json(file.read(length))[name]
+        start, stop = told["data_offsets"]
+        file.seek(8 + length + start)
+        upper = np.frombuffer(file.read(stop - start), "<u2")
+    return (upper.astype(np.uint32) << 16).view(np.float32).reshape(told["shape"])
 
 
 @contextmanager
@@ -86,11 +165,15 @@ def _opened(path: StrPath) -> Iterator[Any]:
         raise FileNotFoundError(f"{path}: there is no such file.")
     if not path.is_file():  # a named pipe would keep us waiting
         raise FileFormatError(f"{path}: expected a safetensors file, got {_kind(path)}.")
-    if (size := path.stat().st_size) > machine_memory():
-        raise LimitError(f"{path}: its {size:,} bytes are more than the {machine_memory():,} of memory there are.")
+    _require_memory(path, path.stat().st_size)
     # A hostile header comes out as an error of the library's own, or one of NumPy's at shapes or types it can't hold.
     with refusing(f"{path}: no safetensors file, or a truncated one"), safe_open(path, framework="numpy") as file:
         yield file
+
+
+def _require_memory(path: Path, size: int) -> None:
+    if size > machine_memory():
+        raise LimitError(f"{path}: its {size:,} bytes are more than the {machine_memory():,} of memory there are.")
 
 
 def replace(path: StrPath, content: bytes) -> None:

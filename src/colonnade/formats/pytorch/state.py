@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ... import storage
 from ...errors import ArgumentError, FileFormatError, MissingExtraError
 from ...model import Model
@@ -25,7 +23,8 @@ NAMED = 3  # so many of the names that differ are told
 def load(path: str | os.PathLike[str], into: Model | None) -> dict[str, Array]:
     """See :func:`colonnade.formats.pytorch.load_torch`."""
     path = Path(path)
-    state = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read(path)
+    is_safetensors = path.suffix.lower() == ".safetensors" or storage.is_index(path)
+    state = storage.read(path)[0] if is_safetensors else _read(path)
     if into is not None:
         into.load_state_dict(_fitted(path, state, into))
     return state
@@ -40,26 +39,6 @@ def to_array(tensor: Any) -> Array:
         tensor = tensor.float()
     array: Array = tensor.numpy()
     return array
-
-
-def _read_safetensors(path: Path) -> dict[str, Array]:
-    try:
-        return storage.read(path)[0]
-    except FileFormatError as error:
-        import safetensors
-
-        try:  # there are types that NumPy has not, of which bfloat16 is common
-            parts = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
-            return {name: _numbers(part["dtype"], part["data"]).reshape(part["shape"]) for name, part in parts}
-        except (safetensors.SafetensorError, ValueError, OSError):
-            raise error from None
-
-
-def _numbers(kind: str, data: bytes) -> Array:
-    """The numbers in some bytes, of a type as safetensors calls it; of bfloat16, as float32."""
-    if kind == "BF16":  # the upper half of a float32
-        return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
-    return np.frombuffer(data, "?" if kind == "BOOL" else f"<{kind[0].lower()}{int(kind[1:]) // 8}")
 
 
 def _read(path: Path) -> dict[str, Array]:
