@@ -104,12 +104,13 @@ def batch_wide(
 def _with_other_sides(wide: set[Numbers], views: Sequence[list[Numbers]]) -> frozenset[Numbers]:
     """These arrays, and those that are views of them: a view lies where its other side lies."""
     others: dict[Numbers, list[Numbers]] = {}
-    for sides in views:
-        for side in sides:
-            others.setdefault(side, []).extend(sides)
+    for first, *rest in filter(None, views):
+        others.setdefault(first, []).extend(rest)
+        for side in rest:
+            others.setdefault(side, []).append(first)
     found, all_wide = [*wide], {*wide}
     while found:
-        fresh = {*others.pop(found.pop(), [])} - all_wide
+        fresh = {*others.get(found.pop(), ())} - all_wide
         all_wide |= fresh
         found.extend(fresh)
     return frozenset(all_wide)
