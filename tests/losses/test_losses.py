@@ -286,6 +286,19 @@ def test_a_loss_that_is_no_finite_number_is_returned_without_a_warning(loss, tar
     assert not math.isfinite(value)
 
 
+@pytest.mark.parametrize("kind", ["CrossEntropyLoss", "NLLLoss"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_nan_under_a_class_of_weight_zero_is_seen_and_under_an_ignored_target_not(kind, smoothing):
+    torch = pytest.importorskip("torch")
+    arguments = {"label_smoothing": smoothing} if kind == "CrossEntropyLoss" else {}
+    y, weight = np.array([[math.nan, 1, 2], [1, 2, 3]], np.float32), np.array([0, 1, 2], np.float32)
+    for targets in ([0, 1], [-100, 1]):
+        value, _ = getattr(losses, kind)(weight, **arguments)(y, targets)
+        ours = getattr(torch.nn, kind)(torch.tensor(weight), **arguments)
+        expected = ours(torch.tensor(y), torch.tensor(targets)).item()
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "kind", ["CrossEntropyLoss", "NLLLoss", "MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCEWithLogitsLoss"]
 )

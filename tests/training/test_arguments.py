@@ -116,6 +116,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"x": HasNothing()}, "fit: x must hold numbers in a regular array, got an array of object."),
     ({"x": cn.data.digits()}, "fit: expected one part of a data set, its train or its test, got Dataset('digits', "),
     ({"y": [[0], [1, 2]]}, "fit: y must hold numbers in a regular array, got lists of different lengths."),
+    ({"y": -np.ones((12, 3))}, "fit: CrossEntropyLoss: targets of y's shape, (12, 3), are probabilities or weights of"),
+    ({"y": np.full((12, 3), 2.0), "loss": "bce_with_logits"}, "fit: BCEWithLogitsLoss: targets must be from 0, no, to"),
     ({"y": ["a"] * 12}, "fit: expected a name for each of the outputs (3,), got 1 in y: a."),
 ]  # fmt: skip
 
@@ -132,6 +134,27 @@ def test_all_else_is_one_line_before_anything_is_written(tmp_path: Path, given: 
     assert list(tmp_path.iterdir()) == []
     for name, array in own.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("y", [np.linspace(0, 1, 12, dtype=np.float32)[:, np.newaxis], np.zeros(12, np.int64)])
+def test_a_cross_entropy_of_one_output_is_refused_by_what_to_choose(y: Any) -> None:
+    one = cn.Model([cn.Flatten(), cn.Dense(X[0].size, 1)], seed=0)
+    rule = r"CrossEntropyLoss: of one class it is 0 .* loss='bce_with_logits' for yes or no, loss='mse' for a number"
+    with pytest.raises(ArgumentError, match=f"^fit: {rule}"):
+        one.fit(X, y)
+    with pytest.raises(ArgumentError, match=f"^evaluate: {rule}"):
+        one.evaluate(X, y)
+    assert np.isfinite(one.fit(X, y.reshape(12, 1), loss="mse", normalization=None)[-1]["train_loss"])
+
+
+def test_texts_that_no_path_spells_are_refused_by_how_many_steps_they_need() -> None:
+    x, texts = np.zeros((3, 4, 5), np.float32), np.array([[1, 2, 3, -1], [1, 1, 2, -1], [1, 1, 1, -1]])
+    rule = r"fit: CTCLoss: a text of 3 letters needs 5 steps, one more between equal letters, got 4: .* \(1 of 3 texts;"
+    model = cn.Model([cn.Dense(5, 4), cn.LogSoftmax(2)], seed=0)
+    with pytest.raises(ArgumentError, match=rule):
+        model.fit(x, texts, loss="ctc")
+    lost = cn.CTCLoss(zero_infinity=True, batch_first=True)
+    assert np.isfinite(model.fit(x, texts, loss=lost, normalization=None)[-1]["train_loss"])
 
 
 @pytest.mark.parametrize("answer", [None, 0.5, (0.5,), (None, np.zeros((12, 3))), (0.5, np.zeros(3)), "ab"])

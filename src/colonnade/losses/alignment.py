@@ -103,6 +103,20 @@ class CTCLoss(Loss):
         """Texts that fit."""
         self._texts(shape, targets)
 
+    def check_meaning(self, shape: Shape, targets: Any) -> None:
+        """A path for each text: a step for each letter, and one for a blank between two that are equal."""
+        labels, steps, lengths = self._texts(shape, targets)
+        within = np.arange(1, labels.shape[1]) < lengths[:, np.newaxis]
+        needed = lengths + ((labels[:, 1:] == labels[:, :-1]) & within).sum(axis=1)
+        lost = np.flatnonzero(needed > steps)
+        if lost.size and not self.zero_infinity:
+            first = lost[0]
+            raise ArgumentError(
+                f"{self._name}: a text of {lengths[first]} letters needs {needed[first]} steps, one more between equal "
+                f"letters, got {steps[first]}: the loss would be infinite ({lost.size} of {len(lengths)} texts; "
+                "zero_infinity=True leaves them out)."
+            )
+
     def count(self, shape: Shape, targets: Any) -> float:
         """The number of texts."""
         return shape[self.batch_axis]

@@ -118,6 +118,15 @@ class Loss:
         if targets.shape != shape:
             raise ShapeError(f"{self._name}: targets must have the shape of y, {shape}, got {targets.shape}.")
 
+    def check_meaning(self, shape: Any, targets: Any) -> None:
+        """Raise where a model could learn nothing from such targets, though a call would give a number.
+
+        `fit` and `evaluate` ask it, behind `check`; a call does not.
+
+        Raises:
+            ArgumentError: Targets that do not mean what the loss takes them for.
+        """
+
     def count(self, shape: Any, targets: Any) -> float:
         """By what a mean divides, for outputs of that shape: what a batch weighs beside others."""
         return float(math.prod(shape))

@@ -80,6 +80,19 @@ class CrossEntropyLoss(Loss):
                 f"{self._name}: class numbers must be from 0 to {classes - 1}, got {targets[wrong][0]}."
             )
 
+    def check_meaning(self, shape: Shape, targets: Array) -> None:
+        """More than one class, and shares of them that are not negative."""
+        if shape[1] == 1:
+            raise ArgumentError(
+                f"{self._name}: of one class it is 0 whatever the model puts out: expected loss='bce_with_logits' for "
+                "yes or no, loss='mse' for a number, or an output for each class."
+            )
+        if targets.shape == shape and targets.min() < 0:
+            raise ArgumentError(
+                f"{self._name}: targets of y's shape, {shape}, are probabilities or weights of the classes, got "
+                f"{targets.min():g}: expected loss='mse' for numbers."
+            )
+
     def counted(self, labels: Array) -> Array:
         """Which class numbers count: those that are not `ignore_index`."""
         return np.asarray(labels != self.ignore_index)
@@ -99,8 +112,9 @@ class CrossEntropyLoss(Loss):
             return self._terms_of_classes(log_p, targets)
         q = self._distribution(y, targets)
         p = np.exp(log_p)
-        # 0 · log 0 = 0: a class that is ruled out by a logit of −∞ costs nothing where it is not the target.
-        values = (-q * np.where(q == 0, 0, log_p)).sum(axis=1, dtype=np.float64)
+        values = _cost(q, log_p).sum(axis=1, dtype=np.float64)
+        if targets.shape != y.shape:
+            values[~self.counted(targets)] = 0
         grad = np.multiply(p, q.sum(axis=1, keepdims=True), out=p)
         grad -= q
         return values, grad
@@ -120,7 +134,7 @@ class CrossEntropyLoss(Loss):
         q = counted.astype(log_p.dtype) if self.weight is None else self.weight.astype(log_p.dtype)[labels] * counted
         flat = log_p.reshape(-1)
         at = (np.arange(images)[:, np.newaxis] * classes + labels) * count + np.arange(count)
-        values = np.where(q == 0, 0, -q * flat[at]).reshape(targets.shape)
+        values = np.where(counted, _cost(q, flat[at]), 0).reshape(targets.shape)
         np.exp(flat, out=flat)
         if not every or self.weight is not None:
             log_p *= q.reshape(images, 1, *places)
@@ -179,6 +193,9 @@ class NLLLoss(CrossEntropyLoss):
     ) -> None:
         super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
+    def check_meaning(self, shape: Shape, targets: Array) -> None:
+        """All targets have one: log-probabilities may be of one class, too."""
+
     def check(self, shape: Shape, targets: Array) -> None:
         """Class numbers in range."""
         if targets.shape == shape:
@@ -187,9 +204,10 @@ class NLLLoss(CrossEntropyLoss):
 
     def terms(self, y: Array, targets: Array) -> tuple[Array, Array]:
         """−Σ q · y along the classes, and the gradient of the sum."""
-        q = self._distribution(y, targets)
-        values = np.where(q == 0, 0, -q * y).sum(axis=1, dtype=np.float64)
-        return values, np.negative(q, out=q)
+        q, counted = self._distribution(y, targets), self.counted(targets)
+        labels = np.where(counted, targets, 0)[:, np.newaxis]
+        values = _cost(np.take_along_axis(q, labels, 1), np.take_along_axis(y, labels, 1))[:, 0]
+        return np.where(counted, values, 0), np.negative(q, out=q)
 
 
 class BCEWithLogitsLoss(Loss):
@@ -235,6 +253,15 @@ class BCEWithLogitsLoss(Loss):
             if weights is not None:
                 self._require_broadcast(name, weights, shape)
 
+    def check_meaning(self, shape: Shape, targets: Array) -> None:
+        """Shares of the positive class."""
+        wrong = targets[(targets < 0) | (targets > 1)]
+        if wrong.size:
+            raise ArgumentError(
+                f"{self._name}: targets must be from 0, no, to 1, yes, got {wrong[0]:g}: expected loss='mse' for "
+                "numbers, loss='cross_entropy' for class numbers and an output of each class."
+            )
+
     def terms(self, y: Array, targets: Array) -> tuple[Array, Array]:
         """w · (r · t · softplus(−y) + (1 − t) · softplus(y)) of each number, and the gradient of the sum."""
         positive = targets.astype(y.dtype)  # r · t, the share of the positive class
@@ -262,3 +289,8 @@ class BCEWithLogitsLoss(Loss):
             raise ShapeError(
                 f"{self._name}: {name} must have a shape that broadcasts to {shape}, got {weights.shape}."
             ) from None
+
+
+def _cost(q: Array, log_p: Array) -> Array:
+    """−q · log p. 0 · log 0 = 0: a class that is ruled out by a logit of −∞ costs nothing where it is not the target."""
+    return -q * np.where((q == 0) & np.isneginf(log_p), 0, log_p)

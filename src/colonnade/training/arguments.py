@@ -450,6 +450,7 @@ def _require_targets(who: str, images: int, loss: Criterion, shape: Any, given: 
     outputs, targets = of_batch(images, shape), np.asarray(given)
     try:
         loss.check(outputs, targets)
+        loss.check_meaning(outputs, targets)
     except ArgumentError as error:
         raise type(error)(f"{who}: {error}") from None
     if not loss.count(outputs, targets):
