@@ -292,5 +292,5 @@ class BCEWithLogitsLoss(Loss):
 
 
 def _cost(q: Array, log_p: Array) -> Array:
-    """−q · log p. 0 · log 0 = 0: a class that is ruled out by a logit of −∞ costs nothing where it is not the target."""
+    """−q · log p, where 0 · log 0 = 0: a class ruled out by a logit of −∞ costs nothing where it is not the target."""
     return -q * np.where((q == 0) & np.isneginf(log_p), 0, log_p)
