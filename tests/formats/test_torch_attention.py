@@ -331,7 +331,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "steps first, and the batch is": (
         lambda: Calls(attention(batch_first=False), lambda m, x: first(m.inner(x, x, x))),
         (4, 6),
-        "the batch must be the first axis of its input: batch_first=True",
+        "it has batch_first=False, and of its input the batch is the first axis",
     ),
     "a mask of true or of numbers": (
         lambda: OfTwo(None, lambda m, x, y: functional.scaled_dot_product_attention(x, x, x, attn_mask=y)),

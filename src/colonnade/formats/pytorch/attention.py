@@ -35,7 +35,7 @@ def attend(
     need_weights: bool = True, attn_mask: Any = None, average_attn_weights: bool = True, is_causal: bool = False,
 ) -> Any:  # fmt: skip
     """Attention: what it puts out, and the weights where anybody reads them."""
-    sequences = [_sequence(graph, module, each) for each in (query, key, value)]
+    sequences = [batch_first(graph, module, each) for each in (query, key, value)]
     if sequences[0] == sequences[1] == sequences[2]:
         sequences = sequences[:1]
     if is_causal and attn_mask is None:
@@ -71,13 +71,15 @@ def at(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _sequence(graph: Importer, module: Any, x: Any) -> Value:
+def batch_first(graph: Importer, module: Any, x: Any) -> Value:
     """A sequence with the batch first, whatever the module's batch_first."""
     if module.batch_first:
         return graph.value(x)
-    if isinstance(x, Turned) and x.dims == STEPS_FIRST:
-        return x.value
-    raise Unconvertible("the batch must be the first axis of its input: batch_first=True")
+    if isinstance(x, Turned) and x.steps:
+        return graph.sequence(x)
+    raise Unconvertible(
+        "it has batch_first=False, and of its input the batch is the first axis: put transpose(0, 1) before it"
+    )
 
 
 def _laid(module: Any, x: Any, path: str) -> Tensor:
@@ -147,7 +149,7 @@ def encoder_layer(
 
     parts = [attention, feed_forward]
     return _laid(
-        module.self_attn, _sublayers(graph, module, path, _sequence(graph, module.self_attn, src), parts), path
+        module.self_attn, _sublayers(graph, module, path, batch_first(graph, module.self_attn, src), parts), path
     )
 
 
@@ -157,7 +159,7 @@ def decoder_layer(
     memory_is_causal: bool = False,
 ) -> Tensor:  # fmt: skip
     """A layer of a transformer's decoder, likewise."""
-    remembered = _sequence(graph, module.multihead_attn, memory)
+    remembered = batch_first(graph, module.multihead_attn, memory)
 
     def own(x: Value) -> Value:
         masks = {"attn_mask": tgt_mask, "key_padding_mask": tgt_key_padding_mask, "is_causal": tgt_is_causal}
@@ -170,14 +172,14 @@ def decoder_layer(
     def feed_forward(x: Value) -> Value:
         return _feed_forward(graph, module, path, x)
 
-    x = _sublayers(graph, module, path, _sequence(graph, module.self_attn, tgt), [own, other, feed_forward])
+    x = _sublayers(graph, module, path, batch_first(graph, module.self_attn, tgt), [own, other, feed_forward])
     return _laid(module.self_attn, x, path)
 
 
 def _attended(graph: Importer, attention: Any, path: str, x: Value, memory: Value, **masks: Any) -> Value:
     asked, answering = _laid(attention, x, path), _laid(attention, memory, path)
     y, _ = graph.call_module(path, asked, answering, answering, need_weights=False, **masks)
-    return _sequence(graph, attention, y)
+    return batch_first(graph, attention, y)
 
 
 def _feed_forward(graph: Importer, module: Any, path: str, x: Any) -> Value:
@@ -233,7 +235,7 @@ def _normed(graph: Importer, module: Any, path: str, x: Any) -> Tensor:
     if module.norm is None:
         return x  # type: ignore[no-any-return]
     attention = module.layers[0].self_attn
-    normed = graph.value(graph.call_module(at(path, "norm"), _sequence(graph, attention, x)))
+    normed = graph.value(graph.call_module(at(path, "norm"), batch_first(graph, attention, x)))
     return _laid(attention, normed, path)
 
 

@@ -67,9 +67,8 @@ class Building:
         if turned and len(turned) == len(operands) and (instead := over_channels(layer, arrays)):
             made = self._node(*instead, turned, name)
             return Turned(made, CHANNELS_LAST, f"{made.name}_permute")
-        steps = [operand.value for operand in operands if isinstance(operand, Turned) and operand.dims == STEPS_FIRST]
-        if steps and len(steps) == len(operands) and of_each_place(layer):
-            made = self._node(layer, arrays, steps, name)
+        if operands and of_each_place(layer) and all(isinstance(each, Turned) and each.steps for each in operands):
+            made = self._node(layer, arrays, [self.sequence(each) for each in operands], name)
             return Turned(made, STEPS_FIRST, f"{made.name}_permute")
         if isinstance(layer, layers.Embedding) and isinstance(operands[0], Turned):  # numbers, the steps first
             ids = operands[0]
@@ -201,12 +200,21 @@ class Building:
             raise Unconvertible("the axis of the batch must come first")
         raise Unconvertible(f"expected a tensor, got {describe(x)}")
 
+    def sequence(self, x: Turned) -> Value:
+        """Sequences (n, t, d), of which x has the steps first, (t, n, d)."""
+        order = (0, x.dims[0], x.dims[2])
+        return x.value if order == (0, 1, 2) else self.value(Turned(x.value, order, x.name))
+
     def pair(self, left: Any, right: Any) -> tuple[Any, Any]:
         """Two tensors that are calculated with element by element, of which one may be an array or a number."""
         if not isinstance(left, Value | Turned) and isinstance(right, Value | Turned):
             right, left = self.pair(right, left)
             return left, right
-        kept = isinstance(left, Turned) and (left.images or left.dims == STEPS_FIRST)
+        left, right = (
+            Turned(self.sequence(each), STEPS_FIRST, each.name) if isinstance(each, Turned) and each.steps else each
+            for each in (left, right)
+        )
+        kept = isinstance(left, Turned) and (left.images or left.steps)
         left = left if kept else self.value(left)
         if isinstance(right, bool | int | float):
             right = Array("number", torch.tensor(float(right), dtype=torch.float64))

@@ -21,6 +21,7 @@ from . import aten, counterparts, exporting, fixed
 from .building import Building, describe
 from .evaluation import evaluated, is_plain, mapped, of_any_batch, of_arrays, of_images, one_line, tensors_in
 from .functions import FUNCTIONS
+from .functions.turned import along
 from .modules import COMPOUND, MODULES, check, known
 from .values import (
     NOTHING,
@@ -274,6 +275,10 @@ class Importer(Building):
             return self._of_parameters(name, args, kwargs, called)
         if name not in FUNCTIONS:
             raise Unconvertible("Colonnade has no layer for it")
+        if any(isinstance(each, Turned) for each in tensors):
+            made = _bound(along, self, name, FUNCTIONS[name], args, kwargs)
+            if made is not None:
+                return made
         return _bound(FUNCTIONS[name], self, *args, **kwargs)
 
     def _of_parameters(self, name: str, args: Any, kwargs: Any, called: tuple[Any, Any, Any]) -> Any:

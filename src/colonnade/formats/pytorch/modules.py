@@ -123,15 +123,13 @@ MODULES: dict[type[nn.Module], Make] = {
 
 def _recurrent(graph: Importer, module: Any, path: str, x: Tensor, hx: Any = None) -> Any:
     """A recurrent layer: the sequence, and the last states where anybody reads them."""
-    if not module.batch_first and not (isinstance(x, Turned) and x.dims == STEPS_FIRST):
-        raise Unconvertible("the batch must be the first axis of its input: batch_first=True")
+    x = attention.batch_first(graph, module, x)
     layer = _recurrent_layer(module)
     layer.return_states = graph.reads_more_than_first(path)
     initial = [
         _first_state(graph, each) for each in (hx if isinstance(hx, tuple | list) else (hx,)) if each is not None
     ]
-    sequence = x.value if isinstance(x, Turned) and not module.batch_first else x
-    y = graph.weighed(layer, arrays_of(layer, module, path), sequence, *initial, name=path)
+    y = graph.weighed(layer, arrays_of(layer, module, path), x, *initial, name=path)
     rows, last = layer.state_rows, []
     if rows:
         places, size = layer.num_layers * (2 if layer.bidirectional else 1), layer.hidden_size

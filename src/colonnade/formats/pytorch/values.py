@@ -171,6 +171,11 @@ class Turned:
         """Whether these are images with channels moved last, (n, h, w, c)."""
         return self.dims == CHANNELS_LAST and not self.value.windows
 
+    @property
+    def steps(self) -> bool:
+        """Whether these are sequences with their steps first, (t, n, d)."""
+        return len(self.dims) == 3 and self.dims[1] == 0
+
 
 CHANNELS_LAST = (0, 2, 3, 1)
 STEPS_FIRST = (1, 0, 2)  # sequences (t, n, d)

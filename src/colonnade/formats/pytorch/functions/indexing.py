@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .... import layers
 from ..values import Array, Tensor, Turned, Unconvertible, Value, array_of
 from .axes import cat, permute, sizes_of, unsqueeze
+from .shapes import dim
 
 if TYPE_CHECKING:
     from ..importer import Importer
@@ -29,6 +30,33 @@ def _select_turned(graph: Importer, turned: Turned, dim: int, index: int) -> Ten
         raise Unconvertible("an image of the batch can't be selected")
     left = [axis - (axis > gone) for axis in turned.dims if axis != gone]
     return permute(graph, graph.put(layers.Select(gone, index), turned.value), left)
+
+
+def _part_of_turned(graph: Importer, x: Tensor, places: list[Any]) -> Tensor:
+    """x[i, a:b, …] of axes that were moved past the batch's."""
+    if Ellipsis in places:
+        gap = places.index(Ellipsis)
+        places[gap : gap + 1] = [slice(None)] * (dim(graph, x) - len(places) + 1)
+    for axis in reversed(range(len(places))):
+        place = places[axis]
+        if isinstance(place, int):
+            x = select(graph, x, axis, place)
+        elif not isinstance(place, slice):
+            raise Unconvertible("of axes that were moved past the batch's, only numbers and ranges can be selected")
+        elif place != slice(None):
+            x = _range(graph, x, axis, place)
+    return x
+
+
+def _range(graph: Importer, x: Tensor, axis: int, place: slice) -> Tensor:
+    """x[…, a:b], along one axis."""
+    along = x.dims[axis] if isinstance(x, Turned) else axis
+    if along == 0:
+        raise Unconvertible("images of the batch can't be selected")
+    layer = layers.Slice(along, place.start, place.stop, place.step or 1)
+    if not isinstance(x, Turned):
+        return graph.put(layer, x)
+    return Turned(graph.value(graph.put(layer, x.value)), x.dims, f"{graph.name}_permute")
 
 
 def narrow(graph: Importer, input: Any, dim: int, start: int, length: int) -> Tensor:
@@ -69,9 +97,7 @@ def getitem(graph: Importer, input: Any, index: Any) -> Any:
     """x[:, …]: what stands there for each axis, the last first, so that the numbers of the others stay."""
     places = list(index) if isinstance(index, tuple) else [index]
     if isinstance(input, Turned) and input.dims[0] != 0:
-        if len(places) != 1 or not isinstance(places[0], int):
-            raise Unconvertible("of axes that were moved past the batch's, only the first can be selected from")
-        return select(graph, input, 0, places[0])
+        return _part_of_turned(graph, input, places)
     if isinstance(input, Array):
         if input.parameter is not None and places[0] != slice(None):
             raise Unconvertible("a part of a parameter must be one of every image: begin with ':'")

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from .... import layers
 from ....layers.base import Layer
-from ..values import Array, Convert, Tensor, Turned, Unconvertible, Value
+from ..values import Array, Convert, Tensor, Unconvertible, Value
 from .arithmetic import affine, clamp, join, square
-from .axes import permute
 
 if TYPE_CHECKING:
     from ..importer import Importer
@@ -23,12 +22,6 @@ def reduction(kind: Callable[..., Layer]) -> Convert:
     def convert(graph: Importer, input: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
         if dim is None or dim == ():
             raise Unconvertible("the images of a batch would be mixed: dim must be given")
-        if isinstance(input, Turned) and isinstance(dim, tuple) and len(dim) == 1:
-            (dim,) = dim
-        if isinstance(input, Turned) and isinstance(dim, int) and input.dims[dim] and not keepdim:
-            gone = input.dims[dim]
-            left = [axis - (axis > gone) for axis in input.dims if axis != gone]
-            return permute(graph, graph.put(kind(gone), input.value), left)
         return graph.put(kind(dim, keepdim), input)
 
     return convert
