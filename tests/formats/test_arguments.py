@@ -134,6 +134,7 @@ ROWS: list[tuple[Any, Shape]] = [
     (cn.LSTM(3, 4, 2, bidirectional=True, return_states=True), (2, 5, 3)),
     (cn.GRU(3, 4, 2, False, dropout=0.2, bidirectional=True, return_states=True, reset_after=False), (5, 3)),
     (cn.Power(3.0), (2, 3)),
+    (cn.Power(0.5, True), (2, 3)),
     (cn.Prod(2, True), (2, 3)),
     (cn.Quantize((0.1, 0.3), (2.0, 3.0), -8, 7, 2), (3, 2)),
     (cn.Reshape((3, 2)), (2, 3)),

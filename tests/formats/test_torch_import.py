@@ -458,6 +458,8 @@ MODULES: list[tuple[Any, tuple[int, ...]]] = [
     (nn.ReflectionPad3d((1, 0, 2, 1, 1, 1)), (3, 2, 4, 5)),
     (nn.Upsample(scale_factor=(2, 1.5, 2), mode="trilinear"), (3, 2, 4, 5)),
     (nn.ZeroPad3d(1), (3, 2, 4, 5)),
+    (nn.ZeroPad2d((-1, 2, 0, -2)), (3, 4, 5)),
+    (nn.ConstantPad1d((1, -2), 0.5), (3, 4)),
     (nn.AdaptiveMaxPool2d((2, None)), (3, 5, 4)),
     (nn.CELU(0.5), (3, 4)),
     (nn.CircularPad2d((1, 2, 0, 1)), (3, 4, 5)),

@@ -278,6 +278,14 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         cn.load_torch(tmp_path)
 
 
+@pytest.mark.parametrize("old", [False, True])
+def test_load_says_of_a_file_of_torch_save_what_to_do(tmp_path: Path, old: bool) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save(torch.nn.Linear(2, 2).state_dict(), path, _use_new_zipfile_serialization=not old)
+    with pytest.raises(FileFormatError, match=r"weights.pt: written by torch.save, .* from_torch.* load_torch\(path"):
+        cn.load(path)
+
+
 def test_broken_safetensors_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({"a": np.zeros(3)}, path)

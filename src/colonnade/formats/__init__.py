@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import arguments
-from ..errors import ArgumentError, MissingExtraError
+from ..errors import ArgumentError, FileFormatError, MissingExtraError
 from ..layers.base import Layer
 from ..limits import of_files
 from ..model import Model
@@ -69,8 +69,23 @@ def load(
 
         if constants:
             raise ArgumentError("load: constants are inputs of an ONNX file, and this is none.")
-        model = native.load(path, custom=custom, limits=limits)
+        try:
+            model = native.load(path, custom=custom, limits=limits)
+        except FileFormatError:
+            _require_no_torch(path)
+            raise
     return model if input_shape is None else model.build(input_shape)
+
+
+def _require_no_torch(path: str | os.PathLike[str]) -> None:
+    """Raise FileFormatError for what PyTorch wrote: its file holds weights, and the network is in a program."""
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
+        start = file.read(4)
+    if start == b"PK\x03\x04" or start[:2] in (b"\x80\x02", b"\x80\x04"):
+        raise FileFormatError(
+            f"{os.fspath(path)}: written by torch.save, which keeps weights and no network: "
+            "make the model, of layers or by from_torch(module), then load_torch(path, into=model)."
+        )
 
 
 def export_onnx(

@@ -142,20 +142,23 @@ class Power(Elementwise):
 
     Args:
         exponent: The same for all numbers.
+        flat_at_zero: Whether the gradient at 0 is 0, whatever the slope there: a root that ends a norm has an infinite
+            one, and a norm of zeros is as little as there is.
     """
 
     rectifies = False
     arrays: ClassVar[dict[Direction, int]] = {"backward": 1}
 
-    def __init__(self, exponent: float) -> None:
+    def __init__(self, exponent: float, flat_at_zero: bool = False) -> None:
         self.exponent = arguments.number("Power", "exponent", exponent, finite=False)
+        self.flat_at_zero = arguments.flag("Power", "flat_at_zero", flat_at_zero)
 
     def forward(self, x: Tensor, y: Tensor, block: Block) -> None:
         functions.power_forward(x.value, self.exponent, y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
         for values, grad_y, out, *scratch in self.runs(block, "backward", x.value, y.grad, x.grad):
-            functions.power_backward(values, grad_y, self.exponent, out, *scratch)
+            functions.power_backward(values, grad_y, self.exponent, out, *scratch, self.flat_at_zero)
 
 
 class CELU(Elementwise):

@@ -121,9 +121,14 @@ def power_forward(x: Array, exponent: float, out: Array | None = None) -> Array:
 
 @silent
 def power_backward(
-    x: Array, grad_y: Array, exponent: float, out: Array | None = None, slope: Array | None = None
+    x: Array,
+    grad_y: Array,
+    exponent: float,
+    out: Array | None = None,
+    slope: Array | None = None,
+    flat_at_zero: bool = False,
 ) -> Array:
-    """grad_x = exponent · x ** (exponent − 1) · grad_y. `slope` is scratch."""
+    """grad_x = exponent · x ** (exponent − 1) · grad_y; where `flat_at_zero`, 0 at x = 0. `slope` is scratch."""
     out, slope = made(x, out, slope)
     if exponent == 2:
         np.multiply(x, 2, out=slope)
@@ -132,6 +137,11 @@ def power_backward(
     else:
         np.power(x, exponent - 1, out=slope)
         np.multiply(slope, exponent, out=slope)
+    if flat_at_zero:
+        zero = x == 0  # before `out`, which may be the same
+        np.multiply(grad_y, slope, out=out)
+        np.copyto(out, 0, where=zero)
+        return out
     return np.multiply(grad_y, slope, out=out)
 
 

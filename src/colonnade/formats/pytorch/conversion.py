@@ -124,7 +124,8 @@ def _load(model: Model, weights: Weights, held: Mapping[str, Any]) -> None:
 
 def _followed(module: nn.Module, input_shape: Sequence[Any] | None, dtype: str) -> tuple[Graph, Weights]:
     try:
-        layer_of(module)
+        if known(module) not in COMPOUND:
+            layer_of(module)
         check(module)
     except Unconvertible as reason:
         raise ArgumentError(f"from_torch: {type(module).__name__} can't be converted: {reason}.") from None

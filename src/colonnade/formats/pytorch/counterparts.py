@@ -387,6 +387,13 @@ def _one_hot(x: Any, num_classes: int, dim: int) -> Any:
     return ((x == places) | (x == places - num_classes)).to(x.dtype)
 
 
+def _power(x: Any, exponent: float, flat_at_zero: bool = False) -> Any:
+    if not flat_at_zero:
+        return x.pow(exponent)
+    zero = x == 0
+    return torch.where(zero, x.detach().pow(exponent), torch.where(zero, 1, x).pow(exponent))
+
+
 def _grid_sample(x: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
     if x.dim() == 3:  # PyTorch has no grid of one axis
         x = x.unsqueeze(2)
@@ -466,7 +473,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Pad": lambda x, padding, mode, value: functional.pad(x, padding, mode, value if mode == "constant" else None),
     "Permute": lambda x, dims: x.permute(dims),
     "Pow": _several(torch.pow),
-    "Power": lambda x, exponent: x.pow(exponent),
+    "Power": _power,
     "Prod": _product,
     "Quantize": _quantize,
     "Reciprocal": torch.reciprocal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
@@ -155,9 +155,18 @@ def _log_sigmoid(graph: Importer, module: Any, path: str, x: Tensor) -> Any:
     return graph.call_function(nn.functional.logsigmoid, x)
 
 
+def _border(graph: Importer, module: Any, path: str, x: Tensor) -> Any:
+    """A border, or where a side is negative so much cut off."""
+    sides = _sides(module.padding)
+    if min(sides) < 0:
+        return graph.call_function(nn.functional.pad, x, sides, "constant", module.value)
+    return graph.put(MODULES[cast(type, known(module))](module), x, name=path)
+
+
 # Modules that are several layers, or that take more than one tensor.
 COMPOUND: dict[type[nn.Module], Callable[..., Any]] = {
     nn.LogSigmoid: _log_sigmoid,
+    **{getattr(nn, f"{kind}Pad{axes}d"): _border for kind in ("Constant", "Zero") for axes in (1, 2, 3)},
     nn.GRU: _recurrent,
     nn.LSTM: _recurrent,
     nn.RNN: _recurrent,

@@ -61,13 +61,13 @@ def _powers(call: Call, x: Images) -> Images:
     if p == 2:
         return call.emit(layers.Power(2.0), x)
     sizes = call.emit(layers.Abs(), x)
-    return sizes if p == 1 else call.emit(layers.Power(float(p)), sizes)
+    return sizes if p == 1 else call.emit(layers.Power(float(p), flat_at_zero=True), sizes)
 
 
 def _root(call: Call, x: Images) -> Images:
-    """The p-th root."""
+    """The p-th root, without a gradient where all is zero."""
     p = call.attribute("p", 2)
-    return x if p == 1 else call.emit(layers.Sqrt() if p == 2 else layers.Power(1 / p), x)
+    return x if p == 1 else call.emit(layers.Power(1 / p, flat_at_zero=True), x)
 
 
 CONVERSIONS: dict[str, Conversion] = {

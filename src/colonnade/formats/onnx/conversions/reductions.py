@@ -98,7 +98,9 @@ CONVERSIONS: dict[str, Conversion] = {
     "ArgMin": place(layers.Argmin),
     "LogSoftmax": softmax(layers.LogSoftmax),
     "ReduceL1": reduction(layers.Sum, before=layers.Abs),
-    "ReduceL2": reduction(layers.Sum, before=lambda: layers.Power(2.0), after=layers.Sqrt),
+    "ReduceL2": reduction(
+        layers.Sum, before=lambda: layers.Power(2.0), after=lambda: layers.Power(0.5, flat_at_zero=True)
+    ),
     "ReduceLogSum": reduction(layers.Sum, after=layers.Log),
     "ReduceLogSumExp": reduction(layers.LogSumExp),
     "ReduceMax": reduction(layers.Amax),

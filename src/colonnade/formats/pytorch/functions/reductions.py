@@ -27,13 +27,18 @@ def reduction(kind: Callable[..., Layer]) -> Convert:
     return convert
 
 
+def root(graph: Importer, input: Any, p: float = 2) -> Tensor:
+    """Of a sum of powers; where all of them are zero PyTorch has no gradient."""
+    return graph.put(layers.Power(1 / p, flat_at_zero=True), input)
+
+
 def norm(
     graph: Importer, input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None,
     out: None = None,
 ) -> Tensor:  # fmt: skip
     """(Σ |x|ᵖ)^(1/p) along some axes, or the greatest |x|."""
     if p in (2, "fro", None):
-        return graph.put(layers.Sqrt(), reduction(layers.Sum)(graph, square(graph, input), dim, keepdim))
+        return root(graph, reduction(layers.Sum)(graph, square(graph, input), dim, keepdim))
     size = graph.put(layers.Abs(), input)
     if p == float("inf"):
         return reduction(layers.Amax)(graph, size, dim, keepdim)  # type: ignore[no-any-return]
@@ -41,8 +46,8 @@ def norm(
         return reduction(layers.Sum)(graph, size, dim, keepdim)  # type: ignore[no-any-return]
     if not isinstance(p, int | float) or p <= 0:
         raise Unconvertible(f"p must be positive, got {p!r}")
-    total = reduction(layers.Sum)(graph, graph.put(layers.Power(p), size), dim, keepdim)
-    return graph.put(layers.Power(1 / p), total)
+    powers = graph.put(layers.Power(p, flat_at_zero=True), size)
+    return root(graph, reduction(layers.Sum)(graph, powers, dim, keepdim), p)
 
 
 def normalize(
@@ -73,7 +78,7 @@ def deviation(
     graph: Importer, input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
     correction: float | None = None,
 ) -> Tensor:  # fmt: skip
-    return graph.put(layers.Sqrt(), variance(graph, input, dim, unbiased, keepdim, correction))
+    return root(graph, variance(graph, input, dim, unbiased, keepdim, correction))
 
 
 def extreme(kind: Callable[..., Layer], place: Callable[..., Layer], of_two: Callable[..., Layer]) -> Convert:
