@@ -489,16 +489,19 @@ GRAPHS: dict[str, tuple[cn.Graph, tuple[int, ...]]] = {
         )
         for mode in ("linear", "nearest", "cubic")
     },
-    "RoiAlign": (
-        cn.Graph(
-            {
-                "sin": (cn.Sin(), "input"),
-                "box": (cn.Constant((2, 4), learned=False),),
-                "y": (cn.RoiAlign((2, 3), 0.5, 2), "sin", "box"),
-            }
-        ),
-        (3, 4, 5),
-    ),
+    **{
+        f"RoiAlign {mode}": (
+            cn.Graph(
+                {
+                    "sin": (cn.Sin(), "input"),
+                    "box": (cn.Constant((2, 4), learned=False),),
+                    "y": (cn.RoiAlign((2, 3), 0.5, 2, mode=mode), "sin", "box"),
+                }
+            ),
+            (3, 4, 5),
+        )
+        for mode in ("avg", "max")
+    },
     "Maximum": (of_two(cn.Maximum()), (2, 3, 4)),
     "Maximum of three": (of_two(cn.Maximum(), "third"), (5,)),
     "Minimum": (stretched(cn.Minimum(stretch=True)), (2, 3, 4)),

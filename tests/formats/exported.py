@@ -186,6 +186,7 @@ MORE: list[tuple[Any, Shape]] = [
     *((with_places(cn.ScatterAlongDim(2, reduce)), (2, 3, 4)) for reduce in ("none", "add", "mul", "max", "min")),
     (cn.Graph({"box": (cn.Constant((2, 4)),), "y": (cn.RoiAlign((2, 3), 0.5, 2, False), "input", "box")}), (3, 4, 5)),
     (cn.Graph({"box": (cn.Constant((2, 4)),), "y": (cn.RoiAlign(2), "input", "box")}), (3, 4, 5)),
+    (cn.Graph({"box": (cn.Constant((2, 4)),), "y": (cn.RoiAlign(2, mode="max"), "input", "box")}), (3, 4, 5)),
     (Chain([cn.Abs(), cn.Log(), cn.Sqrt()]), (2, 3)),  # NaN where the logarithm is negative
     (Chain([cn.Tanh(), cn.Asin(), cn.Sin(), cn.Acos(), cn.Affine(0.3), cn.Atanh(), cn.Tan()]), (2, 3)),
     (Chain([cn.Cosh(), cn.Affine(1.0, 0.5), cn.Acosh(), cn.Sinh(), cn.Asinh(), cn.Atan()]), (2, 3)),

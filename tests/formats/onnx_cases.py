@@ -35,7 +35,6 @@ EXCLUDED = {
     r"lstm_with_peepholes": "gates that look at the cell",
     r"^test_range_.*_expanded": "a loop over numbers that are known: nothing is left for layers to run",
     r"dft_inverse(_opset19)?$": "numbers that are zero, but for ONNX's own rounding",
-    r"roialign_mode_max": "the greatest of weighted pixels in each part of a box",
     r"downsample_scales_(linear|cubic)_align_corners": "corners of sizes that are not whole, which ONNX Runtime and "
     "PyTorch round",
 }

@@ -165,7 +165,7 @@ ROWS: list[tuple[Any, Shape]] = [
     (cn.TakeAlongDim(2), ()),
     (cn.ScatterAlongDim(2, "add"), ()),
     (cn.GridSample("cubic", "border", True), (3, 4, 5)),
-    (cn.RoiAlign((2, 3), 0.5, 2, False), (3, 4, 5)),
+    (cn.RoiAlign((2, 3), 0.5, 2, False, "max"), (3, 4, 5)),
     (cn.NonMaxSuppression(3, 0.4, 0.2, True), (5, 6)),
     *((getattr(cn, kind)(stretch=True), ()) for kind in ("Equal", "Less", "LessEqual", "Greater", "GreaterEqual")),
     *((getattr(cn, kind)(stretch=True), ()) for kind in ("LogicalAnd", "LogicalOr", "LogicalXor")),

@@ -12,8 +12,8 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-import colonnade as cn
-from tests.formats.onnx_graphs import graph, op
+import colonnade as cn  # noqa: E402  # needs the packages above
+from tests.formats.onnx_graphs import graph, op  # noqa: E402
 
 X = np.zeros((3, 2, 4, 4))
 X[0] = np.arange(32.0).reshape(2, 4, 4) % 5 - 2

@@ -493,13 +493,20 @@ CASES: dict[str, Any] = {
         e=[2],
         a=[1],
     ),
-    "RoiAlign": graph(
-        [op("RoiAlign", "x b i", "r", output_height=2, output_width=3, sampling_ratio=2), op("Reshape", "r s")],
-        (1, 4, 7, 6),
-        b=np.array([[0.5, 1, 4, 5], [-1, 2, 3, 9]], np.float32),
-        i=np.zeros(2, np.int64),
-        s=[1, 2, 4, 2, 3],
-    ),
+    **{
+        f"RoiAlign {mode} of {ratio}": graph(
+            [
+                op("RoiAlign", "x b i", "r", output_height=2, output_width=3, sampling_ratio=ratio, mode=mode),
+                op("Reshape", "r s"),
+            ],
+            (1, 4, 7, 6),
+            b=np.array([[0.5, 1, 4, 5], [-1, 2, 3, 9], [2, 2, 2.4, 2.1]], np.float32),
+            i=np.zeros(3, np.int64),
+            s=[1, 3, 4, 2, 3],
+        )
+        for mode in ("avg", "max")
+        for ratio in (0, 2)
+    },
     "Tile": graph(op("Tile", "x t"), ("N", 4, 3), t=[1, 2, 3]),
     "Expand": graph(op("Expand", "x t"), ("N", 1, 3), t=[1, 4, 3]),
     # Functions

@@ -130,6 +130,35 @@ def roi_align(x: Any, boxes: Array, size: tuple[int, int], samples: int) -> Any:
     return functional.avg_pool2d(looked, samples)[:, None]
 
 
+def roi_align_max(x: Any, boxes: Array, size: tuple[int, int], samples: int) -> Any:
+    """One box of each image: the greatest of all weighted pixels around the places of a part, place by place."""
+    made = []
+    for image, (left, top, right, bottom) in zip(x, boxes, strict=True):
+        for i, j in np.ndindex(*size):
+            found = []
+            for a, b in np.ndindex(samples, samples):
+                row = top + (bottom - top) * (i + (a + 0.5) / samples) / size[0]
+                column = left + (right - left) * (j + (b + 0.5) / samples) / size[1]
+                if not (-1 <= row <= image.shape[1] and -1 <= column <= image.shape[2]):
+                    found.append(torch.zeros(len(image), dtype=x.dtype))
+                    continue
+                row, column = (
+                    min(max(at, 0), end - 1) for at, end in ((row, image.shape[1]), (column, image.shape[2]))
+                )
+                for k, m in ((int(row), int(column)), *ends_of(row, column)):
+                    weight = max(0, 1 - abs(row - k)) * max(0, 1 - abs(column - m))
+                    inside = min(k, image.shape[1] - 1), min(m, image.shape[2] - 1)
+                    found.append(image[:, *inside] * weight)
+            made.append(torch.stack(found).max(0).values)
+    return torch.stack(made).reshape(len(x), *size, -1).permute(0, 3, 1, 2)[:, None]
+
+
+def ends_of(row: float, column: float) -> list[tuple[int, int]]:
+    """The other three pixels around a place."""
+    k, m = int(row), int(column)
+    return [(k, m + 1), (k + 1, m), (k + 1, m + 1)]
+
+
 def convolved(window: Window, groups: int = 1, inputs: int = 4, outputs: int = 6) -> Case:
     top, _, left, _ = window.padding
     size = (9, 8)
@@ -489,6 +518,12 @@ CASES = {
         lambda g: sampling.roi_align_backward(BOXES, g, images.shape, 0.9, 2),
         lambda x: roi_align(x, BOXES[:, 0] * 0.9 - 0.5, (2, 3), 2),
         images,
+    ),
+    "roi_align_max": Case(
+        lambda x: sampling.roi_align_max_forward(x, BOXES, (2, 3), 0.9, 2),
+        lambda x, y, g: [sampling.roi_align_max_backward(x, BOXES, g, 0.9, 2)],
+        lambda x: roi_align_max(x, BOXES[:, 0] * 0.9 - 0.5, (2, 3), 2),
+        (images,),
     ),
     "matmul": Case(
         matmul.matmul_forward,

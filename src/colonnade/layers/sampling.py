@@ -68,7 +68,7 @@ class GridSample(Wiring):
 
 
 class RoiAlign(Wiring):
-    """Each box of an image as an image of one size: means of linear interpolations in its parts.
+    """Each box of an image as an image of one size: means of linear interpolations in its parts, or greatest numbers.
 
     The gradient goes to the image; no gradient passes to the boxes: it is zero.
 
@@ -79,8 +79,11 @@ class RoiAlign(Wiring):
         spatial_scale: How many pixels of x₁ are one of the boxes' units.
         sampling_ratio: How many places are looked at in each part, each way; 0 for as many as it has pixels.
         aligned: Whether pixels are squares, their centres half a unit inside.
+        mode: "avg", or "max" for the greatest in each part of the pixels around all places, each by its weight, as ONNX
+            has it.
 
     Raises:
+        ArgumentError: Another mode.
         ShapeError: Other than two inputs, an image and boxes of four numbers.
 
     After torchvision.ops.roi_align. He et al. 2017, Mask R-CNN, arXiv:1703.06870.
@@ -95,12 +98,14 @@ class RoiAlign(Wiring):
         spatial_scale: float = 1.0,
         sampling_ratio: int = 0,
         aligned: bool = True,
+        mode: str = "avg",
     ) -> None:
         self._outputs = arguments.pair("RoiAlign", "output_size", output_size, 1)
         self.output_size = output_size
         self.spatial_scale = arguments.number("RoiAlign", "spatial_scale", spatial_scale, above=0)
         self.sampling_ratio = arguments.whole("RoiAlign", "sampling_ratio", sampling_ratio, 0)
         self.aligned = arguments.flag("RoiAlign", "aligned", aligned)
+        self.mode = arguments.choice("RoiAlign", "mode", mode, ("avg", "max"))
         self._image: Shape = (1, 1, 1)
 
     def join(self, shapes: Sequence[Shape]) -> Shape:
@@ -115,13 +120,19 @@ class RoiAlign(Wiring):
     def work(self, shape: Shape) -> int:
         channels, height, width = self._image
         rows, columns = self._outputs
+        if self.mode == "max":  # as many places as pixels, or so many of each part, each between four
+            places = max(height, rows * self.sampling_ratio) * max(width, columns * self.sampling_ratio)
+            return NUMBER * 4 * shape[0] * channels * places
         return shape[0] * channels * width * rows * (height + columns)
 
     def forward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        sampling.roi_align_forward(x[0].value, x[1].value, self._outputs, *self._how(), y.value)
+        forward = sampling.roi_align_max_forward if self.mode == "max" else sampling.roi_align_forward
+        forward(x[0].value, x[1].value, self._outputs, *self._how(), y.value)
 
     def backward(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:  # type: ignore[override]
-        if x[0].has_grad:
+        if x[0].has_grad and self.mode == "max":
+            sampling.roi_align_max_backward(x[0].value, x[1].value, y.grad, *self._how(), x[0].grad)
+        elif x[0].has_grad:
             sampling.roi_align_backward(x[1].value, y.grad, x[0].shape, *self._how(), x[0].grad)
         if x[1].has_grad:
             x[1].grad.fill(0)

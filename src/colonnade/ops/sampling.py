@@ -187,20 +187,24 @@ def roi_align_matrix(
     The parts, of equal length, are those of a box from `start` on; 0 samples are as many as a part has pixels. A place
     more than one pixel outside counts as zero.
     """
+    pixels, weights = roi_align_places(start, length, outputs, size, samples)
+    matrix = np.zeros((outputs, size), dtype)
+    rows = np.broadcast_to(np.arange(outputs)[:, None, None], pixels.shape)
+    np.add.at(matrix, (rows, pixels), weights / max(1, pixels.shape[1]))
+    return matrix
+
+
+def roi_align_places(start: float, length: float, outputs: int, size: int, samples: int) -> tuple[Array, Array]:
+    """The two pixels that each place in each part lies between, and their weights, both (outputs, places, 2)."""
     part = length / outputs
-    count = samples or math.ceil(part)
-    if count < 1:  # nothing lies in a box that ends where it begins, or before
-        return np.zeros((outputs, size), dtype)
-    places = start + part * (np.arange(outputs)[:, None] + (np.arange(count) + 0.5) / count)
+    count = max(0, samples or math.ceil(part))  # nothing lies in a box that ends where it begins, or before
+    places = start + part * (np.arange(outputs)[:, None] + (np.arange(count) + 0.5) / max(1, count))
     seen = (places >= -1) & (places <= size)
     inside = np.clip(places, 0, size - 1)
-    lower = np.minimum(inside.astype(np.intp), size - 1)
+    lower = inside.astype(np.intp)
     share = inside - lower
-    matrix = np.zeros((outputs, size), dtype)
-    rows = np.broadcast_to(np.arange(outputs)[:, None], lower.shape)
-    np.add.at(matrix, (rows, lower), np.where(seen, 1 - share, 0) / count)
-    np.add.at(matrix, (rows, np.minimum(lower + 1, size - 1)), np.where(seen, share, 0) / count)
-    return matrix
+    pixels = np.stack([lower, np.minimum(lower + 1, size - 1)], axis=-1)
+    return pixels, np.where(seen[..., None], np.stack([1 - share, share], axis=-1), 0)
 
 
 def roi_align_forward(
@@ -249,6 +253,72 @@ def roi_align_backward(
     return out
 
 
+def roi_align_max_forward(
+    x: Array,
+    boxes: Array,
+    size: tuple[int, int],
+    scale: float = 1.0,
+    samples: int = 0,
+    aligned: bool = True,
+    out: Array | None = None,
+) -> Array:
+    """y[n, r, c] = max wᵥ wₕ x[n, c] over the pixels around the places of each part, as ONNX has it.
+
+    It is the greatest pixel as it is weighted, not the greatest interpolation. Arguments as of
+    :func:`roi_align_forward`.
+    """
+    out = np.empty((*boxes.shape[:2], x.shape[1], *size), x.dtype) if out is None else out
+    for image, each in np.ndindex(*boxes.shape[:2]):
+        at, weights = box_pixels(boxes[image, each], size, x.shape[2:], scale, samples, aligned)
+        if not weights.size:
+            out[image, each] = 0
+            continue
+        np.max(x[image][:, *at] * weights.astype(x.dtype), axis=-1, out=out[image, each])
+    return out
+
+
+def roi_align_max_backward(
+    x: Array,
+    boxes: Array,
+    grad_y: Array,
+    scale: float = 1.0,
+    samples: int = 0,
+    aligned: bool = True,
+    out: Array | None = None,
+) -> Array:
+    """grad_x = Σ wᵥ wₕ grad_y at the pixel that was the greatest, of equal ones the first."""
+    out = np.empty(x.shape, x.dtype) if out is None else out
+    out.fill(0)
+    for image, each in np.ndindex(*boxes.shape[:2]):
+        size = (grad_y.shape[3], grad_y.shape[4])
+        (rows, columns), weights = box_pixels(boxes[image, each], size, x.shape[2:], scale, samples, aligned)
+        if not weights.size:
+            continue
+        weights = weights.astype(x.dtype)
+        first = np.argmax(x[image][:, rows, columns] * weights, axis=-1)  # (c, h_out, w_out)
+        part = np.ix_(*map(range, size))
+        channels = np.arange(x.shape[1])[:, None, None]
+        chosen = weights[*part, first] * grad_y[image, each]
+        np.add.at(out[image], (channels, rows[*part, first], columns[*part, first]), chosen)
+    return out
+
+
+def box_pixels(
+    box: Array, size: tuple[int, int], pixels: Sequence[int], scale: float, samples: int, aligned: bool
+) -> tuple[tuple[Array, Array], Array]:
+    """The rows and columns of the pixels around all places of each part, and their weights: (h_out, w_out, pixels)."""
+    (rows, of_rows), (columns, of_columns) = (
+        [each.reshape(outputs, -1) for each in roi_align_places(start, length, outputs, pixels[axis], samples)]
+        for axis, ((start, length), outputs) in enumerate(zip(box_sides(box, scale, aligned), size, strict=True))
+    )
+    shape = (*size, rows.shape[1] * columns.shape[1])
+    pairs = [
+        np.broadcast_arrays(one[:, None, :, None], other[None, :, None, :])
+        for one, other in ((rows, columns), (of_rows, of_columns))
+    ]
+    return (pairs[0][0].reshape(shape), pairs[0][1].reshape(shape)), (pairs[1][0] * pairs[1][1]).reshape(shape)
+
+
 def box_matrices(
     box: Array,
     size: tuple[int, int],
@@ -259,13 +329,16 @@ def box_matrices(
     dtype: np.dtype[np.generic],
 ) -> tuple[Array, Array]:
     """Of the rows, and of the columns."""
-    half = 0.5 if aligned else 0.0
-    left, top, right, bottom = (float(each) * scale - half for each in box)
-    ways = ((top, bottom - top), (left, right - left))
-    if not aligned:
-        ways = (top, max(bottom - top, 1.0)), (left, max(right - left, 1.0))
     vertical, horizontal = (
         roi_align_matrix(start, length, size[axis], pixels[axis], samples, dtype)
-        for axis, (start, length) in enumerate(ways)
+        for axis, (start, length) in enumerate(box_sides(box, scale, aligned))
     )
     return vertical, horizontal
+
+
+def box_sides(box: Array, scale: float, aligned: bool) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Where a box begins and how long it is, from top to bottom and from left to right, in pixels."""
+    half = 0.5 if aligned else 0.0
+    left, top, right, bottom = (float(each) * scale - half for each in box)
+    least = -math.inf if aligned else 1.0
+    return (top, max(bottom - top, least)), (left, max(right - left, least))

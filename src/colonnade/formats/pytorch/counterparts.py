@@ -14,7 +14,7 @@ from torch.nn import functional
 from ...errors import ArgumentError
 from ...layers import Resize
 from ...ops.detection import non_max_suppression
-from ...ops.sampling import box_matrices
+from ...ops.sampling import box_matrices, box_pixels
 
 
 class Operation(nn.Module):
@@ -403,13 +403,21 @@ def _grid_sample(x: Any, grid: Any, mode: str, padding_mode: str, align_corners:
     return functional.grid_sample(x, grid, mode, padding_mode, align_corners)
 
 
-def _roi_align(x: Any, boxes: Any, output_size: Any, spatial_scale: float, sampling_ratio: int, aligned: bool) -> Any:
-    """As torchvision's, which need not be there: V x Hᵀ for each box."""
+def _roi_align(
+    x: Any, boxes: Any, output_size: Any, spatial_scale: float, sampling_ratio: int, aligned: bool, mode: str = "avg"
+) -> Any:
+    """As torchvision's, which need not be there: V x Hᵀ for each box, or the greatest pixel by its weight."""
     size = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
     images = []
     for image, own in zip(x, boxes.detach(), strict=True):
         parts = []
         for box in own.numpy():
+            if mode == "max":
+                at, weights = box_pixels(box, size, tuple(image.shape[1:]), spatial_scale, sampling_ratio, aligned)
+                rows, columns = map(torch.as_tensor, at)
+                weighted = image[:, rows, columns] * torch.as_tensor(weights, dtype=image.dtype)
+                parts.append(weighted.max(-1).values if weights.size else image.new_zeros((len(image), *size)))
+                continue
             pair = box_matrices(box, size, tuple(image.shape[1:]), spatial_scale, sampling_ratio, aligned, box.dtype)
             vertical, horizontal = (torch.as_tensor(each) for each in pair)
             parts.append(vertical @ image @ horizontal.T)

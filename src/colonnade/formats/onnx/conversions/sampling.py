@@ -48,8 +48,6 @@ def affine_grid(call: Call) -> Value:
 
 def roi_align(call: Call) -> Value:
     x, boxes, which = call.data(), call.value(1), call.value(2)
-    if call.attribute("mode", "avg") != "avg":
-        raise UnsupportedError("the greatest in each part of a box")
     sizes = x.layout.sizes
     one = call.importer.images == 1 if x.layout.batch == 0 else x.layout.batch is None and sizes[0] == 1
     place = which.array if isinstance(which, Known) else which.content
@@ -70,6 +68,7 @@ def roi_align(call: Call) -> Value:
         call.attribute("spatial_scale", 1.0),
         call.attribute("sampling_ratio", 0),
         call.attribute("coordinate_transformation_mode", default) == "half_pixel",
+        call.attribute("mode", "avg"),
     )
     y = call.emit(layer, image, given, layout=Layout((1, count, sizes[1], *size), 0))
     inner = 1 if x.layout.batch is None else count

@@ -94,6 +94,7 @@ def roi_align(graph: GraphWriter, layer: layers.RoiAlign, x: str, boxes: str) ->
     images = graph.node("Sub", images, graph.constant("first", [[1]]))
     every = graph.node("Expand", images, graph.constant("each", [1, count]))
     how: dict[str, Any] = {"output_height": rest[1], "output_width": rest[2], "sampling_ratio": layer.sampling_ratio}
+    how["mode"] = layer.mode
     if graph.opset >= 16:
         mode = "half_pixel" if layer.aligned else "output_half_pixel"
         how["coordinate_transformation_mode"] = mode
