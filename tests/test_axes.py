@@ -83,14 +83,21 @@ def hold(layers: list[Any], shape: Shape, expected: Callable[[Array], Array], sh
     np.testing.assert_array_equal(model(x), x.ravel()[places], err_msg=f"{layers} of {shape}, outside training")
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+# Hundreds of models each: one shape with images on both sides of the layer, and one that has none.
+PLAIN: list[Shape] = [(4, 3, 2), (4, 6)]
+each_shape = pytest.mark.parametrize(
+    "shape", [pytest.param(each, marks=[] if each in PLAIN else [pytest.mark.thorough]) for each in SHAPES], ids=str
+)
+
+
+@each_shape
 @pytest.mark.parametrize("share", [True, False], ids=["shared", "alone"])
 def test_numbers_go_where_numpy_puts_them(shape: Shape, share: bool) -> None:
     for layer, expected in moves(shape):
         hold([layer], shape, expected, share)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@each_shape
 def test_they_do_between_other_views_too(shape: Shape) -> None:
     flat = (math.prod(shape),)
     for layer, expected in moves(shape):

@@ -11,6 +11,7 @@ import pytest
 import colonnade as cn
 from colonnade.ops.layout import memory_axes
 from colonnade.tensor import Tensor
+from colonnade.testing import own_classes
 from tests.flags import ALONE, ALONE_IDS, FLAGS, IDS
 from tests.layers.passes import passes
 
@@ -631,7 +632,17 @@ TABLE: dict[str, tuple[Any, tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", TABLE, ids=str)
+def one_of_a_kind_is_plain(table: dict[str, tuple[Any, tuple[int, ...]]]) -> list[Any]:
+    """The names of a table. Of layers of the same classes on images, or on anything else, all but one are thorough."""
+    seen, names = set(), []
+    for name, (layer, shape) in table.items():
+        kind = frozenset(own_classes(layer)), len(shape) == 3
+        names.append(pytest.param(name, marks=[pytest.mark.thorough] if kind in seen else []))
+        seen.add(kind)
+    return names
+
+
+@pytest.mark.parametrize("name", one_of_a_kind_is_plain(TABLE), ids=str)
 def test_layer_keeps_the_contract(name: str) -> None:
     cn.testing.check_layer(*TABLE[name], compiled=False)
 

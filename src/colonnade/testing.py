@@ -89,12 +89,13 @@ class Check:
 
     def run(self) -> None:
         """Every check in NumPy, the simplest first."""
-        self.shapes()
-        self.gradients()
-        self.blocks()
-        self.memory()
-        self.poison()
-        self.saving()
+        with on_threads(1):  # to hand over so small a pass takes longer than to compute it; memory() has its own
+            self.shapes()
+            self.gradients()
+            self.blocks()
+            self.memory()
+            self.poison()
+            self.saving()
 
     def run_compiled(self) -> None:
         """Every check that compiled functions need."""
@@ -210,17 +211,13 @@ class Check:
 
     def memory(self, compiled: bool = False) -> None:
         """Shared memory, and any number of threads, give the bits of the reference that shares nothing."""
-        threads = workers.get_threads()
-        try:
-            for cut, counts in ((WHOLE, (2,)), (PARTS, (1, 2, 3, 5))):  # the whole is one thread's
-                with cut_as(*cut):
-                    expected = self.passes(self.model("float32", False, compiled))
-                    for count in counts:
-                        workers.set_threads(count)
+        for cut, counts in ((WHOLE, (2,)), (PARTS, (1, 2, 3, 5))):  # the whole is one thread's
+            with cut_as(*cut):
+                expected = self.passes(self.model("float32", False, compiled))
+                for count in counts:
+                    with on_threads(count):
                         got = self.passes(self.model("float32", compiled=compiled))
-                        self.same_bits(expected, got, f"sharing memory, with {count} threads,")
-        finally:
-            workers.set_threads(threads)
+                    self.same_bits(expected, got, f"sharing memory, with {count} threads,")
 
     def poison(self, compiled: bool = False) -> None:
         """What backward does not declare to read may hold anything."""
@@ -248,6 +245,17 @@ class Check:
         for name, value in expected.items():
             if value.tobytes() != got[name].tobytes():
                 self.fail(f"{doing} changed the result, {name}.")
+
+
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Passes run on so many threads, meanwhile."""
+    before = workers.get_threads()
+    workers.set_threads(count)
+    try:
+        yield
+    finally:
+        workers.set_threads(before)
 
 
 @contextmanager

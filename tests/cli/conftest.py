@@ -1,4 +1,4 @@
-"""The command line, run as a person runs it: in a process of its own, or where that shows nothing more, in this one."""
+"""The command line, in this process, or where that is what is tested, in one of its own."""
 
 import os
 import subprocess
@@ -20,11 +20,10 @@ def run() -> Run:
     """Runs `colonnade` with some arguments; the environment's own data sets are out of sight."""
     environment = {name: value for name, value in os.environ.items() if name != "COLONNADE_DATA"}
 
-    def run(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "colonnade", *map(str, arguments)],
-            cwd=cwd,
-            env=environment | variables,
+            env=environment,
             capture_output=True,
             text=True,
             timeout=300,
@@ -35,7 +34,7 @@ def run() -> Run:
 
 @pytest.fixture
 def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """As `run`, in this process: quicker, where all that is asked of it is what it says."""
+    """As `run`, in this process: for all tests that are not about the process itself, because it is far quicker."""
     monkeypatch.delenv("COLONNADE_DATA", raising=False)
     threads = cn.get_threads()
 

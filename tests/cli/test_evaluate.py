@@ -11,15 +11,15 @@ from colonnade import metrics
 from tests.data.pictures import expert, shaded
 
 
-def test_evaluate_agrees_with_the_last_line_of_training(run, trained):
+def test_evaluate_agrees_with_the_last_line_of_training(here, trained):
     record = json.loads((trained / "metrics.jsonl").read_text().splitlines()[-1])
-    result = run("evaluate", trained / "model.safetensors")
+    result = here("evaluate", trained / "model.safetensors")
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == f"test accuracy {record['test_accuracy']:.4f}"
 
 
-def test_json_is_all_there_is_on_standard_output(run, trained):
-    result = run("evaluate", trained / "model.safetensors", "--json")
+def test_json_is_all_there_is_on_standard_output(here, trained):
+    result = here("evaluate", trained / "model.safetensors", "--json")
     answer = json.loads(result.stdout)
     assert set(answer) >= {"model", "data", "loss", "accuracy"}
     digits = cn.data.load("digits")
@@ -33,8 +33,8 @@ def test_json_is_all_there_is_on_standard_output(run, trained):
     assert len(answer["calibration"]["bins"]) == 15
 
 
-def test_every_class_has_a_line(run, trained):
-    lines = run("evaluate", trained / "model.safetensors").stdout.splitlines()
+def test_every_class_has_a_line(here, trained):
+    lines = here("evaluate", trained / "model.safetensors").stdout.splitlines()
     assert lines[0].split() == ["class", "precision", "recall", "F1", "images"]
     assert [line.split()[0] for line in lines[1:11]] == [str(number) for number in range(10)]
     assert sum(int(line.split()[-1]) for line in lines[1:11]) == 355
@@ -56,8 +56,8 @@ def test_a_file_that_is_no_model_is_one_line_and_status_2(here, tmp_path, conten
     assert result.stdout == ""
 
 
-def test_a_folder_is_no_model(run, tmp_path):
-    result = run("evaluate", tmp_path)
+def test_a_folder_is_no_model(here, tmp_path):
+    result = here("evaluate", tmp_path)
     assert result.returncode == 2
     assert str(tmp_path) in result.stderr
     assert len(result.stderr.splitlines()) == 1

@@ -16,8 +16,8 @@ def image(tmp_path):
     return path
 
 
-def test_explain_writes_its_pictures_and_says_where(run, trained, image, tmp_path):
-    result = run("explain", trained / "model.safetensors", image, "--out", tmp_path / "out")
+def test_explain_writes_its_pictures_and_says_where(here, trained, image, tmp_path):
+    result = here("explain", trained / "model.safetensors", image, "--out", tmp_path / "out")
     assert result.returncode == 0, result.stderr
     of_class, layer, *files = result.stdout.splitlines()
     assert of_class.split()[0] == "class"
@@ -32,9 +32,9 @@ def test_explain_writes_its_pictures_and_says_where(run, trained, image, tmp_pat
             assert np.asarray(picture).std() > 0
 
 
-def test_json_is_all_there_is_on_standard_output(run, trained, image, tmp_path):
+def test_json_is_all_there_is_on_standard_output(here, trained, image, tmp_path):
     path = trained / "model.safetensors"
-    result = run("explain", path, image, "--class", 7, "--layer", "0", "--out", tmp_path, "--json")
+    result = here("explain", path, image, "--class", 7, "--layer", "0", "--out", tmp_path, "--json")
     assert result.returncode == 0, result.stderr
     answer = json.loads(result.stdout)
     probability = cn.load(path).predict_proba(cn.data.load("digits").test.x[3:4])[0, 7]
@@ -43,13 +43,13 @@ def test_json_is_all_there_is_on_standard_output(run, trained, image, tmp_path):
     assert sorted(answer["files"]) == ["combined", "features", "grad-cam", "image", "occlusion"]
 
 
-def test_a_class_is_given_by_its_name_too(run, image, tmp_path):
+def test_a_class_is_given_by_its_name_too(here, image, tmp_path):
     model = cn.zoo.cnn((1, 8, 8), 3)
     model.classes = ["cat", "dog", "2"]
     model.save(tmp_path / "model.safetensors")
-    result = run("explain", tmp_path / "model.safetensors", image, "--class", "dog", "--out", tmp_path, "--json")
+    result = here("explain", tmp_path / "model.safetensors", image, "--class", "dog", "--out", tmp_path, "--json")
     assert json.loads(result.stdout)["number"] == 1
-    result = run("explain", tmp_path / "model.safetensors", image, "--class", "doge", "--out", tmp_path)
+    result = here("explain", tmp_path / "model.safetensors", image, "--class", "doge", "--out", tmp_path)
     assert result.returncode == 2
     assert result.stderr == "error: There is no class 'doge': did you mean dog? The classes are cat, dog, 2.\n"
 
@@ -73,9 +73,9 @@ def test_what_the_user_got_wrong_is_one_line_and_status_2(here, trained, image, 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_that_is_no_image_is_one_line(run, trained, tmp_path):
+def test_a_file_that_is_no_image_is_one_line(here, trained, tmp_path):
     (tmp_path / "text.png").write_text("no image")
-    result = run("explain", trained / "model.safetensors", tmp_path / "text.png", "--out", tmp_path / "out")
+    result = here("explain", trained / "model.safetensors", tmp_path / "text.png", "--out", tmp_path / "out")
     assert result.returncode == 2
     assert "expected an image" in result.stderr
 

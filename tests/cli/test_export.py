@@ -30,8 +30,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_file_gives_what_the_model_gives(run: Run, model: Path, tmp_path: Path) -> None:
-    result = run("export", model, tmp_path / "model.onnx")
+def test_the_file_gives_what_the_model_gives(here: Run, model: Path, tmp_path: Path) -> None:
+    result = here("export", model, tmp_path / "model.onnx")
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"wrote {tmp_path / 'model.onnx'}\n"
     x = np.random.default_rng(0).random((5, 1, 14, 14), np.float32)
@@ -39,12 +39,12 @@ def test_the_file_gives_what_the_model_gives(run: Run, model: Path, tmp_path: Pa
     np.testing.assert_allclose(session.run(None, {"input": x})[0], cn.load(model)(x), rtol=1e-5, atol=1e-5)
 
 
-def test_options_are_followed(run: Run, tmp_path: Path) -> None:
+def test_options_are_followed(here: Run, tmp_path: Path) -> None:
     net = cn.Model([cn.Conv2d(1, 3, 3), cn.ReLU()])  # of no known size
     net.normalization = {"mean": [0.2], "std": [0.4]}
     net.save(tmp_path / "model.safetensors")
     arguments = ("--input", "1,6,8", "--opset", 15, "--normalization")
-    result = run("export", tmp_path / "model.safetensors", tmp_path / "model.onnx", *arguments)
+    result = here("export", tmp_path / "model.safetensors", tmp_path / "model.onnx", *arguments)
     assert result.returncode == 0, result.stderr
     written = onnx.load(tmp_path / "model.onnx")
     assert [each.version for each in written.opset_import] == [15]
@@ -52,8 +52,8 @@ def test_options_are_followed(run: Run, tmp_path: Path) -> None:
     assert [each.dim_value for each in written.graph.input[0].type.tensor_type.shape.dim] == [0, 1, 6, 8]
 
 
-def test_a_missing_file_is_one_line_and_status_2(run: Run, tmp_path: Path) -> None:
-    result = run("export", tmp_path / "missing.safetensors", tmp_path / "model.onnx")
+def test_a_missing_file_is_one_line_and_status_2(here: Run, tmp_path: Path) -> None:
+    result = here("export", tmp_path / "missing.safetensors", tmp_path / "model.onnx")
     assert result.returncode == 2
     assert result.stderr == f"error: {tmp_path / 'missing.safetensors'}: there is no such file.\n"
     assert result.stdout == ""

@@ -33,9 +33,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "model.safetensors", folder / "model.onnx"
 
 
-def test_import_writes_a_model_that_needs_no_onnx(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_import_writes_a_model_that_needs_no_onnx(here: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
     ours, theirs = files
-    result = run("import", theirs, tmp_path / "out.safetensors")
+    result = here("import", theirs, tmp_path / "out.safetensors")
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"wrote {tmp_path / 'out.safetensors'}\n"
     x = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
@@ -88,15 +88,15 @@ def test_without_the_package_the_line_says_how_to_install_it(
     assert 'pip install "colonnade[onnx]"' in capsys.readouterr().err
 
 
-def test_the_size_of_an_image_can_be_said(run: Run, tmp_path: Path) -> None:
+def test_the_size_of_an_image_can_be_said(here: Run, tmp_path: Path) -> None:
     from tests.formats.onnx_graphs import graph, op
 
     source = tmp_path / "in.onnx"
     source.write_bytes(graph(op("Relu", "x"), ("N", 3, "H", "W")).SerializeToString())
-    result = run("import", source, tmp_path / "out.safetensors")
+    result = here("import", source, tmp_path / "out.safetensors")
     assert result.returncode == 2
     assert "say how large an image is" in result.stderr
-    result = run("import", source, tmp_path / "out.safetensors", "--input", "3,5,6")
+    result = here("import", source, tmp_path / "out.safetensors", "--input", "3,5,6")
     assert result.returncode == 0, result.stderr
     assert cn.load(tmp_path / "out.safetensors").input_shape == (3, 5, 6)
 

@@ -148,9 +148,9 @@ def test_photographs_that_are_small_and_many_are_taken_as_they_are(tmp_path, mon
 
 
 @pytest.mark.thorough
-def test_a_run_that_is_fitted_ends_with_its_schedule_and_is_repeated_without_the_time(run, tmp_path):
+def test_a_run_that_is_fitted_ends_with_its_schedule_and_is_repeated_without_the_time(here, tmp_path):
     options = ("--epochs", 100000, "--threads", 1, "--seed", 2)
-    assert run("train", *options, "--max-time", 20, "--out", tmp_path / "run").returncode == 0
+    assert here("train", *options, "--max-time", 20, "--out", tmp_path / "run").returncode == 0
     config = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
     assert config["ran"]["max_time"] == 20
     assert "max_time" not in config

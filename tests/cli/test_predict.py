@@ -24,8 +24,8 @@ def pictures(tmp_path_factory):
     return paths
 
 
-def test_predict_has_a_line_an_image(run, trained, pictures):
-    result = run("predict", trained / "model.safetensors", *pictures)
+def test_predict_has_a_line_an_image(here, trained, pictures):
+    result = here("predict", trained / "model.safetensors", *pictures)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert len(lines) == len(pictures)
@@ -34,8 +34,8 @@ def test_predict_has_a_line_an_image(run, trained, pictures):
         assert line.startswith(f"{path}: {number} ")
 
 
-def test_json_ranks_as_many_classes_as_asked_for(run, trained, pictures):
-    result = run("predict", trained / "model.safetensors", pictures[0], "--top", 3, "--json")
+def test_json_ranks_as_many_classes_as_asked_for(here, trained, pictures):
+    result = here("predict", trained / "model.safetensors", pictures[0], "--top", 3, "--json")
     (prediction,) = json.loads(result.stdout)["predictions"]
     assert prediction["image"] == str(pictures[0])
     probabilities = [choice["probability"] for choice in prediction["top"]]
@@ -43,16 +43,16 @@ def test_json_ranks_as_many_classes_as_asked_for(run, trained, pictures):
     assert probabilities == sorted(probabilities, reverse=True)
 
 
-def test_more_classes_than_there_are_is_all_of_them(run, trained, pictures):
-    result = run("predict", trained / "model.safetensors", pictures[0], "--top", 99, "--json")
+def test_more_classes_than_there_are_is_all_of_them(here, trained, pictures):
+    result = here("predict", trained / "model.safetensors", pictures[0], "--top", 99, "--json")
     (prediction,) = json.loads(result.stdout)["predictions"]
     assert sum(choice["probability"] for choice in prediction["top"]) == pytest.approx(1, abs=1e-5)
     assert len(prediction["top"]) == 10
 
 
-def test_a_photograph_of_another_size_and_colour_is_made_to_fit(run, trained, tmp_path):
+def test_a_photograph_of_another_size_and_colour_is_made_to_fit(here, trained, tmp_path):
     Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / "red.jpg")
-    assert run("predict", trained / "model.safetensors", tmp_path / "red.jpg").returncode == 0
+    assert here("predict", trained / "model.safetensors", tmp_path / "red.jpg").returncode == 0
 
 
 @pytest.mark.parametrize("content", [None, b"not an image"])

@@ -8,8 +8,8 @@ import pytest
 import colonnade as cn
 
 
-def test_profile_has_a_line_a_layer(run):
-    result = run("profile", "lenet5", "--batch-size", 8, "--steps", 1)
+def test_profile_has_a_line_a_layer(here):
+    result = here("profile", "lenet5", "--batch-size", 8, "--steps", 1)
     assert result.returncode == 0, result.stderr
     lines = [line.split() for line in result.stdout.splitlines()]
     for position, layer in enumerate(cn.zoo.lenet5().layers):
@@ -17,9 +17,9 @@ def test_profile_has_a_line_a_layer(run):
     assert lines[-1][0] == "step"
 
 
-def test_json_is_all_there_is_on_standard_output(run, trained):
+def test_json_is_all_there_is_on_standard_output(here, trained):
     path = trained / "model.safetensors"
-    result = run("profile", path, "--data", "digits", "--batch-size", 16, "--steps", 1, "--json")
+    result = here("profile", path, "--data", "digits", "--batch-size", 16, "--steps", 1, "--json")
     assert result.returncode == 0, result.stderr
     answer = json.loads(result.stdout)
     assert answer["model"] == str(path)
@@ -29,23 +29,25 @@ def test_json_is_all_there_is_on_standard_output(run, trained):
     assert sum(parts) == pytest.approx(answer["seconds"])
 
 
-def test_the_images_of_a_data_set_say_how_large_the_network_is(run):
-    result = run("profile", "cnn", "--data", "digits", "--batch-size", 2000, "--steps", 1, "--inference", "--json")
+def test_the_images_of_a_data_set_say_how_large_the_network_is(here):
+    result = here("profile", "cnn", "--data", "digits", "--batch-size", 2000, "--steps", 1, "--inference", "--json")
     assert result.returncode == 0, result.stderr
     answer = json.loads(result.stdout)
     assert answer["shape"] == [250, 1, 8, 8]
     assert answer["training"] is False
 
 
-def test_input_and_threads_are_followed(run):
+def test_input_and_threads_are_followed(here):
     options = ["--input", "1,12,16", "--batch-size", 1000, "--threads", 2, "--steps", 1, "--json"]
-    answer = json.loads(run("profile", "lenet5", *options).stdout)
+    answer = json.loads(here("profile", "lenet5", *options).stdout)
     assert answer["shape"] == [1000, 1, 12, 16]
     assert answer["threads"] == 2
 
 
-def test_a_terminal_gets_the_same_numbers_in_bold(run):
-    result = run("profile", "lenet5", "--batch-size", 8, "--steps", 1, FORCE_COLOR="1", COLUMNS="40")
+def test_a_terminal_gets_the_same_numbers_in_bold(here, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    result = here("profile", "lenet5", "--batch-size", 8, "--steps", 1)
     assert result.returncode == 0, result.stderr
     assert "\x1b[1m" in result.stdout
     assert "…" not in result.stdout
@@ -73,22 +75,22 @@ def test_what_the_user_got_wrong_is_one_line_and_status_2(here, arguments, messa
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_model_that_has_seen_no_image_needs_their_size(run, tmp_path):
+def test_a_model_that_has_seen_no_image_needs_their_size(here, tmp_path):
     path = tmp_path / "model.safetensors"
     cn.Model([cn.Flatten()]).save(path)
-    result = run("profile", path)
+    result = here("profile", path)
     assert result.returncode == 2
     assert "--input" in result.stderr
-    assert run("profile", path, "--input", "1,4,4", "--steps", 1).returncode == 0
+    assert here("profile", path, "--input", "1,4,4", "--steps", 1).returncode == 0
 
 
-def test_models_of_words_and_of_several_inputs_are_profiled_too(run, tmp_path):
+def test_models_of_words_and_of_several_inputs_are_profiled_too(here, tmp_path):
     path = tmp_path / "model.safetensors"
     cn.Model([cn.Embedding(9, 4), cn.Flatten(), cn.Dense(20, 2)]).build((5,)).save(path)
-    assert run("profile", path, "--batch-size", 3, "--steps", 1).returncode == 0
+    assert here("profile", path, "--batch-size", 3, "--steps", 1).returncode == 0
     nodes = {"words": (cn.Embedding(9, 4), "tokens"), "y": (cn.MatMul(), "words", "x"), "z": (cn.ReLU(), "y")}
     cn.Model(cn.Graph(nodes, ["tokens", "x"], ["y", "z"])).build(((5,), (4, 2))).save(path)
-    result = run("profile", path, "--batch-size", 3, "--steps", 1, "--json")
+    result = here("profile", path, "--batch-size", 3, "--steps", 1, "--json")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["shape"] == [[3, 5], [3, 4, 2]]
 

@@ -7,9 +7,9 @@ import pytest
 pytest.importorskip("jinja2", reason="the page is made by jinja2")
 
 
-def test_report_writes_a_page_into_the_folder_of_the_run(run, trained, tmp_path):
+def test_report_writes_a_page_into_the_folder_of_the_run(here, trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "run")
-    result = run("report", folder, "--steps", 1)
+    result = here("report", folder, "--steps", 1)
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{folder / 'report.html'}\n"
     page = (folder / "report.html").read_text(encoding="utf-8")
@@ -17,8 +17,8 @@ def test_report_writes_a_page_into_the_folder_of_the_run(run, trained, tmp_path)
     assert 'class="missing"' not in page
 
 
-def test_out_and_data_are_followed_and_what_is_missing_is_said(run, trained, tmp_path):
-    result = run("report", trained, "--out", tmp_path / "page.html", "--data", "nowhere", "--steps", 0)
+def test_out_and_data_are_followed_and_what_is_missing_is_said(here, trained, tmp_path):
+    result = here("report", trained, "--out", tmp_path / "page.html", "--data", "nowhere", "--steps", 0)
     assert result.returncode == 0, result.stderr
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "There is no data set" in page
@@ -42,8 +42,8 @@ def test_what_the_user_got_wrong_is_one_line_and_status_2(here, tmp_path, argume
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_page_that_can_not_be_written_is_one_line(run, trained, tmp_path):
-    result = run("report", trained, "--steps", 0, "--out", tmp_path / "nowhere" / "page.html")
+def test_a_page_that_can_not_be_written_is_one_line(here, trained, tmp_path):
+    result = here("report", trained, "--steps", 0, "--out", tmp_path / "nowhere" / "page.html")
     assert result.returncode == 2
     assert "there is no such folder" in result.stderr
     assert len(result.stderr.splitlines()) == 1

@@ -7,21 +7,21 @@ import pytest
 import colonnade as cn
 
 
-def test_summary_of_a_network_is_that_of_the_model(run):
-    result = run("summary", "cnn", "--input", "1,28,28", "--batch-size", 128)
+def test_summary_of_a_network_is_that_of_the_model(here):
+    result = here("summary", "cnn", "--input", "1,28,28", "--batch-size", 128)
     assert result.returncode == 0, result.stderr
     assert result.stdout.rstrip("\n") == cn.zoo.cnn().summary((1, 28, 28), batch_size=128).rstrip("\n")
 
 
-def test_summary_of_a_file_knows_its_input(run, trained):
+def test_summary_of_a_file_knows_its_input(here, trained):
     model = cn.load(trained / "model.safetensors")
-    result = run("summary", trained / "model.safetensors")
+    result = here("summary", trained / "model.safetensors")
     assert result.returncode == 0, result.stderr
     assert result.stdout.rstrip("\n") == model.summary(model.input_shape).rstrip("\n")
 
 
-def test_json_counts_what_the_model_holds(run):
-    result = run("summary", "cnn", "--input", "1,28,28", "--batch-size", 128, "--json")
+def test_json_counts_what_the_model_holds(here):
+    result = here("summary", "cnn", "--input", "1,28,28", "--batch-size", 128, "--json")
     answer = json.loads(result.stdout)
     model = cn.zoo.cnn(input_shape=(1, 28, 28))
     assert answer["parameters"] == sum(parameter.value.size for parameter in model.parameters())

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,12 @@ twice(np.ones(16, np.float32))
 print(re.findall("add.*([xyz]mm)", code), *registers())
 """
 
+
+def thorough(*case: object) -> Any:
+    """Each of these is a process in which Numba is imported and compiles."""
+    return pytest.param(*case, marks=pytest.mark.thorough)
+
+
 X86 = pytest.mark.skipif("x86" not in binding.get_process_triple(), reason="names of x86 processors")
 
 
@@ -68,9 +75,11 @@ X86 = pytest.mark.skipif("x86" not in binding.get_process_triple(), reason="name
     ("environment", "expected"),
     [
         ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}, "['ymm', 'ymm'] 16 8"),
-        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,-avx512f"}, "['ymm', 'ymm'] 16 8"),
-        ({"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": ""}, "['xmm', 'xmm', 'xmm', 'xmm'] 16 4"),
-        ({"NUMBA_CPU_NAME": "generic"}, "['xmm', 'xmm', 'xmm', 'xmm'] 16 4"),
+        thorough(
+            {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,-avx512f"}, "['ymm', 'ymm'] 16 8"
+        ),
+        thorough({"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": ""}, "['xmm', 'xmm', 'xmm', 'xmm'] 16 4"),
+        thorough({"NUMBA_CPU_NAME": "generic"}, "['xmm', 'xmm', 'xmm', 'xmm'] 16 4"),
     ],
 )
 def test_a_processor_that_numba_is_told_of(environment: dict[str, str], expected: str) -> None:
@@ -78,7 +87,9 @@ def test_a_processor_that_numba_is_told_of(environment: dict[str, str], expected
 
 
 @X86
-@pytest.mark.parametrize("environment", [{}, {"NUMBA_CPU_NAME": "haswell"}, {"NUMBA_CPU_NAME": "nehalem"}])
+@pytest.mark.parametrize(
+    "environment", [{}, thorough({"NUMBA_CPU_NAME": "haswell"}), thorough({"NUMBA_CPU_NAME": "nehalem"})]
+)
 def test_by_its_name_alone_a_processor_has_the_features_of_this_one(environment: dict[str, str]) -> None:
     kinds = {"zmm": (1, "32 16"), "ymm": (2, "16 8"), "xmm": (4, "16 4")}
     found = _program(environment)
