@@ -70,6 +70,9 @@ class Model(Runnable):
         normalization: {"mean": [...], "std": [...]} by channel, what was done to images in [0, 1]; None; saved too.
         pixels: {"kind": "bytes", "least": 0, "most": 255}, "integers" or "floats": what the images were that it was
             trained on, None where nobody knows; saved too. What it is asked with is converted to that, or refused.
+        mirrored: Whether it is asked about each image and its mirror image, left and right exchanged, and answers by
+            the mean of both outputs; saved too. `evaluate`, `predict`, `predict_proba`, `predict_outputs`, `classify`
+            and the graph of `export_onnx` do so; `model(x)` is the network alone. By default False.
         position: Epoch and step, where the random streams stand; training sets it.
         pending: The executor whose backward pass is due, or None.
         limits: What it may take, of a model that came out of a file; None for whatever the machine has.
@@ -91,6 +94,16 @@ class Model(Runnable):
         super().__init__(layers, seed, dtype, share_memory, compiled)
         self.normalization: dict[str, list[float]] | None = None
         self.pixels: dict[str, Any] | None = None
+        self.mirrored = False
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether it answers by the mean of the outputs for an image and for its mirror image."""
+        return self._mirrored
+
+    @mirrored.setter
+    def mirrored(self, mirrored: bool) -> None:
+        self._mirrored = arguments.flag("Model", "mirrored", mirrored)
 
     def split(self, place: int | str) -> tuple[Model, Model]:
         """Two models of this one's layers: up to a layer or node, and what follows it.
@@ -384,6 +397,7 @@ class Model(Runnable):
             "frozen": self.frozen,
             "fixed": self.fixed,
             "aliases": self.aliases,
+            **({"mirrored": True} if self.mirrored else {}),
             **({"axes": axes} if any(axis != 0 for each in axes for axis in each) else {}),
         }
 
@@ -405,7 +419,8 @@ class Model(Runnable):
             raise ArgumentError("Model: summary needs the input's shape, (c, h, w), of a model that has seen no batch.")
         from . import summary  # most models are never looked at so
 
-        return summary.table(self, batch_size, self._shapes_of(input_shape or self.built_shape))
+        described = summary.table(self, batch_size, self._shapes_of(input_shape or self.built_shape))
+        return described | {"mirrored": self.mirrored}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What `pickle` and `copy.deepcopy` make a model from: description, weights, and the layers' classes."""
@@ -447,6 +462,7 @@ def restored(
     if "axes" in description:
         model.input_axes, model.output_axes = (tuple(axes) for axes in description["axes"])
     model.pixels = description.get("pixels")  # files of before say nothing of them
+    model.mirrored = description.get("mirrored", False)
     if description.get("frozen"):
         model.freeze(*description["frozen"])
     for name in description.get("fixed", ()):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 GAP = 2  # between columns
 LEFT = 3  # columns of names; numbers stand to the right
 LEAF = 6  # the column of what is compiled, if anything is
+MIRRORED = "the answer is the mean of those for an image and for its mirror image"
 
 
 def table(model: Runnable, batch_size: int, images: Sequence[Shape]) -> dict[str, Any]:
@@ -103,6 +104,8 @@ def text(table: dict[str, Any], most: int | None = None) -> str:
     lines.append(f"parameters {table['parameters']:,}, {table['parameter_bytes']:,} bytes and as many gradients")
     lines.append(f"FLOPs of one image, forward: {table['flops']:,}")
     lines.append(f"memory: training {table['training_bytes']:,} bytes, inference {table['inference_bytes']:,}")
+    if table["mirrored"]:
+        lines.append(f"mirrored: {MIRRORED}")
     return "\n".join(lines)
 
 
@@ -117,6 +120,7 @@ def html(table: dict[str, Any]) -> str:
         for row in table["layers"]
     ]
     caption = f"{table['parameters']:,} parameters, {table['flops']:,} FLOPs an image forward"
+    caption += f"; {MIRRORED}" if table["mirrored"] else ""
     return notebook.table(["layer", "", "output", "parameters", "FLOPs"], rows, names=LEFT, caption=caption)
 
 

@@ -447,3 +447,25 @@ def test_a_size_is_of_photographs(here, tmp_path):
     options = ("--data", tmp_path / "photographs", "--epochs", 1, "--model", "mlp", "--size", 9)
     assert here("train", *options, "--out", tmp_path / "run").returncode == 0
     assert cn.load(tmp_path / "run").input_shape == (3, 9, 9)
+
+
+def test_a_model_answers_by_mirror_images_where_training_mirrors_unless_it_is_not_to(here, tmp_path):
+    for name, options in (
+        ("characters", ()),
+        ("flip", ("--augmentation", "flip")),
+        ("off", ("--augmentation", "flip", "--no-mirrored")),
+    ):
+        result = here("train", "--steps", 2, "--model", "mlp", "--out", tmp_path / name, *options)
+        assert result.returncode == 0, result.stderr
+        assert ("mirror images tested, too" in result.stderr) is (name == "flip")
+        assert cn.load(tmp_path / name).mirrored is (name == "flip")
+    config = tomllib.loads((tmp_path / "flip" / "config.toml").read_text())
+    assert config["mirrored"] is True
+    test = cn.data.load("digits").test
+    model = cn.load(tmp_path / "flip")
+    both = f"test loss {model.evaluate(test)['loss']:.4f}"
+    model.mirrored = False
+    alone = f"test loss {model.evaluate(test)['loss']:.4f}"
+    assert both != alone
+    for options, loss in (((), both), (("--no-mirrored",), alone)):
+        assert loss in here("evaluate", tmp_path / "flip", *options).stdout

@@ -384,3 +384,13 @@ def test_the_page_shows_every_augmentation_and_its_code_runs():
     names = {}
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(block, names)  # our own page
+
+
+def test_what_mirrors_is_known():
+    mirrors = augmentation.mirrors
+    assert {name for name in augmentation.PRESETS if mirrors(augmentation.preset(name))} == {
+        *("flip", "light", "objects", "photographs", "strong")
+    }
+    assert mirrors(augmentation.Compose([augmentation.Compose([augmentation.RandomHorizontalFlip(0.1)])]))
+    assert not mirrors(augmentation.RandomHorizontalFlip(0))
+    assert not mirrors(augmentation.RandomVerticalFlip())

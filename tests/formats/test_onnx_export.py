@@ -196,6 +196,11 @@ def test_numbers_to_look_up_are_int64_and_floats_that_are_looked_up_are_cast() -
     agrees(chain, count=5)
 
 
+def mirrored(model: cn.Model) -> cn.Model:
+    model.mirrored = True
+    return model
+
+
 def test_normalization_is_in_the_graph_where_asked_for() -> None:
     model = cn.zoo.cnn(input_shape=(3, 8, 8))
     model.normalization = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.6, 0.7]}
@@ -205,6 +210,27 @@ def test_normalization_is_in_the_graph_where_asked_for() -> None:
     within, before = (exporter.describe(model, opset=18, normalization=each) for each in (True, False))
     np.testing.assert_allclose(run(within, input=pixels)[0], ours, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(run(before, input=(pixels - mean) / std)[0], ours, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+@pytest.mark.parametrize("normalization", [False, True])
+def test_a_mirrored_model_is_exported_with_the_mean_over_mirror_images(
+    tmp_path: Path, opset: int, normalization: bool
+) -> None:
+    model = cn.zoo.resnet9((3, 8, 12), 4, width=2, seed=0)
+    model.normalization = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.6, 0.7]}
+    model.mirrored = True
+    pixels = np.random.default_rng(0).random((3, 3, 8, 12)).astype(np.float32)
+    mean, std = (np.reshape(model.normalization[name], (3, 1, 1)).astype(np.float32) for name in ("mean", "std"))
+    expected = model.predict_outputs(pixels)
+    cn.export_onnx(model, tmp_path / "m.onnx", opset=opset, normalization=normalization)
+    (found,) = run(onnx.load(tmp_path / "m.onnx"), input=pixels if normalization else (pixels - mean) / std)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    again = cn.load(tmp_path / "m.onnx")
+    assert again.mirrored is not normalization  # the graph is then more than the model, and has both in it
+    np.testing.assert_allclose(again.predict_outputs(pixels), expected, rtol=1e-4, atol=1e-5)
+    count = sum(parameter.size for parameter in model.parameters()) + 6 * normalization  # by channel
+    assert sum(parameter.size for parameter in again.parameters()) == count  # both passes are of the same weights
 
 
 def test_the_file_says_what_the_classes_and_the_normalization_are(tmp_path: Path) -> None:
@@ -273,6 +299,7 @@ def test_ones_own_function_comes_before_the_tables() -> None:
         (cn.Model([cn.ReLU()]).build((3,)), {"opset": "18"}, r"opset must be from 13 to \d+, got '18'"),
         (cn.Model([cn.ReLU()]).build((3,)), {"normalization": True}, "normalization was asked for, and the model has"),
         (cn.zoo.name_model(), {"normalization": True}, "normalization is for models of one input, images"),
+        (mirrored(cn.Model([cn.ReLU()]).build((3,))), {}, r"model.mirrored is for models of images \(c, h, w\)"),
         (
             cn.Model([cn.ReLU(), cn.Residual([Square()])]).build((3,)),
             {},
@@ -289,7 +316,7 @@ def test_ones_own_function_comes_before_the_tables() -> None:
             "the functions in custom made no valid graph .*Squared",
         ),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_what_cannot_be_exported_is_one_line_and_leaves_the_file_that_is_there(
     model: cn.Model, options: dict[str, Any], message: str, tmp_path: Path

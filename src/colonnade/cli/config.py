@@ -38,6 +38,7 @@ class Settings:
     augmentation: str
     average: float
     label_smoothing: float
+    mirrored: bool
     clip: float | None
     accumulate: int
     patience: int | None
@@ -107,6 +108,7 @@ def _require_as_begun(folder: Path, now: Mapping[str, Any], before: Mapping[str,
 
 
 def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
+    from ..data.augmentation import mirrors, preset
     from ..training import OPTIMIZERS, Recipe, recipe
     from ..training.recipes import PHOTOGRAPH
     from ..tuning import fine_tuning
@@ -128,6 +130,8 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
     if optimizer != suited.optimizer and optimizer in OPTIMIZERS:
         settings["lr"] = OPTIMIZERS[optimizer][1]["lr"]
     settings |= chosen
+    if settings["mirrored"] is None:
+        settings["mirrored"] = mirrors(preset(settings["augmentation"]))
     # Either way has bits of its own, so a run that is resumed goes on as it began.
     settings["compiled"] = wanted(settings["compiled"], "float32")
     settings["out"] = settings["out"] or str(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import AllowLinks, Image, ModelFile, image_shape, say
+from .options import AllowLinks, Image, Mirrored, ModelFile, image_shape, say, set_mirrored
 
 
 def export(
@@ -19,12 +19,14 @@ def export(
     normalization: Annotated[
         bool, typer.Option("--normalization", help="Let the graph normalise: it then takes pixels divided by 255.")
     ] = False,
+    mirrored: Mirrored = None,
 ) -> None:
     """Write a model as an ONNX file, for batches of any size."""
     from ..errors import ArgumentError
     from ..formats import export_onnx, load
 
     net = load(model, image_shape(image), allow_links=allow_links)
+    set_mirrored(net, mirrored)
     if net.input_shape is None:
         raise ArgumentError(f"{model}: the model has never seen an image: say with --input how large they are.")
     export_onnx(net, out, opset=opset, normalization=normalization)

@@ -17,6 +17,7 @@ from .options import (
     Compiled,
     DataDir,
     Image,
+    Mirrored,
     ModelFile,
     Threads,
     fitted,
@@ -24,6 +25,7 @@ from .options import (
     interval,
     say,
     set_compiled,
+    set_mirrored,
     set_threads,
     width,
 )
@@ -53,6 +55,7 @@ def evaluate(
     batch_size: BatchSize = 256,
     threads: Threads = None,
     compiled: Compiled = None,
+    mirrored: Mirrored = None,
     as_json: AsJson = False,
 ) -> None:
     """Loss and accuracy of a model on a data set, class by class, and how sure both are.
@@ -68,6 +71,7 @@ def evaluate(
     set_threads(threads)
     set_compiled(compiled)
     net = load_model(model, image_shape(image), allow_links=allow_links)
+    set_mirrored(net, mirrored)
     reading = _size(net.input_shape or net.open_shape)
     if data is None and (own := data_of_run(model, NAMES)) is not None:
         data, part = own.name, part or "val"

@@ -6,12 +6,15 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.cells import cell_len, set_cell_size
 
 from ..printable import printable
+
+if TYPE_CHECKING:
+    from ..model import Model
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Where its files lie; else $COLONNADE_DATA.")
@@ -26,6 +29,14 @@ Compiled = Annotated[
         "--compiled/--no-compiled",
         show_default=False,
         help="Run in functions that Numba compiles, or in NumPy; by default compiled where Numba is installed.",
+    ),
+]
+Mirrored = Annotated[
+    bool | None,
+    typer.Option(
+        "--mirrored/--no-mirrored",
+        show_default=False,
+        help="Answer by the mean for an image and its mirror image; by default as the model is marked.",
     ),
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="Images in a batch.")]
@@ -92,6 +103,12 @@ def set_threads(threads: int | None) -> None:
         from .. import workers
 
         workers.set_threads(threads)
+
+
+def set_mirrored(model: Model, mirrored: bool | None) -> None:
+    """Follow `--mirrored` or `--no-mirrored`, where given."""
+    if mirrored is not None:
+        model.mirrored = mirrored
 
 
 def set_compiled(compiled: bool | None) -> None:

@@ -108,6 +108,7 @@ def outline(settings: Settings, dataset: Dataset) -> str:
         f"schedule {settings.schedule}",
         f"augmentation {settings.augmentation}",
     ]
+    parts += ["mirror images tested, too"] if settings.mirrored else []
     parts += [f"labels smoothed by {settings.label_smoothing:g}"] if settings.label_smoothing else []
     parts += [f"weights averaged by {settings.average:g}"] if settings.average else []
     return ", ".join(parts)

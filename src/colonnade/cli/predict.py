@@ -17,11 +17,13 @@ from .options import (
     AsJson,
     Compiled,
     Image,
+    Mirrored,
     ModelFile,
     Threads,
     image_shape,
     say,
     set_compiled,
+    set_mirrored,
     set_threads,
 )
 
@@ -50,6 +52,7 @@ def predict(
     allow_links: AllowLinks = False,
     threads: Threads = None,
     compiled: Compiled = None,
+    mirrored: Mirrored = None,
     as_json: AsJson = False,
 ) -> None:
     """Name the most probable classes of images, a line an image.
@@ -65,6 +68,7 @@ def predict(
     set_threads(threads)
     set_compiled(compiled)
     net = load(model, image_shape(image), allow_links=allow_links)
+    set_mirrored(net, mirrored)
     shape = classification.taken("predict", net)
     sources, named = _sources(images)
     broken = 0

@@ -78,6 +78,15 @@ def train(
         float | None,
         typer.Option("--label-smoothing", metavar="X", min=0, max=1, help="Share of a target spread over all classes."),
     ] = None,
+    mirrored: Annotated[
+        bool | None,
+        typer.Option(
+            "--mirrored/--no-mirrored",
+            show_default=False,
+            help="Have the model answer by the mean of what it makes of an image and of its mirror image; by default "
+            "where the augmentation mirrors.",
+        ),
+    ] = None,
     clip: Annotated[
         float | None, typer.Option("--clip", metavar="X", help="The greatest norm of the gradients.")
     ] = None,
@@ -177,6 +186,7 @@ def train(
     else:
         net = network(settings.model)(input_shape=dataset.input_shape, classes=len(dataset.classes), seed=settings.seed)
         net.classes = dataset.classes
+    net.mirrored = settings.mirrored
     images = f"{len(dataset.train):,} images to learn from, {len(dataset.test):,} held out"
     with Progress(f"{settings.model} on {Path(settings.data).name}: {images}", quiet) as progress:
         if base is not None and not resume:
@@ -226,7 +236,8 @@ def _fit(
     from .planning import Estimate, arguments, outline
 
     stopper = training.EarlyStopping(patience=settings.patience) if settings.patience else None
-    estimate = Estimate(progress.say, outline(settings, dataset), len(dataset.test))
+    tested = len(dataset.test) * (2 if settings.mirrored else 1)
+    estimate = Estimate(progress.say, outline(settings, dataset), tested)
     callbacks = [*([stopper] if stopper else []), WriteConfig(settings, resume or overwrite), progress, estimate]
     go_on = f"go on with: colonnade train --resume --out {quote(settings.out)}"
     try:

@@ -102,8 +102,9 @@ def export_onnx(
     paper's order, (n, c, h, w). Numbers that an :class:`~colonnade.Embedding` looks up come as int64. Parameters have
     the names of the state dict, nodes those of the layers. The names of the classes, and the normalisation if it is
     not part of the graph, are in the file's metadata, as JSON under `classes` and `normalization`. What only training
-    needs is left out of the graph; :func:`load` finds it under `colonnade`, if the graph is still the one written. The
-    file is checked, written beside its place and renamed over it.
+    needs is left out of the graph; :func:`load` finds it under `colonnade`, if the graph is still the one written. Of a
+    model that is `mirrored` the graph puts out the mean of the outputs for an image and for its mirror image. The file
+    is checked, written beside its place and renamed over it.
 
     Args:
         model: Its input's size must be known; it is fixed in the file, all but the number of images.

@@ -159,8 +159,9 @@ def predict_outputs(
 ) -> Any:
     """What the model puts out for each image, (n, ...), as it is: for models whose outputs are no classes.
 
-    It is `model(x)` but for what is done to x: the images are prepared as in training, and go through in batches. Of a
-    model of several outputs it is a tuple, an array of each.
+    It is `model(x)` but for what is done to x: the images are prepared as in training, and go through in batches; and
+    of a model that is `mirrored` the mean of the outputs for an image and for its mirror image. Of a model of several
+    outputs it is a tuple, an array of each.
 
     Args:
         model: Used as in inference.
@@ -211,6 +212,7 @@ def _outputs(
     """The outputs of a model batch by batch, each with what it was made of."""
     batch_size = whole(who, "batch_size", batch_size, 1)
     workers = None if workers is None else whole(who, "workers", workers, 0)
+    ask = _mirrored(who, model) if getattr(model, "mirrored", False) else model
     loader = loader_for(given)(
         given,
         batch_size,
@@ -222,6 +224,29 @@ def _outputs(
     )
     try:
         for batch in loader.epoch(1):
-            yield batch, model(batch.x)
+            yield batch, ask(batch.x)
     except DivergenceError as error:
         raise DivergenceError(f"{who}: {error}") from None
+
+
+def _mirrored(who: str, model: Trainable) -> Callable[[Any], Array]:
+    """y = (f(x) + f(x mirrored)) / 2, left and right exchanged; x (n, c, h, w), y (n, classes).
+
+    The mean is of the outputs as they are, logits say, so that any loss or softmax may follow.
+
+    Raises:
+        ArgumentError: No images, or outputs that are not a number for each class: they may say where something is.
+    """
+
+    def ask(x: Any) -> Array:
+        y = model(x)
+        if not (isinstance(x, np.ndarray) and x.ndim == 4 and isinstance(y, np.ndarray) and y.ndim == 2):
+            raise ArgumentError(
+                f"{who}: model.mirrored is for models of images (c, h, w) that put out a number for each class, this "
+                f"one takes {model.input_shape} and puts out {model.output_shape}."
+            )
+        y += model(x[..., ::-1])
+        y *= 0.5
+        return y
+
+    return ask

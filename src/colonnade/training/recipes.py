@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..arguments import shown
+from ..data.augmentation import mirrors, preset
 from ..errors import ArgumentError
 from ..losses import (
     BCEWithLogitsLoss,
@@ -159,6 +160,11 @@ class Recipe(NamedTuple):
     augmentation: str
     average: float
     label_smoothing: float
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the model answers by the mean over an image and its mirror image: where training mirrors, too."""
+        return mirrors(preset(self.augmentation))
 
 
 def photographs(images: int = 0, side: int = PHOTOGRAPH) -> Recipe:

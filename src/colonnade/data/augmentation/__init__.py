@@ -22,7 +22,7 @@ from .geometry import (
 )
 from .mixing import CutMix, MixUp
 from .policy import RandAugment
-from .presets import PRESETS, from_config, preset
+from .presets import PRESETS, from_config, mirrors, preset
 
 __all__ = [
     "PRESETS",
@@ -41,5 +41,6 @@ __all__ = [
     "RandomRotation",
     "RandomVerticalFlip",
     "from_config",
+    "mirrors",
     "preset",
 ]

@@ -92,6 +92,13 @@ def preset(name: str) -> Compose:
     return Compose(PRESETS[name]())
 
 
+def mirrors(augmentation: Augmentation) -> bool:
+    """Whether an augmentation exchanges left and right of some images, by `RandomHorizontalFlip`."""
+    if isinstance(augmentation, Compose):
+        return any(map(mirrors, augmentation.transforms))
+    return isinstance(augmentation, RandomHorizontalFlip) and augmentation.p > 0
+
+
 def from_config(config: Mapping[str, Any], custom: Iterable[type[Augmentation]] = ()) -> Augmentation:
     """The augmentation that `config()` described: a known class, called with the arguments given; nothing else.
 

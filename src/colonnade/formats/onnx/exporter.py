@@ -101,9 +101,13 @@ def _graph(
         if len(sources) > 1 or names[sources[0]] in writer.whole:
             raise ArgumentError("export_onnx: normalization is for models of one input, images.")
         names[sources[0]] = _normalized(model, writer, names[sources[0]], sources[0].shape)
-    for step in steps:
-        made = _expressed(step, [names[edge] for edge in step.inputs], writer, custom)
-        names.update(dict.fromkeys(step.outputs, made))
+    _express(steps, names, writer, custom)
+    if model.mirrored:
+        mirrored = {sources[0]: _flipped(model, writer, names[sources[0]])}
+        _express(steps, mirrored, writer, custom)
+        result = model.results[0]
+        writer.step("mirrored", result.shape, result.shape)
+        names[result] = writer.finish(writer.node("Mean", names[result], mirrored[result]))
     ends = [
         writer.end(names[result], name, result.shape, axis)
         for name, result, axis in zip(outputs, model.results, model.output_axes, strict=True)
@@ -119,6 +123,26 @@ def _only_looked_up(edge: Edge, steps: Sequence[Step]) -> bool:
         or (isinstance(step.layer, Fork | Identity) and all(_only_looked_up(each, steps) for each in step.outputs))
         for step in readers
     )
+
+
+def _express(steps: Sequence[Step], names: dict[Edge, str], writer: GraphWriter, custom: Custom) -> None:
+    """Write the nodes of all steps; `names` has those of the sources, and gets those of all other edges."""
+    for step in steps:
+        made = _expressed(step, [names[edge] for edge in step.inputs], writer, custom)
+        names.update(dict.fromkeys(step.outputs, made))
+
+
+def _flipped(model: Model, writer: GraphWriter, name: str) -> str:
+    """The mirror images of those at the input, of a model that answers by the mean of both."""
+    shapes = [*(source.shape for source in model.sources), *(result.shape for result in model.results)]
+    if [len(shape) for shape in shapes] != [3, 1] or name in writer.whole:
+        raise ArgumentError(
+            "export_onnx: model.mirrored is for models of images (c, h, w) that put out a number for each class, this "
+            f"one takes {model.input_shape} and puts out {model.output_shape}."
+        )
+    writer.step("mirror", shapes[0], shapes[0])
+    bounds = (("starts", [-1]), ("ends", [-shapes[0][-1] - 1]), ("axes", [-1]), ("steps", [-1]))
+    return writer.finish(writer.node("Slice", name, *(writer.constant(each, value) for each, value in bounds)))
 
 
 def _normalized(model: Model, writer: GraphWriter, name: str, shape: Shape) -> str:

@@ -81,7 +81,8 @@ def to_torch(model: Model) -> torch.nn.Module:
     A chain becomes a `torch.nn.Sequential`, and every layer that `torch.nn` has becomes that one. A Graph, a Residual
     and what else there is become small modules of :mod:`colonnade.formats.pytorch.counterparts`, which
     :func:`from_torch` knows. Frozen parameters require no gradient, fixed ones are buffers. What PyTorch has no place
-    for (the seed, classes, normalisation, frozen layers) goes along in the attribute `colonnade`, for `from_torch`.
+    for (the seed, classes, normalisation, frozen layers) goes along in the attribute `colonnade`, for `from_torch`. So
+    does that a model is `mirrored`: the module computes the outputs for the images that it is given, and no mean.
 
     Raises:
         MissingExtraError: PyTorch is not installed.

@@ -55,6 +55,7 @@ def convert(module: Any, input_shape: Sequence[Any] | None) -> Model:
 def _restore(model: Model, module: nn.Module, kept: Mapping[str, Any]) -> None:
     """What PyTorch has no place for, as it was when the module was made of a model; nothing where it does not fit."""
     model.seed = kept.get("seed", model.seed)
+    model.mirrored = kept.get("mirrored", False)
     for name in ("classes", "normalization"):
         with suppress(ColonnadeError):
             setattr(model, name, kept.get(name))
