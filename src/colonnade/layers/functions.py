@@ -157,8 +157,8 @@ class Power(Elementwise):
         functions.power_forward(x.value, self.exponent, y.value)
 
     def backward(self, x: Tensor, y: Tensor, block: Block) -> None:
-        for values, grad_y, out, *scratch in self.runs(block, "backward", x.value, y.grad, x.grad):
-            functions.power_backward(values, grad_y, self.exponent, out, *scratch, self.flat_at_zero)
+        for values, grad_y, out, slope in self.runs(block, "backward", x.value, y.grad, x.grad):
+            functions.power_backward(values, grad_y, self.exponent, out, slope, self.flat_at_zero)
 
 
 class CELU(Elementwise):

@@ -140,7 +140,8 @@ def _count(node: Node, arrays: list[Array | None]) -> int:
             start, limit, delta = (each.ravel()[0] for each in given)
             if not (np.isfinite(start) and np.isfinite(limit) and np.isfinite(delta) and delta):
                 raise UnsupportedError(f"a range from {start} to {limit} in steps of {delta} has no end")
-            return math.ceil(abs((limit - start) / delta))
+            count: int = math.ceil(abs((limit - start) / delta))
+            return count
         case "Tile":
             return first.size * math.prod(int(each) for each in given[1].ravel())
     pads = node.attributes.get("pads") if len(given) < 2 else given[1].ravel()
