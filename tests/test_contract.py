@@ -662,14 +662,15 @@ IN_NUMPY = {
     "BatchNorm3d", "Conv3d", "ConvTranspose3d", "Dropout1d", "Dropout3d", "InstanceNorm3d", "MaxPool3d",
     "Amax", "Amin", "Asin", "Asinh", "Atan", "Atanh", "Bilinear", "Ceil",
     "Constant", "Cos", "Cosh", "CumSum", "Dequantize", "Div", "Equal",
-    "Floor", "Fmod", "Fold", "GRU", "Greater", "GreaterEqual", "GridSample", "Identity", "InstanceNorm1d", "LSTM",
+    "Floor", "Fmod", "Fold", "Greater", "GreaterEqual", "GridSample", "Identity", "InstanceNorm1d",
     "Less", "LessEqual", "LogSumExp", "LogicalAnd", "LogicalNot", "LogicalOr", "LogicalXor", "Maximum",
-    "Minimum", "OneHot", "Pow", "Power", "Prod", "RMSNorm", "RNN", "Remainder", "RoiAlign", "Round", "ScatterAlongDim",
+    "Minimum", "OneHot", "Pow", "Power", "Prod", "RMSNorm", "Remainder", "RoiAlign", "Round", "ScatterAlongDim",
     "Sign", "Sin", "Sinh", "Sub", "Sum", "TakeAlongDim", "Tan", "Tril", "Triu", "Trunc", "Unfold", "Where",
 }
 # fmt: on
 # and those that do so as they are made or on some shapes alone.
 SOMETIMES_IN_NUMPY: dict[str, Callable[[Any, Sequence[tuple[int, ...]]], bool]] = {
+    "GRU": lambda layer, inputs: not layer.reset_after,
     "GroupNorm": lambda layer, inputs: len(inputs[0]) in (2, 4),
     "InstanceNorm2d": lambda layer, inputs: layer.track_running_stats,
     "MatMul": lambda layer, inputs: inputs[0][:-2] != inputs[1][:-2],

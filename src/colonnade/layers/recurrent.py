@@ -92,10 +92,10 @@ class Recurrent(Wiring):
         self.return_states = arguments.flag(name, "return_states", return_states)
         rows = self.gates * self.hidden_size
         for layer in range(self.num_layers):
-            width = self.input_size if layer == 0 else self._width
-            for end in self._ends:
+            width = self.input_size if layer == 0 else self.width
+            for end in self.ends:
                 shapes = ((rows, width), (rows, self.hidden_size), (rows,), (rows,))
-                for kind, shape in zip(self._kinds, shapes, strict=False):
+                for kind, shape in zip(self.kinds, shapes, strict=False):
                     setattr(self, f"{kind}_l{layer}{end}", Parameter(shape, self._draw))
 
     def _draw(self, shape: Shape, rng: np.random.Generator, rectified: bool) -> Array:
@@ -104,19 +104,19 @@ class Recurrent(Wiring):
         return rng.uniform(-bound, bound, shape)
 
     @property
-    def _ends(self) -> tuple[str, ...]:
+    def ends(self) -> tuple[str, ...]:
         """What the parameters' names end in, one for each direction."""
         return ("", "_reverse") if self.bidirectional else ("",)
 
     @property
-    def _kinds(self) -> tuple[str, ...]:
+    def kinds(self) -> tuple[str, ...]:
         """Of parameters that each cell has."""
         return ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
 
     @property
-    def _width(self) -> int:
+    def width(self) -> int:
         """Of the output: the directions side by side."""
-        return self.hidden_size * len(self._ends)
+        return self.hidden_size * len(self.ends)
 
     @property
     def state_rows(self) -> int:
@@ -133,21 +133,20 @@ class Recurrent(Wiring):
             raise ShapeError(
                 f"{name}: expected sequences (length, {self.input_size}), got an input of shape {sequence}."
             )
-        expected = (self.num_layers * len(self._ends), self.hidden_size)
+        expected = (self.num_layers * len(self.ends), self.hidden_size)
         for shape in initial:
             if shape != expected:
                 raise ShapeError(f"{name}: expected initial states {expected}, got an input of shape {shape}.")
-        return (*sequence[:-2], sequence[-2] + self.state_rows, self._width)
+        return (*sequence[:-2], sequence[-2] + self.state_rows, self.width)
 
     # Working memory
 
     def _kept(self, shape: Shape) -> dict[str, Scratch]:
         """What forward makes and backward reads, for an output of that shape."""
-        images, rows, width = _each(shape)
-        length = rows - self.state_rows
-        spaces = {}
+        images, length = self.sequences(shape)
+        width, spaces = self.width, {}
         for layer in range(self.num_layers):
-            for end in self._ends:
+            for end in self.ends:
                 spaces[f"gates_l{layer}{end}"] = Scratch((images, length, self.gates * self.hidden_size))
                 if self.beside:
                     spaces[f"{self.beside}_l{layer}{end}"] = Scratch((images, length, self.hidden_size))
@@ -162,13 +161,18 @@ class Recurrent(Wiring):
         }
 
     def scratch(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
-        images, rows, width = _each(shape)
-        length = rows - self.state_rows
         if direction == "forward":  # outside training, where nothing is saved
-            spaces = self._kept(shape)
-        else:
-            spaces = {"grad_gates": Scratch((images, length, self.gates * self.hidden_size))}
-            if len(self._ends) == 2:
+            return self.scratch_around(shape, direction) | self._kept(shape)
+        images, length = self.sequences(shape)
+        gates = {"grad_gates": Scratch((images, length, self.gates * self.hidden_size))}
+        return self.scratch_around(shape, direction) | gates
+
+    def scratch_around(self, shape: Shape, direction: Direction) -> dict[str, Scratch]:
+        """What a pass needs beside the cells' own: between layers and directions, and around rows of images."""
+        images, length = self.sequences(shape)
+        rows, width, spaces = length + self.state_rows, self.width, {}
+        if direction == "backward":
+            if len(self.ends) == 2:
                 widest = max(self.input_size, width if self.num_layers > 1 else 0)
                 spaces["other"] = Scratch((images * length * widest,))
             spaces |= {f"grad_l{layer}": Scratch((images, length, width)) for layer in range(self.num_layers - 1)}
@@ -183,18 +187,29 @@ class Recurrent(Wiring):
             spaces |= {"dropped": Scratch((images, length, width))}
         return spaces
 
-    def _masks(self, block: Block, shape: Shape) -> Array | None:
-        """What dropout keeps of the outputs of all layers but the last, (n, layers, t, d); the same both ways."""
-        if not (self.dropout and self.num_layers > 1 and block.training):
-            return None
-        kept = dropout_kept(block.random(block.scratch["random"]), self.dropout, block.scratch["kept"])
-        images, length, width = shape
-        numbers = (self.num_layers - 1) * length * width * images // len(kept)
-        return kept[:, :numbers].reshape(images, self.num_layers - 1, length, width)
+    def sequences(self, shape: Shape) -> tuple[int, int]:
+        """How many sequences there are and how long they are, for an output of that shape, (n, ..., t, d)."""
+        return math.prod(shape[:-2]), shape[-2] - self.state_rows
 
-    def _dropped(self, x: Array, kept: Array, out: Array) -> Array:
-        np.multiply(x, kept, out=out)
-        return np.multiply(out, dropout_scale(self.dropout), out=out)
+    def held(self, saved: dict[str, Array], length: int) -> dict[str, Array]:
+        """What was saved, (n, ..., t, k), every sequence by itself."""
+        return {name: each.reshape(-1, length, each.shape[-1]) for name, each in saved.items()}
+
+    def drops(self, training: bool) -> bool:
+        """Whether numbers are left out between layers."""
+        return training and self.dropout > 0 and self.num_layers > 1
+
+    def draw(self, block: Block) -> None:
+        """Draw what `drop` keeps; the same both ways."""
+        dropout_kept(block.random(block.scratch["random"]), self.dropout, block.scratch["kept"])
+
+    def drop(self, x: Array, block: Block, layer: int, out: Array) -> None:
+        """Write to `out` what is left of x, the output of a layer, (n, t, d), or the gradient at it; `out` may be x."""
+        kept, layers = block.scratch["kept"], self.num_layers - 1
+        numbers = layers * x.size // len(kept)
+        mask = kept[:, :numbers].reshape(len(x), layers, *x.shape[1:])[:, layer]
+        np.multiply(x, mask, out=out)
+        np.multiply(out, dropout_scale(self.dropout), out=out)
 
     # The passes
 
@@ -217,28 +232,33 @@ class Recurrent(Wiring):
 
     def _forward_sequences(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:
         sequence, length = x[0].value, x[0].shape[1]
-        held = _held(block.saved, length) or block.scratch
-        masks = self._masks(block, (len(sequence), length, self._width))
+        held = self.held(block.saved, length) or block.scratch
+        drops = self.drops(block.training)
+        if drops:
+            self.draw(block)
         for layer in range(self.num_layers):
-            out = self._output(layer, y, length, held)
-            for cell in self._cells(layer):
+            out = self.output(layer, y.value, held)[:, :length]
+            for cell in self.cells(layer):
                 made: Array = out[:, :, cell.part]
                 beside = self._beside(cell, held)
                 initial = self._initial(x, cell)
                 self._forward(
-                    sequence, self._weights(cell), initial, cell.reverse, made, held[f"gates{cell.name}"], beside
+                    sequence, self.weights(cell), initial, cell.reverse, made, held[f"gates{cell.name}"], beside
                 )
                 if self.return_states:
-                    for row, states in zip(self._rows(layer, length), (made, beside), strict=False):
+                    for row, states in zip(self.rows(layer, length), (made, beside), strict=False):
                         y.value[:, row, cell.part] = last(states, cell.reverse)
             sequence = out
-            if masks is not None and layer < self.num_layers - 1:
-                sequence = self._dropped(out, masks[:, layer], block.scratch["dropped"])
+            if drops and layer < self.num_layers - 1:
+                sequence = block.scratch["dropped"]
+                self.drop(out, block, layer, sequence)
 
     def _backward_sequences(self, x: Sequence[Tensor], y: Tensor, block: Block) -> None:
         length = x[0].shape[1]
-        held = _held(block.saved, length)
-        masks = self._masks(block, (len(y.grad), length, self._width))
+        held = self.held(block.saved, length)
+        drops = self.drops(block.training)
+        if drops:
+            self.draw(block)
         grad_out = y.grad[:, :length]
         for layer in reversed(range(self.num_layers)):
             grad_below: Array | None
@@ -246,17 +266,18 @@ class Recurrent(Wiring):
                 below, grad_below = held[f"output_l{layer - 1}"], block.scratch[f"grad_l{layer - 1}"]
             else:
                 below, grad_below = x[0].value, x[0].grad if x[0].has_grad else None
-            if layer and masks is not None:
-                below = self._dropped(below, masks[:, layer - 1], block.scratch["dropped"])
-            for cell in self._cells(layer):
+            if layer and drops:
+                self.drop(below, block, layer - 1, block.scratch["dropped"])
+                below = block.scratch["dropped"]
+            for cell in self.cells(layer):
                 adds = cell.reverse and grad_below is not None  # to what the other direction wrote
                 target = block.scratch["other"][: below.size].reshape(below.shape) if adds else grad_below
                 self._cell_backward(x, y, block, held, cell, below, grad_out[:, :, cell.part], target)
                 if adds and grad_below is not None and target is not None:
                     grad_below += target
             if grad_below is not None:
-                if layer and masks is not None:
-                    self._dropped(grad_below, masks[:, layer - 1], grad_below)
+                if layer and drops:
+                    self.drop(grad_below, block, layer - 1, grad_below)
                 grad_out = grad_below
 
     def _cell_backward(
@@ -265,24 +286,22 @@ class Recurrent(Wiring):
     ) -> None:  # fmt: skip
         """Add the gradients of one direction of one layer; write that at its input to `out`."""
         length = x[0].shape[1]
-        made = self._output(cell.layer, y, length, held)[:, :, cell.part]
-        grad_last = [
-            y.grad[:, row, cell.part] if self.return_states else None for row in self._rows(cell.layer, length)
-        ]
+        made = self.output(cell.layer, y.value, held)[:, :length, cell.part]
+        grad_last = [y.grad[:, row, cell.part] if self.return_states else None for row in self.rows(cell.layer, length)]
         gates, beside = held[f"gates{cell.name}"], self._beside(cell, held)
         gradients = self._backward(
-            below, made, grad_y, self._weights(cell), self._initial(x, cell), cell.reverse, grad_last, gates, beside,
+            below, made, grad_y, self.weights(cell), self._initial(x, cell), cell.reverse, grad_last, gates, beside,
             block.scratch["grad_gates"], out,
         )  # fmt: skip
-        for kind in self._kinds:
+        for kind in self.kinds:
             block.add_grad(getattr(self, kind + cell.name), getattr(gradients, kind))
         for tensor, gradient in zip(x[1:], (gradients.h0, gradients.c0), strict=False):
             if tensor.has_grad:
                 tensor.grad[:, cell.place] = gradient
 
-    def _cells(self, layer: int) -> list[Cell]:
+    def cells(self, layer: int) -> list[Cell]:
         """Those of one layer, one for each direction."""
-        size, ends = self.hidden_size, self._ends
+        size, ends = self.hidden_size, self.ends
         return [
             Cell(
                 layer,
@@ -294,15 +313,15 @@ class Recurrent(Wiring):
             for number, end in enumerate(ends)
         ]
 
-    def _output(self, layer: int, y: Tensor, length: int, held: dict[str, Array]) -> Array:
-        """Where a layer's outputs are."""
-        return y.value[:, :length] if layer == self.num_layers - 1 else held[f"output_l{layer}"]
+    def output(self, layer: int, y: Array, held: dict[str, Array]) -> Array:
+        """The array that has a layer's outputs, of y, which may have states behind them, and what is held."""
+        return y if layer == self.num_layers - 1 else held[f"output_l{layer}"]
 
     def _beside(self, cell: Cell, held: dict[str, Array]) -> Any:
         """What forward saves beside the gates; None where that is nothing."""
         return held[self.beside + cell.name] if self.beside else None
 
-    def _rows(self, layer: int, length: int) -> list[int]:
+    def rows(self, layer: int, length: int) -> list[int]:
         """Of the output, with a layer's last states."""
         return [length + layer + self.num_layers * state for state in range(self.states)]
 
@@ -311,9 +330,9 @@ class Recurrent(Wiring):
         given: list[Array | None] = [each.value[:, cell.place] for each in x[1:]]
         return given or [None] * self.states
 
-    def _weights(self, cell: Cell) -> list[Array | None]:
-        """W_ih, W_hh, b_ih and b_hh."""
-        made: list[Array | None] = [getattr(self, kind + cell.name).array for kind in self._kinds]
+    def weights(self, cell: Cell) -> list[Any]:
+        """W_ih, W_hh, b_ih and b_hh, None where there are no biases."""
+        made: list[Any] = [getattr(self, kind + cell.name).array for kind in self.kinds]
         return made if self.bias else [*made, None, None]
 
     def _forward(
@@ -331,22 +350,14 @@ class Recurrent(Wiring):
 
     def multiplications(self, shape: Shape) -> int:
         length, rows = shape[-2] - self.state_rows, self.gates * self.hidden_size
-        widths = [self.input_size, *[self._width] * (self.num_layers - 1)]
+        widths = [self.input_size, *[self.width] * (self.num_layers - 1)]
         return (
-            math.prod(shape[:-2])
-            * length
-            * len(self._ends)
-            * sum(rows * (width + self.hidden_size) for width in widths)
+            math.prod(shape[:-2]) * length * len(self.ends) * sum(rows * (width + self.hidden_size) for width in widths)
         )
 
     def work(self, shape: Shape) -> int:
-        calls = NUMPY_CALLS * (shape[-2] - self.state_rows) * len(self._ends) * self.num_layers
+        calls = NUMPY_CALLS * (shape[-2] - self.state_rows) * len(self.ends) * self.num_layers
         return self.multiplications(shape) + calls * CALL
-
-
-def _each(shape: Shape) -> tuple[int, int, int]:
-    """A batch (n, ..., t, d), every sequence by itself."""
-    return math.prod(shape[:-2]), shape[-2], shape[-1]
 
 
 def _copied(x: Tensor, end: str, scratch: dict[str, Array]) -> Tensor:
@@ -356,11 +367,6 @@ def _copied(x: Tensor, end: str, scratch: dict[str, Array]) -> Tensor:
     if grad is not None:
         np.copyto(grad.reshape(x.shape), x.grad)
     return Tensor.of(value, grad)
-
-
-def _held(arrays: dict[str, Array], length: int) -> dict[str, Array]:
-    """What was saved, (n, ..., t, k), every sequence by itself."""
-    return {name: each.reshape(-1, length, each.shape[-1]) for name, each in arrays.items()}
 
 
 class RNN(Recurrent):

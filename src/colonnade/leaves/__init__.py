@@ -23,6 +23,7 @@ from . import (
     pooling,
     prelu,
     rearrangement,
+    recurrent,
     resampling,
     softmax,
     wiring,
@@ -117,7 +118,7 @@ def _pooled(norm: Norm, rest: Sequence[Layer], shape: Shape) -> Leaf | None:
 def _alone(layer: Layer, inputs: Sequence[Shape], output: Shape) -> Leaf | None:
     """The leaf of a single layer that no other is joined with."""
     if isinstance(layer, Wiring):
-        return wiring.leaf_for(layer, inputs) or matmul.leaf_for(layer, inputs)
+        return wiring.leaf_for(layer, inputs) or matmul.leaf_for(layer, inputs) or recurrent.leaf_for(layer)
     shape = inputs[0]
     return (
         activation.leaf_for(layer)
