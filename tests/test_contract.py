@@ -664,7 +664,7 @@ IN_NUMPY = {
     "Constant", "Cos", "Cosh", "CumSum", "Dequantize", "Div", "Equal",
     "Floor", "Fmod", "Fold", "Greater", "GreaterEqual", "GridSample", "Identity", "InstanceNorm1d",
     "Less", "LessEqual", "LogSumExp", "LogicalAnd", "LogicalNot", "LogicalOr", "LogicalXor", "Maximum",
-    "Minimum", "OneHot", "Pow", "Power", "Prod", "RMSNorm", "Remainder", "RoiAlign", "Round", "ScatterAlongDim",
+    "Minimum", "OneHot", "Pow", "Prod", "RMSNorm", "Remainder", "RoiAlign", "Round", "ScatterAlongDim",
     "Sign", "Sin", "Sinh", "Sub", "Sum", "TakeAlongDim", "Tan", "Tril", "Triu", "Trunc", "Unfold", "Where",
 }
 # fmt: on
@@ -678,6 +678,7 @@ SOMETIMES_IN_NUMPY: dict[str, Callable[[Any, Sequence[tuple[int, ...]]], bool]] 
     "MultiheadAttention": lambda layer, inputs: len(inputs) > 1 or layer.more_keys > 0 or layer.return_weights,
     "PReLU": lambda layer, inputs: layer.num_parameters > 1 and len(inputs[0]) in (2, 4),
     "Pad": lambda layer, inputs: layer.value != 0,
+    "Power": lambda layer, inputs: layer.exponent != 2,
     "Resize": lambda layer, inputs: layer.extrapolation_value != 0,
     "Upsample": lambda layer, inputs: len(inputs[0]) != 3 and layer.mode != "nearest",
 }

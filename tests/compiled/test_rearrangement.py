@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from colonnade.compiled.rearrangement import add_runs, copied, copy_runs, gather, inverse, runs_of, summed
+from colonnade.compiled.rearrangement import add_runs, copied, copy_runs, gather, inverse, runs_of, summed, turn
 
 pytestmark = pytest.mark.thorough
 
@@ -45,6 +45,28 @@ def test_numbers_come_from_where_the_table_says(name: str) -> None:
         y = np.full((3, source.size), np.nan, np.float32)
         copy(x, table, y)
         np.testing.assert_array_equal(y, expected(x, source))
+
+
+@pytest.mark.parametrize("sizes", [(1, 16, 17), (1, 40, 33), (3, 18, 16), (2, 64, 100)], ids=str)
+def test_matrices_are_transposed_without_a_table(sizes: tuple[int, int, int]) -> None:
+    source = np.arange(np.prod(sizes)).reshape(sizes).swapaxes(1, 2).reshape(-1)
+    x = RNG.normal(size=(3, source.size)).astype(np.float32)
+    copy, table = copied(source)
+    assert copy is turn
+    assert [*table] == [*sizes[1:]]
+    y = np.full_like(x, np.nan)
+    copy(x, table, y)
+    np.testing.assert_array_equal(y, x[:, source])
+    swapped = source.copy()
+    swapped[[-1, -2]] = swapped[[-2, -1]]
+    assert copied(swapped)[0] is not turn
+
+
+@pytest.mark.parametrize("sizes", [(15, 4), (-3, -20), (0, 60), (60,)])
+def test_matrices_that_do_not_fill_an_image_are_refused(sizes: tuple[int, ...]) -> None:
+    x = np.ones((1, 70), np.float32)
+    with pytest.raises(ValueError, match=r"^turn: "):
+        turn(x, np.array(sizes), x.copy())
 
 
 @pytest.mark.parametrize("name", TABLES)

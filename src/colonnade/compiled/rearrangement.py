@@ -1,6 +1,7 @@
 """Numbers put elsewhere: each number of an output image is one of the input's, or zero.
 
-Which one, a table says: a `source` for each number, where they stand one by one; or `runs` of neighbours.
+Which one, a table says: a `source` for each number, where they stand one by one; or `runs` of neighbours. Transposes
+have no table, only the sizes of their matrices.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from ..ops.layout import Array
 from .compilation import compiled
+from .packing import transpose
 from .registers import WIDTH
 from .tiles import load, load_first, store, store_first, zeros
 
@@ -42,8 +44,22 @@ def inverse(source: Array, size: int) -> Array | None:
     return back
 
 
+def turned(source: Array) -> Array | None:
+    """The sizes (2,), rows and columns, of the matrices that a table transposes, one behind the other.
+
+    None of other tables, and where a side is shorter than a vector: numbers are then turned one by one either way.
+    """
+    rows, columns = int((source == 1).argmax()), int(source[1] - source[0]) if source.size > 1 else 0
+    if min(rows, columns) < WIDTH or source.size % (rows * columns):
+        return None
+    expected = np.arange(source.size).reshape(-1, rows, columns).swapaxes(1, 2).ravel()
+    return np.array([rows, columns]) if (source == expected).all() else None
+
+
 def copied(source: Array) -> tuple[Callable[..., None], Array]:
     """What writes y (n, source.size) from x (n, size), each image by itself: f(x, table, y), and the table."""
+    if (sizes := turned(source)) is not None:
+        return cast("Callable[..., None]", turn), sizes
     runs = runs_of(source)
     if len(runs) * LEAST_RUN <= source.size:
         return cast("Callable[..., None]", copy_runs), runs
@@ -53,6 +69,17 @@ def copied(source: Array) -> tuple[Callable[..., None], Array]:
 def summed(source: Array) -> tuple[Callable[..., None], Array]:
     """What writes x (n, size) as the sums of what :func:`copied` took to y from each place: f(y, table, x)."""
     return cast("Callable[..., None]", add_runs), runs_of(source)
+
+
+@compiled
+def turn(x, sizes, y):
+    """y (n, a) = the matrices of x (n, a), rows and columns of which are `sizes`, each transposed."""
+    if sizes.size != 2 or min(sizes[0], sizes[1]) < 1:
+        raise ValueError("turn: sizes must be rows and columns.")
+    rows, columns = sizes[0], sizes[1]
+    if x.shape[1] % (rows * columns) or x.shape != y.shape:
+        raise ValueError("turn: x and y must be of one shape, and hold whole matrices.")
+    transpose(x.reshape(-1, rows, columns), y.reshape(-1, columns, rows))
 
 
 @lru_cache

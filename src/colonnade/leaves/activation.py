@@ -14,8 +14,8 @@ from ..layers.base import Block, Bound, Layer
 from ..tensor import Tensor
 from .base import Leaf, plain
 
-# Of each type of layer: the kind, and the parameters a and b.
-_ACTIVATIONS: dict[type[Layer], Callable[[Any], tuple[float, ...]]] = {
+# Of each type of layer: the kind, and the parameters a and b; None where it is none as it was made.
+_ACTIVATIONS: dict[type[Layer], Callable[[Any], tuple[float, ...] | None]] = {
     layers.ReLU: lambda _: (compiled.RELU,),
     layers.LeakyReLU: lambda layer: (compiled.LEAKY_RELU, layer.negative_slope),
     layers.ReLU6: lambda _: (compiled.CLIP, 0, 6),
@@ -36,6 +36,7 @@ _ACTIVATIONS: dict[type[Layer], Callable[[Any], tuple[float, ...]]] = {
     layers.Exp: lambda _: (compiled.EXP,),
     layers.Log: lambda _: (compiled.LOG,),
     layers.Sqrt: lambda _: (compiled.SQRT,),
+    layers.Power: lambda layer: (compiled.SQUARE,) if layer.exponent == 2 else None,
     layers.Reciprocal: lambda _: (compiled.RECIPROCAL,),
     layers.Abs: lambda _: (compiled.ABS,),
     layers.Erf: lambda _: (compiled.ERF,),
@@ -45,10 +46,11 @@ _ACTIVATIONS: dict[type[Layer], Callable[[Any], tuple[float, ...]]] = {
 
 def activation_of(layer: Layer | None) -> Activation | None:
     """A layer as an activation; None if it is none."""
-    made = _ACTIVATIONS.get(type(layer)) if layer is not None else None
+    of = _ACTIVATIONS.get(type(layer)) if layer is not None else None
+    made = of(layer) if of else None
     if made is None:
         return None
-    kind, *parameters = made(layer)
+    kind, *parameters = made
     return Activation(int(kind), *(np.float32(each) for each in parameters))
 
 
