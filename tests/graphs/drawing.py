@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,19 @@ import numpy as np
 import colonnade as cn
 from colonnade.composites import construct_body, describe
 from colonnade.errors import ArgumentError, ShapeError
-from tests.graphs.layers import BOUNDED, CLOSED, ELEMENTWISE, FAMILIES, JUMPING, POSITIVE, RESHAPING, Dice, Draw, Shape
+from tests.graphs.layers import (
+    BOUNDED,
+    CLOSED,
+    ELEMENTWISE,
+    FAMILIES,
+    JUMPING,
+    POSITIVE,
+    RECURRENT,
+    RESHAPING,
+    Dice,
+    Draw,
+    Shape,
+)
 
 Array = np.ndarray[Any, Any]
 # What may stand a second time, anywhere: what wants a range of its own may not.
@@ -136,6 +148,8 @@ class Drawn:
             if made:
                 self.open = False
                 self.frozen += self.ancestors([made])
+                if isinstance(layer, cn.TopKIndices):
+                    self.put(cn.TakeAlongDim(layer.dim), name, made)
                 if isinstance(layer, cn.Argmax | cn.Argmin):
                     self.put(cn.Embedding(max(self.shapes[name]), dice.number(1, 5)), made)
             return made
@@ -144,16 +158,17 @@ class Drawn:
         layer = drawn(dice, JUMPING, self.shapes[name])
         return layer and self.put(layer, name, exact=True)
 
+    def whole(self, name: str, least: int, most: int) -> str | None:
+        """Whole numbers within bounds, of what both frameworks have the same bits of."""
+        floor = self.put(cn.Floor(), name, exact=True)
+        return self.put(cn.Hardtanh(least, most), floor, exact=True)
+
     def after_index(self, name: str) -> str | None:
-        """An Embedding of whole numbers that are made on the spot."""
+        """What looks up whole numbers that are made on the spot."""
         dice = self.dice
-        numbers = dice.number(1, 5)
-        for layer in (cn.Floor(), cn.Abs(), cn.Hardtanh(-1.0, numbers)):
-            made = self.put(layer, name, exact=True)
-            if made is None:
-                return None
-            name = made
-        return self.put(cn.Embedding(numbers + 1, dice.number(1, 4), dice.pick([None, 0, -1])), name)
+        numbers = dice.number(2, 6)
+        places = self.whole(str(self.put(cn.Abs(), name, exact=True)), 0, numbers - 1)
+        return self.put(cn.Embedding(numbers, dice.number(1, 4), dice.pick([None, 0, -1])), places)
 
     def ancestors(self, names: Sequence[str]) -> list[str]:
         """The nodes that these are made from, themselves included."""
@@ -166,40 +181,150 @@ class Drawn:
     # Several inputs
 
     def join(self) -> str | None:
-        dice = self.dice
         first = self.recent()
-        way = dice.number(0, 12)
-        if way <= 4:  # an addition, often of views
-            reads = [self.viewed(each) for each in self.alike(first, dice.number(2, 4))]
-            return self.put(cn.Add(), *reads, exact=True)
-        if way == 5:
-            return self.put(cn.Mul(), *(self.after_tanh(each) for each in self.alike(first, dice.number(2, 3))))
-        if way == 6:
-            return self.concat(first)
-        if way == 7:
-            return self.product(first)
-        if way == 8:
-            constant = self.put(cn.Constant(self.stretchable(self.shapes[first]), dice.flag()))
-            kind = dice.pick([cn.Add, cn.Mul, cn.Sub, cn.Maximum])
-            reads = [first, constant] if dice.flag() or kind is cn.Sub else [constant, first]
-            return self.put(kind(stretch=True), *reads)
+        made: str | None = self.dice.pick(JOINS)(self, first)
+        return made
+
+    def add(self, first: str) -> str | None:
+        """An addition, often of views."""
+        reads = [self.viewed(each) for each in self.alike(first, self.dice.number(2, 4))]
+        return self.put(cn.Add(), *reads, exact=True)
+
+    def multiply(self, first: str) -> str | None:
+        return self.put(cn.Mul(), *(self.after_tanh(each) for each in self.alike(first, self.dice.number(2, 3))))
+
+    def with_constant(self, first: str) -> str | None:
+        dice = self.dice
+        constant = self.put(cn.Constant(self.stretchable(self.shapes[first]), dice.flag()))
+        kind = dice.pick([cn.Add, cn.Mul, cn.Sub, cn.Maximum])
+        reads = [first, constant] if dice.flag() or kind is cn.Sub else [constant, first]
+        return self.put(kind(stretch=True), *reads)
+
+    def divide(self, first: str) -> str | None:
         left, right = self.pair(first)
-        if way == 9:
-            positive = self.after(right, cn.Affine(1.0, 0.4), cn.Sigmoid())
-            return self.put(cn.Div(stretch=True), left, positive)
-        if way == 10:
-            positive = self.after(left, cn.Affine(1.0, 0.4), cn.Sigmoid())
-            return self.put(cn.Pow(stretch=True), positive, self.after_tanh(right))
-        if way == 11:
-            return self.put(dice.pick([cn.Sub, cn.Maximum, cn.Minimum, cn.Add])(stretch=True), left, right)
-        if left in self.exact and right in self.exact:
-            kind = dice.pick(
-                [cn.Equal, cn.Greater, cn.GreaterEqual, cn.Less, cn.LessEqual]
-                + [cn.LogicalAnd, cn.LogicalOr, cn.LogicalXor]
-            )
-            which = self.put(kind(stretch=True), left, right, exact=True)
-            return which and self.put(cn.Where(stretch=True), which, left, right)
-        return None
+        return self.put(cn.Div(stretch=True), left, self.after(right, cn.Affine(1.0, 0.4), cn.Sigmoid()))
+
+    def power(self, first: str) -> str | None:
+        left, right = self.pair(first)
+        positive = self.after(left, cn.Affine(1.0, 0.4), cn.Sigmoid())
+        return self.put(cn.Pow(stretch=True), positive, self.after_tanh(right))
+
+    def combine(self, first: str) -> str | None:
+        return self.put(self.dice.pick([cn.Sub, cn.Maximum, cn.Minimum, cn.Add])(stretch=True), *self.pair(first))
+
+    def compare(self, first: str) -> str | None:
+        dice = self.dice
+        left, right = self.pair(first)
+        if left not in self.exact or right not in self.exact:
+            return None
+        kind = dice.pick(
+            [cn.Equal, cn.Greater, cn.GreaterEqual, cn.Less, cn.LessEqual]
+            + [cn.LogicalAnd, cn.LogicalOr, cn.LogicalXor]
+        )
+        which = self.put(kind(stretch=True), left, right, exact=True)
+        return which and self.put(cn.Where(stretch=True), which, left, right)
+
+    def remain(self, first: str) -> str | None:
+        """What division leaves: of the same bits, since it jumps."""
+        left, right = self.pair(first)
+        if left not in self.exact:
+            return None
+        positive = self.after(right, cn.Sigmoid(), cn.Affine(1.0, 0.3))
+        return self.put(self.dice.pick([cn.Remainder, cn.Fmod])(stretch=True), left, positive)
+
+    def of_shape(self, name: str, shape: Shape) -> str | None:
+        """Numbers of a tensor, each perhaps several times, in another shape."""
+        size, wanted = math.prod(self.shapes[name]), math.prod(shape)
+        flat = self.put(cn.Reshape((size,)), name, exact=True)
+        picked = self.put(cn.IndexSelect(1, [self.dice.number(0, size - 1) for _ in range(wanted)]), flat, exact=True)
+        return self.put(cn.Reshape(shape), picked, exact=True)
+
+    def sequence(self, name: str) -> str | None:
+        """The tensor as a sequence of so many numbers a step."""
+        shape = self.shapes[name]
+        return name if len(shape) == 2 else self.put(cn.Reshape(self.dice.sizes(math.prod(shape), 2)), name, exact=True)
+
+    def mask(self, kind: str | None, shape: Shape) -> list[str | None]:
+        """A mask of a kind, of a shape; none of None."""
+        if kind is None:
+            return []
+        numbers = self.of_shape(self.dice.pick(sorted(self.exact)), shape)
+        signs = self.put(cn.Sign(), numbers, exact=True)
+        return [numbers if kind == "float" else self.put(cn.Hardtanh(0.0, 1.0), signs, exact=True)]
+
+    def attend(self, first: str) -> str | None:
+        """A sequence looks at another, of another length and size, with masks."""
+        dice = self.dice
+        query, key = self.sequence(first), self.sequence(self.recent())
+        if query is None or key is None:
+            return None
+        (steps, size), (keys, kdim) = self.shapes[query], self.shapes[key]
+        value = dice.pick([each for each, shape in self.shapes.items() if len(shape) == 2 and shape[0] == keys])
+        heads, kinds = dice.divisor(size), [dice.pick([None, "bool", "float"]) for _ in range(2)]
+        masks = [
+            *self.mask(kinds[0], dice.pick([(steps, keys), (heads, steps, keys)])),
+            *self.mask(kinds[1], (keys,)),
+        ]
+        layer = cn.MultiheadAttention(
+            size, heads, 0.0, dice.flag(), dice.flag(0.2), dice.flag(0.2), kdim, self.shapes[value][1],
+            is_causal=dice.flag(0.3), attn_mask=kinds[0], key_padding_mask=kinds[1], return_weights=dice.flag(0.2),
+            zero_empty_rows=True,
+        )  # fmt: skip
+        return self.put(layer, query, key, value, *masks)
+
+    def decode(self, first: str) -> str | None:
+        """A layer of a transformer that looks at a memory."""
+        dice, target = self.dice, self.sequence(first)
+        if target is None:
+            return None
+        steps, size = self.shapes[target]
+        memory = dice.pick([each for each, shape in self.shapes.items() if len(shape) == 2 and shape[1] == size])
+        kinds = [dice.pick([None, "bool", "float"]) for _ in range(2)]
+        masks = [*self.mask(kinds[0], (steps, steps)), *self.mask(kinds[1], (self.shapes[memory][0],))]
+        layer = cn.TransformerDecoderLayer(
+            size, dice.divisor(size), dice.number(1, 6), 0.0, dice.pick(["relu", "gelu"]), norm_first=dice.flag(),
+            bias=dice.flag(), tgt_is_causal=dice.flag(0.3), memory_is_causal=dice.flag(0.3), tgt_mask=kinds[0],
+            memory_key_padding_mask=kinds[1],
+        )  # fmt: skip
+        return self.put(layer, target, memory, *masks)
+
+    def bilinear(self, first: str) -> str | None:
+        dice, shape = self.dice, self.shapes[first]
+        other = dice.pick([each for each, another in self.shapes.items() if another[:-1] == shape[:-1]])
+        return self.put(cn.Bilinear(shape[-1], self.shapes[other][-1], dice.number(1, 4), dice.flag()), first, other)
+
+    def recur(self, first: str) -> str | None:
+        """A recurrent layer with states before the first step."""
+        dice, x = self.dice, self.sequence(first)
+        if x is None:
+            return None
+        layer = drawn(dice, RECURRENT, self.shapes[x])
+        if layer is None:
+            return None
+        shape = (layer.num_layers * (1 + layer.bidirectional), layer.hidden_size)
+        states = [self.of_shape(self.recent(), shape) for _ in range(2 if isinstance(layer, cn.LSTM) else 1)]
+        return self.put(layer, x, *states)
+
+    def look(self, first: str) -> str | None:
+        """An image looked at where another tensor says."""
+        dice, axes = self.dice, len(self.shapes[first]) - 1
+        grid = self.of_shape(dice.pick(sorted(self.exact)), (*(dice.number(1, 4) for _ in range(axes)), max(axes, 1)))
+        mode = dice.pick(["linear", "linear", "nearest", "cubic"])
+        return self.put(cn.GridSample(mode, dice.pick(["zeros", "border", "reflection"]), dice.flag()), first, grid)
+
+    def take(self, first: str) -> str | None:
+        """Numbers from places along an axis, or put there: of the same bits, since they are whole numbers."""
+        dice, shape = self.dice, self.shapes[first]
+        axis = dice.axis(shape)
+        place = axis % (len(shape) + 1) - 1
+        chosen = (*shape[:place], dice.number(1, 3), *shape[place + 1 :])
+        index = self.of_shape(dice.pick(sorted(self.exact)), chosen)
+        index = index and self.whole(index, -shape[place], shape[place] - 1)
+        if dice.flag():
+            return self.put(cn.TakeAlongDim(axis), first, index)
+        # Of several numbers for one place PyTorch does not say which counts.
+        layer = cn.ScatterAlongDim(axis, "none" if chosen[place] == 1 and dice.flag() else "add")
+        return self.put(layer, first, index, self.of_shape(self.recent(), chosen))
 
     def after_tanh(self, name: str) -> str:
         return (self.put(cn.Tanh(), name) if self.dice.flag() else None) or name
@@ -353,3 +478,24 @@ def shape_of(layer: Any, shapes: Sequence[Shape]) -> Shape:
     model = cn.Model(body)
     model.build(shapes[0] if len(shapes) == 1 else shapes)
     return model.output_shape  # type: ignore[no-any-return]
+
+
+# What reads several tensors, as often as it stands here.
+JOINS: list[Callable[[Drawn, str], str | None]] = [
+    *[Drawn.add] * 4,
+    Drawn.multiply,
+    Drawn.concat,
+    Drawn.product,
+    Drawn.with_constant,
+    Drawn.divide,
+    Drawn.power,
+    Drawn.combine,
+    Drawn.compare,
+    Drawn.remain,
+    Drawn.attend,
+    Drawn.decode,
+    Drawn.bilinear,
+    Drawn.recur,
+    Drawn.look,
+    Drawn.take,
+]

@@ -32,11 +32,9 @@ class Dice:
     def real(self, least: float, most: float) -> float:
         return round(float(self.rng.uniform(least, most)), 2)
 
-    def pair(self, least: int, most: int) -> Any:
-        """A size for both directions, or one for each."""
-        if self.flag():
-            return self.number(least, most)
-        return self.number(least, most), self.number(least, most)
+    def each(self, axes: int, least: int, most: int) -> Any:
+        """A size for all axes of pixels, or one for each."""
+        return self.number(least, most) if self.flag() else tuple(self.number(least, most) for _ in range(axes))
 
     def divisor(self, number: int) -> int:
         return int(self.pick([each for each in range(1, number + 1) if number % each == 0]))
@@ -66,6 +64,17 @@ class Dice:
 
 
 Draw = Callable[[Dice, Shape], Any]
+
+
+def pixels(shape: Shape) -> int:
+    """How many axes of pixels a layer has for images of a shape, whether or not it takes them."""
+    return min(max(len(shape) - 1, 1), 3)
+
+
+def of_axes(name: str, shape: Shape) -> Any:
+    """The layer of that name for so many axes of pixels."""
+    return getattr(cn, f"{name}{pixels(shape)}d")
+
 
 # Layers that take any shape and keep it, and never leave a range that a few of them in a row can't stand.
 ELEMENTWISE: dict[str, Draw] = {
@@ -101,16 +110,24 @@ ELEMENTWISE: dict[str, Draw] = {
     "Dequantize": lambda d, s: _dequantize(d, s),
     "LayerNorm": lambda d, s: _layer_norm(d, s),
     "BatchNorm1d": lambda d, s: cn.BatchNorm1d(s[0], affine=d.flag(), momentum=d.pick([0.1, 0.3, None])),
-    "BatchNorm2d": lambda d, s: cn.BatchNorm2d(s[0], affine=d.flag(), track_running_stats=d.flag(0.8)),
+    "BatchNorm": lambda d, s: of_axes("BatchNorm", s)(s[0], affine=d.flag(), track_running_stats=d.flag(0.8)),
     "GroupNorm": lambda d, s: cn.GroupNorm(d.divisor(s[0]), s[0], affine=d.flag()),
-    "InstanceNorm1d": lambda d, s: cn.InstanceNorm1d(s[0], affine=d.flag(), track_running_stats=d.flag()),
-    "InstanceNorm2d": lambda d, s: cn.InstanceNorm2d(s[0], affine=d.flag(), track_running_stats=d.flag()),
+    "InstanceNorm": lambda d, s: of_axes("InstanceNorm", s)(s[0], affine=d.flag(), track_running_stats=d.flag()),
     "RMSNorm": lambda d, s: cn.RMSNorm(s[d.number(0, len(s) - 1) :], 1e-3, d.flag()),
     "LayerNorm2d": lambda d, s: cn.LayerNorm2d(s[0], affine=d.flag()),
     "LocalResponseNorm": lambda d, s: cn.LocalResponseNorm(d.number(1, 5), d.real(0.1, 1), d.real(0.3, 1), 1.5),
-    "Dropout2d": lambda d, s: cn.Dropout2d(d.pick([0.0, 0.0, 0.0, 0.4])),
-    "Conv2d same": lambda d, s: _convolution(d, s, same=True),
-    "MultiheadAttention": lambda d, s: cn.MultiheadAttention(s[-1], d.divisor(s[-1]), bias=d.flag()),
+    "Dropout of channels": lambda d, s: of_axes("Dropout", s)(d.pick([0.0, 0.0, 0.0, 0.4])),
+    "Convolution same": lambda d, s: _same(d, s),
+    "MultiheadAttention": lambda d, s: cn.MultiheadAttention(
+        s[-1], d.divisor(s[-1]), 0.0, d.flag(), d.flag(0.3), d.flag(0.3), is_causal=d.flag(0.3)
+    ),
+    "TransformerEncoderLayer": lambda d, s: _encoder_layer(d, s),
+    "TransformerEncoder": lambda d, s: cn.TransformerEncoder(
+        _encoder_layer(d, s), 2, d.pick([None, cn.LayerNorm(s[-1])])
+    ),
+    "Tril": lambda d, s: cn.Tril(d.number(-2, 2)),
+    "Triu": lambda d, s: cn.Triu(d.number(-2, 2)),
+    "CumSum": lambda d, s: cn.CumSum(d.axis(s), exclusive=d.flag(), reverse=d.flag()),
 }  # fmt: skip
 
 # Those that must not see large numbers: a Tanh is put before them.
@@ -142,6 +159,7 @@ JUMPING: dict[str, Draw] = {
 CLOSED: dict[str, Draw] = {
     "Argmax": lambda d, s: cn.Argmax(d.axis(s), d.flag(), d.flag()),
     "Argmin": lambda d, s: cn.Argmin(d.axis(s), d.flag(), d.flag()),
+    "TopKIndices": lambda d, s: _at(d, s, lambda axis, size: cn.TopKIndices(d.number(1, size), axis, largest=d.flag())),
     "Quantize": lambda d, s: cn.Quantize(d.real(0.05, 0.2), float(d.number(0, 3)), -10.0, 10.0),
 }
 
@@ -159,16 +177,13 @@ RESHAPING: dict[str, Draw] = {
     "Expand": lambda d, s: cn.Expand([d.pick([-1, 2, 3]) if size == 1 else d.pick([-1, size]) for size in s]),
     "Tile": lambda d, s: cn.Tile([d.number(1, 3) for _ in s]),
     "PixelShuffle": lambda d, s: cn.PixelShuffle(d.pick([each for each in (1, 2, 3) if s[0] % each**2 == 0])),
-    "Unfold": lambda d, s: cn.Unfold(d.pair(1, 3), d.pair(1, 2), d.pair(0, 2), d.pair(1, 2)),
+    "Unfold": lambda d, s: cn.Unfold(d.each(2, 1, 3), d.each(2, 1, 2), d.each(2, 0, 2), d.each(2, 1, 2)),
+    "Fold": lambda d, s: _fold(d, s),
     "PixelUnshuffle": lambda d, s: cn.PixelUnshuffle(d.pick([1, 2, 3])),
     "ChannelShuffle": lambda d, s: cn.ChannelShuffle(d.divisor(s[0])),
-    "Border": lambda d, s: d.pick(
-        [
-            *(cn.ReflectionPad1d, cn.ReflectionPad2d, cn.ReplicationPad1d),
-            *(cn.ReplicationPad2d, cn.CircularPad1d, cn.CircularPad2d),
-        ]
-    )(d.number(0, 2)),
-    "ZeroPad2d": lambda d, s: cn.ZeroPad2d(d.pick([d.number(0, 2), tuple(d.number(0, 2) for _ in range(4))])),
+    "Border": lambda d, s: of_axes(d.pick(["ReflectionPad", "ReplicationPad", "CircularPad", "ZeroPad"]), s)(
+        d.pick([d.number(0, 2), tuple(d.number(0, 2) for _ in range(2 * pixels(s)))])
+    ),
 }  # fmt: skip
 
 REDUCING: dict[str, Draw] = {
@@ -179,24 +194,28 @@ REDUCING: dict[str, Draw] = {
     "LogSumExp": lambda d, s: cn.LogSumExp(d.axes(s), d.flag()),
 }
 
-WEIGHING: dict[str, Draw] = {
-    "Conv2d": lambda d, s: _convolution(d, s),
-    "Conv1d": lambda d, s: _convolution_1d(d, s),
-    "ConvTranspose2d": lambda d, s: _transposed(d, s),
-    "Dense": lambda d, s: cn.Dense(s[-1], _width(d), d.flag()),
+RECURRENT: dict[str, Draw] = {
     "RNN": lambda d, s: _recurrent(d, s, cn.RNN, nonlinearity=d.pick(["tanh", "relu"])),
     "LSTM": lambda d, s: _recurrent(d, s, cn.LSTM),
     "GRU": lambda d, s: _recurrent(d, s, cn.GRU, reset_after=d.flag()),
 }
 
+WEIGHING: dict[str, Draw] = {
+    "Convolution": lambda d, s: _convolution(d, s),
+    "Convolution with borders": lambda d, s: _convolution(
+        d, s, padding_mode=d.pick(["reflect", "replicate", "circular"])
+    ),
+    "Transposed convolution": lambda d, s: _transposed(d, s),
+    "Dense": lambda d, s: cn.Dense(s[-1], _width(d), d.flag()),
+    **RECURRENT,
+}
+
 POOLING: dict[str, Draw] = {
-    "MaxPool2d": lambda d, s: _pool(d, cn.MaxPool2d, 2, d.pair(1, 2)),
-    "AvgPool2d": lambda d, s: _pool(d, cn.AvgPool2d, 2, count_include_pad=d.flag(), divisor_override=d.pick([None, 3])),
-    "MaxPool1d": lambda d, s: _pool(d, cn.MaxPool1d, 1, d.number(1, 2)),
-    "AvgPool1d": lambda d, s: _pool(d, cn.AvgPool1d, 1, count_include_pad=d.flag()),
-    "AdaptiveAvgPool2d": lambda d, s: cn.AdaptiveAvgPool2d(d.pair(1, 6)),
-    "AdaptiveMaxPool2d": lambda d, s: cn.AdaptiveMaxPool2d(d.pair(1, 6)),
-    "Upsample": lambda d, s: _upsample(d),
+    "MaxPool": lambda d, s: _pool(d, s, "MaxPool", dilation=d.each(pixels(s), 1, 2)),
+    "AvgPool": lambda d, s: _average_pool(d, s),
+    "AdaptiveAvgPool": lambda d, s: of_axes("AdaptiveAvgPool", s)(d.each(pixels(s), 1, 6)),
+    "AdaptiveMaxPool": lambda d, s: of_axes("AdaptiveMaxPool", s)(d.each(pixels(s), 1, 6)),
+    "Upsample": lambda d, s: _upsample(d, s),
     "Resize": lambda d, s: _resize(d),
 }
 
@@ -271,45 +290,63 @@ def _grouped(d: Dice, channels: int) -> tuple[int, int]:
     return groups, wide if groups == 1 else groups * d.number(1, 3)
 
 
-def _convolution(d: Dice, shape: Shape, same: bool = False) -> Any:
+def _convolution(d: Dice, shape: Shape, **arguments: Any) -> Any:
     groups, outputs = _grouped(d, shape[0])
-    if same:
-        groups, outputs = d.pick([1, d.divisor(shape[0])]), shape[0]
-        return cn.Conv2d(
-            shape[0], outputs, d.pair(1, 3), padding="same", dilation=d.pair(1, 2), groups=groups, bias=d.flag()
-        )
-    padding = d.pick([0, d.pair(0, 3), "valid"])
-    return cn.Conv2d(shape[0], outputs, d.pair(1, 4), d.pair(1, 3), padding, d.pair(1, 2), groups, d.flag())
+    axes = pixels(shape)
+    padding = d.pick([0, d.each(axes, 0, 3), "valid", "same"])
+    stride = 1 if padding == "same" else d.each(axes, 1, 3)
+    sizes = d.each(axes, 1, 4), stride, padding, d.each(axes, 1, 2)
+    return of_axes("Conv", shape)(shape[0], outputs, *sizes, groups, d.flag(), **arguments)
 
 
-def _convolution_1d(d: Dice, shape: Shape) -> Any:
-    groups, outputs = _grouped(d, shape[0])
-    return cn.Conv1d(
-        shape[0], outputs, d.number(1, 4), d.number(1, 3), d.number(0, 2), d.number(1, 2), groups, d.flag()
-    )
+def _same(d: Dice, shape: Shape) -> Any:
+    axes = pixels(shape)
+    sizes = {"kernel_size": d.each(axes, 1, 3), "dilation": d.each(axes, 1, 2), "groups": d.divisor(shape[0])}
+    mode = d.pick(["zeros", "zeros", "reflect", "replicate", "circular"])
+    kind = of_axes("Conv", shape)
+    return kind(shape[0], shape[0], **sizes, padding="same", bias=d.flag(), padding_mode=mode)
 
 
 def _transposed(d: Dice, shape: Shape) -> Any:
     groups, outputs = _grouped(d, shape[0])
-    stride = d.number(1, 3)
-    return cn.ConvTranspose2d(
-        shape[0], outputs, d.pair(1, 3), stride, d.number(0, 1), d.number(0, stride - 1), groups, d.flag(), d.pair(1, 2)
-    )  # fmt: skip
+    axes, stride = pixels(shape), d.number(1, 3)
+    sizes = d.each(axes, 1, 3), stride, d.number(0, 1), d.number(0, stride - 1)
+    kind = of_axes("ConvTranspose", shape)
+    return kind(shape[0], outputs, *sizes, groups, d.flag(), d.each(axes, 1, 2))
 
 
-def _pool(d: Dice, kind: Any, axes: int, dilation: Any = None, **options: Any) -> Any:
-    size = d.pair if axes == 2 else d.number
-    if dilation is not None:
-        options["dilation"] = dilation
-    border = d.number(0, 1) if dilation in (None, 1, (1, 1)) else 0  # a window of padding alone would have no maximum
-    return kind(size(1, 3), d.pick([None, size(1, 3)]), border, ceil_mode=d.flag(), **options)
+def _pool(d: Dice, shape: Shape, name: str, **options: Any) -> Any:
+    axes = pixels(shape)
+    dilated = options.get("dilation", 1) not in (1, (1,) * axes)
+    border = 0 if dilated else d.number(0, 1)  # a window of padding alone would have no maximum
+    sizes = d.each(axes, 1, 3), d.pick([None, d.each(axes, 1, 3)]), border
+    return of_axes(name, shape)(*sizes, ceil_mode=d.flag(), **options)
 
 
-def _upsample(d: Dice) -> Any:
-    mode = d.pick(["nearest", "bilinear"])
-    corners = d.flag() if mode == "bilinear" else None
+def _average_pool(d: Dice, shape: Shape) -> Any:
+    divided = {"divisor_override": d.pick([None, 3])} if pixels(shape) > 1 else {}  # of one axis there is none
+    return _pool(d, shape, "AvgPool", count_include_pad=d.flag(), **divided)
+
+
+def _fold(d: Dice, shape: Shape) -> Any:
+    """Of columns that some number of windows fits."""
+    size = tuple(d.number(1, 7) for _ in range(2))
+    return cn.Fold(size, d.each(2, 1, 3), d.each(2, 1, 2), d.each(2, 0, 1), d.each(2, 1, 2))
+
+
+def _encoder_layer(d: Dice, shape: Shape) -> Any:
+    sizes = shape[-1], d.divisor(shape[-1]), d.number(1, 6), 0.0
+    kind = d.pick(["relu", "gelu"])
+    return cn.TransformerEncoderLayer(
+        *sizes, activation=kind, norm_first=d.flag(), bias=d.flag(), is_causal=d.flag(0.3)
+    )
+
+
+def _upsample(d: Dice, shape: Shape) -> Any:
+    mode = d.pick(["nearest", {1: "linear", 2: "bilinear", 3: "trilinear"}[pixels(shape)]])
+    corners = None if mode == "nearest" else d.flag()
     if d.flag():
-        return cn.Upsample(size=d.pair(1, 6), mode=mode, align_corners=corners)
+        return cn.Upsample(size=d.each(pixels(shape), 1, 6), mode=mode, align_corners=corners)
     return cn.Upsample(scale_factor=d.pick([1, 2, 3, 1.5, 0.5]), mode=mode, align_corners=corners)
 
 
@@ -317,4 +354,4 @@ def _resize(d: Dice) -> Any:
     mode = d.pick(["nearest", "linear", "cubic"])
     coordinates = d.pick(["half_pixel", "align_corners", "asymmetric"])
     nearest = d.pick(["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
-    return cn.Resize(d.pair(1, 6), mode=mode, coordinates=coordinates, nearest_mode=nearest)
+    return cn.Resize(d.each(2, 1, 6), mode=mode, coordinates=coordinates, nearest_mode=nearest)

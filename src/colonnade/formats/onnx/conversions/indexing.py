@@ -15,6 +15,7 @@ from .axes import in_words
 from .detection import selected, taken_by_pairs, taken_by_rows
 from .elementwise import Conversion
 from .parts import beside, cut
+from .reductions import along_axis
 
 if TYPE_CHECKING:
     from ..call import Call
@@ -256,12 +257,12 @@ def _one_hot(call: Call, x: Images, depth: int, axis: int, ends: Array) -> Image
 
 def hardmax(call: Call) -> Value:
     """One where the greatest is, of equal ones the first."""
-    x = call.data()
-    if call.opset < 13:
-        raise UnsupportedError("Hardmax of opset 13 and newer alone")
-    axis = x.layout.axis(call.attribute("axis", -1))
-    found = call.emit(layers.Argmax(x.layout.dim(axis)), x, layout=x.layout.without([axis]), dtype=np.int64)
-    return _one_hot(call, found, x.layout.sizes[axis], axis, np.array([0, 1], x.dtype))
+
+    def make(x: Images, axis: int) -> Images:
+        found = call.emit(layers.Argmax(x.layout.dim(axis)), x, layout=x.layout.without([axis]), dtype=np.int64)
+        return _one_hot(call, found, x.layout.sizes[axis], axis, np.array([0, 1], x.dtype))
+
+    return along_axis(call, make)
 
 
 def compress(call: Call) -> Value:

@@ -72,23 +72,29 @@ def place(make: Callable[..., Layer]) -> Conversion:
     return convert
 
 
+def along_axis(call: Call, make: Callable[[Images, int], Images]) -> Images:
+    """What is made of x along an axis, kept as long; before opset 13 all axes from this one on are one.
+
+    Args:
+        call: The node.
+        make: Of a tensor and the place of the axis in it.
+    """
+    x = call.data()
+    if call.opset >= 13:
+        return make(x, x.layout.axis(call.attribute("axis", -1)))
+    layout, axis = x.layout, x.layout.axis(call.attribute("axis", 1))
+    if math.prod(layout.sizes[axis + 1 :]) == 1 and axis != layout.batch:
+        return make(x, axis)
+    if layout.batch is not None and layout.batch >= axis:
+        raise UnsupportedError(f"it works along axis {layout.batch}, the batch: its images would see one another")
+    sizes = (*layout.sizes[:axis], math.prod(layout.sizes[axis:]))
+    joined = Layout(sizes, layout.batch, layout.outer, layout.inner)
+    return call.importer.reshaped(make(call.importer.reshaped(x, joined), axis), layout)
+
+
 def softmax(make: Callable[[int], Layer]) -> Conversion:
     def convert(call: Call) -> Value:
-        x = call.data()
-        if call.opset >= 13:
-            return call.emit(make(x.layout.dim(call.attribute("axis", -1))), x)
-        # Before opset 13 all axes from this one on are one.
-        axis = x.layout.axis(call.attribute("axis", 1))
-        if math.prod(x.layout.sizes[axis + 1 :]) == 1 and axis != x.layout.batch:
-            return call.emit(make(x.layout.dim(axis)), x)
-        if x.layout.batch is not None and x.layout.batch >= axis:
-            raise UnsupportedError(f"it works along axis {x.layout.batch}, the batch: its images would see one another")
-        layout = x.layout
-        joined = Layout(
-            (*layout.sizes[:axis], math.prod(layout.sizes[axis:])), layout.batch, layout.outer, layout.inner
-        )
-        flat = call.importer.reshaped(x, joined)
-        return call.importer.reshaped(call.emit(make(joined.dim(axis)), flat), layout)
+        return along_axis(call, lambda x, axis: call.emit(make(x.layout.dim(axis)), x))
 
     return convert
 
