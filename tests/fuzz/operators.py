@@ -394,12 +394,13 @@ def _whole_convolution(d: Drawing) -> list[str]:
 
 
 def _qlinear_product(d: Drawing) -> list[str]:
+    """On a grid that no product lies half-way of."""
     x = d.exactly(1, 2)
     scale, zero = d.constant(np.float32(0.05)), d.constant(100, np.uint8)
     (whole,) = d.put("QuantizeLinear", x, scale, zero)
     numbers = d.constant(d.rng.integers(-63, 63, (d.shapes[x][-1], d.number(1, 4))), np.int8)
     right = numbers, d.constant(np.float32(0.02)), d.constant(0, np.int8)
-    grid = d.constant(np.float32(0.08)), d.constant(d.number(0, 200), np.uint8)
+    grid = d.constant(np.float32(0.0837)), d.constant(d.number(0, 200), np.uint8)
     (made,) = d.put("QLinearMatMul", whole, scale, zero, *right, *grid)
     return d.put("DequantizeLinear", made, *grid)
 
