@@ -46,6 +46,7 @@ def test_a_network_of_the_zoo_is_trained(script: Path, tmp_path: Path) -> None:
     assert run(tmp_path, script.name, "--quick")
 
 
+@pytest.mark.thorough  # the README's example is nearly the same, and runs in test_readme.py
 def test_the_digits_are_learned_in_a_few_lines(tmp_path: Path) -> None:
     printed = run(tmp_path, "digits.py")
     model = cn.load(tmp_path / "digits.safetensors")

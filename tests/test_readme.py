@@ -18,7 +18,7 @@ def test_readme_has_two_commands_of_one_line_each() -> None:
     assert [len(block.splitlines()) for block in blocks("sh")] == [1, 1]
 
 
-@pytest.mark.parametrize("file", ["README.md", "docs/index.md"])
+@pytest.mark.parametrize("file", ["README.md", pytest.param("docs/index.md", marks=pytest.mark.thorough)])
 def test_example_runs(file: str, tmp_path: Path) -> None:
     (example,) = blocks("python", file)
     result = subprocess.run(

@@ -68,7 +68,7 @@ def test_same_seed_leaves_the_same_model(here, trained, tmp_path):
 
 
 def test_options_reach_the_training(here, tmp_path):
-    options = ["--model", "lenet5", "--epochs", 1, "--batch-size", 64, "--optimizer", "sgd", "--lr", 0.01]
+    options = ["--model", "mlp", "--epochs", 1, "--batch-size", 64, "--optimizer", "sgd", "--lr", 0.01]
     result = here("train", *options, "--seed", 3, "--threads", 1, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
     with safetensors.safe_open(tmp_path / "checkpoint.safetensors", "numpy") as file:
@@ -76,7 +76,7 @@ def test_options_reach_the_training(here, tmp_path):
     settings = metadata["settings"]
     assert (settings["epochs"], settings["batch_size"], settings["seed"]) == (1, 64, 3)
     assert settings["optimizer"]["type"] == "SGD"
-    assert len(cn.load(tmp_path / "model.safetensors").layers) == len(cn.zoo.lenet5().layers)
+    assert len(cn.load(tmp_path / "model.safetensors").layers) == len(cn.zoo.mlp().layers)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ def test_the_edge_of_a_quadratic_is_found(model):
     assert 0.005 < found.suggested < 0.5
 
 
+@pytest.mark.thorough  # one is searched and trained with in tests/cli/test_train.py too
 def test_a_suggested_rate_trains_the_digits():
     digits = load("digits")
     model = cn.zoo.cnn(digits.input_shape, seed=0)
