@@ -121,6 +121,17 @@ RUNS: list[tuple[list[Any], tuple[int, ...], str]] = [
     ([cn.Flatten(2), cn.Permute((0, 2, 1)), cn.Dense(6, 4)], (6, 3, 4), "Flatten + Permute, Dense"),
     ([cn.Upsample(scale_factor=2), cn.ZeroPad2d(1), C(3, 4, 3)], (3, 4, 5), "Upsample + ZeroPad2d, Conv2d"),
     ([C(4, 8, 1), cn.PixelShuffle(2), cn.Slice(1, 0, 1)], (4, 3, 4), "Conv2d, PixelShuffle + Slice"),
+    (
+        [
+            C(3, 20, (4, 1), (2, 1), (1, 0), (2, 1)),
+            cn.Tanh(),
+            cn.ConvTranspose2d(20, 4, (3, 1), (2, 1)),
+            C(4, 4, (2, 1)),
+        ],
+        (3, 17, 1),
+        "Conv2d + Tanh, ConvTranspose2d, Conv2d",
+    ),
+    ([C(4, 8, (3, 1), padding="same", groups=2), C(8, 8, (3, 1), groups=8)], (4, 9, 1), "Conv2d, Conv2d"),
 ]
 
 

@@ -73,7 +73,9 @@ class TiledConvolution(Leaf):
         self.stands_for = (convolution,) if layer is None else (convolution, layer)
         self.reads: set[str] = {"input"} | activation.reads  # type: ignore[misc]
         self.weight, self.bias, self.groups = convolution.weight, convolution.bias, convolution.groups
-        self.window, self.written = window, written
+        if one_wide(window, read, written):
+            window, read, written = on_its_side(window), (1, read[0], read[2]), (1, written[0], written[2])
+        self.window, self.read, self.written = window, read, written
         self.output = product(window, read, written, self.groups, not self.transposed, activation)
         self.input_gradient = product(window, written, read, self.groups, self.transposed)
         ends = (written, read) if self.transposed else (read, written)
@@ -128,23 +130,24 @@ class TiledConvolution(Leaf):
         return spaces
 
     def bind_forward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
-        return self.output.calls(plain(x.value), block.state.forward, plain(y.value), block.scratch["work"])
+        images, outputs = _as(x.value, self.read), _as(y.value, self.written)
+        return self.output.calls(images, block.state.forward, outputs, block.scratch["work"])
 
     def bind_backward(self, x: Tensor, y: Tensor, block: Block) -> Iterator[Bound]:
-        grad, work = plain(y.grad), block.scratch["work"]
+        grad, work = _as(y.grad, self.written), block.scratch["work"]
         kind, a, b = self.activation
         if kind:
-            known = plain(y.value) if self.activation.reads else grad
+            known = _as(y.value, self.written) if self.activation.reads else grad
             yield activation_backward(kind), (known, grad, a, b, block.scratch["grad"])
             grad = block.scratch["grad"]
         if self.weight.trainable:
-            gradient = yield from self._kernel_gradient(plain(x.value), grad, work)
+            gradient = yield from self._kernel_gradient(_as(x.value, self.read), grad, work)
             yield block.add_grad, (self.weight, gradient)
         if self.bias is not None and self.bias.trainable:
             yield position_sums, (grad.reshape(-1, grad.shape[3]), block.scratch["bias"])
             yield block.add_grad, (self.bias, block.scratch["bias"])
         if x.has_grad:
-            yield from self.input_gradient.calls(grad, block.state.turned, plain(x.grad), work)
+            yield from self.input_gradient.calls(grad, block.state.turned, _as(x.grad, self.read), work)
 
     def _kernel_gradient(self, x: Array, grad_y: Array, work: Array) -> Generator[Call, None, Array]:
         """The gradient at the kernel as that lies, with an axis for the groups."""
@@ -208,6 +211,22 @@ class TiledConvTranspose(TiledConvolution):
     ) -> None:
         window = of_height_one(convolution.window)
         super().__init__(convolution, window, _channels_last(shape), _channels_last(output), layer, activation)
+
+
+def one_wide(window: Window, read: Image, written: Image) -> bool:
+    """Whether all images are one pixel wide, and so is the window."""
+    return read[1] == written[1] == window.kernel[1] == 1 and not any(window.padding[2:])
+
+
+def on_its_side(window: Window) -> Window:
+    """The window along a row that does what this one does along a column: the same memory, as tiles take rows."""
+    (top, bottom, *_) = window.padding
+    return Window((1, window.kernel[0]), (1, window.stride[0]), (0, 0, top, bottom), (1, window.dilation[0]))
+
+
+def _as(x: Array, size: Image) -> Array:
+    """A block's images as they lie, (n, h, w, c), of that size."""
+    return plain(x).reshape(-1, *size)
 
 
 def _channels_last(shape: Shape) -> Image:
