@@ -79,6 +79,50 @@ def test_a_flat_configuration_with_the_words_of_torchvision_is_read(folder: Path
     assert model.normalization == {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
+IMAGENET = {"label_names": None, "label_descriptions": None, "num_classes": 1000}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"pretrained_cfg": {"tag": "lamb_in1k"}}, True),
+        ({"pretrained_cfg": {"tag": "augreg_in21k_ft_in1k"}}, True),
+        ({"architecture": "mobilenetv2_035.ra_in1k"}, True),
+        ({"weights": "IMAGENET1K_V2"}, True),
+        ({"pretrained_cfg": {"tag": "in12k"}}, False),
+        ({"pretrained_cfg": {"tag": "plants"}}, False),
+        ({}, False),
+    ],
+)
+def test_networks_that_say_they_are_of_imagenet_have_the_names_of_its_classes(
+    folder: Path, changes: dict[str, Any], named: bool
+) -> None:
+    model = cn.zoo.mobilenet_v2((3, 32, 32), 1000, width=0.35, stem="imagenet")
+    storage.write(folder / "model.safetensors", model.state_dict(), {})
+    write(folder, {"architecture": "mobilenetv2_035"} | IMAGENET | {"input_size": [3, 32, 32]} | changes)
+    classes = cn.hub.load(folder).classes
+    if not named:
+        assert classes is None
+        return
+    assert classes is not None
+    assert [classes[number] for number in (0, 281, 388, 985, 999)] == [
+        *("tench", "tabby", "giant panda", "daisy", "toilet tissue"),
+    ]
+
+
+def test_the_names_of_imagenet_are_a_thousand_and_all_different() -> None:
+    names = cn.hub.imagenet_names()
+    assert len(set(names)) == len(names) == 1000
+    assert all(name and name == name.strip() for name in names)
+
+
+def test_the_names_of_imagenet_are_those_that_timm_lists() -> None:
+    info = pytest.importorskip("timm.data", reason="timm is not installed").ImageNetInfo()
+    for number, name in enumerate(cn.hub.imagenet_names()):
+        if not name.startswith("crane, "):  # two are called crane
+            assert f"{info.index_to_description(number)},".startswith(f"{name},")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

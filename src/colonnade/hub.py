@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ INDEX = f"{WEIGHTS}.index.json"  # of weights in several files
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 BYTES = {"kind": "bytes", "least": 0, "most": 255}
 LARGEST = 4096  # pixels of a side
+NAMES = Path(__file__).with_name("imagenet_1k.names")  # see imagenet_1k.txt
+# What names and tags of networks for ImageNet's classes have in them: resnet18.a1_in1k, IMAGENET1K_V1.
+OF_IMAGENET = re.compile(r"(?i)(?<![a-z0-9])(in1k|imagenet-?1k)")
 # What timm's configurations may say of a network that changes none of its numbers outside training.
 HARMLESS = {"drop_rate", "drop_path_rate", "img_size", "in_chans", "num_classes"}
 
@@ -105,7 +109,8 @@ def load(
         options: `Model`'s: seed, dtype, share_memory.
 
     Returns:
-        The network, with its classes' names where the configuration has them, and its normalization.
+        The network, with its normalization, and its classes' names where the configuration has them, or where it is of
+        ImageNet-1k: a network of 1,000 classes with `in1k` in its name or its tag.
 
     Raises:
         MissingExtraError: The package huggingface_hub is not installed.
@@ -127,7 +132,7 @@ def load(
         classes = arguments.whole("hub.load", "num_classes", told.get("num_classes", 1000), 1)
         shape = _input_shape(told) if input_shape is None else input_shape
         normalization = {key: _numbers(told.get(key, IMAGENET[key]), shape[0]) for key in IMAGENET}
-        names = _names(told, classes)
+        names = _names(told, classes, os.fspath(name))
     model = known.make(input_shape=shape, classes=classes, weights=weights, **known.options, **options)
     model.normalization, model.classes, model.pixels = normalization, names, dict(BYTES)
     return model
@@ -255,12 +260,26 @@ def _numbers(values: Any, channels: int) -> list[float]:
     return found if len(found) == channels else found[:1] * channels
 
 
-def _names(told: Mapping[str, Any], classes: int) -> list[str] | None:
-    """The classes' names, as people say them."""
+def _names(told: Mapping[str, Any], classes: int, name: str) -> list[str] | None:
+    """The classes' names, as people say them: those that a configuration lists, or ImageNet's where it says so."""
     names = told.get("label_names") or told.get("categories")
     described = told.get("label_descriptions") or {}
     if isinstance(names, dict):  # by number, as text
         names = [names.get(str(number)) for number in range(classes)]
-    if not isinstance(names, list) or len(names) != classes or None in names:
-        return None
-    return [str(described.get(name, name)) for name in names]
+    if isinstance(names, list) and len(names) == classes and None not in names:
+        return [str(described.get(each, each)) for each in names]
+    tags = (name, *(str(told.get(key, "")) for key in ("tag", "architecture", "weights")))
+    return imagenet_names() if classes == 1000 and any(map(OF_IMAGENET.search, tags)) else None
+
+
+def imagenet_names() -> list[str]:
+    """The names of the 1,000 classes of ImageNet-1k, in the order of timm's and torchvision's networks.
+
+    `load` gives them to networks that say they are of it; for weights from elsewhere::
+
+        model = cn.zoo.resnet18(weights="resnet18.safetensors")
+        model.classes = cn.hub.imagenet_names()
+
+    The words are WordNet's.
+    """
+    return NAMES.read_text(encoding="utf-8").splitlines()
