@@ -52,6 +52,7 @@ def test_a_new_head_leaves_all_else_as_it_was(
     assert model.classes == ["a", "b", "c"]
     assert [name for name in before if before[name].shape != after[name].shape] == [*head]
     assert all(np.array_equal(before[name], after[name]) for name in before if name not in head)
+    assert not any(after[name].any() for name in head)
     after_all = base.state_dict()
     assert all(np.array_equal(before[name], after_all[name]) for name in before)
 
@@ -74,6 +75,36 @@ def test_then_everything_learns(base: cn.Model) -> None:
     model = cn.fine_tune(base, (x, y), head_epochs=1, epochs=3)
     before, after = base.state_dict(), model.state_dict()
     assert all(not np.array_equal(before[name], after[name]) for name in before if name.endswith("weight"))
+
+
+def test_the_body_learns_at_a_lower_rate_than_the_head(base: cn.Model) -> None:
+    """The first step of Adam moves each number by the rate, whatever its gradient."""
+    x, y = stripes(32)
+    start = cn.fine_tune(base, (x, y), head_epochs=2, epochs=0)
+    moved: dict[str, float] = {}
+    model = cn.fine_tune(base, (x, y), head_epochs=2, epochs=1, lr=1e-2, body_lr=1e-4, schedule=None)
+    for name, array in model.state_dict().items():
+        if name.endswith(("weight", "bias")):
+            moved[name] = float(np.abs(array - start.state_dict()[name]).max())
+    assert moved["11.weight"] == pytest.approx(1e-2, rel=0.1)
+    assert max(rate for name, rate in moved.items() if not name.startswith("11.")) == pytest.approx(1e-4, rel=0.1)
+
+
+def test_by_default_the_body_learns_at_a_tenth_of_the_rate(base: cn.Model) -> None:
+    x, y = stripes(32)
+    tenth, default = (
+        cn.fine_tune(base, (x, y), head_epochs=1, epochs=1, lr=1e-2, **more).state_dict()
+        for more in ({"body_lr": 1e-3}, {})
+    )
+    assert all(np.array_equal(tenth[name], default[name]) for name in tenth)
+
+
+def test_what_takes_its_time_before_the_head_is_told_as_it_goes(base: cn.Model) -> None:
+    told: list[tuple[str, int, int]] = []
+    model = with_head(base, 2)
+    images, held_out = cn.data.Arrays(*stripes(64)), cn.data.Arrays(*stripes(20))
+    train_head(model, images, held_out, epochs=2, watch=lambda *what: told.append(what))
+    assert told == [("features", 64, 64), ("features", 20, 20), *(("new head", step, 4) for step in range(1, 5))]
 
 
 def test_the_same_seed_gives_the_same_bits(base: cn.Model) -> None:
@@ -103,7 +134,7 @@ def test_the_head_is_trained_on_what_a_frozen_body_makes(base: cn.Model) -> None
     by_features, whole = with_head(base, 2), with_head(base, 2)
     train_head(by_features, examples, epochs=2, seed=0)
     whole.freeze(*{step.name for step in whole.steps if step.name != "11"})
-    optimizer = cn.training.optimizer("adamw", [each for each in whole.parameters() if each.trainable], 3e-3)
+    optimizer = cn.training.optimizer("adamw", [each for each in whole.parameters() if each.trainable], 1e-3)
     cn.fit(whole, examples, epochs=2, batch_size=32, optimizer=optimizer, schedule="one-cycle", seed=0)
     assert by_features.steps[-1].parameters[0].array == pytest.approx(whole.steps[-1].parameters[0].array, abs=1e-4)
 
@@ -119,5 +150,9 @@ def test_numbers_out_of_range_are_refused(base: cn.Model) -> None:
     x, y = stripes(8)
     with pytest.raises(cn.errors.ArgumentError, match="fine_tune: epochs must"):
         cn.fine_tune(base, (x, y), epochs=-1)
+    with pytest.raises(cn.errors.ArgumentError, match="fine_tune: body_lr must be zero or more, got -1"):
+        cn.fine_tune(base, (x, y), body_lr=-1)
+    with pytest.raises(cn.errors.ArgumentError, match="fine_tune: lr must be a finite number, got 'much'"):
+        cn.fine_tune(base, (x, y), lr="much")  # type: ignore[arg-type]
     with pytest.raises(cn.errors.ArgumentError, match="with_head: classes must be positive, got 0"):
         with_head(base, 0)

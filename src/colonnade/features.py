@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ def cached_features(
     *,
     batch_size: int = 256,
     workers: int | None = None,
+    watch: Callable[[int, int], None] | None = None,
 ) -> Arrays:
     """What a model makes of a data set, from a file where it has been computed before.
 
@@ -52,6 +53,7 @@ def cached_features(
         folder: Where the file lies; made if it is not there.
         batch_size: Images that are run together.
         workers: Threads that read images; see `colonnade.data.Loader`.
+        watch: Told after each batch of how many images the features are computed, and of how many in all.
 
     Returns:
         The features, (n, ...), and the targets of the examples.
@@ -84,11 +86,20 @@ def cached_features(
     laid = laid_shape((len(examples), *model.output_shape))
     stored = _read(path, laid, model.dtype)
     if stored is None:
-        _write(path, laid, model.dtype, (model(batch.x) for batch in loader.epoch(0)))
+        _write(path, laid, model.dtype, _outputs(model, loader, watch))
         stored = _read(path, laid, model.dtype)
         if stored is None:
             raise DataError(f"{path}: the features were changed by another program; try again.")
     return Arrays(as_written(stored), examples.targets, class_names(examples))
+
+
+def _outputs(model: Model, loader: Loader, watch: Callable[[int, int], None] | None) -> Iterator[Array]:
+    done = 0
+    for batch in loader.epoch(0):
+        yield model(batch.x)
+        done += len(batch.x)
+        if watch is not None:
+            watch(done, len(loader.examples))
 
 
 def _fingerprint(model: Model, examples: Examples, workers: int | None) -> str:

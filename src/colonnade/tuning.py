@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
-from . import arguments, training
+from . import arguments, initializers, training
 from .composites import Chain, Composite, Graph, Node
 from .data import Arrays, Dataset, Examples
 from .data.pairing import class_names
 from .errors import ArgumentError
 from .features import cached_features
 from .layers import Conv2d, Dense
-from .layers.base import Layer
 from .model import Model
+from .training.callbacks import Run
 
 # Times through all images, and of few images more, so that there are so many steps.
 HEAD_EPOCHS, HEAD_STEPS = 30, 300
 EPOCHS, STEPS = 10, 100
-HEAD_RATE, RATE = 3e-3, 3e-4  # the greatest learning rates of AdamW
+# The greatest learning rates of AdamW, of the head alone and of the head afterwards; and the share of the latter that
+# all else learns at.
+HEAD_RATE, RATE, BODY = 1e-3, 1e-3, 0.1
+Watch = Callable[[str, int, int], None]
 
 
 def fine_tune(
@@ -33,6 +38,7 @@ def fine_tune(
     epochs: int | None = None,
     head_lr: float = HEAD_RATE,
     lr: float = RATE,
+    body_lr: float | None = None,
     batch_size: int = 32,
     cache: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -51,11 +57,12 @@ def fine_tune(
         head_epochs: Through all images with the body frozen: by default 30, or of few images so many that there are 300
             steps. Each image's features are computed once, not augmented.
         epochs: Through all images with nothing frozen: by default 10, or 100 steps; 0 leaves the body as it is.
-        head_lr: The greatest learning rate of the head.
-        lr: The greatest of all, afterwards.
+        head_lr: The greatest learning rate of the head, while it learns alone.
+        lr: The greatest of the head afterwards, while everything learns.
+        body_lr: The greatest of all else meanwhile, so that what it knows is kept: by default a tenth of `lr`.
         batch_size: Images in a step.
         cache: A folder where the features stay, for another time; by default they go when the head is trained.
-        seed: Of the head's first weights, and of the order of the images.
+        seed: Of the order of the images, of dropout and augmentation.
         progress: Show how it goes; by default on a terminal and in a notebook.
         options: Of :func:`colonnade.fit` while nothing is frozen: augmentation, average, out, callbacks and others.
 
@@ -71,22 +78,29 @@ def fine_tune(
     then = _epochs("epochs", epochs, EPOCHS, STEPS, len(examples), batch_size)
     tuned = with_head(model, classes, seed)
     tuned.build(examples.shape)
-    ways: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "progress": progress}
+    lr = arguments.number("fine_tune", "lr", lr, 0)
+    body_lr = BODY * lr if body_lr is None else arguments.number("fine_tune", "body_lr", body_lr, 0)
+    learned = training.optimizer("adamw", groups(tuned, body_lr), lr)
     if first:
-        train_head(tuned, examples, held_out, epochs=first, lr=head_lr, cache=cache, **ways)
+        with _watched(progress) as watch:
+            ways: dict[str, Any] = {"batch_size": batch_size, "cache": cache, "seed": seed, "watch": watch}
+            train_head(tuned, examples, held_out, epochs=first, lr=head_lr, **ways)
     if then:
-        ways |= {"optimizer": training.optimizer("adamw", tuned.parameters(), lr), "schedule": "one-cycle"}
-        training.fit(tuned, examples, validation=held_out, epochs=then, **(ways | options))
+        ways = {"batch_size": batch_size, "seed": seed, "progress": progress, "schedule": "one-cycle"}
+        training.fit(tuned, examples, validation=held_out, epochs=then, **(ways | {"optimizer": learned} | options))
     return tuned
 
 
 def with_head(model: Model, classes: Sequence[str] | int, seed: int = 0) -> Model:
     """A copy of a model with a new last layer, for other classes.
 
+    Its weights begin as zeros. A layer alone learns from these as from any others, and what random ones answer would
+    have to be unlearned first, for which few images are too few.
+
     Args:
         model: Its last layer with weights is dense, or a 1×1 convolution.
         classes: Their names, or how many there are.
-        seed: Of the new layer's first weights.
+        seed: Of the model, for its dropout.
 
     Raises:
         ArgumentError: Another last layer, or no class.
@@ -98,7 +112,7 @@ def with_head(model: Model, classes: Sequence[str] | int, seed: int = 0) -> Mode
     for part in path:
         holder = _inside(holder, part)
     replaced = _inside(holder, last)
-    new: Layer
+    new: Dense | Conv2d
     if isinstance(replaced, Dense):
         new = Dense(replaced.in_features, count, bias=replaced.bias is not None)
     elif isinstance(replaced, Conv2d) and replaced.weight.shape == (replaced.out_channels, replaced.in_channels, 1, 1):
@@ -107,6 +121,7 @@ def with_head(model: Model, classes: Sequence[str] | int, seed: int = 0) -> Mode
         raise ArgumentError(
             f"with_head: the last layer with weights must be dense or a 1×1 convolution, got {type(replaced).__name__}."
         )
+    new.weight.initializer = initializers.zeros
     if isinstance(holder, Graph):
         holder.nodes[last] = new
     else:
@@ -128,6 +143,7 @@ def train_head(
     lr: float = HEAD_RATE,
     batch_size: int = 32,
     cache: str | os.PathLike[str] | None = None,
+    watch: Watch | None = None,
     **options: Any,
 ) -> None:
     """Train a model's last layer alone, on what the rest makes of the images, computed once.
@@ -140,6 +156,7 @@ def train_head(
         lr: The greatest learning rate.
         batch_size: Images in a step.
         cache: A folder where the features stay; by default they go at the end.
+        watch: Told what is being done, how much of it, and of how much: the features, then the steps.
         options: Of :func:`colonnade.fit`.
     """
     body, head = model.split(_place(model))
@@ -147,11 +164,55 @@ def train_head(
     epochs = _epochs("epochs", epochs, HEAD_EPOCHS, HEAD_STEPS, len(examples), batch_size)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = temporary if cache is None else cache
-        features = cached_features(body, examples, folder)
-        held_out = None if validation is None else cached_features(body, validation, folder)
+        computed = None if watch is None else partial(watch, "features")
+        features = cached_features(body, examples, folder, watch=computed)
+        held_out = None if validation is None else cached_features(body, validation, folder, watch=computed)
         optimizer = training.optimizer("adamw", head.parameters(), lr)
         ways: dict[str, Any] = {"optimizer": optimizer, "schedule": "one-cycle", "batch_size": batch_size}
+        if watch is not None:
+            ways |= {"progress": False, "callbacks": [_Steps(watch)]}
         training.fit(head, features, epochs=epochs, validation=held_out, **(ways | options))
+
+
+class _Steps(training.Callback):
+    """Tells somebody of each step of the head."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def on_train_begin(self, run: Run) -> None:
+        self._total, self._steps = run.total, run.steps
+
+    def on_batch_end(self, record: training.BatchRecord) -> None:
+        self._watch("new head", (record.epoch - 1) * self._steps + record.step, self._total)
+
+
+@contextmanager
+def _watched(progress: bool | None) -> Iterator[Watch]:
+    """Bars on standard error, if they are wanted or somebody looks."""
+    from .training.progress import Progress, is_watched
+
+    if progress is False or not (progress or is_watched()):
+        yield lambda what, done, total: None
+        return
+    with Progress() as bars:
+        yield bars.watch
+
+
+def groups(model: Model, body_lr: float) -> list[dict[str, Any]]:
+    """A model's parameters in two groups, as optimizers take them: its last layer's, and all others at their own rate.
+
+    Args:
+        model: One whose last layer with weights tells classes apart.
+        body_lr: The learning rate of all but the head.
+    """
+    head = _head(model)
+    own = {id(parameter) for step in model.steps if step.name == head for parameter in step.parameters}
+    parameters = model.parameters()
+    return [
+        {"params": [each for each in parameters if id(each) in own]},
+        {"params": [each for each in parameters if id(each) not in own], "lr": body_lr},
+    ]
 
 
 def fine_tuning(images: int = 0, batch_size: int = 32) -> training.Recipe:

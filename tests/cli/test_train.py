@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -247,6 +248,18 @@ def test_a_run_is_repeated_from_its_configuration(here, trained, tmp_path):
     assert result.stderr == ""
     for name in ("config.toml", "model.safetensors"):
         assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_a_run_that_goes_on_keeps_what_its_time_was(here, trained, tmp_path):
+    """Where steps stand for a time, only the table of how the run went tells of it."""
+    shutil.copytree(trained, tmp_path / "run")
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(config.read_text().replace("[ran]", "[ran]\nmax_time = 20.0"))
+    result = here("train", "--resume", "--out", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    again = tomllib.loads(config.read_text())
+    assert again["ran"]["max_time"] == 20.0
+    assert "max_time" not in again
 
 
 def test_the_command_line_comes_before_the_file_and_the_file_before_what_suits(here, tmp_path):

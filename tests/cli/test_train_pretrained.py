@@ -59,6 +59,22 @@ def test_a_trained_network_is_fine_tuned_resumed_and_gone_on_from(
     assert cn.load("again").input_shape == (3, 32, 32)
 
 
+def test_images_have_the_size_of_the_network_unless_one_is_said(
+    photographs: Path, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where a file says the rest."""
+    command = ["train", "--epochs", "1", "--no-compiled", "--quiet"]
+    told = f'data = "{photographs}"\nmodel = "{repository}"\n'
+    for number, (size, options) in enumerate([("", []), ("size = 40", []), ("size = 40", ["--size", "48"])]):
+        config = tmp_path / f"{number}.toml"
+        config.write_text(told + size, encoding="utf-8")
+        out = tmp_path / f"out-{number}"
+        assert main([*command, "--config", str(config), "--out", str(out), *options]) == 0, capsys.readouterr().err
+        side = (32, 40, 48)[number]
+        assert cn.load(out).input_shape == (3, side, side)
+        assert f"size = {side}" in (out / "config.toml").read_text(encoding="utf-8")
+
+
 def test_a_repository_that_is_none_is_one_line(
     photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

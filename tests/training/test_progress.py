@@ -61,6 +61,22 @@ def test_on_a_terminal_there_is_a_bar_for_the_epoch_and_one_for_the_run(capsys):
     assert re.search(r"^run ", shown, re.MULTILINE)
 
 
+@pytest.mark.usefixtures("terminal")
+def test_what_is_done_before_a_run_has_a_bar_of_its_own_and_leaves_nothing(capsys):
+    with Progress() as progress:
+        progress.watch("features", 3, 8)
+        progress._bars.refresh()
+        shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+        assert re.search(r"features ━+╺", shown)
+        progress.watch("features", 8, 8)
+        capsys.readouterr()
+        progress._bars.refresh()
+        assert "features" not in capsys.readouterr().err
+        progress.watch("features", 1, 2)  # of other images
+        progress._bars.refresh()
+        assert "features" in capsys.readouterr().err
+
+
 def test_without_a_terminal_there_is_a_line_an_epoch(capsys):
     progress = run(Progress("cnn on digits"))
     assert capsys.readouterr().err.splitlines() == [

@@ -121,6 +121,7 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
     suited = recipe(data, seen.images, seen.size or PHOTOGRAPH)
     if is_pretrained(chosen.get("model", AUTO)):
         suited = fine_tuning(seen.images)
+        seen = Seen(seen.images, chosen.get("size"))  # the network's own, unless one is said
     settings: dict[str, Any] = dict.fromkeys(KINDS) | {"data": data, "seed": 0, "accumulate": 1, "on_error": "raise"}
     settings["size"] = seen.size
     settings |= suited._asdict()
@@ -211,6 +212,12 @@ def load(file: Path) -> dict[str, Any]:
     return read
 
 
+def ran(file: Path) -> dict[str, Any]:
+    """What a run has written of how it went; nothing where there is no such file, or none that says so."""
+    found = parse_toml(read_bytes(file)).get(runs.RAN) if file.exists() else None
+    return found if isinstance(found, dict) else {}
+
+
 def text(settings: Settings, ran: Mapping[str, Any]) -> str:
     """The settings as a TOML file that lies in their `out` folder, and how the run went: its threads, its time."""
     import tomli_w
@@ -227,12 +234,13 @@ class WriteConfig(Callback):
 
     Args:
         settings: The options.
-        may_hold: Whether the folder may hold a run.
+        resume: Whether the folder holds the run that goes on.
+        overwrite: Whether it may hold another.
     """
 
-    def __init__(self, settings: Settings, may_hold: bool) -> None:
+    def __init__(self, settings: Settings, resume: bool, overwrite: bool) -> None:
         self._settings = settings
-        self._may_hold = may_hold
+        self._resume, self._overwrite = resume, overwrite
 
     def on_train_begin(self, run: Run) -> None:
         """Write them."""
@@ -240,10 +248,11 @@ class WriteConfig(Callback):
         from ..workers import get_threads
 
         settings = replace(self._settings, accumulate=run.accumulate)  # a budget of memory may have asked for more
-        if not self._may_hold:  # another run may have come and gone since
+        if not (self._resume or self._overwrite):  # another run may have come and gone since
             runs.require_free(Path(settings.out))
-        ran: dict[str, Any] = {"threads": get_threads()}
+        path = Path(settings.out, runs.CONFIG)
+        went = (ran(path) if self._resume else {}) | {"threads": get_threads()}
         if settings.steps is not None and settings.max_time is not None:
             # The steps say it all: whoever repeats the run elsewhere gets the same, however long it takes there.
-            settings, ran = replace(settings, max_time=None), ran | {"max_time": settings.max_time}
-        storage.replace(Path(settings.out, runs.CONFIG), text(settings, ran).encode())
+            settings, went = replace(settings, max_time=None), went | {"max_time": settings.max_time}
+        storage.replace(path, text(settings, went).encode())

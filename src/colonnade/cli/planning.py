@@ -25,6 +25,14 @@ FEWEST, SECONDS = 5, 5.0  # what an estimate is made of: steps, and their time
 FORWARD = 1 / 3  # of a step's time is that of the forward pass, which is all there is to a test
 
 
+def learned(net: Model, settings: Settings) -> Any:
+    """What an optimizer is given: of a network that is trained already, all but its head learns at a lower rate."""
+    from ..tuning import BODY, groups
+    from .networks import is_pretrained
+
+    return groups(net, BODY * settings.lr) if is_pretrained(settings.model) else net.parameters()
+
+
 def arguments(net: Model, dataset: Dataset, settings: Settings) -> dict[str, Any]:
     """Those of `fit` that a step depends on."""
     from .. import training
@@ -33,7 +41,7 @@ def arguments(net: Model, dataset: Dataset, settings: Settings) -> dict[str, Any
 
     return {
         "batch_size": settings.batch_size,
-        "optimizer": training.optimizer(settings.optimizer, net.parameters(), settings.lr),
+        "optimizer": training.optimizer(settings.optimizer, learned(net, settings), settings.lr),
         "loss": CrossEntropyLoss(label_smoothing=settings.label_smoothing),
         "validation": dataset.test,
         "normalization": net.normalization or dataset.normalization,

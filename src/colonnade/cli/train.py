@@ -173,7 +173,7 @@ def train(
     if settings.size is not None and settings.data in NAMES:
         raise typer.BadParameter(f"the images of {settings.data} have their size.", param_hint="'--size'")
     base = pretrained(settings.model) if is_pretrained(settings.model) else None
-    if base is not None and settings.data not in NAMES and given["size"] is None and config is None and not resume:
+    if base is not None and settings.data not in NAMES and settings.size is None:
         settings = replace(settings, size=_side(base))
     reading = {
         name: value for name in ("size", "on_error") if (value := getattr(settings, name)) not in (None, "raise")
@@ -192,7 +192,7 @@ def train(
         if base is not None and not resume:
             progress.say("first a new head alone, on what the rest makes of each image")
             batch_size, seed = settings.batch_size, settings.seed
-            train_head(net, dataset.train, dataset.test, batch_size=batch_size, seed=seed, progress=False)
+            train_head(net, dataset.train, dataset.test, batch_size=batch_size, seed=seed, watch=progress.watch)
         if find_lr:
             settings = replace(settings, lr=_find_rate(net, dataset, settings))
             progress.say(f"learning rate {settings.lr:.2g}, found by a range test")
@@ -238,7 +238,7 @@ def _fit(
     stopper = training.EarlyStopping(patience=settings.patience) if settings.patience else None
     tested = len(dataset.test) * (2 if settings.mirrored else 1)
     estimate = Estimate(progress.say, outline(settings, dataset), tested)
-    callbacks = [*([stopper] if stopper else []), WriteConfig(settings, resume or overwrite), progress, estimate]
+    callbacks = [*([stopper] if stopper else []), WriteConfig(settings, resume, overwrite), progress, estimate]
     go_on = f"go on with: colonnade train --resume --out {quote(settings.out)}"
     try:
         history = training.fit(
@@ -272,12 +272,13 @@ def _where(progress: Progress, go_on: str) -> str:
 
 def _find_rate(net: Model, dataset: Dataset, settings: Settings) -> float:
     from .. import training
+    from .planning import learned
 
     found = training.learning_rate_range_test(
         net,
         dataset.train,
         batch_size=settings.batch_size,
-        optimizer=training.optimizer(settings.optimizer, net.parameters()),
+        optimizer=training.optimizer(settings.optimizer, learned(net, settings), settings.lr),
         normalization=net.normalization or dataset.normalization,
     )
     return found.suggested

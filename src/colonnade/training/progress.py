@@ -94,6 +94,7 @@ class Progress(Callback):
         self._epoch = self._bars.add_task("epoch", total=None, visible=False, numbers="")
         self._run = self._bars.add_task("run", total=None, visible=False, numbers="")
         self._compiled = self._bars.add_task("", total=None, visible=False, numbers="")
+        self._others: dict[str, progress.TaskID] = {}
         self._hearing = heard_by(self._on_compiling)
         self._epochs = 0
         self._steps = self._total = 0  # of an epoch, and of all
@@ -121,6 +122,18 @@ class Progress(Callback):
         """Print a line above the bars."""
         if not self._quiet:
             self._console.print(printable(line, sys.maxsize))
+
+    def watch(self, what: str, done: int, total: int) -> None:
+        """Move a bar of something that is done before a run, or between two; when all of it is done the bar goes.
+
+        Args:
+            what: Its name, of which each has a bar.
+            done: How much of it is done.
+            total: How much there is.
+        """
+        if what not in self._others:
+            self._others[what] = self._bars.add_task(what, total=total, numbers="")
+        self._bars.update(self._others[what], completed=done, total=total, visible=done < total)
 
     def on_train_begin(self, run: Run) -> None:
         """Know how many steps there are."""
