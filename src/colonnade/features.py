@@ -86,20 +86,20 @@ def cached_features(
     laid = laid_shape((len(examples), *model.output_shape))
     stored = _read(path, laid, model.dtype)
     if stored is None:
-        _write(path, laid, model.dtype, _outputs(model, loader, watch))
+        _write(path, laid, model.dtype, _outputs(model, loader, len(examples), watch))
         stored = _read(path, laid, model.dtype)
         if stored is None:
             raise DataError(f"{path}: the features were changed by another program; try again.")
     return Arrays(as_written(stored), examples.targets, class_names(examples))
 
 
-def _outputs(model: Model, loader: Loader, watch: Callable[[int, int], None] | None) -> Iterator[Array]:
+def _outputs(model: Model, loader: Loader, images: int, watch: Callable[[int, int], None] | None) -> Iterator[Array]:
     done = 0
     for batch in loader.epoch(0):
         yield model(batch.x)
         done += len(batch.x)
         if watch is not None:
-            watch(done, len(loader.examples))
+            watch(done, images)
 
 
 def _fingerprint(model: Model, examples: Examples, workers: int | None) -> str:

@@ -86,6 +86,7 @@ class Optimizer:
         maximize: bool,
         moments: Sequence[str] = (),
     ) -> None:
+        self._lr = 0.0
         self.lr = lr
         self.initial_lr: float | None = None
         self.weight_decay = self._not_negative("weight_decay", weight_decay)
