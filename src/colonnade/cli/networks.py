@@ -12,6 +12,7 @@ from ..errors import ArgumentError
 if TYPE_CHECKING:
     from ..model import Model
 
+FILES = (".safetensors", ".onnx", ".pt", ".pth")  # what names of files end in, and none of a repository's
 Maker = Callable[..., "Model"]
 
 
@@ -42,11 +43,17 @@ def is_pretrained(name: str) -> bool:
 
 
 def pretrained(name: str) -> Model:
-    """The trained model in a file or the folder of a run, or in a repository or a folder of its layout."""
+    """The trained model in a file or the folder of a run, or in a repository or a folder of its layout.
+
+    Raises:
+        ArgumentError: The name of a file that is not there: nobody on the Hub is asked for it.
+    """
     from ..formats import load
     from ..hub import CONFIG, load as load_from_hub
 
     path = Path(name)
+    if path.suffix.lower() in FILES and not path.exists():
+        raise ArgumentError(f"There is no file {name!r}.")
     return load(path) if path.exists() and not (path / CONFIG).exists() else load_from_hub(name)
 
 

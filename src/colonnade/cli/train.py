@@ -161,7 +161,7 @@ def train(
     from ..tuning import train_head, with_head
     from .config import decide
     from .networks import is_pretrained, network, pretrained
-    from .planning import fit_into_time
+    from .planning import arguments, fit_into_time
 
     if resume and find_lr:
         raise typer.BadParameter("a run that is resumed has its learning rate.", param_hint="'--find-lr'")
@@ -190,6 +190,7 @@ def train(
     images = f"{len(dataset.train):,} images to learn from, {len(dataset.test):,} held out"
     with Progress(f"{settings.model} on {Path(settings.data).name}: {images}", quiet) as progress:
         if base is not None and not resume:
+            arguments(net, dataset, settings)  # what is wrong of them is told before the head takes its time
             progress.say("first a new head alone, on what the rest makes of each image")
             batch_size, seed = settings.batch_size, settings.seed
             train_head(net, dataset.train, dataset.test, batch_size=batch_size, seed=seed, watch=progress.watch)
