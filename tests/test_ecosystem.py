@@ -227,7 +227,9 @@ def test_python_m_colonnade_is_the_command_line() -> None:
     assert "Usage: colonnade" in result.stdout
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    "shell", ["bash", *(pytest.param(each, marks=pytest.mark.thorough) for each in ("zsh", "fish"))]
+)
 def test_a_shell_is_given_its_script_for_completion(shell: str) -> None:
     result = run(_COLONNADE_COMPLETE=f"source_{shell}")
     assert result.returncode == 0, result.stderr
@@ -236,7 +238,11 @@ def test_a_shell_is_given_its_script_for_completion(shell: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("colonnade tr", "train"), ("colonnade train --ep", "--epochs"), ("colonnade --ver", "--version")],
+    [
+        pytest.param("colonnade tr", "train", marks=pytest.mark.thorough),
+        ("colonnade train --ep", "--epochs"),
+        pytest.param("colonnade --ver", "--version", marks=pytest.mark.thorough),
+    ],
 )
 def test_a_word_is_completed(words: str, expected: str) -> None:
     place = str(len(words.split()) - 1)

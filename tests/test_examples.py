@@ -102,6 +102,7 @@ def test_names_are_written_from_a_file_the_same_for_one_seed(network: str, tmp_p
     assert [line.partition(":")[0] for line in first[-3:-1]] == ["a table of pairs", network]
 
 
+@pytest.mark.thorough  # a grid is searched in test_sklearn.py too
 def test_a_grid_is_searched_with_scikit_learn(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     printed = run(tmp_path, "sklearn_grid_search.py", 1)
