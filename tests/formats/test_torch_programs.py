@@ -94,3 +94,49 @@ def test_running_means_of_all_batches_stay_such_where_torch_export_follows() -> 
         module(x)
     for name in ("running_mean", "running_var"):
         np.testing.assert_allclose(model.state_dict()[f"0.{name}"], getattr(norm, name), rtol=1e-6, atol=1e-6)
+
+
+class Words(torch.nn.Module):
+    """Whole numbers and what is true of them, in code that decides by shapes; and sequences of any length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.places = torch.nn.Embedding(9, 4), torch.nn.Embedding(8, 4)
+        self.lstm, self.gru = torch.nn.LSTM(4, 4, 2, bidirectional=True, batch_first=True), torch.nn.GRU(8, 3)
+        self.out = torch.nn.Linear(3, 2)
+
+    def forward(self, ids: Any, keep: Any, scale: Any) -> Any:
+        if ids.shape[1] > 8:
+            raise ValueError("too long")
+        x = self.words(ids) + self.places(torch.arange(ids.shape[1], device=ids.device)) * scale.unsqueeze(-1)
+        y, (h, _) = self.lstm(x * (1 - keep[:, :, None].to(x.dtype)))
+        y, _ = self.gru(y.transpose(0, 1))
+        return self.out(y).transpose(0, 1), h[-1]
+
+
+def test_inputs_of_whole_numbers_come_in_where_torch_export_follows() -> None:
+    torch.manual_seed(0)
+    module = Words().double()
+    model = cn.from_torch(module, ((5,), (5,), (5,)))
+    rng = np.random.default_rng(0)
+    ids, keep, scale = rng.integers(0, 9, (3, 5)), rng.integers(0, 2, (3, 5)), rng.normal(size=(3, 5))
+    theirs = module(*map(torch.from_numpy, (ids, keep, scale)))
+    ours = model((ids, keep, scale), training=True)
+    gradients = tuple(rng.normal(size=each.shape) for each in ours)
+    model.backward(gradients)
+    torch.autograd.backward(theirs, [torch.from_numpy(each) for each in gradients])
+    for one, other in zip(ours, theirs, strict=True):
+        assert error(one, other) < 1e-12
+    learned = {parameter.name: parameter.grad for parameter in model.parameters()}
+    for path, parameter in module.named_parameters():
+        assert error(learned[path], parameter.grad) < 1e-9, path
+
+
+def test_numbers_that_are_assigned_to_a_parameter_are_not_left_out() -> None:
+    class Masked(torch.nn.Conv2d):
+        def forward(self, x: Any) -> Any:
+            self.weight.data *= 0.5
+            return super().forward(x)
+
+    with pytest.raises(cn.errors.ArgumentError, match="it assigns to the data of a tensor"):
+        cn.from_torch(torch.nn.Sequential(Masked(1, 2, 3), torch.nn.ReLU()), (1, 4, 4))

@@ -312,6 +312,93 @@ class Mixer(nn.Module):
         return self.pool(sequence) + functional.adaptive_avg_pool1d(sequence, 3)
 
 
+class Reader(nn.Module):
+    """Columns of a line of writing as steps, in front of the batch, and these as rows for a layer of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.columns = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d((6, 2)))
+        self.lstm, self.between = nn.LSTM(4, 5, bidirectional=True), nn.Linear(10, 4)
+        self.gru, self.last = nn.GRU(4, 3), nn.Linear(3, 6)
+
+    def forward(self, x: Any) -> Any:
+        y, _ = self.lstm(self.columns(x).squeeze(2).permute(2, 0, 1))
+        t, n, h = y.size()
+        y, state = self.gru(self.between(y.view(t * n, h)).view(t, n, -1))
+        return functional.log_softmax(self.last(y), dim=2).transpose(0, 1) + self.last(state[-1, :, :]).unsqueeze(1)
+
+
+class OwnKernels(nn.Module):
+    """Each image is convolved with kernels of its own: a mixture of learned ones, and a part of itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts, self.bias = nn.Parameter(torch.randn(2, 6 * 3 * 9) * 0.2), nn.Parameter(torch.randn(2, 6))
+        self.route = nn.Linear(3, 2)
+
+    def forward(self, x: Any) -> Any:
+        n, c, h, w = x.shape
+        weights = torch.sigmoid(self.route(functional.adaptive_avg_pool2d(x, 1).flatten(1)))
+        kernels = torch.matmul(weights, self.experts).view(n * 6, c, 3, 3)
+        bias = torch.matmul(weights, self.bias).view(n * 6)
+        y = functional.conv2d(x.reshape(1, n * c, h, w), kernels, bias, stride=(1, 2), padding=1, groups=n)
+        y = y.permute(1, 0, 2, 3).view(n, 6, y.shape[-2], y.shape[-1])
+        template = functional.adaptive_avg_pool2d(y, 2).view(n * 6, 1, 2, 2)
+        found = functional.conv2d(y.view(1, n * 6, y.size(2), y.size(3)), template, groups=n * 6)
+        return found.view(n, 6, found.size(2), found.size(3))
+
+
+class Clips(nn.Module):
+    """Pictures of a film as images of one batch, pooled and enlarged, and their sequence again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = nn.Sequential(nn.Conv2d(2, 4, 3), nn.MaxPool2d(2, ceil_mode=True), nn.Upsample(scale_factor=2))
+        self.lines, self.gru = nn.AvgPool1d(2), nn.GRU(2, 3, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        n, t, c, h, w = x.shape
+        y = functional.adaptive_max_pool2d(self.seen(x.view(n * t, c, h, w)), (2, 3)).mean(3)
+        y, _ = self.gru(self.lines(y.view(n * t, 2, 4)).view(n, t, -1)[:, :, :2])
+        return y
+
+
+class Aligned(nn.Module):
+    """An image looked at through a grid that it says itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.where = nn.Linear(3, 6)
+
+    def forward(self, x: Any) -> Any:
+        theta = 0.3 * self.where(x.mean((2, 3))).view(-1, 2, 3)
+        grid = functional.affine_grid(theta, x.size(), align_corners=False)
+        wide = functional.affine_grid(theta, [x.shape[0], x.shape[1], 3, 2], align_corners=True)
+        y = functional.grid_sample(x, grid, align_corners=False)
+        return (
+            y.mean(3)
+            + functional.grid_sample(x, wide, padding_mode="border", align_corners=True).mean((2, 3))[..., None]
+        )
+
+
+class Experts(nn.Module):
+    """The best two of several, the others with a weight of zero; each row's distances, and a vector that weighs it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.out, self.vector = nn.Linear(4, 3), nn.Linear(4, 6), nn.Parameter(torch.randn(4))
+        self.centres = nn.Parameter(torch.randn(3, 4))
+
+    def forward(self, x: Any) -> Any:
+        scores = torch.softmax(self.gate(x), -1)
+        best, places = torch.topk(scores, 2, dim=-1)
+        chosen = torch.zeros_like(scores).scatter(-1, places, best)
+        marked = torch.zeros_like(scores).scatter_(2, places, 1.0).scatter_add(2, places, 0.5 * best)
+        spread = (chosen + marked).repeat_interleave(2, dim=-1)
+        alpha = torch.softmax(torch.matmul(torch.tanh(x), self.vector), dim=1).unsqueeze(-1)
+        return (self.out(x) * spread * alpha).sum(1) + torch.cdist(x, self.centres).mean(1).repeat_interleave(2, 1)
+
+
 PROGRAMS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "pyramid": (Pyramid, (3, 20, 18)),
     "segmentation": (Segmentation, (3, 18, 14)),
@@ -327,4 +414,9 @@ PROGRAMS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "borders": (Bordered, (3, 5, 6)),
     "local": (Local, (3, 4, 5)),
     "mixer": (Mixer, (3, 4, 5)),
+    "reader": (Reader, (1, 6, 9)),
+    "own kernels": (OwnKernels, (3, 5, 7)),
+    "clips": (Clips, (3, 2, 7, 8)),
+    "aligned": (Aligned, (3, 5, 4)),
+    "experts": (Experts, (5, 4)),
 }

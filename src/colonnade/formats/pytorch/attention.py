@@ -35,7 +35,7 @@ def attend(
     need_weights: bool = True, attn_mask: Any = None, average_attn_weights: bool = True, is_causal: bool = False,
 ) -> Any:  # fmt: skip
     """Attention: what it puts out, and the weights where anybody reads them."""
-    sequences = [batch_first(graph, module, each) for each in (query, key, value)]
+    sequences = [batch_first(graph, module.batch_first, each) for each in (query, key, value)]
     if sequences[0] == sequences[1] == sequences[2]:
         sequences = sequences[:1]
     if is_causal and attn_mask is None:
@@ -149,7 +149,9 @@ def encoder_layer(
 
     parts = [attention, feed_forward]
     return _laid(
-        module.self_attn, _sublayers(graph, module, path, batch_first(graph, module.self_attn, src), parts), path
+        module.self_attn,
+        _sublayers(graph, module, path, batch_first(graph, module.self_attn.batch_first, src), parts),
+        path,
     )
 
 
@@ -159,7 +161,7 @@ def decoder_layer(
     memory_is_causal: bool = False,
 ) -> Tensor:  # fmt: skip
     """A layer of a transformer's decoder, likewise."""
-    remembered = batch_first(graph, module.multihead_attn, memory)
+    remembered = batch_first(graph, module.multihead_attn.batch_first, memory)
 
     def own(x: Value) -> Value:
         masks = {"attn_mask": tgt_mask, "key_padding_mask": tgt_key_padding_mask, "is_causal": tgt_is_causal}
@@ -172,14 +174,16 @@ def decoder_layer(
     def feed_forward(x: Value) -> Value:
         return _feed_forward(graph, module, path, x)
 
-    x = _sublayers(graph, module, path, batch_first(graph, module.self_attn, tgt), [own, other, feed_forward])
+    x = _sublayers(
+        graph, module, path, batch_first(graph, module.self_attn.batch_first, tgt), [own, other, feed_forward]
+    )
     return _laid(module.self_attn, x, path)
 
 
 def _attended(graph: Importer, attention: Any, path: str, x: Value, memory: Value, **masks: Any) -> Value:
     asked, answering = _laid(attention, x, path), _laid(attention, memory, path)
     y, _ = graph.call_module(path, asked, answering, answering, need_weights=False, **masks)
-    return batch_first(graph, attention, y)
+    return batch_first(graph, attention.batch_first, y)
 
 
 def _feed_forward(graph: Importer, module: Any, path: str, x: Any) -> Value:
@@ -235,7 +239,7 @@ def _normed(graph: Importer, module: Any, path: str, x: Any) -> Tensor:
     if module.norm is None:
         return x  # type: ignore[no-any-return]
     attention = module.layers[0].self_attn
-    normed = graph.value(graph.call_module(at(path, "norm"), batch_first(graph, attention, x)))
+    normed = graph.value(graph.call_module(at(path, "norm"), batch_first(graph, attention.batch_first, x)))
     return _laid(attention, normed, path)
 
 

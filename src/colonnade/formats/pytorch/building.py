@@ -22,6 +22,8 @@ from .values import (
     Array,
     Batch,
     Fixed,
+    Merged,
+    Rows,
     Shared,
     Tensor,
     Turned,
@@ -67,6 +69,8 @@ class Building:
         if turned and len(turned) == len(operands) and (instead := over_channels(layer, arrays)):
             made = self._node(*instead, turned, name)
             return Turned(made, CHANNELS_LAST, f"{made.name}_permute")
+        if len(operands) == 1 and isinstance(operands[0], Rows) and of_each_place(layer):
+            return Rows(self._node(layer, arrays, [operands[0].value], name))
         if operands and of_each_place(layer) and all(isinstance(each, Turned) and each.steps for each in operands):
             made = self._node(layer, arrays, [self.sequence(each) for each in operands], name)
             return Turned(made, STEPS_FIRST, f"{made.name}_permute")
@@ -196,7 +200,7 @@ class Building:
             return self.constant(x, x.tensor.ndim)
         if isinstance(x, Array):
             raise Unconvertible(f"{x.path} is the same for every image: expand it to the batch, x.shape[0], first")
-        if isinstance(x, Turned):
+        if isinstance(x, Turned | Rows | Merged):
             raise Unconvertible("the axis of the batch must come first")
         raise Unconvertible(f"expected a tensor, got {describe(x)}")
 

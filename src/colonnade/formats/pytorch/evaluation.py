@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .values import BATCH, STEPS_FIRST, Array, Batch, Fixed, Nothing, Turned, Unconvertible, Value
+from .values import BATCH, STEPS_FIRST, Array, Batch, Fixed, Merged, Nothing, Rows, Turned, Unconvertible, Value
 
 if TYPE_CHECKING:
     from .building import Building
@@ -25,7 +25,7 @@ def is_plain(x: Any, images: bool = False) -> bool:
 
 def tensors_in(arguments: Any) -> Iterator[Any]:
     """Everything in nested arguments that stands for a tensor, or for the number of images."""
-    if isinstance(arguments, Value | Array | Turned | Fixed | Batch | Nothing):
+    if isinstance(arguments, Value | Array | Turned | Rows | Merged | Fixed | Batch | Nothing):
         yield arguments
     elif isinstance(arguments, slice):
         yield from tensors_in((arguments.start, arguments.stop, arguments.step))
@@ -87,6 +87,8 @@ def of_images(graph: Building, name: str, function: Any, args: Any, kwargs: Any)
     along = one.ndim == 3 and several.shape == (len(one), 3, one.shape[2])
     if along and torch.equal(several, one.expand_as(several)):  # as the first states of recurrent layers are
         return Turned(graph.constant(Array("constant", one.transpose(0, 1)), 3), STEPS_FIRST, graph.name)
+    if one.ndim and torch.equal(several, one.repeat(3, *[1] * (one.ndim - 1))):  # as many rows for each image
+        return graph.parted(graph.constant(Array("constant", one), one.ndim + 1), len(one))
     raise Unconvertible("it depends on the number of images")
 
 

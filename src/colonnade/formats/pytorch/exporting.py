@@ -6,9 +6,10 @@ There every size but the batch's is known, and the functions are those of ATen.
 from __future__ import annotations
 
 import copy
+import itertools
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from .tracing import BATCH_NORM
 from .values import Array
 
 IMAGES = 3  # how many there are in the batch that is exported
+MIXED = 4  # inputs of which some may be of whole numbers and others not; of more, all are alike
 
 
 def export(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[fx.Graph, dict[str, Array]]:
@@ -31,32 +33,53 @@ def export(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[fx.G
         ArgumentError: The module can't be exported, or not for any number of images.
     """
     try:
-        return _exported(module, module, shapes, dtype)
+        return _exported(module, module, _images(shapes, [getattr(torch, dtype)] * len(shapes)))
     except ArgumentError:
         if (run := _run_once(module, shapes, dtype)) is None:
             raise
-        return _exported(run, module, shapes, dtype)
+        return _exported(*run)
 
 
-def _run_once(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> nn.Module | None:
-    """A copy of a module that has made buffers for images of this size; None where it makes none."""
-    images = (torch.zeros(IMAGES, *shape, dtype=getattr(torch, dtype)) for shape in shapes)
-    try:
-        made = copy.deepcopy(module).eval()
-        with torch.no_grad(), torch.random.fork_rng(devices=()):
-            made(*images)
-    except Exception:  # the module's own: what export says of it is raised
-        return None
-    sizes = [{name: buffer.shape for name, buffer in each.named_buffers()} for each in (module, made)]
-    return None if sizes[0] == sizes[1] else made
+def _images(shapes: Sequence[Shape], types: Sequence[Any], count: int = IMAGES) -> tuple[Any, ...]:
+    """Zeros, as many images for each input."""
+    return tuple(torch.zeros(count, *shape, dtype=kind) for shape, kind in zip(shapes, types, strict=True))
 
 
-def _exported(
-    module: nn.Module, own: nn.Module, shapes: Sequence[Shape], dtype: str
-) -> tuple[fx.Graph, dict[str, Array]]:
+def _run_once(
+    module: nn.Module, shapes: Sequence[Shape], dtype: str
+) -> tuple[nn.Module, nn.Module, tuple[Any, ...]] | None:
+    """What `_exported` takes, where a run says that there is more to know; None where it does not.
+
+    A module may make buffers for images of this size when it is first run, and take whole numbers for an input.
+    """
+    for types in _types(shapes, dtype):
+        images = _images(shapes, types)
+        try:
+            made = copy.deepcopy(module).eval()
+            with torch.no_grad(), torch.random.fork_rng(devices=()):
+                made(*images)
+        except Exception:  # the module's own: what export says of it is raised
+            continue
+        sizes = [{name: buffer.shape for name, buffer in each.named_buffers()} for each in (module, made)]
+        same = sizes[0] == sizes[1]
+        if same and torch.int64 not in types:
+            return None
+        return module if same else made, module, images
+    return None
+
+
+def _types(shapes: Sequence[Shape], dtype: str) -> Iterator[tuple[Any, ...]]:
+    """The types that the inputs may have: all the model's, all of whole numbers, or some of either."""
+    kinds = (getattr(torch, dtype), torch.int64)
+    alike = [(kind,) * len(shapes) for kind in kinds]
+    yield from alike
+    if len(shapes) <= MIXED:
+        yield from (types for types in itertools.product(kinds, repeat=len(shapes)) if types not in alike)
+
+
+def _exported(module: nn.Module, own: nn.Module, images: tuple[Any, ...]) -> tuple[fx.Graph, dict[str, Array]]:
     """As `export`; the parameters are those of `own`, of which `module` may be a copy."""
     modes = [(each, each.training) for each in module.modules()]
-    images = tuple(torch.zeros(IMAGES, *shape, dtype=getattr(torch, dtype)) for shape in shapes)
     free = {0: torch.export.Dim("images")}
     try:
         module.eval()
@@ -175,15 +198,16 @@ def calls_of(graph: fx.Graph) -> list[fx.Node]:
 def compare_training(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[bool, set[str]]:
     """Whether the same functions are called in training as outside it, and the paths as in `tracing`; run on zeros."""
     with torch.random.fork_rng(devices=()):
-        try:
-            outside, _ = _recorded(module, shapes, dtype, training=False)
-            inside, resting = _recorded(module, shapes, dtype, training=True)
-        except Exception:  # the module's own: it can't be run in training
-            outside, inside, resting = [], ["?"], set()
-    return outside == inside, resting
+        for types in _types(shapes, dtype):
+            images = _images(shapes, types, count=2)
+            with suppress(Exception):  # the module's own: it takes other types, or can't be run in training
+                outside, _ = _recorded(module, images, training=False)
+                inside, resting = _recorded(module, images, training=True)
+                return outside == inside, resting
+    return False, set()
 
 
-def _recorded(module: nn.Module, shapes: Sequence[Shape], dtype: str, training: bool) -> tuple[list[str], set[str]]:
+def _recorded(module: nn.Module, images: tuple[Any, ...], training: bool) -> tuple[list[str], set[str]]:
     """The names of the functions that a forward pass of a copy calls, and the running means that stay as they are."""
     module = copy.deepcopy(module).train(training)
     paths = {id(buffer): path for path, buffer in module.named_buffers()}
@@ -201,5 +225,5 @@ def _recorded(module: nn.Module, shapes: Sequence[Shape], dtype: str, training: 
             return func(*args, **(kwargs or {}))
 
     with torch.no_grad(), _attention_kept(module), Recorder():
-        module(*(torch.zeros(2, *shape, dtype=getattr(torch, dtype)) for shape in shapes))
+        module(*images)
     return names, resting

@@ -94,6 +94,7 @@ class Importer(Building):
             node: held[str(node.target)] for node in calls if node.op == "placeholder" and str(node.target) in held
         }
         self._shapes = self._find_inputs(input_shape)
+        self._at_hand: fx.Node | None = None
         self._numbers: dict[Fixed, Any] = {}  # of now, of what is calculated from parameters
         names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
         super().__init__(list(self._shapes), {*names, *(name.rpartition(".")[0] for name in names)})
@@ -161,6 +162,7 @@ class Importer(Building):
     @contextmanager
     def _place(self, node: fx.Node) -> Iterator[None]:
         """Say where in the module something can't be converted."""
+        self._at_hand = node
         stack = list((node.meta.get("nn_module_stack") or {}).values())
         within = str(stack[-1][0]) if stack else ""
         if node.op in ("call_module", "get_attr"):
@@ -212,12 +214,13 @@ class Importer(Building):
             values = []
         return self.weighed(layer, arrays_of(layer, module, path), *values, name=path)
 
-    def reads_more_than_first(self, path: str) -> bool:
-        """Whether anybody reads more of what a module puts out than the first of its outputs."""
+    def reads_more_than_first(self, path: str | None) -> bool:
+        """Whether anybody reads more of what a module puts out, or the call at hand, than the first of its outputs."""
         calls = [
             node
             for node in self.calls
-            if (node.op == "call_module" and node.target == path)
+            if (path is None and node is self._at_hand)
+            or (node.op == "call_module" and node.target == path)
             or (node.target is exporting.ATTENTION and path in node.args)
         ]
         readers = [user for call in calls for user in call.users if user in self.calls]

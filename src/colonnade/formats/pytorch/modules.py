@@ -123,13 +123,21 @@ MODULES: dict[type[nn.Module], Make] = {
 
 def _recurrent(graph: Importer, module: Any, path: str, x: Tensor, hx: Any = None) -> Any:
     """A recurrent layer: the sequence, and the last states where anybody reads them."""
-    x = attention.batch_first(graph, module, x)
     layer = _recurrent_layer(module)
+    return recurrent(graph, layer, arrays_of(layer, module, path), path, x, hx, module.batch_first)
+
+
+def recurrent(
+    graph: Importer, layer: Any, arrays: dict[str, Array], path: str | None, x: Tensor, hx: Any, batch_first: bool
+) -> Any:
+    """The same of a layer with its weights; `path` is that of the module, or None for the call at hand."""
+    x = attention.batch_first(graph, batch_first, x)
     layer.return_states = graph.reads_more_than_first(path)
+    name, path = path, graph.name if path is None else path
     initial = [
         _first_state(graph, each) for each in (hx if isinstance(hx, tuple | list) else (hx,)) if each is not None
     ]
-    y = graph.weighed(layer, arrays_of(layer, module, path), x, *initial, name=path)
+    y = graph.weighed(layer, arrays, x, *initial, name=name)
     rows, last = layer.state_rows, []
     if rows:
         places, size = layer.num_layers * (2 if layer.bidirectional else 1), layer.hidden_size
@@ -138,7 +146,7 @@ def _recurrent(graph: Importer, module: Any, path: str, x: Tensor, hx: Any = Non
             state = graph.put(layers.Reshape((places, size)), part, name=f"{path}.states")
             last.append(Turned(graph.value(state), STEPS_FIRST, f"{path}.states_permute"))
         y = graph.put(layers.Slice(1, None, -rows), y, name=f"{path}.sequence")
-    output = y if module.batch_first else Turned(graph.value(y), STEPS_FIRST, f"{path}_permute")
+    output = y if batch_first else Turned(graph.value(y), STEPS_FIRST, f"{path}_permute")
     return output, (tuple(last) if layer.states == 2 else last[0]) if rows else NOTHING
 
 

@@ -9,10 +9,24 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.fx.proxy import ParameterProxy
 
 from ...errors import ArgumentError
 from .in_place import settle
 from .modules import known
+
+
+class _Seeing(fx.Proxy):
+    """A tensor that refuses to be given other numbers by `x.data = ...`, which torch.fx would leave out."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "data":
+            raise TypeError("it assigns to the data of a tensor")
+        super().__setattr__(name, value)
+
+
+class _SeeingParameter(_Seeing, ParameterProxy):
+    """The same for a parameter."""
 
 
 class Tracer(fx.Tracer):
@@ -23,6 +37,17 @@ class Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether to look no further into a module."""
         return known(m) is not None
+
+    def create_proxy(self, *args: Any, **kwargs: Any) -> fx.Proxy:
+        """As PyTorch's own, of proxies that see what they are assigned."""
+        made = super().create_proxy(*args, **kwargs)
+        if type(made) is ParameterProxy:
+            return _SeeingParameter(self, made.node, made.name, made.param)
+        return made
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """What stands for a tensor."""
+        return _Seeing(node, self)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         """As PyTorch's own; where it fails, `place` says in which module."""

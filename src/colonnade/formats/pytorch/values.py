@@ -181,7 +181,29 @@ CHANNELS_LAST = (0, 2, 3, 1)
 STEPS_FIRST = (1, 0, 2)  # sequences (t, n, d)
 
 
-Tensor = Value | Turned
+@dataclass(frozen=True)
+class Rows:
+    """The steps of sequences, those of all images one after the other, (t · n, d): what each step is made of alone.
+
+    Attributes:
+        value: The sequences, (n, t, d).
+    """
+
+    value: Value
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Images whose channels stand one after the other, (1, n · c, h, w), each to be convolved with kernels of its own.
+
+    Attributes:
+        value: The images, (n, c, h, w).
+    """
+
+    value: Value
+
+
+Tensor = Value | Turned | Rows | Merged
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,8 @@ def as_images(layer: Layer, x: Value) -> tuple[list[Layer], Layer, list[Layer]] 
     """
     if isinstance(layer, layers.Conv2d) and len(x.known) == 3:
         return _convolved(layer, x)
+    if isinstance(layer, OF_CHANNELS) and len(x.known) in (2, 3):
+        return _pooled(layer, x)
     if not isinstance(layer, layers.BatchNorm1d | layers.BatchNorm2d):
         return None
     channels, *rest = x.known
@@ -89,6 +91,24 @@ def as_images(layer: Layer, x: Value) -> tuple[list[Layer], Layer, list[Layer]] 
     shape = (channels, x.windows * rest[0], math.prod(rest[1:]))
     below, apart = layers.Reshape(shape), layers.Reshape((channels, x.windows, *rest))
     return [*turn, below], layers.BatchNorm2d(**layer.config()), [apart, *turn]
+
+
+# Layers that do the same with each channel by itself, and have no weights.
+OF_CHANNELS = (
+    *(layers.AdaptiveAvgPool1d, layers.AdaptiveAvgPool2d, layers.AdaptiveMaxPool1d, layers.AdaptiveMaxPool2d),
+    *(layers.AvgPool1d, layers.AvgPool2d, layers.MaxPool1d, layers.MaxPool2d, layers.Resize, layers.Upsample),
+)
+
+
+def _pooled(layer: Layer, x: Value) -> tuple[list[Layer], Layer, list[Layer]]:
+    """The channels of all windows are those of one image."""
+    channels, *pixels = x.known
+    _, *made = layer.build(x.known, np.random.default_rng(0))
+    return (
+        [layers.Reshape((x.windows * channels, *pixels))],
+        layer,
+        [layers.Reshape((x.windows, channels, *made))],
+    )
 
 
 def _convolved(layer: Any, x: Value) -> tuple[list[Layer], Layer, list[Layer]]:

@@ -13,7 +13,7 @@ import torch
 from .... import layers
 from ..values import NOTHING, Array, Fixed, Tensor, Unconvertible, Value
 from .arithmetic import add, affine
-from .axes import transpose
+from .axes import repeat_interleave, transpose
 from .products import matmul
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def _for_each_head(graph: Importer, x: Value, query: Value) -> Value:
         raise Unconvertible(f"{wanted} heads of queries can't share {heads} of keys and values")
     if wanted == heads:
         return x
-    places = [place for place in range(heads) for _ in range(wanted // heads)]
-    return graph.value(graph.put(layers.IndexSelect(axis, places), x))
+    return graph.value(repeat_interleave(graph, x, wanted // heads, axis))
 
 
 def masked(graph: Importer, scores: Any, mask: Any) -> tuple[Tensor, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .... import layers
-from ..values import BATCH, STEPS_FIRST, Array, Batch, Fixed, Tensor, Turned, Unconvertible, Value
+from ..values import BATCH, STEPS_FIRST, Array, Batch, Fixed, Merged, Rows, Tensor, Turned, Unconvertible, Value
 from .shapes import dim, size
 
 if TYPE_CHECKING:
@@ -32,7 +32,13 @@ def _whole(sizes: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 def reshape(graph: Importer, input: Any, *shape: Any) -> Tensor:
-    x, (images, *sizes) = graph.value(input), sizes_of(shape)
+    if isinstance(input, Rows) or (isinstance(input, Turned) and input.steps):
+        sequence = input.value if isinstance(input, Rows) else graph.sequence(input)
+        return _reshape_steps(sequence, sizes_of(shape))
+    x = input.value if isinstance(input, Merged) else graph.value(input)
+    images, *sizes = sizes_of(shape)
+    if images == 1 and sizes and (isinstance(sizes[0], Batch) or (sizes[0] == -1 and len(sizes) > 1)):
+        return _merged(graph, x, *sizes)
     rest = _whole(tuple(sizes))
     if not isinstance(images, Batch) and images != -1:
         raise Unconvertible(f"the number of images is fixed to {images}: use x.shape[0], or -1")
@@ -53,6 +59,29 @@ def reshape(graph: Importer, input: Any, *shape: Any) -> Tensor:
     if rest == x.shape:
         return x
     return graph.put(layers.Flatten() if len(rest) == 1 and x.shape else layers.Reshape(rest), x)
+
+
+def _merged(graph: Importer, x: Value, channels: Any, *pixels: Any) -> Tensor:
+    """Images (n, c, h, w) as (1, n · c, h, w)."""
+    numbers = math.prod(_whole(pixels))
+    count = channels.times if isinstance(channels, Batch) else Fraction(math.prod(x.whole), numbers)
+    if numbers < 1 or count.denominator != 1:
+        raise Unconvertible("the images of a batch would be mixed")
+    return Merged(graph.value(reshape(graph, x, BATCH, int(count), *pixels)))
+
+
+def _reshape_steps(sequence: Value, shape: tuple[Any, ...]) -> Tensor:
+    """Sequences (t, n, d) as rows (t · n, d), and the other way."""
+    steps, features = sequence.known
+    ways: list[tuple[tuple[Any, ...], Tensor]] = [
+        ((steps, BATCH, features), Turned(sequence, STEPS_FIRST, f"{sequence.name}_permute")),
+        ((BATCH * steps, features), Rows(sequence)),
+    ]
+    for sizes, made in ways:
+        fits = all(given in (size, -1) for given, size in zip(shape, sizes, strict=False))
+        if len(shape) == len(sizes) and fits and shape.count(-1) <= 1:
+            return made
+    raise Unconvertible("the axis of the batch must come first")
 
 
 def _windows_of(numbers: int, images: Any, rest: tuple[int, ...]) -> int:
@@ -84,6 +113,9 @@ def unflatten(graph: Importer, input: Any, dim: int, sizes: Sequence[int]) -> Te
 def permute(graph: Importer, input: Any, *dims: Any) -> Tensor:
     axes = sizes_of(dims)
     order = tuple(axis % len(axes) for axis in axes)
+    if isinstance(input, Merged) and order == (1, 0, *range(2, len(order))):
+        channels, *pixels = input.value.known
+        return reshape(graph, input.value, BATCH * channels, 1, *pixels)
     if isinstance(input, Turned):
         return graph.turned(input.value, tuple(input.dims[axis] for axis in order))
     return graph.turned(graph.value(input), order)
@@ -151,6 +183,19 @@ def repeat(graph: Importer, input: Any, *repeats: Any) -> Tensor:
         raise Unconvertible("the images of a batch can't be repeated")
     counts = _whole(tuple(rest))
     return input if set(counts) == {1} else graph.put(layers.Tile(counts), input)
+
+
+def repeat_interleave(graph: Importer, input: Any, repeats: Any, dim: int | None = None, **options: Any) -> Tensor:
+    """Each place of an axis so many times; of images, which then stand in the axis of the batch like windows."""
+    x = graph.value(input)
+    if not isinstance(repeats, int) or dim is None:
+        raise Unconvertible("repeats must be a number, the same for all places, and dim be given")
+    if dim in (0, -x.rank) and not x.windows:
+        one = reshape(graph, x, BATCH, 1, *x.known)
+        return graph.parted(graph.put(layers.Expand((repeats, *x.known)), one), repeats)
+    axis = x.axis(dim)
+    places = [place for place in range(x.known[axis - 1]) for _ in range(repeats)]
+    return graph.put(layers.IndexSelect(axis, places), x)
 
 
 def expand_as(graph: Importer, input: Any, other: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""One step of PyTorch's recurrent networks.
+"""PyTorch's recurrent networks, and one step of them.
 
 A function here has the name and the arguments of the one in PyTorch; `graph` is where it puts its layers.
 """
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .... import layers
 from ....layers.base import Layer
-from ..values import Convert, Tensor
+from ..modules import recurrent
+from ..values import NOTHING, Convert, Tensor, Unconvertible, array_of
 from .arithmetic import add, mul
 from .products import linear
 
@@ -46,5 +47,28 @@ def rnn_cell(kind: type[Layer]) -> Convert:
         graph: Importer, input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None
     ) -> Tensor:
         return graph.put(kind(), add(graph, linear(graph, input, w_ih, b_ih), linear(graph, hx, w_hh, b_hh)))
+
+    return convert
+
+
+def network(kind: type[Any], **how: Any) -> Convert:
+    """All steps, as torch.export has them: of weights that are handed over, layer by layer."""
+
+    def convert(
+        graph: Importer, input: Any, hx: Any, params: Any, has_biases: bool, num_layers: int, dropout: float,
+        train: bool, bidirectional: bool, batch_first: bool,
+    ) -> Any:  # fmt: skip
+        if not isinstance(has_biases, bool):
+            raise Unconvertible("sequences of several lengths in one tensor are not supported")
+        arrays = [array_of(each) for each in params]
+        inputs, size = arrays[0].tensor.shape[1], arrays[1].tensor.shape[1]
+        layer = kind(inputs, size, num_layers, bias=has_biases, dropout=dropout, bidirectional=bidirectional, **how)
+        names = [name for name, _ in layer.parameters()]
+        if len(names) != len(arrays):
+            raise Unconvertible("its states are not as wide as its gates")
+        held = dict(zip(names, arrays, strict=True))
+        y, states = recurrent(graph, layer, held, None, input, hx, batch_first)
+        several = states if isinstance(states, tuple) else (states,) * layer.states if states is NOTHING else (states,)
+        return y, *several
 
     return convert

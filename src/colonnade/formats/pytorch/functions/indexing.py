@@ -192,6 +192,24 @@ def cumsum(graph: Importer, input: Any, dim: int, dtype: Any = None) -> Tensor:
     return graph.put(layers.CumSum(dim), input)
 
 
+def scatter(graph: Importer, input: Any, dim: int, index: Any, src: Any, reduce: str | None = None) -> Tensor:
+    """x with other numbers at places that are computed; they may be one number for all."""
+    reduce = {None: "none", "multiply": "mul"}.get(reduce, reduce)
+    x, places = graph.value(input), graph.value(index)
+    if isinstance(src, int | float):
+        numbers = graph.value(graph.call_function("full_like", places, src))
+    else:
+        numbers = graph.value(src)
+        for axis, (size, wanted) in enumerate(zip(numbers.known, places.known, strict=True), 1):
+            if size != wanted:
+                numbers = graph.value(narrow(graph, numbers, axis, 0, wanted))
+    return graph.put(layers.ScatterAlongDim(x.axis(dim), reduce), x, places, numbers)
+
+
+def scatter_add(graph: Importer, input: Any, dim: int, index: Any, src: Any) -> Tensor:
+    return scatter(graph, input, dim, index, src, "add")
+
+
 def take_along_dim(graph: Importer, input: Any, indices: Any, dim: int) -> Tensor:
     x = graph.value(input)
     places = graph.constant(indices, x.rank) if isinstance(indices, Array) else indices

@@ -13,7 +13,7 @@ import numpy as np
 
 from .... import layers
 from ....layers.base import Layer
-from ..values import BATCH, Array, Convert, Fixed, Tensor, Unconvertible, Value, array_of, weights_of
+from ..values import BATCH, Array, Batch, Convert, Fixed, Merged, Tensor, Unconvertible, Value, array_of, weights_of
 from .arithmetic import add, mul
 from .axes import reshape
 
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 def matmul(graph: Importer, input: Any, other: Any) -> Tensor:
     if isinstance(input, Value) and input.rank == 2 and isinstance(other, Array) and other.tensor.ndim == 2:
         return linear(graph, input, Array(other.path, other.tensor.T, other.parameter))  # rows by one matrix
+    if isinstance(other, Array) and other.tensor.ndim == 1 and isinstance(input, Value):
+        return mv(graph, input, other)
     return graph.put(layers.MatMul(), *graph.pair(input, other))
 
 
 def mv(graph: Importer, input: Any, vec: Any) -> Tensor:
-    """A matrix and a vector that are the same for every image."""
-    y = matmul(graph, input, column_of(graph, vec))
-    return reshape(graph, y, BATCH, graph.value(y).known[0])
+    """A matrix of each image, or several, and a vector that is the same for every image."""
+    y = graph.value(matmul(graph, input, column_of(graph, vec)))
+    return reshape(graph, y, y.batch, *y.known[:-1])
 
 
 def dot(graph: Importer, input: Any, other: Any) -> Tensor:
@@ -67,6 +69,10 @@ def convolution(kind: Callable[..., Layer]) -> Convert:
         graph: Importer, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
         dilation: Any = 1, groups: int = 1,
     ) -> Tensor:  # fmt: skip
+        if isinstance(input, Merged):
+            return _convolution_of_each(
+                kind, graph, input, graph.value(weight), bias, stride, padding, dilation, groups
+            )
         calculated = isinstance(weight, Fixed)
         outputs, inputs, *kernel_size = weight.value.known if calculated else array_of(weight).tensor.shape
         size = tuple(kernel_size)
@@ -77,6 +83,20 @@ def convolution(kind: Callable[..., Layer]) -> Convert:
         return graph.weighed(layer, weights_of(weight=weight, bias=bias), input)
 
     return convert
+
+
+def _convolution_of_each(
+    kind: Callable[..., Layer], graph: Importer, images: Merged, kernels: Value, bias: Any, stride: Any, padding: Any,
+    dilation: Any, groups: Any,
+) -> Tensor:  # fmt: skip
+    """A convolution of (1, n · c, h, w) with as many groups for each image, and so with kernels of its own."""
+    if not isinstance(groups, Batch) or groups.times.denominator != 1 or not kernels.windows:
+        raise Unconvertible("the images of a batch would be mixed")
+    x, outputs = images.value, kernels.windows
+    layer = kind(x.known[0], outputs, kernels.known[1:], stride, padding, dilation, int(groups.times), bias is not None)
+    if bias is not None:
+        bias = Fixed(graph.value(reshape(graph, bias, BATCH, outputs)))
+    return Merged(graph.value(_calculated_convolution(graph, layer, x, graph.together(kernels), bias)))
 
 
 def _calculated_linear(graph: Importer, input: Any, weight: Value) -> Tensor:

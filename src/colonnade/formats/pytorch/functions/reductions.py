@@ -111,6 +111,12 @@ def cosine_similarity(graph: Importer, x1: Any, x2: Any, dim: int = 1, eps: floa
     return graph.call_function("sum", graph.call_function("mul", one, two), dim)  # type: ignore[no-any-return]
 
 
+def cdist(graph: Importer, x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Tensor:
+    """The distance of each row of one matrix from each row of the other."""
+    one, two = (graph.call_function("unsqueeze", each, dim) for each, dim in ((x1, -2), (x2, -3)))
+    return norm(graph, graph.call_function("sub", one, two), p, -1)
+
+
 def pairwise_distance(
     graph: Importer, x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn import functional
 
 from .... import layers
-from ..values import Array, Tensor, Unconvertible, Value
+from ..values import BATCH, Array, Tensor, Unconvertible, Value
+from .axes import permute, reshape
 from .products import matmul
 
 if TYPE_CHECKING:
@@ -59,6 +61,24 @@ def _resized(graph: Importer, x: Value, size: Any, scale_factor: Any, mode: str,
 
     vertical, horizontal = (matrix(length, axis) for axis, length in enumerate(x.known[-2:]))
     return matmul(graph, Array("resizing", vertical), matmul(graph, x, Array("resizing", horizontal.T)))
+
+
+def grid_sample(
+    graph: Importer, input: Any, grid: Any, mode: str = "bilinear", padding_mode: str = "zeros",
+    align_corners: bool | None = None,
+) -> Tensor:  # fmt: skip
+    how = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
+    return graph.put(layers.GridSample(how, padding_mode, bool(align_corners)), *graph.pair(input, grid))
+
+
+def affine_grid(graph: Importer, theta: Any, size: Any, align_corners: bool | None = None) -> Tensor:
+    """The places (n, ..., axes) where matrices (n, axes, axes + 1) move those of a grid of `size`."""
+    axes = len(size) - 2
+    one = torch.eye(axes, axes + 1, dtype=torch.float64)[None]
+    places = functional.affine_grid(one, [1, 1, *size[2:]], bool(align_corners)).reshape(-1, axes)
+    homogeneous = Array("grid", torch.cat([places, torch.ones(len(places), 1, dtype=torch.float64)], 1))
+    moved = matmul(graph, homogeneous, permute(graph, theta, 0, 2, 1))
+    return reshape(graph, moved, BATCH, *size[2:], axes)
 
 
 def pad(graph: Importer, input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:

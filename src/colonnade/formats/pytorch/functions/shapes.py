@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..values import Tensor, Turned, Unconvertible, UnknownSizes
+from ..values import BATCH, Merged, Rows, Tensor, Turned, Unconvertible, UnknownSizes
 
 if TYPE_CHECKING:
     from ..importer import Importer
@@ -17,6 +17,12 @@ def size(graph: Importer, input: Any, dim: int | None = None) -> Any:
     if isinstance(input, Turned):
         known = (input.value.batch, *input.value.known)
         sizes: Any = tuple(known[axis] for axis in input.dims)
+    elif isinstance(input, Rows):
+        steps, features = input.value.known
+        sizes = (BATCH * steps, features)
+    elif isinstance(input, Merged):
+        channels, *rest = input.value.known
+        sizes = (1, BATCH * channels, *rest)
     else:
         x = graph.value(input)
         sizes = UnknownSizes() if x.shape is None else (x.batch, *x.shape)
@@ -24,6 +30,10 @@ def size(graph: Importer, input: Any, dim: int | None = None) -> Any:
 
 
 def dim(graph: Importer, input: Any) -> int:
+    if isinstance(input, Rows):
+        return 2
+    if isinstance(input, Merged):
+        return input.value.rank
     return len(input.dims) if isinstance(input, Turned) else graph.value(input).rank
 
 
