@@ -71,9 +71,9 @@ def at(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def batch_first(graph: Importer, module: Any, x: Any) -> Value:
-    """A sequence with the batch first, whatever the module's batch_first."""
-    if module.batch_first:
+def batch_first(graph: Importer, first: bool, x: Any) -> Value:
+    """A sequence with the batch first, whatever a module's batch_first says of its input."""
+    if first:
         return graph.value(x)
     if isinstance(x, Turned) and x.steps:
         return graph.sequence(x)
