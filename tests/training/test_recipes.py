@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+import colonnade as cn
 from colonnade import schedules, training, zoo
 from colonnade.data import augmentation
 from colonnade.errors import ArgumentError
 from colonnade.optimizers import SGD, AdamW
+from colonnade.training import recipes
 from tests.training.softmax_regression import SoftmaxRegression
 
 
@@ -44,7 +46,7 @@ def test_a_constant_rate_needs_no_schedule_and_an_unknown_name_is_refused():
         training.schedule("step")
 
 
-@pytest.mark.parametrize("data", [*training.RECIPES, "a folder"])
+@pytest.mark.parametrize("data", [*recipes.KNOWN, "a folder"])
 def test_every_recipe_is_made_of_what_there_is(data):
     recipe = training.recipe(data)
     assert callable(getattr(zoo, recipe.model))
@@ -54,23 +56,46 @@ def test_every_recipe_is_made_of_what_there_is(data):
 
 
 @pytest.mark.parametrize(
-    ("images", "side", "network", "epochs", "batch"),
+    ("images", "shape", "network", "epochs", "batch"),
     [
-        (600, 64, "photo_cnn", 100, 32),
-        (50_000, 64, "photo_cnn", 8, 128),
-        (1_000_000, 64, "photo_cnn", 4, 128),
-        (50_000, 32, "resnet9", 16, 128),
-        (50_000, 128, "photo_cnn", 4, 128),
-        (2_000, 32, "resnet9", 100, 128),
-        (1_999, 32, "photo_cnn", 100, 32),
-        (0, 64, "photo_cnn", 100, 32),
+        (600, (3, 64, 64), "photo_cnn", 100, 32),
+        (50_000, (3, 64, 64), "photo_cnn", 8, 128),
+        (1_000_000, (3, 64, 64), "photo_cnn", 4, 128),
+        (50_000, (3, 128, 128), "photo_cnn", 4, 128),
+        (50_000, (3, 32, 32), "resnet9", 16, 128),
+        (60_000, (1, 28, 28), "resnet9", 10, 128),
+        (2_000, (3, 32, 32), "resnet9", 100, 128),
+        (50_000, (3, 48, 64), "resnet9", 11, 128),
+        (1_999, (3, 32, 32), "photo_cnn", 100, 32),
+        (1_000_000, (3, 15, 15), "cnn", 20, 64),
+        (0, (3, 64, 64), "photo_cnn", 100, 32),
     ],
 )
-def test_photographs_are_trained_on_by_how_many_and_how_large_they_are(images, side, network, epochs, batch):
-    recipe = training.recipe("a folder", images, side)
+def test_images_are_trained_on_by_how_many_and_how_large_they_are(images, shape, network, epochs, batch):
+    recipe = training.recipe("a folder", images, shape)
     assert (recipe.model, recipe.epochs, recipe.batch_size) == (network, epochs, batch)
+    assert callable(getattr(zoo, network))
+    getattr(zoo, network)(shape)  # is large enough for it
 
 
-def test_a_data_set_by_name_is_trained_on_as_a_folder_of_as_many_images():
-    assert training.recipe("cifar10") == training.recipe("a folder", 50_000, 32)
-    assert training.recipe("mnist", 600, 64) == training.recipe("mnist")
+@pytest.mark.parametrize("images", [100, 50_000])
+@pytest.mark.parametrize("side", [8, 32, 64])
+def test_images_in_colour_are_mirrored_in_training_and_when_asked_about_and_grey_ones_never(images, side):
+    colour, grey = (training.recipe(None, images, (channels, side, side)) for channels in (3, 1))
+    assert (colour.mirrored, grey.mirrored) == (True, False)
+    assert augmentation.mirrors(augmentation.preset(colour.augmentation))
+    assert grey.augmentation == "characters"
+
+
+@pytest.mark.parametrize("name", ["mnist", "kmnist", "fashion-mnist", "cifar10", "cifar100"])
+def test_a_data_set_by_name_is_trained_on_as_a_folder_of_as_many_images(name):
+    known = recipes.KNOWN[name]
+    folder = training.recipe("a folder", known.images, known.shape)
+    named = training.recipe(name, 600, (3, 64, 64))
+    assert named._replace(augmentation=folder.augmentation) == folder
+    assert named.mirrored is known.mirrored
+
+
+def test_what_is_known_of_the_digits_is_so():
+    digits = cn.data.load("digits")
+    assert recipes.KNOWN["digits"][:2] == (len(digits.train), digits.input_shape)

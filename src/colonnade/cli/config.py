@@ -117,8 +117,9 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
     chosen = dict(read) | dict(said)
     data = chosen.get("data", "digits")
     # A run that says all has its size, too, were it that of before photographs were looked at.
-    seen = Seen(0, None) if chosen.keys() >= set(Recipe._fields) else _look(data, chosen)
-    suited = recipe(data, seen.images, seen.size or PHOTOGRAPH)
+    seen = Seen(0, None, 3) if chosen.keys() >= set(Recipe._fields) else _look(data, chosen)
+    side = seen.size or PHOTOGRAPH[1]
+    suited = recipe(data, seen.images, (seen.channels, side, side))
     if is_pretrained(chosen.get("model", AUTO)):
         suited = fine_tuning(seen.images)
         seen = Seen(seen.images, chosen.get("size"))  # the network's own, unless one is said
@@ -152,13 +153,17 @@ def _seconds(value: float | str | None) -> float | None:
 
 
 class Seen(NamedTuple):
-    """What is known of a folder of photographs: how many there are to learn from, and to which size they are brought.
+    """What is known of a folder of photographs.
 
-    A size of None is the one that all have of which nothing else is known.
+    Attributes:
+        images: How many there are to learn from.
+        size: Pixels of a side to which they are brought; None for what all have of which nothing else is known.
+        channels: 3, or 1 where they are grey.
     """
 
     images: int
     size: int | None
+    channels: int
 
 
 def _look(data: str, chosen: Mapping[str, Any]) -> Seen:
@@ -173,9 +178,9 @@ def _look(data: str, chosen: Mapping[str, Any]) -> Seen:
     except DataError:  # is said when the data are loaded
         found = None
     if found is None:
-        return Seen(0, chosen.get("size"))
+        return Seen(0, chosen.get("size"), 3)
     own = max(found.side, LEAST_SIDE) if found.side <= SMALL and found.images >= MANY else None
-    return Seen(found.images, chosen.get("size", own))
+    return Seen(found.images, chosen.get("size", own), 1 if found.grey else 3)
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -186,7 +191,7 @@ def load(file: Path) -> dict[str, Any]:
         FileFormatError: A file that is no TOML.
         OSError: No such file.
     """
-    from ..training import RECIPES
+    from ..data import NAMES
 
     content = read_bytes(file)
     try:
@@ -207,7 +212,7 @@ def load(file: Path) -> dict[str, Any]:
             raise ArgumentError(f"{file}: {name} must be text without zero characters, got {value!r}.")
     for name in ("data", "data_dir", "out"):
         # A folder may stand beside the file, or wherever data sets lie.
-        if name in read and (name != "data" or (read[name] not in RECIPES and is_folder(file.parent / read[name]))):
+        if name in read and (name != "data" or (read[name] not in NAMES and is_folder(file.parent / read[name]))):
             read[name] = str(file.parent / read[name])
     return read
 

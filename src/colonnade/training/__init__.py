@@ -8,13 +8,12 @@ from .loop import fit
 from .pace import Pace, pace
 from .protocols import Criterion, Learner, Trainable
 from .range_test import RangeTest, learning_rate_range_test
-from .recipes import LOSSES, OPTIMIZERS, RECIPES, SCHEDULES, Recipe, optimizer, recipe, schedule
+from .recipes import LOSSES, OPTIMIZERS, SCHEDULES, Recipe, optimizer, recipe, schedule
 from .records import BatchRecord, EpochRecord, Evaluation, History, Mean
 
 __all__ = [
     "LOSSES",
     "OPTIMIZERS",
-    "RECIPES",
     "SCHEDULES",
     "Average",
     "BatchRecord",

@@ -27,6 +27,7 @@ from ..losses import (
 from ..optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
 from ..optimizers.base import Optimizer, Params
 from ..schedules import CosineAnnealingLR, LinearLR, OneCycleLR, Schedule, SequentialLR
+from ..tensor import Shape
 
 OPTIMIZERS: dict[str, tuple[type[Optimizer], dict[str, float]]] = {
     "sgd": (SGD, {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}),
@@ -56,11 +57,13 @@ LOSSES: dict[str, Callable[[], Loss]] = {
 }
 WARM_UP = 0.05  # share of the steps in which the rate of "cosine" rises
 RISE = 0.2  # the same of "one-cycle"
-# What tells the settings for photographs.
-PHOTOGRAPH = 64  # pixels of a side, unless they are small
+# What tells the settings for images.
+PHOTOGRAPH = (3, 64, 64)  # the shape of one, unless they are small
+TINY = 16  # pixels of a side, from which on networks halve images four times
 SMALL = 48  # from that side down images are small
-MANY = 2_000  # images that a network of a million weights learns from
+MANY = 2_000  # images that a network of some hundred thousand weights learns from
 SEEN = 50_000 * 32 * 16  # images · side · epochs
+SEEN_GREY = 60_000 * 28 * 10  # the same of images of one channel, in which there is less to see
 FEWEST_EPOCHS, MOST_EPOCHS = 4, 100
 BATCHES_OF_128 = 10_000  # images from which on a step takes 128
 
@@ -167,43 +170,68 @@ class Recipe(NamedTuple):
         return mirrors(preset(self.augmentation))
 
 
-def photographs(images: int = 0, side: int = PHOTOGRAPH) -> Recipe:
-    """The settings for photographs of any kinds, from how many there are and how large.
+class Known(NamedTuple):
+    """What is known of a data set by its name.
 
-    `photo_cnn`, which learns from a few hundred; of small ones, if there are some thousand, `resnet9`, with the
-    settings that networks of its kind train with in few epochs: SGD with momentum, one cycle of the rate up to 0.05,
-    crops, flips and a square cut out, smoothed labels, the average of the weights.
-
-        epochs = 25,600,000 / (images · side), from 4 to 100
-
-    so that many photographs take about as long as some thousand do, and larger ones fewer epochs, as each takes longer.
-
-    Args:
-        images: To learn from; 0 where that is not known.
-        side: Pixels of a side.
+    Attributes:
+        images: To learn from.
+        shape: Of an image, (c, h, w).
+        mirrored: Whether the mirror image of any is one of the same class.
     """
-    epochs = min(max(round(SEEN / max(images * side, 1)), FEWEST_EPOCHS), MOST_EPOCHS)
-    if side <= SMALL and images >= MANY:
-        return Recipe("resnet9", epochs, 128, "sgd", 0.05, "one-cycle", "objects", 0.99, 0.1)
-    batch = 32 if images < BATCHES_OF_128 else 128
-    return Recipe("photo_cnn", epochs, batch, "adamw", 0.003, "one-cycle", "photographs", 0.99, 0.1)
+
+    images: int
+    shape: Shape
+    mirrored: bool
 
 
-RECIPES: dict[str, Recipe] = {
-    "digits": Recipe("cnn", 20, 64, "adamw", 0.005, "one-cycle", "characters", 0.0, 0.0),
-    "mnist": Recipe("cnn", 10, 128, "adamw", 0.003, "one-cycle", "characters", 0.0, 0.0),
-    "kmnist": Recipe("cnn", 10, 128, "adamw", 0.003, "one-cycle", "characters", 0.0, 0.0),
-    "fashion-mnist": Recipe("cnn", 10, 128, "sgd", 0.05, "one-cycle", "flip", 0.0, 0.0),
-    "cifar10": photographs(50_000, 32),
-    "cifar100": photographs(50_000, 32),
+KNOWN: dict[str, Known] = {
+    "digits": Known(1_442, (1, 8, 8), mirrored=False),
+    "mnist": Known(60_000, (1, 28, 28), mirrored=False),
+    "kmnist": Known(60_000, (1, 28, 28), mirrored=False),
+    "fashion-mnist": Known(60_000, (1, 28, 28), mirrored=True),
+    "cifar10": Known(50_000, (3, 32, 32), mirrored=True),
+    "cifar100": Known(50_000, (3, 32, 32), mirrored=True),
 }
 
 
-def recipe(data: str, images: int = 0, side: int = PHOTOGRAPH) -> Recipe:
-    """The settings for a data set of that name; any other is taken to be a folder of photographs.
+def recipe(data: str | None = None, images: int = 0, shape: Shape = PHOTOGRAPH) -> Recipe:
+    """The settings for images: from how many there are to learn from, how large they are, and in how many channels.
+
+    | images | network | optimizer | augmentation |
+    | --- | --- | --- | --- |
+    | of less than 16 pixels a side | `cnn` | AdamW, up to 0.005 | `flip` |
+    | up to 48 pixels a side, 2,000 or more | `resnet9` | SGD, up to 0.05 | `light` |
+    | others | `photo_cnn` | AdamW, up to 0.003 | `photographs` |
+
+    The latter two have smoothed labels and the average of their weights. All go through one cycle of the rate. Epochs
+    are 20 for the first, and for the others
+
+        25,600,000 / (images · side), and in grey 16,800,000 / (images · side),
+
+    from 4 to 100: so many images take about as long as some thousand do, larger ones have fewer epochs, as each takes
+    longer, and so have grey ones, as there is less to see in them.
+
+    In colour the mirror image of anything is taken for one of the same class: training mirrors half of the images, and
+    the model answers by an image and its mirror image. Grey images may be characters, or radiographs, which know left
+    from right: they are turned, moved and scaled a little (`characters`) and never mirrored. Whether a data set in grey
+    may be mirrored can't be seen in it; of those that are known by name it is known.
 
     Args:
-        data: Its name.
-        images: To learn from, where it is a folder: as for `photographs`, like `side`.
+        data: The name of a data set of which all this is known: digits, mnist, kmnist, fashion-mnist, cifar10 or
+            cifar100. Any other stands for images of which the other arguments tell.
+        images: To learn from; 0 where that is not known.
+        shape: Of an image, (c, h, w).
     """
-    return RECIPES[data] if data in RECIPES else photographs(images, side)
+    images, shape, mirrored = KNOWN.get(data or "", Known(images, shape, shape[0] > 1))
+    side = min(shape[1:])
+    if side < TINY:
+        augmentation = "flip" if mirrored else "characters"
+        return Recipe("cnn", 20, 64, "adamw", 0.005, "one-cycle", augmentation, 0.0, 0.0)
+    seen = SEEN if shape[0] > 1 else SEEN_GREY
+    epochs = min(max(round(seen / max(images * side, 1)), FEWEST_EPOCHS), MOST_EPOCHS)
+    if side <= SMALL and images >= MANY:
+        augmentation = "light" if mirrored else "characters"
+        return Recipe("resnet9", epochs, 128, "sgd", 0.05, "one-cycle", augmentation, 0.99, 0.1)
+    augmentation = "photographs" if mirrored else "characters"
+    batch = 32 if images < BATCHES_OF_128 else 128
+    return Recipe("photo_cnn", epochs, batch, "adamw", 0.003, "one-cycle", augmentation, 0.99, 0.1)
