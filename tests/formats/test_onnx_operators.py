@@ -834,3 +834,44 @@ def test_whole_numbers_have_no_gradient_and_say_so() -> None:
     model(weights(2, 5), training=True)
     with pytest.raises(cn.errors.StateError, match="Quantize: rounding has no gradient"):
         model.backward(np.ones((2, 5)))
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+def test_lstm_of_whole_numbers_is_the_one_that_they_stand_for(by_row: bool) -> None:
+    rng = np.random.default_rng(0)
+    x, arrays = weights(3, 5, 4), {}
+    for name, inputs in (("w", 4), ("r", 3)):
+        arrays[name] = rng.integers(-127, 128, (2, inputs, 12)).astype(np.int8)
+        arrays[f"{name}_scale"] = rng.uniform(0.002, 0.01, (2, 12) if by_row else 2).astype(np.float32)
+        arrays[f"{name}_zero"] = rng.integers(-3, 4, (2, 12) if by_row else 2).astype(np.int8) * (not by_row)
+    arrays["b"] = weights(2, 24)
+    node = onnx.helper.make_node(
+        "DynamicQuantizeLSTM",
+        ["t", "w", "r", "b", "", "", "", "", "w_scale", "w_zero", "r_scale", "r_zero"],
+        ["a"],
+        domain="com.microsoft",
+        hidden_size=3,
+        direction="bidirectional",
+    )
+    turned = op("Transpose", "a", perm=[2, 0, 1, 3])
+    whole = graph([STEPS_FIRST, node, turned], ("N", 5, 4), domain="com.microsoft", **arrays)
+    stand_for = {
+        name: (
+            (arrays[name].astype(np.float32) - arrays[f"{name}_zero"].reshape(2, 1, -1))
+            * arrays[f"{name}_scale"].reshape(2, 1, -1)
+        ).transpose(0, 2, 1)
+        for name in ("w", "r")
+    }
+    floats = graph(
+        [STEPS_FIRST, op("LSTM", "t w r b", "a", hidden_size=3, direction="bidirectional"), turned],
+        ("N", 5, 4),
+        b=arrays["b"],
+        **stand_for,
+    )
+    y = import_model(whole)(x)
+    (exact,), (rounded,) = (
+        onnxruntime.InferenceSession(each.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": x})
+        for each in (floats, whole)
+    )
+    np.testing.assert_allclose(y, exact, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(y, rounded, atol=0.03)  # it rounds sequences and states too

@@ -864,9 +864,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "axes that differ": (lambda: of(lambda x: x + x.mean(2)), (3, 4, 5), "expected tensors of as many axes each"),
     "refused by itself": (networks.OnlySquare, (3, 4, 5), "the module refuses this input: expected a square"),
     "indices of a pool": (
-        lambda: of(lambda x: functional.max_pool2d(x, 2, return_indices=True)[0]),
+        lambda: of(lambda x: functional.max_pool2d(x, 2, return_indices=True)[1] * 1.0),
         (3, 4, 4),
-        "max_pool2d_with_indices in Function can't be converted: Colonnade has no layer for it",
+        "mul in Function can't be converted: it uses what Colonnade's layer does not put out",
     ),
     "hook": (hooked, None, "it has a forward hook"),
     "tied": (

@@ -32,6 +32,7 @@ NAMES = {
     **dict.fromkeys(("_to_copy", "alias", "lift_fresh", "lift_fresh_copy"), "clone"),
     **dict.fromkeys(("_unsafe_view", "view"), "reshape"),
     "_scaled_dot_product_flash_attention_for_cpu": "scaled_dot_product_flash",
+    **{f"adaptive_max_pool{axes}d": f"adaptive_max_pool{axes}d_with_indices" for axes in (1, 2, 3)},
     "batch_norm": "batch_norm_weights_first",
     "bitwise_and": "and",
     "bitwise_or": "or",
@@ -94,23 +95,45 @@ def _expand(x: Any, size: Any, **options: Any) -> Arguments:
     return "expand", (x, size), {}
 
 
+def _grid_sample(x: Any, grid: Any, mode: int, padding: int, align_corners: bool) -> Arguments:
+    names = ("bilinear", "nearest", "bicubic")[mode], ("zeros", "border", "reflection")[padding]
+    return "grid_sample", (x, grid, *names, align_corners), {}
+
+
+def _instance_norm(
+    x: Any, weight: Any, bias: Any, mean: Any, variance: Any, use_input_stats: bool, momentum: float, eps: float,
+    cudnn_enabled: bool = True,
+) -> Arguments:  # fmt: skip
+    return "instance_norm", (x, mean, variance, weight, bias, use_input_stats, momentum, eps), {}
+
+
 def _clamp(least: bool) -> Callable[..., Arguments]:
     return lambda x, bound: ("clamp", (x,), {"min" if least else "max": bound})
 
 
 ORDERS: dict[str, Callable[..., Arguments]] = {
+    "affine_grid_generator": lambda theta, size, align_corners: ("affine_grid", (theta, size, align_corners), {}),
     "avg_pool1d": _pool("avg_pool1d"),
     "avg_pool2d": _pool("avg_pool2d"),
     "avg_pool3d": _pool("avg_pool3d"),
     "clamp_max": _clamp(False),
     "clamp_min": _clamp(True),
+    "col2im": lambda x, size, kernel, dilation, padding, stride: (
+        "fold",
+        (x, size, kernel, dilation, padding, stride),
+        {},
+    ),
     "embedding": _embedding,
     "expand": _expand,
+    "grid_sampler": _grid_sample,
     "im2col": lambda x, kernel, dilation, padding, stride: ("unfold", (x, kernel, dilation, padding, stride), {}),
     "index": _index,
+    "instance_norm": _instance_norm,
     "max_pool1d": _pool("max_pool1d"),
     "max_pool2d": _pool("max_pool2d"),
     "max_pool3d": _pool("max_pool3d"),
+    "max_pool2d_with_indices": _pool("max_pool2d_with_indices"),
+    "max_pool3d_with_indices": _pool("max_pool3d_with_indices"),
     "slice": _slice,
     "t": lambda x: ("transpose", (x, 0, 1), {}),
     "to": _to,

@@ -10,7 +10,7 @@ import numpy as np
 from .... import layers
 from ....layers.recurrent import Recurrent
 from ....ops.layout import Array
-from ..values import Images, Layout, UnsupportedError, Value
+from ..values import Images, Known, Layout, UnsupportedError, Value
 from .elementwise import Conversion
 
 if TYPE_CHECKING:
@@ -72,6 +72,25 @@ def recurrent(call: Call) -> list[Value | None]:
             swapped = (1, 0, 2) if batch_axis else (0, 1, 2)
             made[1 + state] = call.importer.transposed(call.importer.reshaped(row, parted), swapped)
     return made
+
+
+def dynamic_quantize_lstm(call: Call) -> list[Value | None]:
+    """ONNX Runtime's LSTM of whole numbers, (directions, inputs, 4k): here of what they stand for, in floats.
+
+    It rounds sequences and states to a grid of 255 steps before each product. They are not rounded here.
+    """
+    weights = [Known(_scaled(call, place, scale)) for place, scale in ((1, 8), (2, 10))]
+    given = {place: call.inputs[place] for place in range(3, 8) if call.has(place)}
+    inputs = [call.data(), *weights, *(given.get(place) for place in range(3, 8))]
+    node = replace(call.node, operator="LSTM", inputs=(*call.node.inputs[:8], *[""] * (8 - len(call.node.inputs[:8]))))
+    return recurrent(type(call)(call.importer, node, inputs))
+
+
+def _scaled(call: Call, place: int, scale: int) -> Array:
+    """(directions, 4k, inputs), of weights whose scales and zero points are one a direction, or one a row."""
+    numbers, steps, zeros = call.known(place), call.known(scale), call.known(scale + 1)
+    rows = [each.astype(np.float32).reshape(len(numbers), 1, -1) for each in (steps, zeros)]
+    return ((numbers.astype(np.float32) - rows[1]) * rows[0]).transpose(0, 2, 1)
 
 
 def _batch_first(call: Call, x: Images, axis: int) -> Images:
@@ -176,4 +195,9 @@ def _part(call: Call, y: Images, start: int, end: int) -> Images:
     return call.emit(layer, y, layout=y.layout.resized({1: end - start}))
 
 
-CONVERSIONS: dict[str, Conversion] = {"GRU": recurrent, "LSTM": recurrent, "RNN": recurrent}
+CONVERSIONS: dict[str, Conversion] = {
+    "GRU": recurrent,
+    "LSTM": recurrent,
+    "RNN": recurrent,
+    "com.microsoft.DynamicQuantizeLSTM": dynamic_quantize_lstm,
+}

@@ -67,6 +67,17 @@ def softmin(graph: Importer, input: Any, dim: int | None = None, _stacklevel: in
     return softmax(graph, neg(graph, input), dim)
 
 
+def rrelu(
+    graph: Importer, input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False,
+    inplace: bool = False,
+) -> Tensor:  # fmt: skip
+    """LeakyReLU of the mean of the slopes that it draws in training."""
+    if training:  # the module was followed as it is outside training
+        raise Unconvertible("it draws slopes outside training too: pass training=self.training")
+    graph.warn("Colonnade draws no slopes: rrelu has the mean of them, in training too")
+    return graph.put(layers.LeakyReLU((lower + upper) / 2), input)
+
+
 def softshrink(graph: Importer, input: Any, lambd: float = 0.5) -> Tensor:
     """x − λ above λ, x + λ below −λ, 0 between."""
     return join(layers.Sub)(graph, input, graph.put(layers.Hardtanh(-lambd, lambd), input)) if lambd else input

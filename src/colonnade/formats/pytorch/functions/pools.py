@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .... import layers
 from ....layers.base import Layer
-from ..values import Convert, Tensor, Unconvertible
+from ..values import NOTHING, Convert, Tensor
 
 if TYPE_CHECKING:
     from ..importer import Importer
@@ -21,19 +21,16 @@ def max_pool(kind: Callable[..., Layer]) -> Convert:
         graph: Importer, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
         ceil_mode: bool = False, return_indices: bool = False,
     ) -> Tensor:  # fmt: skip
-        if return_indices:
-            raise Unconvertible("return_indices must be False, got True")
-        layer = kind(kernel_size, stride or None, padding, dilation, ceil_mode=ceil_mode)
-        return graph.put(layer, input)
+        return graph.put(kind(kernel_size, stride or None, padding, dilation, return_indices, ceil_mode), input)
 
     return convert
 
 
-def adaptive_max_pool(kind: Callable[..., Layer]) -> Convert:
-    def convert(graph: Importer, input: Any, output_size: Any, return_indices: bool = False) -> Tensor:
-        if return_indices:
-            raise Unconvertible("return_indices must be False, got True")
-        return graph.put(kind(output_size), input)
+def with_places(pool: Convert) -> Convert:
+    """The same beside the places of the maxima, which no layer puts out."""
+
+    def convert(graph: Importer, *args: Any, return_indices: bool = True, **kwargs: Any) -> Any:
+        return pool(graph, *args, **kwargs), NOTHING
 
     return convert
 
