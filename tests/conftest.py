@@ -1,9 +1,15 @@
 """What holds for all tests: nothing is fetched from elsewhere, and nothing is kept in the user's own folders."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# A camera that films a pattern, for pages that take photographs.
+ARGUMENTS = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,3 +32,18 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium, driven by Playwright."""
+    api = pytest.importorskip("playwright.sync_api", reason="a browser is driven by playwright")
+    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with api.sync_playwright() as playwright:
+        try:
+            # Without an installed one, Playwright looks for its own.
+            browser = playwright.chromium.launch(executable_path=installed, args=ARGUMENTS)
+        except api.Error as error:
+            pytest.skip(f"no Chromium is installed: {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()

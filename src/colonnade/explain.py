@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import arguments
-from .data.batches import Batches
 from .data.pairing import listed
-from .data.pixels import remembered, unit
 from .errors import ArgumentError, ShapeError
 from .layers import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d, ZeroPad2d
 from .layers.wiring import Fork
@@ -23,6 +21,7 @@ from .ops.resampling import linear_matrix
 from .ops.softmax import softmax_forward
 from .steps import Step
 from .tensor import Shape
+from .training.inference import prepared
 
 LISTED = 100  # layers in a message
 AT_ONCE = 128  # occluded copies of the image that are run together
@@ -212,9 +211,7 @@ def _prepared(who: str, model: Model, image: ArrayLike) -> Array:
     shape, array = _input_shape(who, model), np.asarray(image)
     if array.shape != shape:
         raise ShapeError(f"{who}: expected one image of shape {shape}, got {array.shape}.")
-    batch = array[np.newaxis]
-    one = unit(who, remembered(model.pixels), batch)
-    return Batches(batch, model.dtype, model.normalization, one).take(np.zeros(1, np.intp))
+    return prepared(who, model, array[np.newaxis])
 
 
 def _require_classes(who: str, model: Model) -> None:

@@ -1,15 +1,11 @@
 """A run to report on, and a browser to open its page in."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import colonnade as cn
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @pytest.fixture(scope="session")
@@ -29,18 +25,3 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(finished: Path, tmp_path: Path) -> Path:
     """A copy of that folder, to change."""
     return Path(shutil.copytree(finished, tmp_path / "run"))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A Chromium, driven by Playwright."""
-    api = pytest.importorskip("playwright.sync_api", reason="a browser is driven by playwright")
-    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with api.sync_playwright() as playwright:
-        try:
-            # Without an installed one, Playwright looks for its own.
-            browser = playwright.chromium.launch(executable_path=installed, args=["--no-sandbox"])
-        except api.Error as error:
-            pytest.skip(f"no Chromium is installed: {str(error).splitlines()[0]}")
-        yield browser
-        browser.close()

@@ -16,7 +16,7 @@ from .. import starting
 from ..compiled import heard_by
 from ..errors import ColonnadeError
 from ..printable import LONGEST_MESSAGE, printable
-from . import convert, evaluate, explain, predict, profile, report, summary, train
+from . import convert, evaluate, explain, predict, profile, report, serve, summary, train
 from .progress import CompilingLine
 
 # What Pydantic says of the value of an option, in words for a person.
@@ -46,6 +46,7 @@ app.command("export")(convert.export)
 app.command("import")(convert.import_)
 app.command("report")(report.report)
 app.command("explain")(explain.explain)
+app.command("serve")(serve.serve)
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arguments import flag, whole
-from ..data.batches import Normalization
+from ..data.batches import Batches, Normalization
 from ..data.loader import Batch
 from ..data.parallel import Parallel, loader_for
-from ..data.pixels import Scale
+from ..data.pixels import Scale, remembered, unit
 from ..errors import ArgumentError, DivergenceError
 from ..metrics import predicted
 from ..ops.layout import Array
@@ -181,6 +181,17 @@ def predict_outputs(
     for outputs in found:
         _require_answers(who, np.isnan(outputs))
     return found if len(found) > 1 else found[0]
+
+
+def prepared(who: str, model: Trainable, x: Array) -> Array:
+    """Images (n, ...) as the model takes them: scaled and normalised as in training, in the model's type.
+
+    Raises:
+        ArgumentError: Numbers that can't be meant, or none.
+        DivergenceError: NaN or infinity in an image.
+    """
+    one = unit(who, remembered(getattr(model, "pixels", None)), x)
+    return Batches(x, model.dtype, model.normalization, one).take(np.arange(len(x)))
 
 
 def _probabilities(outputs: Array) -> Array:
