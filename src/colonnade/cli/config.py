@@ -122,7 +122,7 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
     suited = recipe(data, seen.images, (seen.channels, side, side))
     if is_pretrained(chosen.get("model", AUTO)):
         suited = fine_tuning(seen.images)
-        seen = Seen(seen.images, chosen.get("size"))  # the network's own, unless one is said
+        seen = seen._replace(size=chosen.get("size"))  # the network's own, unless one is said
     settings: dict[str, Any] = dict.fromkeys(KINDS) | {"data": data, "seed": 0, "accumulate": 1, "on_error": "raise"}
     settings["size"] = seen.size
     settings |= suited._asdict()

@@ -235,7 +235,7 @@ class Building:
 
     def _beside(self, tensor: Tensor, array: Array | Fixed) -> Tensor:
         """An array, to be calculated with beside a tensor, element by element."""
-        if isinstance(tensor, Value) or isinstance(array, Fixed):
+        if not isinstance(tensor, Turned) or isinstance(array, Fixed):
             tensor = self.value(tensor)
             return self.constant(array, tensor.rank, tensor.windows)
         rank = len(tensor.dims)

@@ -194,7 +194,7 @@ def cumsum(graph: Importer, input: Any, dim: int, dtype: Any = None) -> Tensor:
 
 def scatter(graph: Importer, input: Any, dim: int, index: Any, src: Any, reduce: str | None = None) -> Tensor:
     """x with other numbers at places that are computed; they may be one number for all."""
-    reduce = {None: "none", "multiply": "mul"}.get(reduce, reduce)
+    kind = {None: "none", "multiply": "mul"}.get(reduce, str(reduce))
     x, places = graph.value(input), graph.value(index)
     if isinstance(src, int | float):
         numbers = graph.value(graph.call_function("full_like", places, src))
@@ -203,7 +203,7 @@ def scatter(graph: Importer, input: Any, dim: int, index: Any, src: Any, reduce:
         for axis, (size, wanted) in enumerate(zip(numbers.known, places.known, strict=True), 1):
             if size != wanted:
                 numbers = graph.value(narrow(graph, numbers, axis, 0, wanted))
-    return graph.put(layers.ScatterAlongDim(x.axis(dim), reduce), x, places, numbers)
+    return graph.put(layers.ScatterAlongDim(x.axis(dim), kind), x, places, numbers)
 
 
 def scatter_add(graph: Importer, input: Any, dim: int, index: Any, src: Any) -> Tensor:
