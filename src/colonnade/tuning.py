@@ -215,10 +215,17 @@ def groups(model: Model, body_lr: float) -> list[dict[str, Any]]:
     ]
 
 
-def fine_tuning(images: int = 0, batch_size: int = 32) -> training.Recipe:
-    """The settings of the command line for a network that has been trained before, from how many images there are."""
+def fine_tuning(images: int = 0, batch_size: int = 32, mirrored: bool = True) -> training.Recipe:
+    """The settings of the command line for a network that has been trained before.
+
+    Args:
+        images: To learn from; 0 where that is not known.
+        batch_size: Images in a step.
+        mirrored: Whether the mirror image of any is one of the same class, as of photographs; not so of characters.
+    """
     epochs = _epochs("epochs", None, EPOCHS, STEPS if images else 0, max(images, 1), batch_size)
-    return training.Recipe("photo_cnn", epochs, batch_size, "adamw", RATE, "one-cycle", "photographs", 0.0, 0.1)
+    augmentation = "photographs" if mirrored else "characters"
+    return training.Recipe("photo_cnn", epochs, batch_size, "adamw", RATE, "one-cycle", augmentation, 0.0, 0.1)
 
 
 def _epochs(name: str, said: int | None, usual: int, steps: int, images: int, batch_size: int) -> int:

@@ -67,6 +67,12 @@ def test_steps_too_quick_to_tell_are_told_at_the_end_of_the_epoch(estimate, line
     assert len(lines) == 2
 
 
+def test_one_step_is_one(estimate, lines):
+    told(estimate, (4, 3), (4, 4), (4, 5))
+    estimate.on_epoch_end(EPOCH)
+    assert lines[1:] == ["about 2 s for the step that is left, and the tests"]
+
+
 def test_a_run_that_is_resumed_counts_what_is_left(estimate, lines):
     told(estimate, *((4, step, 6) for step in range(1, 7)))
     estimate.on_epoch_end(EPOCH)

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import colonnade as cn
 from colonnade import storage
+from colonnade.cli.config import decide
 from colonnade.cli.main import main
 
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    from PIL import Image
-
     rng = np.random.default_rng(0)
     for channel, name in enumerate(("red", "green")):
         (tmp_path / "photographs" / name).mkdir(parents=True)
@@ -85,11 +85,37 @@ def test_a_repository_that_is_none_is_one_line(
     assert "expected a file model.safetensors" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["nowhere/model.safetensors", "nowhere.safetensors"])
 def test_a_file_that_is_not_there_is_one_line_and_nobody_is_asked_for_it(
-    photographs: Path, capsys: pytest.CaptureFixture[str]
+    photographs: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    assert main(["train", "--data", str(photographs), "--model", "nowhere/model.safetensors"]) == 2
-    assert capsys.readouterr().err == "error: There is no file 'nowhere/model.safetensors'.\n"
+    assert main(["train", "--data", str(photographs), "--model", name]) == 2
+    assert capsys.readouterr().err == f"error: There is no file {name!r}.\n"
+
+
+@pytest.mark.parametrize(("mode", "augmentation"), [("RGB", "photographs"), ("L", "characters")])
+def test_images_in_grey_are_not_mirrored_for_a_trained_network_either(
+    tmp_path: Path, mode: str, augmentation: str
+) -> None:
+    for name in ("b", "d"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(5):
+            Image.new(mode, (32, 32)).save(tmp_path / "images" / name / f"{number}.png")
+    settings = decide({"data": str(tmp_path / "images"), "model": "timm/resnet18.a1_in1k"}, None)
+    assert (settings.augmentation, settings.mirrored) == (augmentation, mode == "RGB")
+
+
+def test_letters_and_digits_are_not_mirrored_for_a_trained_network_either() -> None:
+    assert not decide({"data": "mnist", "model": "timm/resnet18.a1_in1k"}, None).mirrored
+    assert decide({"data": "cifar10", "model": "timm/resnet18.a1_in1k"}, None).mirrored
+
+
+@pytest.mark.parametrize(
+    ("model", "out"), [("cnn", "digits-cnn"), ("a/b.safetensors", "digits-b"), ("a/b.c_d@e", "digits-b.c_d@e")]
+)
+def test_a_run_is_called_by_its_network(model: str, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert decide({"model": model}, None).out == str(Path("runs", out))
 
 
 def test_a_rate_out_of_range_is_told_before_the_head_is_trained(

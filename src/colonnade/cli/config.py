@@ -112,7 +112,7 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
     from ..training import OPTIMIZERS, Recipe, recipe
     from ..training.recipes import PHOTOGRAPH
     from ..tuning import fine_tuning
-    from .networks import is_pretrained
+    from .networks import called, is_pretrained
 
     chosen = dict(read) | dict(said)
     data = chosen.get("data", "digits")
@@ -121,7 +121,7 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
     side = seen.size or PHOTOGRAPH[1]
     suited = recipe(data, seen.images, (seen.channels, side, side))
     if is_pretrained(chosen.get("model", AUTO)):
-        suited = fine_tuning(seen.images)
+        suited = fine_tuning(seen.images, mirrored=suited.mirrored)
         seen = seen._replace(size=chosen.get("size"))  # the network's own, unless one is said
     settings: dict[str, Any] = dict.fromkeys(KINDS) | {"data": data, "seed": 0, "accumulate": 1, "on_error": "raise"}
     settings["size"] = seen.size
@@ -136,9 +136,7 @@ def _decided(said: Mapping[str, Any], read: Mapping[str, Any]) -> dict[str, Any]
         settings["mirrored"] = mirrors(preset(settings["augmentation"]))
     # Either way has bits of its own, so a run that is resumed goes on as it began.
     settings["compiled"] = wanted(settings["compiled"], "float32")
-    settings["out"] = settings["out"] or str(
-        Path("runs", f"{Path(data).resolve().name}-{Path(settings['model']).name}")
-    )
+    settings["out"] = settings["out"] or str(Path("runs", f"{Path(data).resolve().name}-{called(settings['model'])}"))
     settings["memory"] = amount("--memory", settings["memory"], BYTES)
     settings["max_time"] = _seconds(settings["max_time"])
     return settings

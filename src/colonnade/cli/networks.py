@@ -39,7 +39,14 @@ def network(name: str) -> Maker:
 
 def is_pretrained(name: str) -> bool:
     """Whether a name is none of the zoo's, but of a file, a folder or a repository of the Hub."""
-    return name not in networks() and ("/" in name or Path(name).exists())
+    path = Path(name)
+    return name not in networks() and ("/" in name or path.suffix.lower() in FILES or path.exists())
+
+
+def called(name: str) -> str:
+    """What a run of the network of that name is called by: its last part, without what files end in."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in FILES else path.name
 
 
 def pretrained(name: str) -> Model:

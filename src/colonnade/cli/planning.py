@@ -178,5 +178,6 @@ class Estimate(Callback):
         images = record.images / record.step
         test = 0.0 if tested else FORWARD * step * self._tested / images
         left = (self._total - done) * step + (record.epochs - record.epoch + 1) * test
-        if self._total > done:
-            self._say(f"about {duration(left)} for the {self._total - done:,} steps that are left, and the tests")
+        if steps := self._total - done:
+            which = "step that is" if steps == 1 else f"{steps:,} steps that are"
+            self._say(f"about {duration(left)} for the {which} left, and the tests")
