@@ -127,6 +127,52 @@ def test_a_data_set_brings_its_classes_and_its_test_part(base: cn.Model) -> None
     assert told[0] is not None
 
 
+def test_classes_may_be_names_which_pair_the_validation(base: cn.Model) -> None:
+    x, y = stripes(64)
+    names = np.array(["standing", "lying"])[1 - y]  # sorted, "lying" is 0
+    told: list[float] = []
+
+    class Told(cn.training.callbacks.Callback):
+        def on_epoch_end(self, record: Any) -> None:
+            told.append(record["test_accuracy"])
+
+    only = y == 1  # one class alone
+    with pytest.warns(UserWarning, match="1 of the model's classes has no images here: lying"):
+        model = cn.fine_tune(base, (x, names), validation=(x[only], names[only]), epochs=1, lr=1e-4, callbacks=[Told()])
+    assert model.classes == ["lying", "standing"]
+    assert list(model.predict(x, names=True)) == list(names)
+    assert told == [1.0]
+
+
+def test_a_tuned_model_runs_as_its_base_does_but_answers_by_no_mirror_images(base: cn.Model) -> None:
+    base = cn.Model(base.layers, share_memory=False, compiled=False).build((1, 8, 8))
+    base.mirrored = True
+    model = with_head(base, 2)
+    assert (model.share_memory, model.compiled, model.mirrored) == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, r"data must be what colonnade.data.load gives, examples or a pair of arrays \(x, y\), got NoneType"),
+        ("photographs", r"data must be what colonnade.data.load gives, .* got str"),
+        ((stripes(4)[0], [0, 0.5, 1, 1]), "a class for each image, .* got float64 of shape"),
+        ((stripes(4)[0], np.eye(4)), "a class for each image, .* got float64 of shape"),
+        ((stripes(4)[0], None), "expected targets y"),
+    ],
+)
+def test_what_is_no_data_is_refused(base: cn.Model, data: Any, message: str) -> None:
+    with pytest.raises(cn.errors.ArgumentError, match=f"fine_tune: .*{message}"):
+        cn.fine_tune(base, data)
+    with pytest.raises(cn.errors.ArgumentError, match="model must be a Model, as colonnade.load gives, got str"):
+        cn.fine_tune("base.safetensors", data)  # type: ignore[arg-type]
+
+
+def test_an_option_that_fit_has_not_is_told_before_the_head_is_trained(base: cn.Model) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'augment'"):
+        cn.fine_tune(base, stripes(4), epochs=0, augment="flip")
+
+
 def test_the_head_is_trained_on_what_a_frozen_body_makes(base: cn.Model) -> None:
     """As if it were the only part of the whole model that learns."""
     x, y = stripes(64)

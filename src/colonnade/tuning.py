@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
+from inspect import signature
 from typing import Any
+
+import numpy as np
 
 from . import arguments, initializers, training
 from .composites import Chain, Composite, Graph, Node
-from .data import Arrays, Dataset, Examples
-from .data.pairing import class_names
+from .data import Dataset, Examples
+from .data.pairing import class_names, paired
 from .errors import ArgumentError
 from .features import cached_features
 from .layers import Conv2d, Dense
@@ -51,9 +54,9 @@ def fine_tune(
 
     Args:
         model: One that tells classes apart; it stays as it is.
-        data: A data set, of whose `test` part the validation is; or examples, such as an `ImageFolder`; or arrays of
-            images and their classes. Images are of the size that the model takes.
-        validation: What is tested on after each epoch.
+        data: A data set, of whose `test` part the validation is; or examples, such as an `ImageFolder`; or a pair of
+            arrays, images and their classes, numbers or names. Images are of the size that the model takes.
+        validation: What is tested on after each epoch: examples, or a pair of arrays.
         head_epochs: Through all images with the body frozen: by default 30, or of few images so many that there are 300
             steps. Each image's features are computed once, not augmented.
         epochs: Through all images with nothing frozen: by default 10, or 100 steps; 0 leaves the body as it is.
@@ -67,12 +70,18 @@ def fine_tune(
         options: Of :func:`colonnade.fit` while nothing is frozen: augmentation, average, out, callbacks and others.
 
     Returns:
-        A model of its own, with the classes of the data and the normalization of `model`.
+        A model of its own, with the classes of the data and the normalization of `model`. It is not `mirrored`, even
+        where `model` is: the new classes may know left from right.
 
     Raises:
-        ArgumentError: A model without a last dense layer or 1×1 convolution, or a number out of range.
+        ArgumentError: A model without a last dense layer or 1×1 convolution, data that are none of these, or a number
+            out of range.
         ShapeError: Images that do not fit the model.
+        TypeError: An option that `fit` does not have.
     """
+    if not isinstance(model, Model):
+        raise ArgumentError(f"fine_tune: model must be a Model, as colonnade.load gives, got {type(model).__name__}.")
+    signature(training.fit).bind_partial(**options)  # before the head takes its time
     examples, classes, held_out = _parts(data, validation)
     first = _epochs("head_epochs", head_epochs, HEAD_EPOCHS, HEAD_STEPS, len(examples), batch_size)
     then = _epochs("epochs", epochs, EPOCHS, STEPS, len(examples), batch_size)
@@ -92,7 +101,7 @@ def fine_tune(
 
 
 def with_head(model: Model, classes: Sequence[str] | int, seed: int = 0) -> Model:
-    """A copy of a model with a new last layer, for other classes.
+    """A copy of a model with a new last layer, for other classes; not `mirrored`: these may know left from right.
 
     Its weights begin as zeros. A layer alone learns from these as from any others, and what random ones answer would
     have to be unlearned first, for which few images are too few.
@@ -126,7 +135,8 @@ def with_head(model: Model, classes: Sequence[str] | int, seed: int = 0) -> Mode
         holder.nodes[last] = new
     else:
         holder.layers[int(last)] = new
-    made = Model(own.body if isinstance(own.body, Graph) else own.body.layers, seed=seed, dtype=model.dtype)
+    ways: dict[str, Any] = {"dtype": model.dtype, "share_memory": model.share_memory, "compiled": model.compiled}
+    made = Model(own.body if isinstance(own.body, Graph) else own.body.layers, seed=seed, **ways)
     made.limits, made.normalization, made.pixels = model.limits, model.normalization, model.pixels
     if model.input_shape is not None:
         made.build(model.input_shape)
@@ -237,13 +247,34 @@ def _epochs(name: str, said: int | None, usual: int, steps: int, images: int, ba
 
 def _parts(data: Any, validation: Any) -> tuple[Examples, Sequence[str] | int, Examples | None]:
     """The examples, their classes, and those that are tested on."""
+    classes: Sequence[str] | int | None = None
     if isinstance(data, Dataset):
-        return data.train, data.classes, data.test if validation is None else validation
-    if isinstance(data, tuple):
-        data = Arrays(*data)
-    if isinstance(validation, tuple):
-        validation = Arrays(*validation)
-    return data, class_names(data) or int(data.targets.max()) + 1, validation
+        validation = data.test if validation is None else validation
+        data, classes = data.train, data.classes
+    examples = _examples("data", data)
+    classes = classes or class_names(examples) or int(examples.targets.max()) + 1
+    if validation is None:
+        return examples, classes, None
+    names = None if isinstance(classes, int) else classes
+    return examples, classes, paired("fine_tune: validation", _examples("validation", validation), names)
+
+
+def _examples(name: str, given: Any) -> Examples:
+    """Images, and the class of each."""
+    if isinstance(given, tuple) and len(given) == 2:
+        given = training.arguments.examples("fine_tune", *given)
+    if not training.arguments.is_examples(given):
+        raise ArgumentError(
+            f"fine_tune: {name} must be what colonnade.data.load gives, examples or a pair of arrays (x, y), got "
+            f"{type(given).__name__}."
+        )
+    targets = np.asarray(given.targets)
+    if targets.ndim != 1 or targets.dtype.kind not in "iu":
+        raise ArgumentError(
+            f"fine_tune: {name} must have a class for each image, (n,), numbers or names, got {targets.dtype} of shape "
+            f"{targets.shape}."
+        )
+    return given
 
 
 def _head(model: Model) -> str:
