@@ -55,7 +55,7 @@ def body(model: cn.Model) -> bytes:
 async def answer(reader: asyncio.StreamReader) -> int:
     """Read an answer, and say its status."""
     head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    length = int(head.lower().split(b"\r\ncontent-length:")[1].split(b"\r\n")[0])
     await reader.readexactly(length)
     return int(head[9:12])
 

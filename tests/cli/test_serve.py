@@ -86,6 +86,21 @@ def test_a_process_that_dies_is_replaced(serving):
     assert "another takes its place" in said
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_model_that_does_not_get_ready_ends_the_server(tmp_path, processes):
+    model = cn.Model([cn.ReLU()])  # of no picture, as `mirrored` has it
+    model.build((3,))
+    model.mirrored = True
+    model.save(tmp_path / "flat.safetensors")
+    arguments = ["serve", str(tmp_path / "flat.safetensors"), "--port", "0", "--processes", str(processes)]
+    command = [sys.executable, "-m", "colonnade", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 2
+    assert "model.mirrored is for models of images" in result.stderr
+    assert result.stderr.endswith("error: serve: the models did not get ready; the log says why.\n")
+    assert "Traceback" not in result.stderr
+
+
 def test_a_port_in_use_is_an_error_in_a_line(here, file):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import io
@@ -66,6 +67,46 @@ def test_a_map_is_that_of_grad_cam(client, models):
     image = cn.data.read_image(png(), 8, 1)
     expected = cn.explain.grad_cam(model, image, 2)
     np.testing.assert_allclose(heat, expected, atol=0.5 / 255 + 1e-6)
+
+
+def test_a_model_that_is_mirrored_answers_as_it_classifies():
+    model = classifier(3, 3)
+    model.mirrored = True
+    with listening(serving.app(model)) as address, httpx.Client(base_url=address) as client:
+        (prediction,) = client.post("/classify", content=png()).json()["predictions"]
+        expected = model.classify(png())
+        assert [each["class"] for each in prediction["top"]] == [each.name for each in expected]
+        assert prediction["top"][0]["probability"] == pytest.approx(expected.probability)
+        x = np.random.default_rng(0).random((2, 3, 8, 8), np.float32)
+        (output,) = client.post("/v2/models/model/infer", json=asked(x)).json()["outputs"]
+        np.testing.assert_allclose(output["data"], model.predict_outputs(x).ravel(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("path", ["/classify", "/explain"])
+def test_an_answer_of_nan_is_an_error(path):
+    model = classifier()
+    for parameter in model.parameters():
+        parameter.value[...] = np.nan
+    with listening(serving.app(model)) as address:
+        response = httpx.post(address + path, content=png())
+    assert response.status_code == 400
+    assert response.json()["error"] == "model: the model puts out NaN."
+
+
+@pytest.mark.parametrize("charset", ["undefined", "idna", "unicode_escape", "utf-16"])
+def test_names_in_forms_are_utf_8_whatever_the_client_says(client, charset):
+    head = 'Content-Disposition: form-data; name="f"; filename="ü\\ud800.png"'.encode()
+    form = b"--b\r\n" + head + b"\r\n\r\n" + png() + b"\r\n--b--\r\n"
+    kind = f"multipart/form-data; boundary=b; charset={charset}"
+    response = client.post("/classify", content=form, headers={"content-type": kind})
+    assert response.json()["predictions"][0]["image"] == "ü\\ud800.png"
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", 'multipart/form-data; boundary="\\""'])
+def test_a_form_without_a_boundary_is_refused(client, kind):
+    response = client.post("/classify", content=b"x", headers={"content-type": kind})
+    assert response.status_code == 400
+    assert "no boundary" in response.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +179,7 @@ def test_a_body_may_be_compressed(client):
         (gzip.compress(b"{}", mtime=0)[:-9], {"content-encoding": "gzip"}, "cut off"),
         (b"{}", {"content-encoding": "br"}, "expected identity, gzip or deflate"),
         (b"{}", {"inference-header-content-length": "-1"}, "expected a whole number"),
+        (b"{}", {"inference-header-content-length": "9" * 5_000}, "expected a whole number"),
         (b"{}", {"inference-header-content-length": "3"}, "expected 0 to the body's 2 bytes"),
     ],
 )
@@ -145,6 +187,23 @@ def test_what_is_no_request_of_the_protocol_is_refused(client, body, headers, sa
     response = client.post("/v2/models/images/infer", content=body, headers=headers)
     assert response.status_code == 400
     assert said in response.json()["error"]
+
+
+def test_inputs_of_several_numbers_of_images_are_refused_and_harm_nobody():
+    nodes = {"a": (cn.ReLU(), "left"), "b": (cn.ReLU(), "right"), "sum": (cn.Add(), "a", "b")}
+    model = cn.Model(cn.Graph(nodes, inputs=["left", "right"], outputs=["sum"]))
+    model.build(((3,), (3,)))
+    with listening(serving.app(model)) as address, httpx.Client(base_url=address) as client:
+
+        def ask(left, right):
+            sent = [asked(np.ones((count, 3)))["inputs"][0] for count in (left, right)]
+            sent[0]["name"], sent[1]["name"] = "left", "right"
+            return client.post("/v2/models/model/infer", json={"inputs": sent})
+
+        assert ask(2, 2).json()["outputs"][0]["data"] == [2.0] * 6
+        refused = ask(3, 2)
+        assert refused.status_code == 400
+        assert "expected as many images of each input, got [2, 3]" in refused.json()["error"]
 
 
 @pytest.mark.parametrize("path", ["/v2/models/none", "/v2/models/pets/versions/2", "/nothing", "/v2/models/..%2fpets"])
@@ -167,8 +226,28 @@ def test_every_answer_says_what_browsers_may_do(client):
 
 
 def test_pages_of_other_sites_may_not_ask(client, address):
-    assert client.post("/classify", content=png(), headers={"origin": "https://example.org"}).status_code == 403
+    for origin in ("https://example.org", "null", "http://[::1", ""):
+        assert client.post("/classify", content=png(), headers={"origin": origin}).status_code == 403
     assert client.post("/classify", content=png(), headers={"origin": address}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200), ("LOCALHOST:8000", 200), ("[::1]:8000", 200), ("[FE80::1]", 200), ("", 421), ("[", 421),
+        ("::1", 421), ("localhost.example.org", 421), ("local", 421),
+    ],
+)  # fmt: skip
+def test_a_server_answers_to_its_own_names(known, host, status):
+    assert known.get("/models", headers={"host": host}).status_code == status
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Asks a server that has names."""
+    app = serving.app(classifier(), serving.Settings(hosts=("localhost", "::1", "fe80::1")))
+    with listening(app) as address, httpx.Client(base_url=address) as client:
+        yield client
 
 
 def test_a_key_is_asked_for_everywhere_but_at_the_page_and_the_probes(models):
@@ -248,6 +327,49 @@ def test_one_that_sends_more_than_it_said_is_cut_off(address):
         assert not answer or answer.startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"GET / HTTP/1.1\r\nX: " + bytes(b"x" * MOST),
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * (MOST // 6),
+        b"GET /" + bytes(b"x" * MOST),
+        b"POST /classify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + bytes(b"x" * MOST),
+    ],
+    ids=["a header", "many headers", "an address", "a trailer"],
+)
+def test_a_head_without_end_is_not_read_on(address, endless):
+    host, port = address.removeprefix("http://").split(":")
+    client = socket.create_connection((host, int(port)), timeout=20)
+    with client, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        client.sendall(endless)
+        while client.recv(4096):
+            pass
+
+
+def test_a_refusal_arrives_though_the_body_was_not_read(client):
+    for _ in range(20):
+        assert client.post("/classify?top=0", content=bytes(MOST // 2)).status_code == 400
+        assert client.put("/classify", content=png()).status_code == 405
+
+
+def test_a_client_that_goes_leaves_no_traceback(client, address, caplog):
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as gone:
+        gone.sendall(b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+        time.sleep(0.1)
+    _waited(lambda: 'status="499"' in client.get("/metrics").text)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_an_application_serves_in_one_event_loop_after_another():
+    async def ask(app):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+            return (await client.post("/classify", content=png())).status_code
+
+    app = serving.app(classifier(), serving.Settings(reload=0))
+    assert [asyncio.run(asyncio.wait_for(ask(app), 30)) for _ in range(2)] == [200, 200]
+
+
 def test_an_application_that_is_mounted_gets_ready_by_itself(models):
     from starlette.applications import Starlette
     from starlette.routing import Mount
@@ -266,6 +388,7 @@ def test_an_application_that_is_mounted_gets_ready_by_itself(models):
         ({"timeout": 0}, "timeout must be positive"),
         ({"api_key": ""}, "API key"),
         ({"api_key": "a\nb"}, "API key"),
+        ({"hosts": "localhost"}, "hosts is a list of names"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting, said):

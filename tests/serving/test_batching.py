@@ -143,6 +143,39 @@ def test_an_error_is_that_of_its_batch_alone():
     assert answer.tolist() == [[2.0]]
 
 
+def test_an_error_is_that_of_its_request_alone():
+    async def work(model, batcher):
+        def particular(inputs):
+            if 13 in inputs[0]:
+                raise ValueError("unlucky")
+            return model(inputs)
+
+        model.may.clear()
+        first = asyncio.create_task(batcher.submit(rows(0)))
+        await asyncio.sleep(0.05)
+        batcher.run = particular
+        tasks = [asyncio.create_task(batcher.submit(rows(v))) for v in (12, 13, 14)]
+        await asyncio.sleep(0.05)
+        model.may.set()
+        await first
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    _, (before, unlucky, after) = run(work)
+    assert before[0].tolist() == [[24.0]]
+    assert after[0].tolist() == [[28.0]]
+    assert str(unlucky) == "unlucky"
+
+
+def test_a_request_of_more_images_than_run_together_runs_in_parts():
+    async def work(_, batcher):
+        (answer,) = await batcher.submit(rows(*range(11)))
+        return answer[:, 0].tolist()
+
+    model, answer = run(work, max_batch=4)
+    assert answer == [2.0 * v for v in range(11)]
+    assert model.batches == [4, 4, 4]
+
+
 def test_requests_run_one_by_one_where_a_layer_looks_at_the_whole_batch():
     async def work(model, batcher):
         await asyncio.gather(*(batcher.submit(rows(*range(3))) for _ in range(4)))

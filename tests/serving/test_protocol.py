@@ -109,6 +109,13 @@ def test_bytes_that_are_left_over_are_refused():
         protocol.parse(head + b"abc", len(head))
 
 
+def test_json_is_for_few_numbers():
+    with pytest.raises(ArgumentError, match="send more numbers as binary data"):
+        protocol.parse(bytes(protocol.MOST_JSON + 1))
+    with pytest.raises(ArgumentError, match="nested too deep"):
+        protocol.parse(b"[" * 100_000)
+
+
 def test_an_output_that_there_is_not_is_refused():
     asked = protocol.parse(
         b'{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}], "outputs": [{"name": "z"}]}'

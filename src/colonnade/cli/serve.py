@@ -67,7 +67,7 @@ def serve(
     hosts = allowed or (LOOPBACK if host in LOOPBACK else ())
     settings = serving.Settings(
         max_batch, max_wait / 1000, max_waiting, max_bytes, max_pixels, timeout=timeout, reload=reload,
-        api_key=_key(key_file), hosts=tuple(name.lower() for name in hosts),
+        api_key=_key(key_file), hosts=tuple(hosts),
     )  # fmt: skip
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("colonnade.serving").setLevel(logging.INFO)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -17,18 +17,20 @@ import numpy as np
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
+from ..data.images import known_formats
 from ..data.prefetch import default_workers
-from ..errors import ArgumentError, ColonnadeError
+from ..errors import ArgumentError, ColonnadeError, DivergenceError
 from ..ops.layout import Array
 from ..ops.softmax import softmax_forward
 from ..printable import printable, shown
 from . import protocol
 from .batching import BusyError
-from .guards import GONE, LOG, Guard, refused
+from .guards import FAILED, GONE, LOG, Guard, refused
 from .metrics import CONTENT_TYPE, Metrics
 from .models import VERSION, Loaded, Served, named
-from .pictures import decoded, sent
+from .pictures import Sent, decoded, sent
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -103,13 +105,14 @@ class _Server:
     ) -> None:
         self._served, self._settings, self._metrics, self._computing = served, settings, metrics, computing
         self._reading = ThreadPoolExecutor(max(1, default_workers()), "colonnade-reading")
+        known_formats()  # before several threads ask for them
         self._explaining = 0
         self._starting: asyncio.Task[None] | None = None
         self._looking: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Get all models ready, once. An application that this one is mounted in does not say when it begins."""
-        if self._starting is None:
+        """Get all models ready, once for each event loop: an application that this one is mounted in says nothing."""
+        if self._starting is None or self._starting.get_loop() is not asyncio.get_running_loop():
             self._starting = asyncio.create_task(self._start())
         await asyncio.shield(self._starting)
 
@@ -127,6 +130,7 @@ class _Server:
         routes.add_exception_handler(HTTPException, _said)
         routes.add_exception_handler(RequestValidationError, _invalid)
         routes.add_exception_handler(ColonnadeError, _ours)
+        routes.add_exception_handler(ClientDisconnect, _left)
         routes.add_exception_handler(Exception, _unforeseen)
         for path, (file, kind) in PAGE.items():
             content = (files(__package__) / "page" / file).read_bytes()
@@ -164,8 +168,7 @@ class _Server:
                 task.cancel()
             for each in self._served.values():
                 await each.close()
-            self._computing.shutdown(wait=False)
-            self._reading.shutdown(wait=False)
+            self._starting = None  # it may begin once more
 
     async def _look(self, served: Served) -> None:
         """Look at a model's file again and again."""
@@ -192,17 +195,9 @@ class _Server:
     ) -> dict[str, Any]:
         """Send the file of a picture as the body, or several as the files of a form."""
         with self._asked(model).used() as loaded:
-            pixels, names = await self._pictures(request, loaded)
-            x = await self._read(lambda: [loaded.picture(each) for each in pixels])
+            given = await self._pictures(request, loaded)
             # Each by itself: they may be of several sizes.
-            outputs = await self._answer(request, asyncio.gather(*(loaded.batcher.submit((each,)) for each in x)))
-            predictions = []
-            for name, (scores, *_) in zip(names, outputs, strict=True):
-                found = _probabilities(scores)[0]
-                best = np.argsort(-found, kind="stable")[:top].tolist()
-                classes = loaded.classes or []
-                likeliest = [{"class": classes[k], "probability": float(found[k])} for k in best]
-                predictions.append({"image": name, "top": likeliest})
+            predictions = await self._answer(request, _all(self._classified(loaded, each, top) for each in given))
             return {"model": loaded.name, "predictions": predictions}
 
     async def explain(
@@ -216,21 +211,18 @@ class _Server:
             classes = list(loaded.classes or [])
             if of_class is not None and of_class not in classes:
                 raise HTTPException(400, f"class: there is no {shown(of_class)}.")
-            pixels, _ = await self._pictures(request, loaded)
-            if len(pixels) != 1:
-                raise HTTPException(400, f"expected one picture, got {len(pixels)}.")
+            given = await self._pictures(request, loaded)
+            if len(given) != 1:
+                raise HTTPException(400, f"expected one picture, got {len(given)}.")
             if self._explaining >= EXPLAINING:
                 raise BusyError(f"{self._explaining} requests for a map wait already.", 1)
             self._explaining += 1
             try:
                 number = classes.index(of_class) if of_class is not None else None
-                loop = asyncio.get_running_loop()
-                heat = await self._answer(
-                    request, loop.run_in_executor(self._computing, loaded.heat, pixels[0], number)
-                )
+                heat = await self._answer(request, self._explained(loaded, given[0], number))
             finally:
                 self._explaining -= 1
-            return Response(_grey(heat), media_type="image/png")
+            return Response(heat, media_type="image/png")
 
     async def metrics(self) -> Response:
         """Counters, in Prometheus's text format."""
@@ -263,12 +255,7 @@ class _Server:
         """Tensors in JSON, or behind it as bytes: see https://github.com/kserve/open-inference-protocol."""
         with self._named(model, version).used() as loaded:
             body = await request.body()
-            asked, inputs = await self._read(partial(self._tensors, loaded, body, request.headers))
-            outputs = await self._answer(request, loaded.batcher.submit(inputs))
-            named = dict(zip(loaded.model.outputs, outputs, strict=True))
-            answer, head = await self._read(
-                lambda: protocol.respond(loaded.name, VERSION, asked, named, loaded.model.classes)
-            )
+            answer, head = await self._answer(request, self._inferred(loaded, body, request.headers))
             if head is None:
                 return Response(answer, media_type="application/json")
             headers = {"Inference-Header-Content-Length": str(head)}
@@ -276,26 +263,55 @@ class _Server:
 
     # What they share
 
+    async def _classified(self, loaded: Loaded, given: Sent, top: int) -> dict[str, Any]:
+        pixels = await self._pixels(loaded, given)
+        scores, *_ = await loaded.batcher.submit((loaded.picture(pixels),))
+        found = _probabilities(scores)[0]
+        if np.isnan(found).any():
+            raise DivergenceError(f"{loaded.name}: the model puts out NaN.")
+        best = np.argsort(-found, kind="stable")[:top].tolist()
+        classes = loaded.classes or []
+        return {
+            "image": given.name,
+            "top": [{"class": classes[k], "probability": float(found[k])} for k in best],
+        }
+
+    async def _explained(self, loaded: Loaded, given: Sent, number: int | None) -> bytes:
+        pixels = await self._pixels(loaded, given)
+        heat = await asyncio.get_running_loop().run_in_executor(self._computing, loaded.heat, pixels, number)
+        if np.isnan(heat).any():
+            raise DivergenceError(f"{loaded.name}: the model puts out NaN.")
+        return _grey(heat)
+
+    async def _inferred(self, loaded: Loaded, body: bytes, headers: Mapping[str, str]) -> tuple[bytes, int | None]:
+        asked, inputs = await self._read(partial(self._tensors, loaded, body, headers))
+        outputs = await loaded.batcher.submit(inputs)
+        named = dict(zip(loaded.model.outputs, outputs, strict=True))
+        return await self._read(partial(protocol.respond, loaded.name, VERSION, asked, named, loaded.model.classes))
+
     def _tensors(
         self, loaded: Loaded, body: bytes, headers: Mapping[str, str]
     ) -> tuple[protocol.Request, tuple[Array, ...]]:
         length = headers.get("inference-header-content-length")
-        if length is not None and not length.isdecimal():
+        if length is not None and not (length.isdecimal() and len(length) < 20):
             raise ArgumentError(f"Inference-Header-Content-Length: expected a whole number, got {shown(length)}.")
         body = _unpacked(body, headers.get("content-encoding", "identity"), self._settings.max_bytes)
         asked = protocol.parse(body, None if length is None else int(length))
         return asked, loaded.prepare(asked.inputs)
 
-    async def _pictures(self, request: Request, loaded: Loaded) -> tuple[list[Array], list[str | None]]:
-        """The pictures of a request, (h, w, c) each, and how the client calls them."""
-        shape = loaded.image_shape
-        if shape is None:
+    async def _pictures(self, request: Request, loaded: Loaded) -> list[Sent]:
+        """The pictures of a request, for a model that classifies such."""
+        if loaded.image_shape is None:
             raise HTTPException(400, f"{loaded.name}: it does not classify pictures; see /v2/models/{loaded.name}.")
-        given = await sent(request, self._settings)
-        tasks = [self._read(partial(decoded, each, shape, self._settings)) for each in given]
-        return list(await asyncio.gather(*tasks)), [each.name for each in given]
+        return await sent(request, self._settings)
 
-    async def _read(self, work: Any) -> Any:
+    async def _pixels(self, loaded: Loaded, given: Sent) -> Array:
+        """A picture (h, w, c) of the size that a model takes."""
+        shape = loaded.image_shape
+        assert shape is not None
+        return await self._read(partial(decoded, given, shape, self._settings))
+
+    async def _read(self, work: Callable[[], Result]) -> Result:
         """What `work` returns, called where it keeps no other request waiting."""
         return await asyncio.get_running_loop().run_in_executor(self._reading, work)
 
@@ -377,6 +393,16 @@ def _unpacked(body: bytes, encoding: str, most: int) -> bytes:
     return unpacked
 
 
+async def _all(works: Iterable[Awaitable[Result]]) -> list[Result]:
+    """What all return, at once; where one fails, the others are given up."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 async def _gone(request: Request) -> None:
     """Return when the client has closed its connection."""
     while (await request.receive())["type"] != "http.disconnect":
@@ -400,7 +426,11 @@ async def _ours(_: Request, error: Exception) -> Response:
     return refused(400, str(error))
 
 
+async def _left(_: Request, error: Exception) -> Response:
+    return Response(status_code=GONE)  # nobody reads it
+
+
 async def _unforeseen(_: Request, error: Exception) -> Response:
     """A mistake of ours: the log has its traceback, the client a line."""
     LOG.error("a request failed", exc_info=error)
-    return refused(500, "the server failed; its log says why.")
+    return refused(500, FAILED)

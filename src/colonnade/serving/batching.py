@@ -125,20 +125,18 @@ class Batcher:
             if not jobs:
                 continue
             start = perf_counter()
-            try:
-                answers = await loop.run_in_executor(self._pool, self._compute, jobs)
-            except Exception as error:  # theirs to hear, whatever it is
-                for job in jobs:
-                    if not job.answer.done():
-                        job.answer.set_exception(error)
-                continue
+            answers = await loop.run_in_executor(self._pool, self._compute, jobs)
             images = sum(job.images for job in jobs)
             self._expected = images + self.waiting
             seconds = perf_counter() - start
             self._seconds += NEWEST * (seconds / images - self._seconds) if self._seconds else seconds / images
             self._observe(images, seconds)
             for job, answer in zip(jobs, answers, strict=True):
-                if not job.answer.done():
+                if job.answer.done():  # given up
+                    continue
+                if isinstance(answer, Exception):
+                    job.answer.set_exception(answer)
+                else:
                     job.answer.set_result(answer)
 
     async def _gather(self) -> None:
@@ -174,20 +172,46 @@ class Batcher:
             self._forget(job)
         return jobs
 
-    def _compute(self, jobs: Sequence[Job]) -> list[tuple[Array, ...]]:
-        """The outputs for each of some jobs."""
+    def _compute(self, jobs: Sequence[Job]) -> list[tuple[Array, ...] | Exception]:
+        """The outputs for each of some jobs, or what went wrong with it."""
+        try:
+            return [*self._outputs(jobs)]
+        except Exception as error:  # theirs to hear, whatever it is
+            if len(jobs) == 1:
+                return [error]
+        # One of them may be at fault, the others are not.
+        return [self._compute([job])[0] for job in jobs]
+
+    def _outputs(self, jobs: Sequence[Job]) -> list[tuple[Array, ...]]:
         if not self.together:
             return [self.run(jobs[0].inputs)]
-        given = zip(*(job.inputs for job in jobs), strict=True)  # of each input, what all jobs have
-        columns = [np.concatenate(each) if len(each) > 1 else each[0] for each in given]
-        images = len(columns[0])
-        if missing := _size(images, self._settings.max_batch) - images:
-            columns = [np.concatenate([each, np.repeat(each[:1], missing, axis=0)]) for each in columns]
-        outputs = self.run(tuple(columns))
+        columns = _joined([job.inputs for job in jobs])
+        most = self._settings.max_batch
+        parts = [
+            self._padded(tuple(each[start : start + most] for each in columns))
+            for start in range(0, len(columns[0]), most)
+        ]
+        outputs = _joined(parts)
         ends = np.cumsum([job.images for job in jobs]).tolist()
         return [
             tuple(output[end - job.images : end] for output in outputs) for job, end in zip(jobs, ends, strict=True)
         ]
+
+    def _padded(self, columns: tuple[Array, ...]) -> tuple[Array, ...]:
+        """The outputs for a batch, which is filled up to its size with copies of the first image."""
+        images = len(columns[0])
+        missing = _size(images, self._settings.max_batch) - images
+        if missing:
+            columns = tuple(np.concatenate([each, np.repeat(each[:1], missing, axis=0)]) for each in columns)
+        outputs = self.run(columns)
+        return tuple(output[:images] for output in outputs) if missing else outputs
+
+
+def _joined(parts: Sequence[tuple[Array, ...]]) -> tuple[Array, ...]:
+    """Of each column, what all parts have."""
+    if len(parts) == 1:
+        return parts[0]
+    return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _size(images: int, most: int) -> int:

@@ -18,7 +18,7 @@ from ..formats import load
 from ..ops.layout import Array, channels_first
 from ..printable import printable
 from ..runs import model_file
-from ..training.inference import prepared
+from ..training.inference import answering, prepared
 from .batching import Batcher, Observe
 from .protocol import NAMES
 from .settings import Settings
@@ -68,9 +68,14 @@ class Loaded:
                 raise ShapeError(
                     f"{self.name}: input {printable(name)} is of shape {_sizes(axis, shape)}, got {list(array.shape)}."
                 )
-        if len(arrays) > 1 or model.input_axes != (0,):
-            return tuple(array.astype(model.dtype, copy=False) for array in arrays)
-        return (prepared(self.name, model, arrays[0]),)
+        ends = zip(arrays, model.input_axes, strict=True)
+        counts = {array.shape[axis] for array, axis in ends if axis is not None}
+        if len(counts) > 1:
+            raise ShapeError(f"{self.name}: expected as many images of each input, got {sorted(counts)}.")
+        with np.errstate(over="ignore"):  # infinity is what is too large for the model's type
+            if len(arrays) > 1 or model.input_axes != (0,):
+                return tuple(array.astype(model.dtype, copy=False) for array in arrays)
+            return (prepared(self.name, model, arrays[0]),)
 
     def picture(self, pixels: Array) -> Array:
         """A picture (h, w, c) of bytes as the model takes it, (1, c, h, w)."""
@@ -180,8 +185,10 @@ class Served:
         return True
 
     async def _warmed(self, model: Model) -> Loaded:
+        ask = answering(self.name, model)
+
         def run(inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-            outputs = model(inputs if len(inputs) > 1 else inputs[0])
+            outputs = ask(inputs if len(inputs) > 1 else inputs[0])
             return outputs if isinstance(outputs, tuple) else (outputs,)
 
         together = _independent(model)

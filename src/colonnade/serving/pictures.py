@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import NamedTuple
 
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from ..data.images import decode, known_formats, without_bomb_warnings
+from ..data.images import decode, known_formats
 from ..errors import DataError
 from ..ops.layout import Array
 from ..printable import printable
 from .settings import Settings
+
+# Between the parts of a form (RFC 2046).
+BOUNDARY = re.compile(rb"[A-Za-z0-9'()+_,./:=? -]{1,70}")
 
 
 class Sent(NamedTuple):
@@ -36,11 +42,19 @@ async def sent(request: Request, settings: Settings) -> list[Sent]:
     Raises:
         HTTPException: A form that can't be read, or nothing in it.
     """
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/form-data":
         files = [Sent(None, await request.body())]
     else:
+        boundary = options.get(b"boundary", b"")
+        if not BOUNDARY.fullmatch(boundary):
+            raise HTTPException(400, "the form can't be read: its Content-Type has no boundary.")
+        # Names are UTF-8 (RFC 7578): some encodings that a client may name take for ever, or make no text.
+        headers = Headers({"content-type": f'multipart/form-data; boundary="{boundary.decode()}"'})
+        most = settings.max_pictures
         try:
-            form = await request.form(max_files=settings.max_pictures, max_fields=settings.max_pictures)
+            async with aclosing(request.stream()) as stream:
+                form = await MultiPartParser(headers, stream, max_files=most, max_fields=most).parse()
         except MultiPartException as error:
             raise HTTPException(400, f"the form can't be read: {printable(error.message)}") from None
         uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
@@ -61,15 +75,14 @@ def decoded(file: Sent, shape: Sequence[int | None], settings: Settings) -> Arra
 
     channels, height, width = shape
     name = "the picture" if file.name is None else printable(file.name)
-    with without_bomb_warnings():
-        try:
-            with Image.open(io.BytesIO(file.content), formats=known_formats()) as opened:
-                pixels = opened.width * opened.height
-        except Exception:  # decode says what is the matter
-            pixels = 0
-        if pixels > settings.max_pixels:
-            raise DataError(f"{name}: expected at most {settings.max_pixels:,} pixels, got {pixels:,}.")
-        try:
-            return decode(file.content, height, width, channels or 3)
-        except DataError as error:
-            raise DataError(str(error).replace("the image", name, 1)) from None
+    try:
+        with Image.open(io.BytesIO(file.content), formats=known_formats()) as opened:
+            pixels = opened.width * opened.height
+    except Exception:  # decode says what is the matter
+        pixels = 0
+    if pixels > settings.max_pixels:
+        raise DataError(f"{name}: expected at most {settings.max_pixels:,} pixels, got {pixels:,}.")
+    try:
+        return decode(file.content, height, width, channels or 3)
+    except DataError as error:
+        raise DataError(str(error).replace("the image", name, 1)) from None

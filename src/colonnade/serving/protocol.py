@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..documents import parse_json
+from ..documents import refusing
 from ..errors import ArgumentError, FileFormatError
 from ..ops.layout import Array
 from ..printable import shown
@@ -26,6 +26,8 @@ NAMES = {np.dtype(code): name for name, code in TYPES.items()}
 BFLOAT16 = "BF16"
 LARGEST = 2**40  # numbers of a tensor; what a request says is checked against its bytes before anything is made
 MOST_AXES = 16
+# Bytes of JSON: nothing else runs while they are read, and numbers in bulk are sent as bytes.
+MOST_JSON = 8 * 2**20
 
 
 class Asked(NamedTuple):
@@ -166,8 +168,11 @@ def _sized(text: str) -> bytes:
 
 
 def _parsed(text: bytes) -> Any:
+    if len(text) > MOST_JSON:
+        raise ArgumentError(f"a request may have {MOST_JSON:,} bytes of JSON; send more numbers as binary data.")
     try:
-        return parse_json(text)
+        with refusing("not JSON"):
+            return json.loads(text)
     except FileFormatError as error:
         raise ArgumentError(f"the request: {error}") from None
 

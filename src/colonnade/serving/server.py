@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -18,23 +19,45 @@ from ..errors import ColonnadeError
 KEEP_ALIVE = 15  # seconds that a connection may stay without a request
 GRACE = 30  # seconds that requests have to come to their end
 BACKLOG = 2_048
+# Bytes that may come without a whole head, or a part of a body, among them: uvicorn reads 256 KiB at a time.
+MOST_HEAD = 2**19
+ENDING = (signal.SIGINT, signal.SIGTERM)
+NOT_READY = "serve: the models did not get ready; the log says why."
+CANT_BEGIN = 2  # the status of a process that another would follow no better
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """A connection that is closed where no request comes, or only a part of one: uvicorn waits for good.
+    """A connection that is closed where a client makes no progress: uvicorn waits for good.
 
-    It has `KEEP_ALIVE` seconds for the head of its first request; the guard sees to the body.
+    It has `KEEP_ALIVE` seconds for the head of a request, which has to be small, and as many to take another part of
+    an answer; the guard sees to the body.
     """
+
+    _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait."""
         super().connection_made(transport)
+        self._useless = 0  # bytes since the last head, or part of a body
         self._late = asyncio.get_running_loop().call_later(KEEP_ALIVE, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless it is a head without end, or what may stand between the parts of a body."""
+        self._useless += len(data)
+        super().data_received(data)
+        if self._useless > MOST_HEAD:
+            self._give_up()
 
     def on_headers_complete(self) -> None:
         """The head is there."""
         self._late.cancel()
+        self._useless = 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body is there."""
+        self._useless = 0
+        super().on_body(body)
 
     def on_message_begin(self) -> None:
         """Another request begins on the connection."""
@@ -45,7 +68,30 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._late.cancel()
+        self.resume_writing()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client takes its answer more slowly than it is written."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """It has taken most of it."""
+        if self._stalled is not None:
+            self._stalled.cancel()
+        super().resume_writing()
+
+    def _watch(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._stalled = asyncio.get_running_loop().call_later(KEEP_ALIVE, self._look, left)
+
+    def _look(self, before: int) -> None:
+        """Close the connection where nothing was taken."""
+        if self.transport.get_write_buffer_size() < before:
+            self._watch()
+        else:
+            self.transport.abort()
 
     def _give_up(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
@@ -83,10 +129,13 @@ def run(app: Any, listener: socket.socket, processes: int = 1) -> None:
         app: The application.
         listener: As `bound` gives it.
         processes: Forked from this one, so that they share the memory of the weights. One that dies is replaced.
+
+    Raises:
+        ServingError: The application did not get ready; its log says why.
     """
     _raise_open_files()
     if processes == 1:
-        _serve(app, listener)
+        _serve(_server(app), listener)
         return
     children: set[int] = set()
     ending = False
@@ -95,20 +144,34 @@ def run(app: Any, listener: socket.socket, processes: int = 1) -> None:
         nonlocal ending
         ending = True
         for child in children:
-            os.kill(child, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    while len(children) < processes and not ending:
-        children.add(_forked(app, listener))
+    def begin() -> None:
+        # A signal that comes meanwhile waits: it would miss the child, or find it with its parent's handlers.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        if not ending:
+            children.add(_forked(app, listener))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+    for number in ENDING:
+        signal.signal(number, end)
+    for _ in range(processes):
+        begin()
+    failed = False
     while children:
         child, status = os.wait()
         children.discard(child)
+        if os.waitstatus_to_exitcode(status) == CANT_BEGIN:
+            failed = True
+            end()
         if not ending:
             logging.getLogger("colonnade.serving").error(
-                "process %d ended (%d); another takes its place", child, status
+                "process %d ended (%d); another takes its place", child, os.waitstatus_to_exitcode(status)
             )
-            children.add(_forked(app, listener))
+            begin()
+    if failed:
+        raise ServingError(NOT_READY)
 
 
 def _forked(app: Any, listener: socket.socket) -> int:
@@ -117,8 +180,12 @@ def _forked(app: Any, listener: socket.socket) -> int:
         return child
     status = 1
     try:
-        _serve(app, listener)
+        server = _server(app)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        _serve(server, listener)
         status = 0
+    except ServingError:
+        status = CANT_BEGIN
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -133,11 +200,19 @@ def configured(app: Any) -> uvicorn.Config:
     )  # fmt: skip
 
 
-def _serve(app: Any, listener: socket.socket) -> None:
-    # uvicorn raises the signal that ended it once more; the end was orderly, so that nothing is left to do.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    uvicorn.Server(configured(app)).run(sockets=[listener])
+def _server(app: Any) -> uvicorn.Server:
+    """A server that the signals end, from now on: uvicorn listens to them later, and raises them again at its end."""
+    server = uvicorn.Server(configured(app))
+    for number in ENDING:
+        signal.signal(number, server.handle_exit)
+    return server
+
+
+def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:  # uvicorn's way to say so
+        raise ServingError(NOT_READY) from None
 
 
 def _raise_open_files() -> None:

@@ -52,4 +52,6 @@ class Settings(NamedTuple):
             raise ArgumentError("serving: timeout must be positive, got 0.")
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable() and self.api_key):
             raise ArgumentError("serving: an API key is printable ASCII, at least one character.")
-        return self
+        if isinstance(self.hosts, str):
+            raise ArgumentError(f"serving: hosts is a list of names, got the text {self.hosts!r}.")
+        return self._replace(hosts=tuple(name.lower() for name in self.hosts))

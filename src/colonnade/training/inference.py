@@ -223,7 +223,7 @@ def _outputs(
     """The outputs of a model batch by batch, each with what it was made of."""
     batch_size = whole(who, "batch_size", batch_size, 1)
     workers = None if workers is None else whole(who, "workers", workers, 0)
-    ask = _mirrored(who, model) if getattr(model, "mirrored", False) else model
+    ask = answering(who, model)
     loader = loader_for(given)(
         given,
         batch_size,
@@ -238,6 +238,11 @@ def _outputs(
             yield batch, ask(batch.x)
     except DivergenceError as error:
         raise DivergenceError(f"{who}: {error}") from None
+
+
+def answering(who: str, model: Trainable) -> Callable[[Any], Any]:
+    """What gives the outputs for a batch: the model, or the mean over mirror images where it is `mirrored`."""
+    return _mirrored(who, model) if getattr(model, "mirrored", False) else model
 
 
 def _mirrored(who: str, model: Trainable) -> Callable[[Any], Array]:
