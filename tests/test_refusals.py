@@ -162,7 +162,7 @@ def test_numpys_numbers_are_taken_for_pythons(name: str) -> None:
         (lambda: cn.MSELoss(reduce=True), r"MSELoss: reduce is not supported \(give reduction\), got True\."),
         (lambda: cn.SGD(optimizer().parameters, differentiable=True), r"SGD: differentiable is not supported \(.*\).*"),
         (lambda: cn.Adam(optimizer().parameters, capturable=True), r"Adam: capturable is not supported .*"),
-        (lambda: cn.SGD([{"params": []}]), r"SGD: expected model\.parameters\(\), got a dict in it \(groups of .*"),
+        (lambda: cn.SGD([{}]), r"SGD: a group of parameters must be a dict with params, got \{\}\."),
         (lambda: cn.SGD(cn.Model), r"SGD: expected model\.parameters\(\), got <class 'colonnade\.model\.Model'>\."),
         (lambda: cn.SGD(optimizer().parameters, lr="0.1"), r"SGD: lr must be a finite number, got '0\.1'\."),
         (lambda: cn.StepLR(cn.SGD, 3), r"StepLR: optimizer must be an optimizer, got <class .*SGD'> \(the class its.*"),
