@@ -192,3 +192,11 @@ def test_an_image_of_more_pixels_than_is_safe_is_one_line(here, flowers):
     found = here("predict", flowers / "run", flowers / "photographs")
     assert found.returncode == 0
     assert [line.split(":")[0] for line in found.stderr.splitlines()] == ["warning", "warning"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_a_full_disk_is_said_of_the_file_that_it_is_full_for() -> None:
+    from colonnade.cli.predict import _write
+
+    with pytest.raises(OSError, match="/dev/full"):
+        _write(Path("/dev/full"), iter(["a line\n"]))

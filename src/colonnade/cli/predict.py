@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -152,6 +153,9 @@ def _encoded(line: str) -> bytes:
 def _write(file: Path, lines: Iterator[str]) -> int:
     """Write lines as they come, so that an interrupt leaves those that are there; how many there were."""
     first = next(lines, "")  # nothing is written over before there is something to write
-    with file.open("wb") as stream:
-        stream.write(_encoded(first))
-        return bool(first) + sum(bool(stream.write(_encoded(line))) for line in lines)
+    try:
+        with file.open("wb") as stream:
+            stream.write(_encoded(first))
+            return bool(first) + sum(bool(stream.write(_encoded(line))) for line in lines)
+    except OSError as error:  # that of a full disk does not say of which file
+        raise OSError(error.errno, error.strerror, error.filename or os.fspath(file)) from None
