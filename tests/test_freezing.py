@@ -155,6 +155,14 @@ def test_a_model_split_in_two_is_still_the_model_and_takes_a_new_head() -> None:
         model.split("pool")
 
 
+def test_the_parts_of_a_model_keep_the_names_of_its_ends() -> None:
+    model = cn.Model([cn.Dense(4, 3), cn.ReLU(), cn.Dense(3, 2)])
+    model.inputs, model.outputs = ["image"], ["scores"]
+    lower, upper = model.split(1)
+    assert (lower.inputs, upper.outputs) == (("image",), ("scores",))
+    assert "image 4 → scores 2" in model.summary((4,))
+
+
 def test_a_graph_is_split_at_a_node_that_nothing_leads_past() -> None:
     graph = cn.Graph(
         {

@@ -140,6 +140,18 @@ def wholes(owner: str, name: str, value: Any) -> tuple[int, ...]:
     return tuple(whole(owner, name, each) for each in made)
 
 
+def names(owner: str, name: str, value: Any, count: int | None = None) -> tuple[str, ...]:
+    """Names that all differ, `count` of them where that is known."""
+    given = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else []
+    if not given or not all(isinstance(each, str) and each for each in given):
+        raise ArgumentError(f"{owner}: {name} must be a list of names, got {shown(value)}.")
+    if len(set(given)) < len(given):
+        raise ArgumentError(f"{owner}: {name} must be different, got {shown(value)}.")
+    if count is not None and len(given) != count:
+        raise ArgumentError(f"{owner}: expected a name for each of the {count} {name}, got {shown(value)}.")
+    return tuple(given)
+
+
 def numbers(
     owner: str,
     name: str,

@@ -61,6 +61,10 @@ class Model(Runnable):
         body: The chain or graph that the model is.
         input_shape: One image's shape, (c, h, w), once known; a tuple of shapes where there are several inputs.
         classes: Names of the classes, one for each output, or None; saved with the model.
+        inputs: The names of the inputs, by which they may be given in a dict, served and exported; saved too. By
+            default those of the graph, of a chain "input". Others may be set.
+        outputs: Likewise of the outputs, by which `fit` takes losses; by default the names of the graph's nodes, and
+            "output" where there is one.
         input_axes: Where the batch is among the axes of each input: 0, but for files that have it elsewhere. None for
             one without a batch, a state of a recogniser, say: then there is one image at a time. Arrays have the file's
             own shapes; inside, and in all that is said of shapes, the batch is in front.
@@ -143,6 +147,7 @@ class Model(Runnable):
         lower, upper = Model(bodies[0], **settings), Model(bodies[1], **settings)
         if self.input_shape is not None:
             upper.build(lower.build(self.input_shape).output_shape)
+        lower.inputs, upper.outputs = self.inputs, self.outputs
         lower.input_axes, upper.output_axes = self.input_axes, self.output_axes
         lower.normalization, lower.pixels, upper.classes = self.normalization, self.pixels, self.classes
         return lower, upper
@@ -389,6 +394,8 @@ class Model(Runnable):
             "version": FORMAT_VERSION,
             "architecture": describe([self.body])[0] if isinstance(self.body, Graph) else describe(self.layers),
             "input_shape": input_shape,
+            "inputs": self.inputs,
+            "outputs": self.outputs,
             "dtype": self.dtype.name,
             "seed": self.seed,
             "classes": self.classes,
@@ -459,6 +466,8 @@ def restored(
         model.build(description["input_shape"])
     model.load_state_dict(state)
     model.classes, model.normalization = description["classes"], description["normalization"]
+    for name in ("inputs", "outputs"):
+        setattr(model, name, description.get(name, getattr(model, name)))  # files of before say nothing of them
     if "axes" in description:
         model.input_axes, model.output_axes = (tuple(axes) for axes in description["axes"])
     model.pixels = description.get("pixels")  # files of before say nothing of them

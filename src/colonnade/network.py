@@ -56,6 +56,7 @@ class Network(Composite):
         self.remake: Remake | None = None
         self.limits: Limits | None = None
         self._unrolled = Unrolled(layers if isinstance(layers, Graph) else Chain(nodes(layers, "Model")))
+        self._inputs, self._outputs = _ends(self.body)
         self.input_axes: tuple[int | None, ...] = (0,) * len(self._unrolled.sources)
         self.output_axes: tuple[int | None, ...] = (0,) * len(self._unrolled.results)
         _require_one_place(self.steps)
@@ -113,13 +114,21 @@ class Network(Composite):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of the inputs; a chain has one."""
-        return self.body.inputs if isinstance(self.body, Graph) else ("input",)
+        """The names of the inputs."""
+        return self._inputs
+
+    @inputs.setter
+    def inputs(self, names: Sequence[str]) -> None:
+        self._inputs = arguments.names("Model", "inputs", names, len(self._inputs))
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The names of the outputs; a chain has one."""
-        return tuple(self.body.outputs) if isinstance(self.body, Graph) else ("output",)
+        """The names of the outputs."""
+        return self._outputs
+
+    @outputs.setter
+    def outputs(self, names: Sequence[str]) -> None:
+        self._outputs = arguments.names("Model", "outputs", names, len(self._outputs))
 
     @property
     def layers(self) -> list[Node]:
@@ -391,6 +400,12 @@ class Network(Composite):
             raise ArgumentError(f"Model: classes must be a list of names, got {names!r}.")
         _require_name_each(names, self._unrolled)
         self._classes = None if names is None else list(names)
+
+
+def _ends(body: Chain | Graph) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the inputs and outputs are called by themselves."""
+    inputs = body.inputs if isinstance(body, Graph) else ("input",)
+    return inputs, body.outputs if isinstance(body, Graph) and len(body.outputs) > 1 else ("output",)
 
 
 def _require_name_each(classes: Sequence[str] | None, unrolled: Unrolled) -> None:

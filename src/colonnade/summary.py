@@ -56,6 +56,8 @@ def table(model: Runnable, batch_size: int, images: Sequence[Shape]) -> dict[str
     parameters = sum(parameter.size for parameter in model.parameters())
     return {
         "input_shape": [list(each[1:]) for each in shapes] if len(shapes) > 1 else list(shape[1:]),
+        "inputs": {name: list(each) for name, each in zip(model.inputs, images, strict=True)},
+        "outputs": {name: list(each.shape) for name, each in zip(model.outputs, plan.results, strict=True)},
         "batch_size": batch_size,
         "layers": layers,
         "parameters": parameters,
@@ -98,9 +100,11 @@ def text(table: dict[str, Any], most: int | None = None) -> str:
     ]
     lines.insert(1, "─" * max(map(len, lines)))
     lines.append(lines[1])
-    shape = table["input_shape"]
-    inputs = shape if shape and isinstance(shape[0], list) else [shape]
-    lines.append(f"input {', '.join(map(_sizes, inputs))}, a batch of {table['batch_size']}")
+    inputs, outputs = (
+        ", ".join(f"{printable(name)} {_sizes(shape)}" for name, shape in table[ends].items())
+        for ends in ("inputs", "outputs")
+    )
+    lines.append(f"{inputs} → {outputs}, a batch of {table['batch_size']}")
     lines.append(f"parameters {table['parameters']:,}, {table['parameter_bytes']:,} bytes and as many gradients")
     lines.append(f"FLOPs of one image, forward: {table['flops']:,}")
     lines.append(f"memory: training {table['training_bytes']:,} bytes, inference {table['inference_bytes']:,}")

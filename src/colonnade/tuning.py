@@ -137,6 +137,7 @@ def with_head(model: Model, classes: Sequence[str] | int, seed: int = 0) -> Mode
         holder.layers[int(last)] = new
     ways: dict[str, Any] = {"dtype": model.dtype, "share_memory": model.share_memory, "compiled": model.compiled}
     made = Model(own.body if isinstance(own.body, Graph) else own.body.layers, seed=seed, **ways)
+    made.inputs, made.outputs = model.inputs, model.outputs
     made.limits, made.normalization, made.pixels = model.limits, model.normalization, model.pixels
     if model.input_shape is not None:
         made.build(model.input_shape)

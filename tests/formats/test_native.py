@@ -68,6 +68,8 @@ CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "a normalisation of huge numbers": ({"normalization": {"mean": [0, 10**400], "std": [1, 1]}}, "1,000 bits"),
     "a normalisation of other images": ({"normalization": {"mean": [0], "std": [1]}}, "a mean and a std for each of 2"),
     "frozen layers that are none": ({"frozen": ["nothing"]}, "no layer or parameter is called 'nothing'"),
+    "names of inputs that are numbers": ({"inputs": [3]}, "inputs must be a list of names"),
+    "one output too many": ({"outputs": ["a", "b"]}, "expected a name for each of the 1 outputs"),
     "frozen numbers": ({"frozen": [3]}, "not a whole Colonnade model"),
 }
 
@@ -94,6 +96,18 @@ def test_an_unchanged_file_is_the_model(tmp_path: Path, parts: Any) -> None:
     tensors, description = parts
     model = cn.load(written(tmp_path, tensors, json.dumps(description)))
     assert model(np.zeros((1, 2, 6, 6))).shape == (1, 2)
+
+
+def test_names_of_inputs_and_outputs_are_saved_and_files_without_them_are_read(tmp_path: Path, parts: Any) -> None:
+    tensors, description = parts
+    path = written(tmp_path, tensors, json.dumps(description | {"inputs": ["image"], "outputs": ["classes"]}))
+    model = cn.load(path)
+    assert (model.inputs, model.outputs) == (("image",), ("classes",))
+    model.save(path)
+    assert cn.load(path).outputs == ("classes",)
+    of_before = {name: value for name, value in description.items() if name not in ("inputs", "outputs")}
+    old = cn.load(written(tmp_path, tensors, json.dumps(of_before)))
+    assert (old.inputs, old.outputs) == (("input",), ("output",))
 
 
 def test_a_name_of_another_format_is_refused(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not ins
 from onnx import numpy_helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
-from colonnade.formats.onnx import exporter  # noqa: E402
+from colonnade.formats.onnx import exporter, import_model  # noqa: E402
 from colonnade.formats.onnx.expressions import EXPRESSIONS  # noqa: E402
 
 try:
@@ -184,6 +184,18 @@ def test_names_that_meet_are_kept_apart(nodes: dict[str, Any], outputs: list[str
     ours = model(x) if outputs else (model(x),)
     for theirs, mine in zip(run(graph, input=x), ours, strict=True):
         np.testing.assert_allclose(theirs, mine, rtol=1e-5, atol=1e-5)
+
+
+def test_names_that_were_set_are_those_of_the_file_with_a_number_behind_what_is_taken() -> None:
+    model = cn.Model(cn.Graph({"a": (cn.Dense(4, 4), "x"), "b": (cn.Tanh(), "a")}, ["x"], ["b", "a"])).build((4,))
+    model.inputs, model.outputs = ["image"], ["image", "a.weight"]
+    made = exporter.describe(model, opset=18)
+    assert [each.name for each in (*made.graph.input, *made.graph.output)] == ["image", "image_2", "a.weight_2"]
+    x = batch((4,), 3)
+    for theirs, ours in zip(run(made, image=x), model({"image": x}), strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-5)
+    again = import_model(made)
+    assert (again.inputs, again.outputs) == (("image",), ("image", "a.weight"))
 
 
 def test_numbers_to_look_up_are_int64_and_floats_that_are_looked_up_are_cast() -> None:

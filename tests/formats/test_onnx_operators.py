@@ -803,6 +803,7 @@ def test_several_inputs_and_outputs_keep_their_names_and_order() -> None:
     model = import_model(onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 20)]))
     assert model.inputs == ("left", "right")
     a, b = weights(4, 3, seed=1), weights(4, 3, seed=2)
+    assert model.outputs == ("difference", "sum")
     difference, total = model({"right": b, "left": a})
     np.testing.assert_allclose(difference, a - b, atol=1e-6)
     np.testing.assert_allclose(total, a + b, atol=1e-6)

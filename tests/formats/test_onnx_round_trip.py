@@ -53,3 +53,29 @@ def test_every_network_of_the_zoo_comes_back_with_its_names(name: str, tmp_path:
     # There a Dense of sequences is a product and a sum, and each layer of an LSTM a node: of other names.
     if name not in ("convnext_tiny", "vit_tiny", "name_lstm", "name_transformer"):
         assert back.keys() == model.state_dict().keys()
+
+
+def test_a_file_leaves_by_the_names_it_came_with(tmp_path: Path) -> None:
+    """Also where the layer that makes an output is called otherwise, and after saving."""
+    nodes = [
+        onnx.helper.make_node("Flatten", ["image"], ["flat"], "flatten"),
+        onnx.helper.make_node("Gemm", ["flat", "w"], ["boxes"], "box_head"),
+        onnx.helper.make_node("Softmax", ["boxes"], ["scores"], "softmax"),
+        onnx.helper.make_node("Identity", ["scores"], ["again"], "copy"),
+    ]
+    ends = [
+        [onnx.helper.make_tensor_value_info(name, 1, ["N", *sizes]) for name, sizes in each.items()]
+        for each in ({"image": (2, 2)}, {"boxes": (3,), "scores": (3,), "again": (3,)})
+    ]
+    weights = onnx.numpy_helper.from_array(np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32), "w")
+    graph = onnx.helper.make_graph(nodes, "graph", *ends, [weights])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)]), tmp_path / "a.onnx")
+    model = cn.load(tmp_path / "a.onnx")
+    model.save(tmp_path / "a.safetensors")
+    for each in (model, cn.load(tmp_path / "a.safetensors")):
+        cn.export_onnx(each, tmp_path / "b.onnx")
+        written = onnx.load(tmp_path / "b.onnx").graph
+        assert [value.name for value in (*written.input, *written.output)] == ["image", "boxes", "scores", "again"]
+    losses, y = dict.fromkeys(model.outputs, "mse"), np.zeros((6, 3), np.float32)
+    history = model.fit(batch((2, 2), 6), dict.fromkeys(losses, y), epochs=1, loss=losses, progress=False)
+    assert len(history.train_loss_boxes) == 1

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -131,6 +131,47 @@ def test_an_error_says_where_the_shape_is_needed(name: str) -> None:
         cn.from_torch(networks.NETWORKS[name][0]())
 
 
+class Found(NamedTuple):
+    boxes: Any
+    scores: Any
+
+
+RETURNED: dict[str, tuple[Callable[[Any, Any], Any], tuple[str, ...]]] = {
+    "one": (lambda a, b: a, ("output",)),
+    "tuple": (lambda a, b: (a, b), ("left", "right")),  # no names: those of the layers
+    "dict": (lambda a, b: {"boxes": a, "scores": b}, ("boxes", "scores")),
+    "dict of one": (lambda a, b: {"boxes": a}, ("boxes",)),
+    "named tuple": (lambda a, b: Found(a, b), ("boxes", "scores")),
+    "nested": (lambda a, b: {"head": [a, {"x": b}]}, ("head.0", "head.1.x")),
+    "one twice, called as the input and a layer": (
+        lambda a, b: {"image": a, "left": b, "c": a},
+        ("image", "left", "c"),
+    ),
+}
+
+
+@pytest.mark.parametrize("by_shapes", [False, True])
+@pytest.mark.parametrize("name", RETURNED)
+def test_outputs_are_called_as_the_module_calls_them(name: str, by_shapes: bool) -> None:
+    """Whether torch.fx follows it or torch.export, and in what it becomes."""
+    function, names = RETURNED[name]
+
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right = nn.Linear(4, 3), nn.Linear(4, 2)
+
+        def forward(self, image: Any) -> Any:
+            if by_shapes and image.shape[1] > 4:
+                image = image[:, :4]
+            return function(self.left(image), self.right(image))
+
+    model = cn.from_torch(Heads(), (4,))
+    assert (model.inputs, model.outputs) == (("image",), names)
+    assert cn.from_torch(model.to_torch()).outputs == names
+    assert {*model.state_dict()} <= {"left.weight", "left.bias", "right.weight", "right.bias"}
+
+
 @pytest.mark.parametrize("within", [False, True])
 def test_bilinear_reads_two_inputs(within: bool) -> None:
     class Both(nn.Module):
@@ -151,6 +192,7 @@ def test_several_inputs_and_outputs() -> None:
     module = stirred(networks.TwoInputsTwoOutputs(), "float64")
     model = cn.from_torch(module, ((5,), (3,)))
     assert model.inputs == ("a", "b")
+    assert model.outputs == model.to_torch().colonnade["outputs"] == ("product", "difference")
     assert model.output_shape == ((4,), (4,))
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(3, 5)), rng.normal(size=(3, 3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .. import arguments
 from ..errors import ArgumentError
 from ..steps import Edge, Step
 from .base import Composite, Node, describe, fork, unroll
@@ -44,7 +45,7 @@ class Graph(Composite):
         inputs: Sequence[str] = ("input",),
         outputs: Sequence[str] | None = None,
     ) -> None:
-        self.inputs = _names(inputs, "inputs")
+        self.inputs = arguments.names("Graph", "inputs", inputs)
         self.nodes: dict[str, Node] = {}
         self.reads: dict[str, tuple[str, ...]] = {}
         for name, entry in nodes.items():
@@ -63,7 +64,8 @@ class Graph(Composite):
             self.nodes[name], self.reads[name] = node, tuple(reads)
         if not self.nodes:
             raise ArgumentError("Graph: expected at least one node, got none.")
-        self.outputs = _names([next(reversed(self.nodes))] if outputs is None else outputs, "outputs")
+        last = [next(reversed(self.nodes))]
+        self.outputs = arguments.names("Graph", "outputs", last if outputs is None else outputs)
         if unknown := [name for name in self.outputs if name not in self.nodes]:
             raise ArgumentError(f"Graph: an output must be a node, got {unknown[0]!r}.")
         needed = self._needed(self.outputs)
@@ -135,11 +137,3 @@ class Graph(Composite):
     def __repr__(self) -> str:
         lines = "".join(f"  {name}: {node!r} of {', '.join(self.reads[name])}\n" for name, node in self.nodes.items())
         return f"Graph({', '.join(self.inputs)} → {', '.join(self.outputs)}\n{lines})"
-
-
-def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
-    if isinstance(names, str) or not names or not all(isinstance(name, str) and name for name in names):
-        raise ArgumentError(f"Graph: {what} must be a list of names, got {names!r}.")
-    if len(set(names)) < len(names):
-        raise ArgumentError(f"Graph: {what} must be different, got {names!r}.")
-    return tuple(names)

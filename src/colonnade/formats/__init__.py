@@ -98,8 +98,9 @@ def export_onnx(
 ) -> None:
     """Write a model as an ONNX file, to be run elsewhere, for batches of any size.
 
-    The input is called "input" and the output "output", or, where a graph has several, as there; both are in the
-    paper's order, (n, c, h, w). Numbers that an :class:`~colonnade.Embedding` looks up come as int64. Parameters have
+    Inputs and outputs are called as in :attr:`Model.inputs` and :attr:`Model.outputs`, by default "input" and "output",
+    with a number behind what is taken in the file: an output called as an input is, say. Both are in the paper's order,
+    (n, c, h, w). Numbers that an :class:`~colonnade.Embedding` looks up come as int64. Parameters have
     the names of the state dict, nodes those of the layers. The names of the classes, and the normalisation if it is
     not part of the graph, are in the file's metadata, as JSON under `classes` and `normalization`. What only training
     needs is left out of the graph; :func:`load` finds it under `colonnade`, if the graph is still the one written. Of a

@@ -15,7 +15,6 @@ import onnx
 from onnx import helper
 
 from ... import storage
-from ...composites import Graph
 from ...data.batches import Conversion
 from ...errors import ArgumentError
 from ...layers import Embedding, Identity, Layer
@@ -25,7 +24,7 @@ from ...steps import Edge, Step
 from ...tensor import Shape
 from . import origin
 from .expressions import EXPRESSIONS, same
-from .writer import Expression, GraphWriter
+from .writer import Expression, GraphWriter, unused
 
 LEAST_OPSET = 13  # since then Softmax goes along one axis, and the operators are much as they are today
 LARGEST = 2**31 - 2**20  # bytes of weights: protobuf takes no message of 2 GiB, and the nodes are in it too
@@ -56,15 +55,14 @@ def describe(model: Model, *, opset: int, normalization: bool = False, custom: C
         raise ArgumentError(
             f"export_onnx: an ONNX file holds weights of at most {LARGEST:,} bytes, these take {size:,}."
         )
-    outputs = model.body.outputs if isinstance(model.body, Graph) and len(model.body.outputs) > 1 else ("output",)
     # The names of inputs and outputs are what others call the model by: nothing inside may have them.
+    taken = {*state}
+    inputs, outputs = ([unused(name, taken) for name in names] for names in (model.inputs, model.outputs))
     axes = *model.input_axes, *model.output_axes
-    writer = GraphWriter(
-        opset, model.dtype, state, taken=(*model.inputs, *outputs), images=1 if None in axes else "batch"
-    )
+    writer = GraphWriter(opset, model.dtype, state, taken, images=1 if None in axes else "batch")
     versions = [helper.make_opsetid("", opset)]
     made = helper.make_model(
-        _graph(model, outputs, writer, normalization, custom or {}),
+        _graph(model, inputs, outputs, writer, normalization, custom or {}),
         opset_imports=versions,
         ir_version=helper.find_min_ir_version_for(versions),
         producer_name="colonnade",
@@ -88,13 +86,18 @@ def describe(model: Model, *, opset: int, normalization: bool = False, custom: C
 
 
 def _graph(
-    model: Model, outputs: Sequence[str], writer: GraphWriter, normalization: bool, custom: Custom
+    model: Model,
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    writer: GraphWriter,
+    normalization: bool,
+    custom: Custom,
 ) -> onnx.GraphProto:
     """All nodes, with the inputs and outputs."""
     steps, sources = model.steps, model.sources
     names: dict[Edge, str] = {}  # what each edge is called
     inputs = []
-    for name, source, axis in zip(model.inputs, sources, model.input_axes, strict=True):
+    for name, source, axis in zip(input_names, sources, model.input_axes, strict=True):
         declared, names[source] = writer.begin(name, source.shape, axis, whole=_only_looked_up(source, steps))
         inputs.append(declared)
     if normalization:
@@ -110,7 +113,7 @@ def _graph(
         names[result] = writer.finish(writer.node("Mean", names[result], mirrored[result]))
     ends = [
         writer.end(names[result], name, result.shape, axis)
-        for name, result, axis in zip(outputs, model.results, model.output_axes, strict=True)
+        for name, result, axis in zip(output_names, model.results, model.output_axes, strict=True)
     ]
     return helper.make_graph(writer.nodes, "colonnade", inputs, ends, writer.initializers)
 

@@ -100,6 +100,7 @@ class Importer(Builder):
             model.limits = self.limits
             shapes: Any = [self.shapes[name] for name in graph.inputs]
             model.build(shapes if len(shapes) > 1 else shapes[0])
+            model.outputs = [port.name for port in outputs]
         except ArgumentError as error:
             raise FileFormatError(f"not a network that we can run ({error})") from None
         for parameter, initializer in self._drawn:

@@ -27,7 +27,7 @@ class GraphWriter:
         opset: The version of the operators.
         dtype: The model's.
         state: Its parameters and running statistics, by name.
-        taken: Names that no tensor inside may have.
+        taken: Names that no tensor inside may have: those of the state, of inputs and of outputs.
         images: How many images a batch has, or what that is called.
 
     Attributes:
@@ -55,7 +55,7 @@ class GraphWriter:
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
         self._state = state
-        self._tensors = {*taken, *state}  # names that are taken, of tensors
+        self._tensors = {*taken}  # names that are taken, of tensors
         self._called: set[str] = set()  # and of nodes
         self._stored: set[str] = set()  # parameters that are among the initializers
         self._inputs: list[str] = []
@@ -79,16 +79,16 @@ class GraphWriter:
     def several(self, operator: str, outputs: int, *inputs: str, **attributes: Any) -> list[str]:
         """As `node`, of an operator that has several outputs: their names."""
         name = f"{self._name}/{operator}"
-        made = [_unused(name, self._tensors) for _ in range(outputs)]
+        made = [unused(name, self._tensors) for _ in range(outputs)]
         while inputs and not inputs[-1]:
             inputs = inputs[:-1]  # what is left out at the end needs no place held
-        self.nodes.append(helper.make_node(operator, inputs, made, _unused(name, self._called), **attributes))
+        self.nodes.append(helper.make_node(operator, inputs, made, unused(name, self._called), **attributes))
         return made
 
     def last(self, operator: str, outputs: int, *inputs: str, **attributes: Any) -> str:
         """As `node`, of an operator of several outputs: the name of its last."""
         name = self.node(operator, *inputs, **attributes)
-        others = [_unused(f"{name}/{place}", self._tensors) for place in range(outputs - 1)]
+        others = [unused(f"{name}/{place}", self._tensors) for place in range(outputs - 1)]
         self.nodes[-1].output[:] = [*others, name]
         return name
 
@@ -101,7 +101,7 @@ class GraphWriter:
             dtype: Their type; by default the model's for floats, and int64 for whole numbers.
         """
         array = np.asarray(values)
-        name = _unused(f"{self._name}/{name}", self._tensors)
+        name = unused(f"{self._name}/{name}", self._tensors)
         self._store(name, array.astype(dtype or (np.int64 if array.dtype.kind in "iu" else self.dtype)))
         return name
 
@@ -157,7 +157,7 @@ class GraphWriter:
         """The layer at hand is written, and puts out `made`; returns what that is called from now on."""
         for node in self.nodes[self._first :]:
             if made in node.output:
-                node.name, name = _unused(self._name, self._called), _unused(self._name, self._tensors)
+                node.name, name = unused(self._name, self._called), unused(self._name, self._tensors)
                 self._rename(made, name, self._first)
                 return name
         return made  # it only hands on what it reads
@@ -172,7 +172,7 @@ class GraphWriter:
             order = [*range(1, axis + 1), 0, *range(axis + 1, len(shape) + 1)]
             self._rename(self.node("Transpose", source, perm=order), name)
         elif made in self._inputs or made in self._ends:
-            self.nodes.append(helper.make_node("Identity", [source], [name], _unused(name, self._called)))
+            self.nodes.append(helper.make_node("Identity", [source], [name], unused(name, self._called)))
         else:
             self._rename(made, name)
             self._ends[made] = name
@@ -192,7 +192,7 @@ class GraphWriter:
                 names[:] = [new if each == old else each for each in names]
 
 
-def _unused(name: str, taken: set[str]) -> str:
+def unused(name: str, taken: set[str]) -> str:
     """The name, or one like it that is not taken; it is then."""
     free, number = name, 1
     while free in taken:

@@ -43,8 +43,9 @@ def convert(module: Any, input_shape: Sequence[Any] | None) -> Model:
         body = Graph({"0": (body, "input1", "input2")}, ["input1", "input2"])
     model = None if body is None else _model(body, dtype, input_shape)
     if model is None:
-        body, weights = _followed(module, input_shape, dtype)
+        body, weights, outputs = _followed(module, input_shape, dtype)
         model = Model(body, dtype=dtype)
+        model.outputs = outputs or model.outputs
         if input_shape is not None:
             model.build(input_shape)
     _load(model, weights, module.state_dict(keep_vars=True))
@@ -56,9 +57,9 @@ def _restore(model: Model, module: nn.Module, kept: Mapping[str, Any]) -> None:
     """What PyTorch has no place for, as it was when the module was made of a model; nothing where it does not fit."""
     model.seed = kept.get("seed", model.seed)
     model.mirrored = kept.get("mirrored", False)
-    for name in ("classes", "normalization"):
+    for name in ("classes", "normalization", "inputs", "outputs"):
         with suppress(ColonnadeError):
-            setattr(model, name, kept.get(name))
+            setattr(model, name, kept.get(name, getattr(model, name)))
     learned = [name.split(".") for name, parameter in module.named_parameters() if parameter.requires_grad]
     changed = {".".join(parts[:count]) for parts in learned for count in range(1, len(parts) + 1)}
     there = named(model.steps)
@@ -123,7 +124,10 @@ def _load(model: Model, weights: Weights, held: Mapping[str, Any]) -> None:
         model.freeze(*frozen)
 
 
-def _followed(module: nn.Module, input_shape: Sequence[Any] | None, dtype: str) -> tuple[Graph, Weights]:
+def _followed(
+    module: nn.Module, input_shape: Sequence[Any] | None, dtype: str
+) -> tuple[Graph, Weights, Sequence[str] | None]:
+    """The graph, its weights, and what the module calls its outputs."""
     try:
         if known(module) not in COMPOUND:
             layer_of(module)
@@ -158,7 +162,7 @@ def _followed(module: nn.Module, input_shape: Sequence[Any] | None, dtype: str) 
             raise (error if traced else other) from None
     if not alike:
         warn(f"{type(module).__name__} does more in training than outside it; that is left out")
-    return made, importer.weights
+    return made, importer.weights, importer.output_names
 
 
 class _Unexported(Exception):  # noqa: N818 - what torch.fx says is raised
@@ -170,9 +174,9 @@ def _exported(module: nn.Module, input_shape: Sequence[Any], dtype: str) -> tupl
     names = [name for name in inspect.signature(module.forward).parameters if name not in defaults(module)]
     try:
         shapes = list(shapes_of(names, input_shape).values())
-        graph, held = exporting.export(module, shapes, dtype)
+        graph, held, arranged = exporting.export(module, shapes, dtype)
     except ArgumentError:
         raise _Unexported from None
     alike, resting = exporting.compare_training(module, shapes, dtype)
-    importer = Importer(module, exporting.calls_of(graph), dtype, {}, input_shape, resting, held)
+    importer = Importer(module, exporting.calls_of(graph), dtype, {}, input_shape, resting, held, arranged)
     return importer.run(), importer, alike

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.utils._pytree import tree_unflatten
 
 from ...errors import ArgumentError
 from ...tensor import Shape
@@ -26,8 +27,14 @@ IMAGES = 3  # how many there are in the batch that is exported
 MIXED = 4  # inputs of which some may be of whole numbers and others not; of more, all are alike
 
 
-def export(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> tuple[fx.Graph, dict[str, Array]]:
+# Calls, what they have of the module, and what makes of their outputs what the module returns.
+Exported = tuple[fx.Graph, dict[str, Array], Callable[[Any], Any]]
+
+
+def export(module: nn.Module, shapes: Sequence[Shape], dtype: str) -> Exported:
     """All calls of a forward pass outside training, and what they have of the module, by the names of placeholders.
+
+    The third of what it returns makes of the outputs of the calls, in a list, what the module returns.
 
     Raises:
         ArgumentError: The module can't be exported, or not for any number of images.
@@ -77,7 +84,7 @@ def _types(shapes: Sequence[Shape], dtype: str) -> Iterator[tuple[Any, ...]]:
         yield from (types for types in itertools.product(kinds, repeat=len(shapes)) if types not in alike)
 
 
-def _exported(module: nn.Module, own: nn.Module, images: tuple[Any, ...]) -> tuple[fx.Graph, dict[str, Array]]:
+def _exported(module: nn.Module, own: nn.Module, images: tuple[Any, ...]) -> Exported:
     """As `export`; the parameters are those of `own`, of which `module` may be a copy."""
     modes = [(each, each.training) for each in module.modules()]
     free = {0: torch.export.Dim("images")}
@@ -99,7 +106,8 @@ def _exported(module: nn.Module, own: nn.Module, images: tuple[Any, ...]) -> tup
     finally:
         for each, mode in modes:
             each.training = mode
-    return program.graph, dict(_held(module, own, program))
+    spec = program.call_spec.out_spec
+    return program.graph, dict(_held(module, own, program)), lambda outputs: tree_unflatten(outputs, spec)
 
 
 # Attention as one call: what PyTorch calculates within it moves the axis of the batch about.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.utils._pytree import SequenceKey, tree_flatten_with_path
 
 from ... import layers
 from ...composites import Graph
@@ -76,6 +77,11 @@ class Importer(Building):
         input_shape: One image's, one of each input, or None.
         resting: The paths of running means that batch norms use in training too.
         held: Arrays of the module that are inputs of the calls, by name.
+        arranged: Makes of the outputs of the calls what the module returns; by default it is what they put out.
+
+    Attributes:
+        output_names: What the module calls its outputs, by the keys of dicts and the fields of named tuples, joined by
+            points; None where it has no names for them.
     """
 
     def __init__(
@@ -87,12 +93,15 @@ class Importer(Building):
         input_shape: Sequence[Any] | None,
         resting: Collection[str] = (),
         held: Mapping[str, Array] = MappingProxyType({}),
+        arranged: Callable[[Any], Any] = lambda outputs: outputs,
     ) -> None:
         self.module, self.calls, self.tensors, self.resting = module, calls, tensors, resting
         self.dtype = getattr(torch, dtype)
         self._values: dict[fx.Node, Any] = {
             node: held[str(node.target)] for node in calls if node.op == "placeholder" and str(node.target) in held
         }
+        self._arranged = arranged
+        self.output_names: list[str] | None = None
         self._shapes = self._find_inputs(input_shape)
         self._at_hand: fx.Node | None = None
         self._numbers: dict[Fixed, Any] = {}  # of now, of what is calculated from parameters
@@ -121,7 +130,7 @@ class Importer(Building):
                 if node not in self._values:
                     self._values[node] = Value(str(node.target), self._shapes[str(node.target)])
             elif node.op == "output":
-                outputs = self._outputs(self._given(node.args)[0])
+                outputs = self._outputs(self._arranged(self._given(node.args)[0]))
             else:
                 with self._place(node):
                     self._values[node] = self._call(node)
@@ -136,7 +145,10 @@ class Importer(Building):
             raise ArgumentError(f"from_torch: {error}") from None
 
     def _outputs(self, result: Any) -> list[Value]:
-        outputs = list(_leaves(result))
+        found, _ = tree_flatten_with_path(result)
+        outputs = [output for _, output in found]
+        if any(not isinstance(key, SequenceKey) for path, _ in found for key in path):
+            self.output_names = [".".join(map(_key, path)) for path, _ in found]
         for number, output in enumerate(outputs):
             if isinstance(output, Turned):
                 self.name = "output"
@@ -358,13 +370,9 @@ class Importer(Building):
         return shape[key] if isinstance(key, int) else shape
 
 
-def _leaves(result: Any) -> Iterator[Any]:
-    """What stands in tuples, lists and dicts, nested or not, in its order."""
-    if isinstance(result, tuple | list | dict):
-        for each in result.values() if isinstance(result, dict) else result:
-            yield from _leaves(each)
-    else:
-        yield result
+def _key(key: Any) -> str:
+    """The key of a dict, the name of a field or the place in a tuple."""
+    return str(getattr(key, next(name for name in ("key", "name", "idx") if hasattr(key, name))))
 
 
 def shapes_of(names: Sequence[str], input_shape: Sequence[Any]) -> dict[str, Shape]:
