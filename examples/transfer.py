@@ -20,7 +20,7 @@ quick = "--quick" in sys.argv
 names = [argument for argument in sys.argv[1:] if argument != "--quick"]
 SEEDS = range(1) if quick else range(3)
 FEW = (5,) if quick else (5, 20, 100)
-EPOCHS = {"head_epochs": 2, "epochs": 1} if quick else {}  # by default what suits so few images
+STEPS = 100  # of all layers together at least
 
 
 def part(examples, classes, at_most=None, seed=0):
@@ -48,7 +48,9 @@ for few in FEW:
     results = [], []
     for seed in SEEDS:
         images = part(second.train, new, few, seed)
-        tuned = cn.fine_tune(base, images, seed=seed, progress=False, **EPOCHS)
+        epochs = max(10, -(-STEPS // -(-len(images) // 32)))
+        ways = {"head_epochs": 2, "epochs": 1} if quick else {"epochs": epochs}
+        tuned = cn.fine_tune(base, images, seed=seed, progress=False, **ways)
         fresh = cn.zoo.cnn(second.input_shape, len(new), seed=seed)
         ways = {
             "epochs": 3 if quick else max(40, 400 // -(-len(images) // 32)),

@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--few", default="5,20,100")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", type=int, default=96)
-    parser.add_argument("--epochs", type=int, help="of all of it")
+    parser.add_argument("--epochs", type=int, default=10, help="of all of it")
     parser.add_argument("--lr", type=float, help="of the head, while all of it learns")
     parser.add_argument("--body-lr", type=float, help="of the rest")
     asked = parser.parse_args()

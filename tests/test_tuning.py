@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import colonnade as cn
-from colonnade.tuning import train_head, with_head
+from colonnade.errors import ArgumentError
+from colonnade.tuning import suited_epochs, train_head, with_head
 
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(0)
@@ -68,6 +69,18 @@ def test_the_head_learns_and_the_body_stays(base: cn.Model, tmp_path: Path) -> N
     assert changed == ["11.weight", "11.bias"]
     assert len([*tmp_path.glob("features-*.npy")]) == 2
     assert all(np.array_equal(array, before[name]) for name, array in base.state_dict().items())
+
+
+def test_of_few_images_the_head_alone_learns_unless_epochs_are_said(base: cn.Model) -> None:
+    assert [suited_epochs(images) for images in (1, 999, 1_000, 60_000)] == [0, 0, 10, 10]
+    before = base.state_dict()
+    after = cn.fine_tune(base, stripes(32), head_epochs=1).state_dict()
+    assert [name for name in before if not np.array_equal(before[name], after[name])] == ["11.weight", "11.bias"]
+
+
+def test_options_without_epochs_are_refused(base: cn.Model) -> None:
+    with pytest.raises(ArgumentError, match=r"fine_tune: lr, clip: the head alone learns, .* say epochs=10, too"):
+        cn.fine_tune(base, stripes(32), lr=1e-3, clip=1.0)
 
 
 def test_then_everything_learns(base: cn.Model) -> None:

@@ -23,9 +23,10 @@ from .layers import Conv2d, Dense
 from .model import Model
 from .training.callbacks import Run
 
-# Times through all images, and of few images more, so that there are so many steps.
+# Times through all images, for the head alone of few images more, so that there are so many steps.
 HEAD_EPOCHS, HEAD_STEPS = 30, 300
-EPOCHS, STEPS = 10, 100
+EPOCHS = 10
+MANY = 1_000  # images from which on everything learns by default
 # The greatest learning rates of AdamW, of the head alone and of the head afterwards; and the share of the latter that
 # all else learns at.
 HEAD_RATE, RATE, BODY = 1e-3, 1e-3, 0.1
@@ -40,7 +41,7 @@ def fine_tune(
     head_epochs: int | None = None,
     epochs: int | None = None,
     head_lr: float = HEAD_RATE,
-    lr: float = RATE,
+    lr: float | None = None,
     body_lr: float | None = None,
     batch_size: int = 32,
     cache: str | os.PathLike[str] | None = None,
@@ -52,6 +53,10 @@ def fine_tune(
 
         model = cn.fine_tune(cn.hub.load("timm/resnet18.a1_in1k"), data)
 
+    With fewer than 1,000 images the head alone is trained by default. While everything learns, batch norm standardizes
+    by each batch and no longer as the head has learned it, and few images do not make up for that; see
+    docs/pretrained.md. `epochs=10` trains everything all the same.
+
     Args:
         model: One that tells classes apart; it stays as it is.
         data: A data set, of whose `test` part the validation is; or examples, such as an `ImageFolder`; or a pair of
@@ -59,9 +64,10 @@ def fine_tune(
         validation: What is tested on after each epoch: examples, or a pair of arrays.
         head_epochs: Through all images with the body frozen: by default 30, or of few images so many that there are 300
             steps. Each image's features are computed once, not augmented.
-        epochs: Through all images with nothing frozen: by default 10, or 100 steps; 0 leaves the body as it is.
+        epochs: Through all images with nothing frozen: by default 10, or with fewer than 1,000 images 0, which leaves
+            all but the head as it is.
         head_lr: The greatest learning rate of the head, while it learns alone.
-        lr: The greatest of the head afterwards, while everything learns.
+        lr: The greatest of the head afterwards, while everything learns: by default 0.001.
         body_lr: The greatest of all else meanwhile, so that what it knows is kept: by default a tenth of `lr`.
         batch_size: Images in a step.
         cache: A folder where the features stay, for another time; by default they go when the head is trained.
@@ -74,8 +80,8 @@ def fine_tune(
         where `model` is: the new classes may know left from right.
 
     Raises:
-        ArgumentError: A model without a last dense layer or 1×1 convolution, data that are none of these, or a number
-            out of range.
+        ArgumentError: A model without a last dense layer or 1×1 convolution, data that are none of these, a number out
+            of range, or options of :func:`colonnade.fit` where the head alone is trained.
         ShapeError: Images that do not fit the model.
         TypeError: An option that `fit` does not have.
     """
@@ -83,12 +89,18 @@ def fine_tune(
         raise ArgumentError(f"fine_tune: model must be a Model, as colonnade.load gives, got {type(model).__name__}.")
     signature(training.fit).bind_partial(**options)  # before the head takes its time
     examples, classes, held_out = _parts(data, validation)
-    first = _epochs("head_epochs", head_epochs, HEAD_EPOCHS, HEAD_STEPS, len(examples), batch_size)
-    then = _epochs("epochs", epochs, EPOCHS, STEPS, len(examples), batch_size)
+    first = _head_epochs("head_epochs", head_epochs, len(examples), batch_size)
+    then = suited_epochs(len(examples)) if epochs is None else arguments.whole("fine_tune", "epochs", epochs, 0)
     tuned = with_head(model, classes, seed)
     tuned.build(examples.shape)
-    lr = arguments.number("fine_tune", "lr", lr, 0)
+    without = [name for name, value in {"lr": lr, "body_lr": body_lr, **options}.items() if value is not None]
+    lr = RATE if lr is None else arguments.number("fine_tune", "lr", lr, 0)
     body_lr = BODY * lr if body_lr is None else arguments.number("fine_tune", "body_lr", body_lr, 0)
+    if without and not then:
+        raise ArgumentError(
+            f"fine_tune: {', '.join(without)}: the head alone learns, in no epoch of the whole network; "
+            f"say epochs={EPOCHS}, too."
+        )
     learned = training.optimizer("adamw", groups(tuned, body_lr), lr)
     if first:
         with _watched(progress) as watch:
@@ -172,7 +184,7 @@ def train_head(
     """
     body, head = model.split(_place(model))
     head.classes = model.classes
-    epochs = _epochs("epochs", epochs, HEAD_EPOCHS, HEAD_STEPS, len(examples), batch_size)
+    epochs = _head_epochs("epochs", epochs, len(examples), batch_size)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = temporary if cache is None else cache
         computed = None if watch is None else partial(watch, "features")
@@ -230,20 +242,25 @@ def fine_tuning(images: int = 0, batch_size: int = 32, mirrored: bool = True) ->
     """The settings of the command line for a network that has been trained before.
 
     Args:
-        images: To learn from; 0 where that is not known.
+        images: To learn from; 0 where that is not known, as of the data sets with names, which have many.
         batch_size: Images in a step.
         mirrored: Whether the mirror image of any is one of the same class, as of photographs; not so of characters.
     """
-    epochs = _epochs("epochs", None, EPOCHS, STEPS if images else 0, max(images, 1), batch_size)
+    epochs = suited_epochs(images) if images else EPOCHS
     augmentation = "photographs" if mirrored else "characters"
     return training.Recipe("photo_cnn", epochs, batch_size, "adamw", RATE, "one-cycle", augmentation, 0.0, 0.1)
 
 
-def _epochs(name: str, said: int | None, usual: int, steps: int, images: int, batch_size: int) -> int:
+def suited_epochs(images: int) -> int:
+    """Times through so many images in which everything learns: 10, or with fewer than 1,000 images none."""
+    return EPOCHS if images >= MANY else 0
+
+
+def _head_epochs(name: str, said: int | None, images: int, batch_size: int) -> int:
     if said is not None:
         return arguments.whole("fine_tune", name, said, 0)
     batch_size = arguments.whole("fine_tune", "batch_size", batch_size, 1)
-    return max(usual, -(-steps // -(-images // batch_size)))
+    return max(HEAD_EPOCHS, -(-HEAD_STEPS // -(-images // batch_size)))
 
 
 def _parts(data: Any, validation: Any) -> tuple[Examples, Sequence[str] | int, Examples | None]:

@@ -283,7 +283,7 @@ def test_the_command_line_comes_before_the_file_and_the_file_before_what_suits(h
         ("epochs = 2.5", "epochs must be a whole number, got 2.5."),
         ("lr = [1]", "lr must be a number, got [1]."),
         ("model = 3", "model must be text, got 3."),
-        ("epochs = 0", "fit: epochs must be positive, got 0."),
+        ("epochs = 0", "--epochs 0 is for a network that is trained already, --model: a new head alone learns."),
         (
             'optimizer = "newton"',
             "optimizer: expected one of sgd, adam, adamw, nadam, rmsprop, adagrad, adadelta, adamax, radam, lion, got",

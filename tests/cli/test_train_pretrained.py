@@ -122,5 +122,45 @@ def test_a_rate_out_of_range_is_told_before_the_head_is_trained(
     photographs: Path, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["train", "--data", str(photographs), "--model", str(repository), "--out", str(tmp_path / "out")]
-    assert main([*command, "--lr", "-1", "--no-compiled"]) == 2
+    assert main([*command, "--lr", "-1", "--epochs", "1", "--no-compiled"]) == 2
     assert capsys.readouterr().err == "error: AdamW: lr must be zero or more, got -1.0.\n"
+
+
+def test_of_few_photographs_a_new_head_alone_is_trained(
+    photographs: Path, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--data", str(photographs), "--model", str(repository), "--out", str(tmp_path / "out")]
+    assert main([*command, "--no-compiled"]) == 0
+    said = capsys.readouterr()
+    assert "all else stays as it is: --epochs 10 has everything learn" in said.err
+    before, after = cn.hub.load(str(repository)).state_dict(), cn.load(tmp_path / "out").state_dict()
+    assert [name for name in before if not np.array_equal(before[name], after[name])] == [
+        "classifier.1.weight",
+        "classifier.1.bias",
+    ]
+    assert "epochs = 0" in (tmp_path / "out" / "config.toml").read_text(encoding="utf-8")
+    assert main(["evaluate", str(tmp_path / "out"), "--no-compiled"]) == 0
+    accuracy = said.out.split()[-1]
+    assert accuracy in capsys.readouterr().out
+    assert main(command) == 2
+    assert "holds a run" in capsys.readouterr().err
+    assert main([*command, "--overwrite", "--no-compiled", "--quiet"]) == 0
+    assert capsys.readouterr().out == said.out
+    assert main(["train", "--resume", "--out", str(tmp_path / "out")]) == 2
+    assert "a new head alone was trained, and nothing is left to resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model", "cnn", "--epochs", "0"], "--epochs 0 is for a network that is trained already"),
+        (["--lr", "0.1", "--max-time", "1m"], "--lr, --max-time: a new head alone learns"),
+        (["--epochs", "0", "--find-lr"], "--find-lr: a new head alone learns"),
+    ],
+)
+def test_what_is_of_epochs_is_refused_where_there_are_none(
+    options: list[str], message: str, photographs: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = [] if "--model" in options else ["--model", str(repository)]
+    assert main(["train", "--data", str(photographs), *model, *options]) == 2
+    assert message in capsys.readouterr().err

@@ -20,6 +20,11 @@ AUTO = "auto"
 LEAST_SIDE = 16  # that the networks for photographs take
 # What a run that is resumed may have otherwise: how it runs, and where. Data that moved are told by what they hold.
 FREE = {"out", "data", "data_dir", "threads", "compiled", "workers", "memory", "max_time"}
+# What counts only where the whole network learns.
+OF_EPOCHS = (
+    *("steps", "optimizer", "lr", "schedule", "augmentation", "average", "label_smoothing", "clip", "accumulate"),
+    *("patience", "max_time", "memory", "find_lr"),
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,31 @@ def _require_as_begun(folder: Path, now: Mapping[str, Any], before: Mapping[str,
         found = "; ".join(f"{name} was {before[name]}, is now {now[name]}" for name in changed)
         raise ArgumentError(
             f"{folder}: a run goes on as it began: {found}. Leave that out, or begin another run, with another --out."
+        )
+
+
+def require_epochs(settings: Settings, given: Mapping[str, Any]) -> None:
+    """Refuse what is of epochs where there are none, since a new head alone is trained.
+
+    Args:
+        settings: The options.
+        given: What the command line said.
+
+    Raises:
+        ArgumentError: A network that is not trained yet, an option that would have no effect, or a run to resume.
+    """
+    from .networks import is_pretrained
+
+    if settings.epochs:
+        return
+    if not is_pretrained(settings.model):
+        raise ArgumentError("--epochs 0 is for a network that is trained already, --model: a new head alone learns.")
+    if given["resume"]:
+        raise ArgumentError(f"{settings.out}: a new head alone was trained, and nothing is left to resume.")
+    without = [f"--{name.replace('_', '-')}" for name in OF_EPOCHS if given[name] not in (None, False)]
+    if without:
+        raise ArgumentError(
+            f"{', '.join(without)}: a new head alone learns, in no epoch of the whole network; say --epochs 10, too."
         )
 
 
@@ -247,10 +277,14 @@ class WriteConfig(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         """Write them."""
+        self.write(run.accumulate)  # a budget of memory may have asked for more
+
+    def write(self, accumulate: int) -> None:
+        """Write them, with the parts that a step is computed in."""
         from .. import storage
         from ..workers import get_threads
 
-        settings = replace(self._settings, accumulate=run.accumulate)  # a budget of memory may have asked for more
+        settings = replace(self._settings, accumulate=accumulate)
         if not (self._resume or self._overwrite):  # another run may have come and gone since
             runs.require_free(Path(settings.out))
         path = Path(settings.out, runs.CONFIG)

@@ -44,7 +44,13 @@ def train(
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", metavar="N", min=1, help="Times through all images.")
+        int | None,
+        typer.Option(
+            "--epochs",
+            metavar="N",
+            min=0,
+            help="Times through all images; 0, of a network that is trained already, for a new head alone.",
+        ),
     ] = None,
     steps: Annotated[
         int | None,
@@ -159,7 +165,7 @@ def train(
     from ..metrics import wilson
     from ..training.progress import Progress
     from ..tuning import train_head, with_head
-    from .config import decide
+    from .config import decide, require_epochs
     from .networks import is_pretrained, network, pretrained
     from .planning import arguments, fit_into_time
 
@@ -168,6 +174,7 @@ def train(
     if resume and overwrite:
         raise typer.BadParameter("a run is either replaced or gone on with.", param_hint="'--overwrite'")
     settings = decide(given, config, resume, overwrite)
+    require_epochs(settings, given)
     if not (resume or overwrite):
         _require_free(Path(settings.out))
     if settings.size is not None and settings.data in NAMES:
@@ -197,9 +204,13 @@ def train(
         if find_lr:
             settings = replace(settings, lr=_find_rate(net, dataset, settings))
             progress.say(f"learning rate {settings.lr:.2g}, found by a range test")
-        ends = None if settings.max_time is None else started + settings.max_time
-        fitted = settings if resume else fit_into_time(net, dataset, settings, ends, given["average"] is not None)
-        accuracy = _fit(net, dataset, fitted, ends, resume, overwrite, progress)
+        if settings.epochs:
+            ends = None if settings.max_time is None else started + settings.max_time
+            fitted = settings if resume else fit_into_time(net, dataset, settings, ends, given["average"] is not None)
+            accuracy = _fit(net, dataset, fitted, ends, resume, overwrite, progress)
+        else:
+            progress.say("all else stays as it is: --epochs 10 has everything learn, which wants many images")
+            accuracy = _keep(net, dataset, settings, overwrite)
     low, high = wilson(round(accuracy * len(dataset.test)), len(dataset.test))
     say(f"model {Path(settings.out, 'model.safetensors')}")
     typer.echo(interval(low, high, len(dataset.test)))
@@ -265,6 +276,21 @@ def _fit(
         progress.say(f"ended early: {history.stopped}" + (f"; {go_on}" if of_time else ""))
     kept = history[-1] if stopper is None else history[min(stopper.epoch, len(history)) - 1]
     return kept["test_accuracy"] or 0.0
+
+
+def _keep(net: Model, dataset: Dataset, settings: Settings, overwrite: bool) -> float:
+    """Leave a network whose head alone has learned in the folder of its run; returns its test accuracy."""
+    from .. import claims, runs, storage, training
+    from .config import WriteConfig
+
+    accuracy = training.evaluate(net, dataset.test)["accuracy"]
+    folder = storage.check_writable(settings.out)
+    with claims.held(folder):
+        WriteConfig(settings, False, overwrite).write(settings.accumulate)
+        for name in (runs.CHECKPOINT, runs.METRICS):  # of a run that is replaced
+            (folder / name).unlink(missing_ok=True)
+        net.save(folder / runs.MODEL)
+    return accuracy or 0.0
 
 
 def _where(progress: Progress, go_on: str) -> str:
