@@ -68,7 +68,8 @@ def dense(input_shape: tuple[int, ...], classes: int, seed: int) -> cn.Model:
 
 
 @pytest.mark.thorough
-@parametrize_with_checks([ImageClassifier()], expected_failed_checks=lambda _: EXPECTED_FAILURES)
+# Whether rounding stands in the way depends on the processor, whose products are more or less even.
+@parametrize_with_checks([ImageClassifier()], expected_failed_checks=lambda _: EXPECTED_FAILURES, xfail_strict=False)
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 

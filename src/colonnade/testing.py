@@ -192,7 +192,11 @@ class Check:
         exact, rounded = self.passes(self.model()), self.passes(self.model("float32"))
         sizes = {name: max(float(np.abs(value).max(initial=0)), 1e-6) for name, value in exact.items()}
         gradients = [name for name in exact if name.startswith("gradient")]
-        # Behind batch norm a bias's gradient is nothing but rounding: it is held to that of the others.
+        # What a bias's gradient sums may cancel: it is held to that of its weight, which sums the same times x.
+        for name in gradients:
+            if name.endswith("bias"):
+                sizes[name] = max(sizes[name], sizes.get(f"{name.removesuffix('bias')}weight", 0.0))
+        # Behind batch norm a gradient may be nothing but rounding: it is held to that of the others.
         largest = max(sizes[name] for name in gradients)
         sizes |= {name: largest for name in gradients if sizes[name] < 1e-4 * largest}
 
