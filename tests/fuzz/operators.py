@@ -314,7 +314,10 @@ def _loop(d: Drawing) -> list[str]:
         ],
     )
     count = d.constant(d.number(1, 4), np.int64)
-    return d.put("Loop", count, d.constant(True, bool), x, body=body)
+    # What goes round may change its shape, for all that ONNX knows: it is said once more.
+    (state,) = d.node("Loop", count, d.constant(True, bool), x, body=body)
+    (shape,) = d.node("Shape", x)
+    return d.put("Reshape", state, shape)
 
 
 def _scan(d: Drawing) -> list[str]:

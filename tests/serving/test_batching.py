@@ -45,7 +45,8 @@ def run(work, **settings):
             await batcher.close()
         return model, result
 
-    return asyncio.run(main())
+    with ThreadPoolExecutor(1) as own:  # a browser that is driven in this thread has a loop in it
+        return own.submit(asyncio.run, main()).result()
 
 
 def test_each_gets_its_own_answer():
