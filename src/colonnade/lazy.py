@@ -16,7 +16,6 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from typing import Any
 
-
 PATIENCE = 5.0  # seconds that a fork waits for imports, at most: a module that is imported may wait for anything
 PAUSE = 0.001
 

@@ -58,8 +58,8 @@ def test_networks_of_our_operators_pass(kind: str, least: int) -> None:
 def test_light_network_passes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
     monkeypatch.setenv("ONNX_HOME", str(tmp_path))
-    # All weights of these are alike, and what squeezenet's softmax sees are 1,000 equal sums of 1e10. Where a product of
-    # BLAS rounds them by their place, they are equal no more.
+    # All weights of these are alike, and what squeezenet's softmax sees are 1,000 equal sums of 1e10. Where a product
+    # of BLAS rounds them by their place, they are equal no more.
     monkeypatch.setenv("COLONNADE_COMPILED", "1")
     (case,) = [each for each in onnx_cases.cases() if each.name == f"test_{name}"]
     assert case.claimed
