@@ -85,7 +85,7 @@ def test_options_reach_the_training(here, tmp_path):
     [
         (["--data", "digit"], "did you mean digits"),
         (["--model", "cnm"], "did you mean cnn"),
-        (["--epochs", "0"], "'--epochs' must be at least 1, got '0'."),
+        (["--epochs", "0"], "--epochs 0 is for a network that is trained already, --model"),
         (["--batch-size", "none"], "'--batch-size' must be a whole number"),
         (["--batch-size", "none"], "got 'none'."),
         (["--optimizer", "rmsprop"], "'--optimizer': 'rmsprop' is not one of 'sgd', 'adam', 'adamw'."),
