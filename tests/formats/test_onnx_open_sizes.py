@@ -273,10 +273,10 @@ def test_weights_that_are_computed_from_the_size_are_not_taken_for_those_of_anot
 
 def test_summary_shows_a_file_that_leaves_sizes_open(path: Path) -> None:
     model = cn.load(path)
-    assert "input 3×224×224" in model.summary()
-    assert "input 3×20×30" in model.summary((3, 20, 30))
+    assert "x 3×224×224" in model.summary()
+    assert "x 3×20×30" in model.summary((3, 20, 30))
     model(weights(1, 3, 9, 8))
-    assert "input 3×9×8" in model.summary()
+    assert "x 3×9×8" in model.summary()
 
 
 def test_sizes_that_nobody_has_memory_for_are_refused_at_once(path: Path) -> None:
